@@ -9,6 +9,8 @@ from scipy.special import jv, sph_harm_y
 from saxsae import voxels, zernike
 from saxsae.voxels import CENTRE, GRID
 
+_moments = jax.jit(zernike.moments, static_argnums=1)
+
 
 def _random_maps(count: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
@@ -72,20 +74,20 @@ def test_folded_moments_equal_the_dense_sum(n_max):
     maps = _random_maps(2) + 0.1 * _random_maps(2, seed=5)
     points = (np.argwhere(voxels.sphere_mask()) - CENTRE) / CENTRE
     dense = maps[:, voxels.sphere_mask()].astype(np.float64) @ zernike.evaluate(n_max, points)
-    ours = jax.jit(zernike.moments, static_argnums=1)(maps, n_max)
+    ours = _moments(maps, n_max)
     np.testing.assert_allclose(ours, dense / CENTRE**3, atol=1e-5)
-    np.testing.assert_allclose(zernike.moments(maps[0], n_max), ours[0], atol=1e-5)
+    np.testing.assert_allclose(_moments(maps[0], n_max), ours[0], atol=1e-5)
 
 
 def test_voxels_off_the_sphere_do_not_count():
     outside = np.where(voxels.sphere_mask(), 0.0, 1.0)
-    assert np.abs(zernike.moments(outside, 10)).max() == 0
+    assert np.abs(_moments(outside, 10)).max() == 0
 
 
 def test_synthesis_inverts_the_moments_of_smooth_maps():
     points = (np.indices((GRID,) * 3).reshape(3, -1).T - CENTRE) / CENTRE
     smooth = np.exp(-np.sum((points - [0.1, -0.2, 0.05]) ** 2, 1) / 0.08).reshape((GRID,) * 3)
-    back = zernike.synthesize(zernike.moments(smooth, 20), 20)
+    back = jax.jit(zernike.synthesize, static_argnums=1)(_moments(smooth, 20), 20)
     inner = np.linalg.norm(points, axis=1).reshape((GRID,) * 3) < 0.9
     np.testing.assert_allclose(back[inner], smooth[inner], atol=2e-3)
 
@@ -99,8 +101,8 @@ def test_invariants_do_not_turn():
         terms = np.exp(-((points[:, None] - centres) ** 2).sum(-1) / widths)
         return terms.sum(1).reshape((GRID,) * 3)
 
-    there = zernike.invariants(zernike.moments(gaussians(np.eye(3)), 10), 10)
-    turned = zernike.invariants(zernike.moments(gaussians(_rotation(4)), 10), 10)
+    there = zernike.invariants(_moments(gaussians(np.eye(3)), 10), 10)
+    turned = zernike.invariants(_moments(gaussians(_rotation(4)), 10), 10)
     assert there.shape == (36,)
     np.testing.assert_allclose(turned, there, atol=1e-3 * float(there.max()))
 
