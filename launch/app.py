@@ -1,27 +1,44 @@
 """The one way in for every launch: flags, one-line errors, exit codes, messages, result files.
 
-Exit codes: 0 done; 1 a bad value or file; 2 an unknown or missing flag; 130 interrupted. A user's mistake is
-one line on standard error; anything else is a fault of ours and keeps its traceback.
+Exit codes: 0 done; 1 a bad value or file; 2 an unknown or missing flag; 130 interrupted. A user's
+mistake is one line on standard error; anything else is a fault of ours and keeps its traceback.
 """
 
 import errno
 import json
+import math
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import absl.app
 from absl import flags, logging
 
 from phasenet.errors import InputError
 
+# On CPU each program read back from the cache is met with a page about "+prefer-no-gather", a mere
+# tuning preference (https://github.com/jax-ml/jax/issues/38445); the program is used all the same.
+# Read when jax is first imported, therefore here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 EXIT_BAD_VALUE = 1
 EXIT_BAD_FLAG = 2
 EXIT_INTERRUPTED = 130
+
+_OS_ERRORS = {
+    errno.ENOENT: "no such file or folder",
+    errno.EACCES: "permission denied",
+    errno.EROFS: "lies on a read-only disk",
+    errno.ENOSPC: "no space left on the disk",
+    errno.EISDIR: "is a folder, a file was expected",
+    errno.ENOTDIR: "is a file, a folder was expected",
+    errno.EEXIST: "exists and is not a folder",
+}
 
 
 def say(message: str = "") -> None:
@@ -29,19 +46,17 @@ def say(message: str = "") -> None:
     print(message, flush=True)
 
 
-def run(main: Callable[[list[str]], int | None]) -> None:
-    """Parses the flags, calls main(argv) and leaves with the exit code described above; never returns."""
+def run(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Parses the flags, calls main(argv) and leaves with an exit code as described above."""
     try:
         absl.app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
     except KeyboardInterrupt:
-        _complain("interrupted")
-        sys.exit(EXIT_INTERRUPTED)
+        _refuse("interrupted", EXIT_INTERRUPTED)
+    raise AssertionError("absl.app.run does not return")
 
 
 def _guarded(main: Callable[[list[str]], int | None], argv: list[str]) -> int | None:
     """main's exit code; what the user can mend becomes one line."""
-    if flags.FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.WARNING)  # absl's own default is INFO: orbax tells every thought
     try:
         return main(argv)
     except InputError as error:
@@ -49,79 +64,99 @@ def _guarded(main: Callable[[list[str]], int | None], argv: list[str]) -> int | 
     except BrokenPipeError:
         # The reader of our output has left (`| head`): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if error.errno is None:
-            raise
-        _complain(_os_error_line(error))
     except Exception as error:
-        if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
+        line = _resource_line(error)
+        if line is None:
             raise
-        _complain(f"out of memory (a smaller batch needs less): {_first_line(error)}")
+        _complain(line)
     return EXIT_BAD_VALUE
 
 
+def _resource_line(error: Exception) -> str | None:
+    """What to say of an error of the machine or its files; None for a fault of ours."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return _os_error_line(error)
+    if "No space left on device" in str(error):  # as TensorStore wraps it
+        return f"no space left on the disk: {_first_line(error)}"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return f"out of memory (a smaller batch or count needs less): {_first_line(error)}"
+    return None
+
+
 def _os_error_line(error: OSError) -> str:
-    hints = {
-        errno.ENOENT: "no such file or folder",
-        errno.EACCES: "permission denied",
-        errno.ENOSPC: "no space left on the disk",
-        errno.EISDIR: "is a folder, a file was expected",
-        errno.ENOTDIR: "is a file, a folder was expected",
-    }
-    reason = hints.get(error.errno, error.strerror or type(error).__name__)
+    reason = _OS_ERRORS.get(error.errno, error.strerror or type(error).__name__)
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """absl's parsing with our exit codes; also understands what ml_collections raises on a bad --config."""
+    """absl's parsing with our exit codes, bad --config files and overrides included."""
     try:
         left_over = flags.FLAGS(argv)
+        _load_configs()
     except SystemExit:
         sys.exit(0)  # only --help and its kin leave here; absl gives them 1
-    except (flags.UnrecognizedFlagError, flags.ValidationError) as error:
-        _refuse(error, EXIT_BAD_FLAG)
     except flags.IllegalFlagValueError as error:
         missing = "must have a value other than None" in str(error)
-        _refuse(error, EXIT_BAD_FLAG if missing else EXIT_BAD_VALUE)
-    except flags.Error as error:  # a flag without its value
+        _refuse(_flag_line(error), EXIT_BAD_FLAG if missing else EXIT_BAD_VALUE)
+    except flags.Error as error:  # an unknown flag, or one without its value
         _refuse(error, EXIT_BAD_FLAG)
-    except InputError as error:
-        _refuse(error, EXIT_BAD_VALUE)
     except Exception as error:
         _refuse_config(argv, error)
     if len(left_over) > 1:
-        _refuse(f"unexpected argument {left_over[1]!r} (flags look like --name=value)", EXIT_BAD_FLAG)
+        _refuse(f"unexpected argument {left_over[1]!r}: flags are --name=value", EXIT_BAD_FLAG)
+    if flags.FLAGS["verbosity"].using_default_value:
+        flags.FLAGS.verbosity = logging.WARNING  # absl's own is INFO: orbax tells every thought
     return left_over
 
 
-def _refuse_config(argv: list[str], error: Exception) -> None:
-    """A mistake in --config or its overrides, or in the config file itself; without --config the fault is ours."""
-    path = next((a.split("=", 1)[1] for a in argv if a.lstrip("-").startswith("config=")), None)
-    if path is None and not any(a.lstrip("-").startswith("config") for a in argv):
+def _load_configs() -> None:
+    """Raises what reading a config file raised: ml_collections holds it back until first use."""
+    for name in flags.FLAGS:
+        getattr(flags.FLAGS[name].value, "keys", None)  # any access to its stand-in raises
+
+
+def _flag_line(error: flags.IllegalFlagValueError) -> str:
+    """The message; where a config file failed, ml_collections puts a whole traceback into it."""
+    text = str(error).strip()
+    if "Error whilst parsing config file" not in text:
+        missing = re.match(r"flag (--\S+)=None: .* must have a value", text)
+        return f"flag {missing[1]} is missing" if missing else text
+    name = re.match(r"flag --\w+=([^:\s]+)", text)
+    lines = re.findall(rf'File "(?:.*/)?{re.escape(name[1])}", line (\d+)', text) if name else []
+    place = f"{name[1]}, line {lines[-1]}: " if lines else ""
+    return place + text.splitlines()[-1]
+
+
+def _refuse_config(argv: list[str], error: Exception) -> NoReturn:
+    """Ends with a mistake in --config, its overrides or its file; without --config it is ours."""
+    given = [arg.lstrip("-") for arg in argv if re.match(r"--?config\b", arg)]
+    if not given:
         raise error
-    if isinstance(error, (AttributeError, KeyError)) and not _raised_in(error, path):
-        text = error.args[0] if error.args else error
-        _refuse(f"--config has no such field: {text}", EXIT_BAD_FLAG)
+    path = next((arg.partition("=")[2] for arg in given if arg.startswith("config=")), "")
+    line = _line_in_file(error, path)
+    if "get_config" in str(error) and line is None:
+        _refuse(f"{path}: not a config file, it has no get_config()", EXIT_BAD_VALUE)
+    if isinstance(error, (AttributeError, KeyError)) and line is None:
+        wrong = re.search(r"'(\w+)", str(error))  # a guess at what was meant may follow
+        _refuse(f"unknown flag: config has no field {wrong[1] if wrong else error}", EXIT_BAD_FLAG)
     if isinstance(error, OSError):
-        _refuse(f"--config={path}: {_os_error_line(error)}", EXIT_BAD_VALUE)
-    line = _raised_in(error, path)
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        _refuse(_os_error_line(cause) if cause.errno else f"--config={path}: no such file",
+                EXIT_BAD_VALUE)
     place = f"{path}, line {line}" if line else f"--config={path}"
     _refuse(f"{place}: {type(error).__name__}: {_first_line(error)}", EXIT_BAD_VALUE)
 
 
-def _raised_in(error: Exception, path: str | None) -> int | None:
-    """Last line of the config file that the error passed through, or None."""
-    if path is None:
-        return None
-    name = os.path.abspath(path.split(":", 1)[0])
-    if isinstance(error, SyntaxError) and error.filename and os.path.abspath(error.filename) == name:
+def _line_in_file(error: Exception, path: str) -> int | None:
+    """The last line of the file that the error passed through, or None."""
+    name = os.path.abspath(path.partition(":")[0])
+    if isinstance(error, SyntaxError) and os.path.abspath(error.filename or "") == name:
         return error.lineno
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if os.path.abspath(frame.filename) == name]
-    return lines[-1] if lines else None
+    return next((f.lineno for f in reversed(frames) if os.path.abspath(f.filename) == name), None)
 
 
-def _refuse(message: object, code: int) -> None:
+def _refuse(message: object, code: int) -> NoReturn:
     _complain(message)
     sys.exit(code)
 
@@ -132,30 +167,28 @@ def _complain(message: object) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes value as JSON, whole or not at all; arrays and NumPy scalars are understood, NaN becomes null."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes value as JSON, whole or not at all.
+
+    Arrays, NumPy scalars and named tuples are understood; NaN and infinities become null.
+    """
     write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Replaces the file at once: a reader, or a crash, never meets half of it."""
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it private
         os.replace(temporary, path)
     except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -170,27 +203,30 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if value is None or isinstance(value, (str, int, bool)):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
         return value
     return str(value)
 
 
 def enable_compilation_cache() -> pathlib.Path | None:
-    """Keeps compiled programs between runs; says where, once. None if the folder cannot be written."""
-    import jax  # here: a launch that only complains should not wait for it
+    """Keeps compiled programs between runs; says where. Returns the folder, None if not writable.
 
-    default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "phasenet-saxsae" / "jax"
-    folder = pathlib.Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or default).expanduser()
+    The folder is JAX_COMPILATION_CACHE_DIR, or phasenet-saxsae/jax in the user's cache folder.
+    """
+    import jax  # here: who mistypes a flag should not wait for it
+
+    user = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR") or user / "phasenet-saxsae" / "jax"
+    folder = pathlib.Path(chosen).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        say(f"compiled programs are not kept: {_os_error_line(error)}")
+        say(f"compiled programs are not kept ({_os_error_line(error)})")
         return None
-    if jax.config.jax_compilation_cache_dir != str(folder):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     say(f"compiled programs are kept in {folder}")

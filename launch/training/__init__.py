@@ -1,4 +1,4 @@
-"""The training frame: a Task, a pmapped step, a loop that saves and resumes. It knows no physics."""
+"""Trains a Task: a pmapped step, a loop that saves and resumes. It knows no physics."""
 
 from launch.training.defaults import base_config
 from launch.training.loop import TrainResult, train

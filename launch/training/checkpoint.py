@@ -1,71 +1,75 @@
-"""Checkpoints of a training: state, step, key, config and the rows not yet written, through Orbax."""
+"""Checkpoints of a training: state, step, key, config and the metrics not yet written (Orbax)."""
 
 import json
 import pathlib
 import shutil
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from launch.training.step import TrainState
 from phasenet.errors import InputError
 
+if TYPE_CHECKING:
+    from launch.training.step import TrainState
+
 PyTree = Any
+Pending = list[dict[str, float]]
 
 
 class Checkpoints:
-    """The checkpoints of a workdir, the newest few kept.
+    """The checkpoints of a workdir, the newest few kept; one folder each, named by its step.
 
-    Saving is synchronous: nothing is under way when a step begins (its buffers are donated) or the process ends.
+    Saving is synchronous: nothing is under way when the next step consumes the state's buffers, or
+    when the process ends.
     """
 
     def __init__(self, workdir: pathlib.Path, max_to_keep: int = 3) -> None:
         self.folder = pathlib.Path(workdir).absolute() / "checkpoints"
         self._manager = ocp.CheckpointManager(
-            self.folder,
+            self.folder, item_names=("state", "config", "record"),
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=max_to_keep, create=True, enable_async_checkpointing=False,
-                cleanup_tmp_directories=True),
-            item_names=("state", "config", "pending"))
+                max_to_keep=max_to_keep, enable_async_checkpointing=False,
+                cleanup_tmp_directories=True))
 
-    def save(self, state: TrainState, config: dict[str, Any], pending: list[dict[str, float]]) -> None:
-        """Saves the state under its step, with the config and the metrics of steps since the last row."""
-        arrays = _arrays(state)
+    def save(self, state: "TrainState", config: dict[str, Any], pending: Pending) -> None:
+        """Saves the state under its step, with the config and the metrics since the last row."""
+        arrays = jax.device_get(_tree(state))
         step = int(arrays["step"])
         if step in self._manager.all_steps():
             return
+        record = {"pending": pending, "checksums": _checksums(arrays)}
         self._manager.save(step, args=ocp.args.Composite(
             state=ocp.args.StandardSave(arrays),
             config=ocp.args.JsonSave(config),
-            pending=ocp.args.JsonSave({"metrics": pending, "checksum": _checksum(arrays)})))
+            record=ocp.args.JsonSave(record)))
 
     def latest_step(self) -> int | None:
+        """The newest step saved, None when there is none."""
         return self._manager.latest_step()
 
-    def restore_config(self) -> dict[str, Any] | None:
-        """The config of the newest checkpoint whose config can be read; None when there is no checkpoint."""
-        for step in sorted(self._manager.all_steps(), reverse=True):
+    def read_config(self) -> dict[str, Any] | None:
+        """The newest config that can be read, None when there is no checkpoint."""
+        for step in self._newest_first():
             try:
-                return self._manager.restore(
-                    step, args=ocp.args.Composite(config=ocp.args.JsonRestore())).config
-            except Exception:  # damaged: restore() will say so
+                args = ocp.args.Composite(config=ocp.args.JsonRestore())
+                return self._manager.restore(step, args=args).config
+            except Exception:  # damaged, of which restore() will speak
                 continue
         return None
 
-    def restore(self, like: TrainState, say: Callable[[str], None],
-                ) -> tuple[TrainState, list[dict[str, float]]] | None:
-        """(state, pending) of the newest whole checkpoint, bit for bit; None when there is none at all.
+    def restore(self, like: "TrainState", say: Callable[[str], None],
+                ) -> "tuple[TrainState, Pending] | None":
+        """(state, pending) of the newest whole checkpoint, bit for bit; None when there is none.
 
-        Damaged ones are named through say and moved to workdir/damaged, so that their steps can be saved anew.
-        Raises InputError when every one is damaged.
+        like: a state of shapes and dtypes. Damaged checkpoints are named through say and moved to
+        workdir/damaged, so that their steps can be saved anew. Raises InputError when all are.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
         damaged = []
-        for step in steps:
+        for step in self._newest_first():
             try:
                 found = self._restore_step(step, like)
             except Exception as error:  # Orbax and TensorStore raise many kinds on a damaged file
@@ -75,49 +79,60 @@ class Checkpoints:
             return found
         if damaged:
             step, reason = damaged[0]
-            raise InputError(f"{self.folder / str(step)}: damaged checkpoint ({reason}) and no whole one before "
-                             "it; remove the folder to start anew")
+            raise InputError(f"{self.folder / str(step)}: damaged checkpoint ({reason}), and no "
+                             f"whole one before it: remove {self.folder} to start anew")
         return None
 
-    def _restore_step(self, step: int, like: TrainState) -> tuple[TrainState, list[dict[str, float]]]:
-        target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), _abstract(like))
+    def _restore_step(self, step: int, like: "TrainState") -> "tuple[TrainState, Pending]":
+        target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype),
+                              jax.eval_shape(_tree, like))
         found = self._manager.restore(step, args=ocp.args.Composite(
-            state=ocp.args.StandardRestore(target), pending=ocp.args.JsonRestore()))
-        if found.pending["checksum"] != _checksum(found.state):
+            state=ocp.args.StandardRestore(target), record=ocp.args.JsonRestore()))
+        if found.record["checksums"] != _checksums(found.state):
             raise ValueError("its arrays are not those that were saved")
-        return _state(found.state), found.pending["metrics"]
+        arrays = jax.tree.map(jax.numpy.array, found.state)  # copies: the step will consume them
+        key = jax.random.wrap_key_data(arrays["key"])
+        return like._replace(**{**arrays, "key": key}), found.record["pending"]
+
+    def _newest_first(self) -> list[int]:
+        return sorted(self._manager.all_steps(), reverse=True)
 
     def _set_aside(self, damaged: list[tuple[int, str]], say: Callable[[str], None]) -> None:
         for step, reason in damaged:
-            place = self.folder.parent / "damaged" / str(step)
-            say(f"{self.folder / str(step)}: damaged checkpoint ({reason}); moved to {place}, using the one before")
+            path = self.folder / str(step)
+            place = self.folder.parent / "damaged" / path.name
+            say(f"{path}: damaged checkpoint ({reason}); moved to {place}, the one before is used")
             place.parent.mkdir(exist_ok=True)
             shutil.rmtree(place, ignore_errors=True)
-            shutil.move(self.folder / str(step), place)
+            shutil.move(path, place)
         if damaged:
             self._manager.reload()
 
     def close(self) -> None:
-        self._manager.wait_until_finished()
         self._manager.close()
 
 
 def read_params(path: pathlib.Path) -> PyTree:
-    """The parameters (averaged ones where there are) in a workdir's newest checkpoint, as nested dicts of arrays."""
+    """Parameters, averaged where there are such, of a workdir's newest checkpoint: nested dicts."""
     path = pathlib.Path(path)
-    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    steps = sorted((int(item.name) for item in folder.glob("*") if item.name.isdigit()), reverse=True)
-    if not steps:
-        raise InputError(f"{path}: no checkpoint of a training in it")
-    state_folder = (folder / str(steps[0]) / "state").absolute()
+    folder = path / "checkpoints"
+    names = [item.name for item in folder.glob("*") if item.name.isdigit()]
+    if not names:
+        raise InputError(f"{path}: not a workdir of a training: no checkpoints in it")
+    newest = (folder / max(names, key=int)).absolute()
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            shapes = checkpointer.metadata(state_folder).item_metadata
-            target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), dict(shapes))
-            state = checkpointer.restore(state_folder, target)
+        with ocp.StandardCheckpointer() as reader:
+            shapes = dict(reader.metadata(newest / "state").item_metadata)
+            target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+            state = reader.restore(newest / "state", target)
+        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+            checksums = reader.restore(newest / "record")["checksums"]
+        part = "average" if "average" in checksums else "params"
+        if checksums[part] != _checksums({part: state[part]})[part]:
+            raise ValueError("its arrays are not those that were saved")
     except Exception as error:
-        raise InputError(f"{state_folder}: damaged checkpoint ({_reason(error)})") from error
-    return state.get("average") or state["params"]
+        raise InputError(f"{newest}: damaged checkpoint ({_reason(error)})") from error
+    return state[part]
 
 
 def plain_config(config: Any) -> dict[str, Any]:
@@ -125,56 +140,55 @@ def plain_config(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(config.to_dict()))
 
 
-def check_same_config(saved: dict[str, Any], given: dict[str, Any], free: tuple[str, ...], workdir: pathlib.Path,
-                      ) -> None:
-    """Raises InputError naming the first field, and both values, in which a resumed run would differ."""
-    before, now = dict(_flat(saved)), dict(_flat(given))
-    for name in sorted(before.keys() | now.keys()):
-        if any(name == field or name.startswith(f"{field}.") for field in free):
+def check_same_config(before: dict[str, Any], now: dict[str, Any], free: tuple[str, ...],
+                      workdir: pathlib.Path) -> None:
+    """Raises InputError naming the first field that differs, unless in free, and both values."""
+    old, new = _flat(before), _flat(now)
+    for name in sorted(old.keys() | new.keys()):
+        if any(f"{name}.".startswith(f"{field}.") for field in free):
             continue
-        if before.get(name) != now.get(name) or (name in before) != (name in now):
-            raise InputError(
-                f"config.{name}={now.get(name, 'absent')!r} but {workdir} was begun with "
-                f"{before.get(name, 'absent')!r}: give the same, or another workdir")
+        was, given = old.get(name, "absent"), new.get(name, "absent")
+        if was != given:
+            raise InputError(f"config.{name}={given!r}, but {workdir} was begun with {was!r}: give "
+                             "the same, or another workdir")
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{'optimizer.name': 'adam', ...}; an empty sub-config counts as a value."""
+    flat: dict[str, Any] = {}
     for name, value in tree.items():
-        if isinstance(value, dict) and value:
-            rows += _flat(value, f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", value))
-    return rows
+        below = isinstance(value, dict) and value
+        flat |= _flat(value, f"{prefix}{name}.") if below else {f"{prefix}{name}": value}
+    return flat
 
 
-def _arrays(state: TrainState) -> dict[str, PyTree]:
-    """The state as a dict of host arrays; the typed key as its data."""
-    tree = state._replace(key=jax.random.key_data(state.key))._asdict()
-    if state.average is None:
-        del tree["average"]
-    return jax.device_get(tree)
+def _tree(state: "TrainState") -> dict[str, PyTree]:
+    """The state as a dict of plain arrays: the key as its data, an absent average left out."""
+    parts = state._replace(key=jax.random.key_data(state.key))._asdict()
+    return {name: part for name, part in parts.items() if part is not None}
 
 
-def _abstract(state: TrainState) -> dict[str, PyTree]:
-    return jax.eval_shape(lambda s: {name: item for name, item in s._replace(
-        key=jax.random.key_data(s.key))._asdict().items() if item is not None}, state)
+def named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
+    """[('encoder/kernel', array), ...]."""
+    return [(leaf_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 
-def _state(arrays: dict[str, PyTree]) -> TrainState:
-    arrays = jax.tree.map(jax.numpy.array, arrays)  # copies: the step will consume them
-    key = jax.random.wrap_key_data(arrays["key"])
-    return TrainState(arrays["step"], arrays["params"], arrays["opt_state"], arrays.get("average"), key)
+def leaf_name(path: tuple) -> str:
+    """A path of jax.tree_util joined by '/', whatever containers it leads through."""
+    return "/".join(str(next(getattr(part, field) for field in ("key", "name", "idx")
+                             if hasattr(part, field))) for part in path)
 
 
-def _checksum(arrays: PyTree) -> int:
-    """CRC-32 over all leaves: TensorStore takes a missing chunk for zeros and says nothing."""
-    value = 0
-    for leaf in jax.tree.leaves(arrays):
-        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), value)
-    return value
+def _checksums(arrays: dict[str, PyTree]) -> dict[str, int]:
+    """CRC-32 of each part of the state: TensorStore may take a lost chunk for zeros, silently."""
+    sums = {}
+    for part, tree in arrays.items():
+        sums[part] = 0
+        for _, leaf in sorted(named_leaves(tree), key=lambda item: item[0]):
+            content = np.ascontiguousarray(leaf).reshape(-1).view(np.uint8)
+            sums[part] = zlib.crc32(content, sums[part])
+    return sums
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:120]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]

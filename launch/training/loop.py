@@ -10,12 +10,16 @@ from typing import Any, NamedTuple
 import jax
 
 from launch import app
-from launch.training import checkpoint, step as step_lib, task as task_lib
-from launch.training.defaults import FREE_FIELDS
+from launch.training import checkpoint, step as steps
+from launch.training.defaults import FREE_FIELDS, check_config
 from launch.training.optimizer import make_optimizer
 from launch.training.preemption import StopRequest
+from launch.training.task import Task, task_class
 from launch.training.writers import MetricsWriter
 from phasenet.errors import InputError
+
+FINISHED = "finished"
+TIME_LIMIT = "time limit"
 
 
 class TrainResult(NamedTuple):
@@ -24,153 +28,176 @@ class TrainResult(NamedTuple):
     Attributes:
       state: the last state, as saved.
       step: steps done.
-      reason: 'finished', 'time limit', or the signal's name.
+      reason: 'finished', 'time limit', or the name of the signal that ended it.
       metrics: the last evaluation of this call, empty if there was none.
     """
 
-    state: step_lib.TrainState
+    state: steps.TrainState
     step: int
     reason: str
     metrics: dict[str, float]
 
 
 def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = None,
-          task: task_lib.Task | None = None, say: Callable[[str], None] = app.say) -> TrainResult:
-    """Trains to config.num_steps, resuming from workdir; see launch/training/defaults.py for the config.
+          task: Task | None = None, say: Callable[[str], None] = app.say) -> TrainResult:
+    """Trains to config.num_steps, going on from workdir's newest checkpoint where there is one.
 
-    task: instead of the one that config.task names. Raises InputError for a config that cannot be, one that
-    differs from the workdir's, damaged checkpoints, weights that do not fit, and a loss that is not finite.
+    config: see launch/training/defaults.py. task: instead of the one that config.task names. Raises
+    InputError for a config that cannot be, or that differs from the workdir's; for damaged
+    checkpoints; for weights that do not fit; for a loss that is not finite.
     """
+    check_config(config)
+    kind = task_class(config.task) if task is None else type(task)
+    examples = steps.example_indices(config.batch_size)
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    saved_config = checkpoint.plain_config(config)
     checkpoints = checkpoint.Checkpoints(workdir, config.max_to_keep)
     try:
-        before = checkpoints.restore_config()
-        task_class = task_lib.task_class(config.task) if task is None else type(task)
+        before = checkpoints.read_config()
         if before is not None:
-            free = FREE_FIELDS + tuple(task_class.free_fields)
-            checkpoint.check_same_config(before, saved_config, free, workdir)
-        examples = step_lib.example_indices(config.batch_size)
-        task = task_class(config) if task is None else task
-        run = _Run(config, saved_config, workdir, task, checkpoints, examples, say)
+            checkpoint.check_same_config(
+                before, checkpoint.plain_config(config), FREE_FIELDS + kind.free_fields, workdir)
+        run = _Run(config, workdir, kind(config) if task is None else task, checkpoints, say)
+        state, step_fn = run.start(init_from)
         with StopRequest() as stop:
-            return run.go(stop, init_from)
+            return run.go(state, step_fn, examples, stop)
     finally:
         checkpoints.close()
 
 
 class _Run:
-    """One call of train: the pieces, and the order in which they work."""
+    """One call of train: its pieces, and the order in which they work."""
 
-    def __init__(self, config, saved_config, workdir, task, checkpoints, examples, say) -> None:
-        self.config, self.saved_config, self.workdir = config, saved_config, workdir
-        self.task, self.checkpoints, self.examples, self.say = task, checkpoints, examples, say
-        self.pending: list[dict[str, jax.Array | float]] = []  # metrics of the steps since the last row
+    def __init__(self, config: Any, workdir: pathlib.Path, task: Task,
+                 checkpoints: checkpoint.Checkpoints, say: Callable[[str], None]) -> None:
+        self.config, self.workdir, self.task = config, workdir, task
+        self.checkpoints, self.say = checkpoints, say
+        self.pending: list[dict[str, Any]] = []  # metrics of the steps since the last row
 
-    def go(self, stop: StopRequest, init_from: str | None) -> TrainResult:
-        config = self.config
-        state, step_fn = self._start(init_from)
-        step = logged_step = int(state.step)
-        writer = MetricsWriter(self.workdir, step)
-        begin = saved = logged = time.monotonic()
-        metrics: dict[str, float] = {}
-        reason = "finished"
-        try:
-            while step < config.num_steps:
-                state, values = step_fn(state, self.task.data, self.examples)
-                step += 1
-                self.pending.append(values)
-                last = step == config.num_steps
-                if step % config.log_every == 0:
-                    row = self._row(step)
-                    now = time.monotonic()
-                    rate = (step - logged_step) / max(now - logged, 1e-9)
-                    examples_rate = rate * config.batch_size
-                    writer.write(step, {**row, "examples_per_second": examples_rate})
-                    self.say(f"step {step}/{config.num_steps}  loss {row['loss']:.6g}  "
-                             f"{examples_rate:.3g} examples/s  "
-                             f"{_clock((config.num_steps - step) / rate)} left")
-                    logged, logged_step = now, step
-                now = time.monotonic()
-                if stop.signal_name:
-                    reason = stop.signal_name
-                elif not last and config.max_minutes and now - begin > 60 * config.max_minutes:
-                    reason = "time limit"
-                ends = last or reason == "time limit"
-                if ends or (config.eval_every and step % config.eval_every == 0):
-                    metrics = self._evaluate(state, step, writer)
-                due = config.checkpoint_every and step % config.checkpoint_every == 0
-                old = config.checkpoint_minutes and now - saved > 60 * config.checkpoint_minutes
-                if due or old or last or reason != "finished":
-                    self._save(state, step)
-                    saved = time.monotonic()
-                if reason != "finished":
-                    self.say(f"{reason}: saved step {step} of {config.num_steps}; "
-                             "the same command goes on from there")
-                    break
-        finally:
-            writer.close()
-        return TrainResult(state, step, reason, metrics)
-
-    def _start(self, init_from: str | None):
+    def start(self, init_from: str | None) -> tuple[steps.TrainState, Callable]:
         """The state to begin with, restored or fresh, and the compiled step."""
         config, task = self.config, self.task
-        params = jax.eval_shape(task.init, jax.random.key(0))
-        trainable = task.trainable(params)
+        shapes = jax.eval_shape(task.init, jax.random.key(0))
+        trainable = task.trainable(shapes)
         optimizer = make_optimizer(config, trainable)
-        like = jax.eval_shape(lambda p: step_lib.new_state(config, optimizer, p), params)
+        like = jax.eval_shape(lambda params: steps.new_state(config, optimizer, params), shapes)
         restored = self.checkpoints.restore(like, self.say)
         if restored is not None:
             state, self.pending = restored
-            self.say(f"resumed from step {int(state.step)} in {self.workdir}")
+            self.say(f"resumed from step {int(state.step)} of {self.workdir}"
+                     + (f"; {init_from} was its beginning" if init_from else ""))
         else:
-            params = step_lib.new_params(task, config)
+            params = steps.new_params(config, task)
             if init_from is not None:
                 params = task.adopt(params, task.read_weights(pathlib.Path(init_from)))
                 self.say(f"parameters taken from {init_from}")
-            state = step_lib.new_state(config, optimizer, params)
-        count = sum(leaf.size for leaf in jax.tree.leaves(params))
-        self.say(f"{type(task).__name__}: {count:,} parameters, batch {config.batch_size} on "
-                 f"{jax.device_count()} {jax.default_backend()} device(s); writing to {self.workdir}")
-        return state, step_lib.make_step(task, config, optimizer, trainable)
+            state = steps.new_state(config, optimizer, params)
+        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+        self.say(f"{type(task).__name__}: {count:,} parameters, {config.batch_size} examples a "
+                 f"step on {jax.device_count()} {jax.default_backend()} device(s), writing to "
+                 f"{self.workdir}; the first step is compiled now")
+        return state, steps.make_step(config, task, optimizer, trainable)
 
-    def _row(self, step: int) -> dict[str, float]:
-        """The mean of each metric over the steps since the last row, which it clears."""
-        self._check_finite(step)
+    def go(self, state: steps.TrainState, step_fn: Callable, examples: Any,
+           stop: StopRequest) -> TrainResult:
+        """Steps to the end, a signal or the time limit; logs, evaluates and saves on the way."""
+        config = self.config
+        data = steps.replicate(self.task.data)
+        step = int(state.step)
+        if step >= config.num_steps:
+            self.say(f"step {step} of {config.num_steps}: nothing is left to do")
+            return TrainResult(state, step, FINISHED, {})
+        writer = MetricsWriter(self.workdir, step)
+        progress = _Progress(config, step)
+        begin = saved = time.monotonic()
+        metrics: dict[str, float] = {}
+        reason = ""
+        try:
+            while not reason:
+                state, values = step_fn(state, data, examples)
+                step += 1
+                self.pending.append(values)
+                # Stay a step behind the device, no more: a signal must not wait for a long queue.
+                jax.block_until_ready(self.pending[-2:][0])
+                now = time.monotonic()
+                if step == config.num_steps:
+                    reason = FINISHED
+                elif stop.signal_name:
+                    reason = stop.signal_name
+                elif config.max_minutes and now - begin > 60 * config.max_minutes:
+                    reason = TIME_LIMIT
+                if step % config.log_every == 0:
+                    row = self.mean_of_pending(step)
+                    writer.write(step, row | {"examples_per_second": progress.rate(step)})
+                    self.say(progress.line(step, row["loss"]))
+                if reason in (FINISHED, TIME_LIMIT) or _due(step, config.eval_every):
+                    metrics = self.evaluate(state, step, writer)
+                late = config.checkpoint_minutes and now - saved > 60 * config.checkpoint_minutes
+                if reason or late or _due(step, config.checkpoint_every):
+                    self.fetch_pending(step)
+                    self.checkpoints.save(
+                        state, checkpoint.plain_config(config), self.pending)
+                    saved = time.monotonic()
+        finally:
+            writer.close()
+        if reason != FINISHED:
+            self.say(f"{reason}: saved at step {step} of {config.num_steps}; the same command "
+                     "goes on from there")
+        return TrainResult(state, step, reason, metrics)
+
+    def mean_of_pending(self, step: int) -> dict[str, float]:
+        """The mean of each metric over the steps since the last row, which ends with this."""
+        self.fetch_pending(step)
         rows, self.pending = self.pending, []
-        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        return {name: math.fsum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
-    def _check_finite(self, step: int) -> None:
-        """Brings the pending metrics to the host; a step that went astray ends the run before it is saved."""
+    def fetch_pending(self, step: int) -> None:
+        """Brings pending metrics to the host. Raises InputError where a step went astray."""
         self.pending = [{name: float(value) for name, value in row.items()}
                         for row in jax.device_get(self.pending)]
-        for index, row in enumerate(self.pending):
-            bad = [name for name in ("loss", "grad_norm") if not math.isfinite(row[name])]
-            if bad:
-                at = step - len(self.pending) + index + 1
-                good = self.checkpoints.latest_step()
-                last = "there is no checkpoint" if good is None else (
-                    f"last good checkpoint: {self.checkpoints.folder / str(good)}")
-                opt = self.config.optimizer
-                raise InputError(
-                    f"{bad[0]} is {row[bad[0]]} at step {at}; try a lower config.optimizer.learning_rate (now "
-                    f"{opt.learning_rate:g}) or a config.optimizer.clip_norm (now {opt.clip_norm:g}); {last}")
+        for at, row in enumerate(self.pending, start=step - len(self.pending) + 1):
+            for name in ("loss", "grad_norm"):
+                if not math.isfinite(row[name]):
+                    raise InputError(self._astray(name, row[name], at))
 
-    def _evaluate(self, state: step_lib.TrainState, step: int, writer: MetricsWriter) -> dict[str, float]:
-        params = step_lib.best_params(state)
+    def _astray(self, name: str, value: float, step: int) -> str:
+        good, opt = self.checkpoints.latest_step(), self.config.optimizer
+        last = f"last good checkpoint: {self.checkpoints.folder / str(good)}"
+        return (f"{name} is {value} at step {step}: try a lower config.optimizer.learning_rate "
+                f"(now {opt.learning_rate:g}), or config.optimizer.clip_norm (now {opt.clip_norm:g}); "
+                + ("there is no checkpoint yet" if good is None else last))
+
+    def evaluate(self, state: steps.TrainState, step: int, writer: MetricsWriter,
+                 ) -> dict[str, float]:
+        """The task's figures, written and said; then its export."""
+        params = steps.best_params(state)
         metrics = {name: float(value) for name, value in self.task.evaluate(params).items()}
         if metrics:
             writer.write(step, {f"eval/{name}": value for name, value in metrics.items()})
-            self.say(f"step {step}/{self.config.num_steps}  evaluation: "
+            self.say(f"step {step}/{self.config.num_steps}  evaluation  "
                      + "  ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
         self.task.export(params, self.workdir, step)
         return metrics
 
-    def _save(self, state: step_lib.TrainState, step: int) -> None:
-        self._check_finite(step)
-        self.checkpoints.save(state, self.saved_config, self.pending)
+
+class _Progress:
+    """The speed since the last line, and the time left at that speed."""
+
+    def __init__(self, config: Any, step: int) -> None:
+        self._config, self._step, self._time, self._rate = config, step, time.monotonic(), 0.0
+
+    def rate(self, step: int) -> float:
+        """Examples a second since the last call."""
+        now = time.monotonic()
+        self._rate = (step - self._step) / max(now - self._time, 1e-9)
+        self._step, self._time = step, now
+        return self._rate * self._config.batch_size
+
+    def line(self, step: int, loss: float) -> str:
+        left = datetime.timedelta(seconds=round((self._config.num_steps - step) / self._rate))
+        return (f"step {step}/{self._config.num_steps}  loss {loss:.6g}  "
+                f"{self._rate * self._config.batch_size:.4g} examples/s  {left} left")
 
 
-def _clock(seconds: float) -> str:
-    return str(datetime.timedelta(seconds=round(seconds)))
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0

@@ -5,16 +5,16 @@ from types import FrameType
 
 
 class StopRequest:
-    """While entered, the first SIGTERM or SIGINT is noted in `signal_name`; the second acts as ever.
+    """While entered, the first SIGTERM or SIGINT is noted in `signal_name`; a second acts as ever.
 
     Orbax's own preemption hook needs jax.distributed, which a single process does not start.
-    Outside the main thread, where Python takes no handlers, it notes nothing.
+    Outside the main thread, where Python lets no one set handlers, nothing is noted.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self) -> None:
-        self.signal_name: str | None = None
+        self.signal_name = ""
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -22,7 +22,7 @@ class StopRequest:
             for number in self.SIGNALS:
                 self._before[number] = signal.signal(number, self._note)
         except ValueError:  # not the main thread
-            self._before.clear()
+            pass
         return self
 
     def __exit__(self, *_: object) -> None:

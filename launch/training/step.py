@@ -7,15 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from launch.training.task import PyTree, Task
 from phasenet.errors import InputError
 
 AXIS = "devices"
 
+Metrics = dict[str, jax.Array]
+
 
 class TrainState(NamedTuple):
-    """Everything that a step changes, and the key it draws from; never stacked over devices.
+    """Everything that a step changes, and the key it draws from; not stacked over devices.
 
     Attributes:
       step: () int32, steps done.
@@ -32,61 +35,80 @@ class TrainState(NamedTuple):
     key: jax.Array
 
 
-def new_state(config: Any, optimizer: optax.GradientTransformation, params: PyTree) -> TrainState:
-    """The state before the first step, with params as given."""
-    key_train = jax.random.fold_in(jax.random.key(config.seed), 1)
-    average = jax.tree.map(jnp.copy, params) if config.ema_decay else None  # a copy: both are donated
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), average, key_train)
-
-
-def new_params(task: Task, config: Any) -> PyTree:
+def new_params(config: Any, task: Task) -> PyTree:
     """The task's fresh parameters for config.seed."""
     return jax.jit(task.init)(jax.random.fold_in(jax.random.key(config.seed), 0))
 
 
-def example_indices(batch_size: int, num_devices: int | None = None) -> np.ndarray:
-    """(local devices, examples a device) int32: which examples of the global batch each device makes."""
-    local = num_devices or jax.local_device_count()
-    total = local * jax.process_count()
-    if batch_size < 1 or batch_size % total:
-        raise InputError(f"config.batch_size={batch_size}: expected a positive multiple of the {total} devices")
-    return np.arange(batch_size, dtype=np.int32).reshape(jax.process_count(), local, -1)[jax.process_index()]
+def new_state(config: Any, optimizer: optax.GradientTransformation, params: PyTree) -> TrainState:
+    """The state before the first step, with params as given."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params),
+        # A copy: both are donated, and no buffer can be donated twice.
+        average=jax.tree.map(jnp.copy, params) if config.ema_decay else None,
+        key=jax.random.fold_in(jax.random.key(config.seed), 1))
 
 
-def make_step(task: Task, config: Any, optimizer: optax.GradientTransformation, trainable: PyTree,
-              ) -> Callable[[TrainState, PyTree, np.ndarray], tuple[TrainState, dict[str, jax.Array]]]:
-    """The compiled step: (state, task.data, example_indices) -> (state, metrics). The old state is consumed.
+def example_indices(batch_size: int) -> np.ndarray:
+    """(local devices, examples a device) int32: which examples of the batch each device makes."""
+    devices = jax.device_count()
+    if batch_size % devices:
+        raise InputError(f"config.batch_size={batch_size}: expected a multiple of the "
+                         f"{devices} devices")
+    indices = np.arange(batch_size, dtype=np.int32)
+    return indices.reshape(jax.process_count(), jax.local_device_count(), -1)[jax.process_index()]
 
-    Keys are folded by step and by example of the global batch, not by device, so the same batch arises on
-    any number of devices. metrics: () float32 each, `loss` and `grad_norm` among them.
+
+def replicate(tree: PyTree) -> PyTree:
+    """Puts arrays whole on every local device, as the step takes them: no copy at each call."""
+    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def make_step(config: Any, task: Task, optimizer: optax.GradientTransformation, trainable: PyTree,
+              ) -> Callable[[TrainState, PyTree, np.ndarray], tuple[TrainState, Metrics]]:
+    """The compiled step: (state, data, example_indices) -> (state, metrics); it consumes the state.
+
+    Keys are folded by step and by example of the global batch, not by device: the same batch arises
+    on any number of devices. metrics: () float32 each, `loss` and `grad_norm` among them.
     """
 
-    def step_fn(state: TrainState, data: PyTree, example: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
+    def step_fn(state: TrainState, data: PyTree, example: jax.Array) -> tuple[TrainState, Metrics]:
         key_step = jax.random.fold_in(state.key, state.step)
         keys = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key_step, i)))(example)
-        batch = task.batch(keys[:, 0], state.step, data)
+        keys_batch, keys_loss = keys[:, 0], keys[:, 1]
+        batch = task.batch(keys_batch, state.step, data)
 
-        def loss_fn(params: PyTree) -> tuple[jax.Array, dict[str, jax.Array]]:
-            held = jax.tree.map(lambda leaf, on: leaf if on else jax.lax.stop_gradient(leaf), params, trainable)
-            return task.loss(held, batch, keys[:, 1])
+        def loss_fn(params: PyTree) -> tuple[jax.Array, Metrics]:
+            return task.loss(_freeze(params, trainable), batch, keys_loss)
 
         (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         loss, metrics, grads = jax.lax.pmean((loss, metrics, grads), AXIS)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        state = TrainState(
-            state.step + 1, params, opt_state, _averaged(state, params, config.ema_decay), state.key)
-        return state, {"loss": loss, **metrics, "grad_norm": optax.tree.norm(grads)}
+        new = TrainState(state.step + 1, params, opt_state,
+                         _average(state, params, config.ema_decay), state.key)
+        return new, {"loss": loss, **metrics, "grad_norm": optax.tree.norm(grads)}
 
-    return jax.pmap(step_fn, axis_name=AXIS, in_axes=(None, None, 0), out_axes=None, donate_argnums=(0,))
+    return jax.pmap(step_fn, axis_name=AXIS, in_axes=(None, None, 0), out_axes=None,
+                    donate_argnums=(0,))
 
 
-def _averaged(state: TrainState, params: PyTree, decay: float) -> PyTree | None:
-    """The running average; early steps count more, or the initial parameters would linger."""
+def _freeze(params: PyTree, trainable: PyTree) -> PyTree:
+    """params through which no gradient flows where trainable is False: none is computed there."""
+    return jax.tree.map(
+        lambda leaf, on: leaf if on else jax.lax.stop_gradient(leaf), params, trainable)
+
+
+def _average(state: TrainState, params: PyTree, decay: float) -> PyTree | None:
+    """The running average; the first steps weigh more, or the initial parameters would linger."""
     if state.average is None:
         return None
-    rate = jnp.minimum(decay, (1.0 + state.step) / (10.0 + state.step))
-    return jax.tree.map(lambda old, new: old + (1.0 - rate).astype(new.dtype) * (new - old), state.average, params)
+    rate = 1.0 - jnp.minimum(decay, (1.0 + state.step) / (10.0 + state.step))
+    return jax.tree.map(
+        lambda old, new: old + rate.astype(new.dtype) * (new - old), state.average, params)
 
 
 def best_params(state: TrainState) -> PyTree:

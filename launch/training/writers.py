@@ -2,21 +2,24 @@
 
 import json
 import pathlib
+from typing import Any
 
 from launch.app import write_text
 
 
 class MetricsWriter:
-    """Appends rows by step. A resumed run first drops the rows past its checkpoint, so no step appears twice."""
+    """Appends rows by step; first drops those past the step resumed from: no step comes twice."""
 
     def __init__(self, workdir: pathlib.Path, step: int) -> None:
-        self._path = workdir / "metrics.jsonl"
-        _cut(self._path, step)
-        self._file = self._path.open("a", encoding="utf-8")
+        path = workdir / "metrics.jsonl"
+        if path.exists():
+            kept = [row for row in read_metrics(workdir) if row["step"] <= step]
+            write_text(path, "".join(f"{json.dumps(row)}\n" for row in kept))
+        self._file = path.open("a", encoding="utf-8")
         self._board = _tensorboard(workdir / "tensorboard", step)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """One row: a JSON object with `step` and the values, on the disk when this returns."""
+        """One row: a JSON object of `step` and the values, out of our hands when this returns."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         if self._board is not None:
@@ -30,27 +33,13 @@ class MetricsWriter:
             self._board.close()
 
 
-def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
-    """The rows of a workdir's metrics.jsonl; a last line cut short by a crash is left out."""
-    path = pathlib.Path(workdir) / "metrics.jsonl"
-    return [json.loads(line) for line in _whole_lines(path)]
+def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
+    """The rows of a workdir's metrics.jsonl; a last line that a crash cut short is left out."""
+    text = (pathlib.Path(workdir) / "metrics.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n")[:-1] if line.strip()]
 
 
-def _whole_lines(path: pathlib.Path) -> list[str]:
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [line for line in lines[:-1] if line]  # what follows the last newline was never finished
-
-
-def _cut(path: pathlib.Path, step: int) -> None:
-    """Keeps the rows up to step."""
-    if path.exists():
-        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
-        write_text(path, "".join(f"{line}\n" for line in kept))
-
-
-def _tensorboard(folder: pathlib.Path, step: int):
+def _tensorboard(folder: pathlib.Path, step: int) -> Any | None:
     try:
         import tensorboardX
     except ImportError:  # an extra

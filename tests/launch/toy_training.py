@@ -44,13 +44,15 @@ class LineTask(Task):
         return loss, {"mean_error": jnp.mean(jnp.abs(guess - y))}
 
     def evaluate(self, params):
-        return {"slope_error": float(jnp.abs(params["dense"]["kernel"][:, 0] - jnp.array(SLOPE)).max())}
+        error = params["dense"]["kernel"][:, 0] - jnp.array(SLOPE)
+        return {"slope_error": float(jnp.abs(error).max())}
 
     def trainable(self, params):
         return {"dense": {"kernel": True, "bias": not self.config.freeze_bias}}
 
     def export(self, params, workdir: pathlib.Path, step: int) -> None:
-        np.savez(workdir / "weights.npz", **{f"dense/{name}": leaf for name, leaf in params["dense"].items()})
+        arrays = {f"dense/{name}": leaf for name, leaf in params["dense"].items()}
+        np.savez(workdir / "weights.npz", **arrays)
 
 
 def get_config():
