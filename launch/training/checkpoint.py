@@ -1,4 +1,9 @@
-"""Checkpoints of a training: state, step, key, config and the metrics not yet written (Orbax)."""
+"""Checkpoints of a training: state, step, key, config and the metrics not yet written (Orbax).
+
+When Orbax is done with a checkpoint, it is sealed: the sizes and checksums of its files go into
+files.json. What is not sealed, or has another content, is damaged. Orbax alone would say so in many
+voices, and might take a lost piece for zeros.
+"""
 
 import json
 import pathlib
@@ -11,10 +16,13 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from launch.app import write_json
 from phasenet.errors import InputError
 
 if TYPE_CHECKING:
     from launch.training.step import TrainState
+
+SEAL = "files.json"
 
 PyTree = Any
 Pending = list[dict[str, float]]
@@ -30,7 +38,7 @@ class Checkpoints:
     def __init__(self, workdir: pathlib.Path, max_to_keep: int = 3) -> None:
         self.folder = pathlib.Path(workdir).absolute() / "checkpoints"
         self._manager = ocp.CheckpointManager(
-            self.folder, item_names=("state", "config", "record"),
+            self.folder, item_names=("state", "config", "pending"),
             options=ocp.CheckpointManagerOptions(
                 max_to_keep=max_to_keep, enable_async_checkpointing=False,
                 cleanup_tmp_directories=True))
@@ -41,11 +49,12 @@ class Checkpoints:
         step = int(arrays["step"])
         if step in self._manager.all_steps():
             return
-        record = {"pending": pending, "checksums": _checksums(arrays)}
         self._manager.save(step, args=ocp.args.Composite(
             state=ocp.args.StandardSave(arrays),
             config=ocp.args.JsonSave(config),
-            record=ocp.args.JsonSave(record)))
+            pending=ocp.args.JsonSave({"metrics": pending})))
+        if jax.process_index() == 0:
+            seal(self.folder / str(step))
 
     def latest_step(self) -> int | None:
         """The newest step saved, None when there is none."""
@@ -54,11 +63,9 @@ class Checkpoints:
     def read_config(self) -> dict[str, Any] | None:
         """The newest config that can be read, None when there is no checkpoint."""
         for step in self._newest_first():
-            try:
+            if damage(self.folder / str(step)) is None:
                 args = ocp.args.Composite(config=ocp.args.JsonRestore())
                 return self._manager.restore(step, args=args).config
-            except Exception:  # damaged, of which restore() will speak
-                continue
         return None
 
     def restore(self, like: "TrainState", say: Callable[[str], None],
@@ -70,13 +77,11 @@ class Checkpoints:
         """
         damaged = []
         for step in self._newest_first():
-            try:
-                found = self._restore_step(step, like)
-            except Exception as error:  # Orbax and TensorStore raise many kinds on a damaged file
-                damaged.append((step, _reason(error)))
-                continue
-            self._set_aside(damaged, say)
-            return found
+            reason = damage(self.folder / str(step))
+            if reason is None:
+                self._set_aside(damaged, say)
+                return self._restore_step(step, like)
+            damaged.append((step, reason))
         if damaged:
             step, reason = damaged[0]
             raise InputError(f"{self.folder / str(step)}: damaged checkpoint ({reason}), and no "
@@ -84,15 +89,12 @@ class Checkpoints:
         return None
 
     def _restore_step(self, step: int, like: "TrainState") -> "tuple[TrainState, Pending]":
-        target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype),
-                              jax.eval_shape(_tree, like))
+        target = _zeros(jax.eval_shape(_tree, like))
         found = self._manager.restore(step, args=ocp.args.Composite(
-            state=ocp.args.StandardRestore(target), record=ocp.args.JsonRestore()))
-        if found.record["checksums"] != _checksums(found.state):
-            raise ValueError("its arrays are not those that were saved")
+            state=ocp.args.StandardRestore(target), pending=ocp.args.JsonRestore()))
         arrays = jax.tree.map(jax.numpy.array, found.state)  # copies: the step will consume them
         key = jax.random.wrap_key_data(arrays["key"])
-        return like._replace(**{**arrays, "key": key}), found.record["pending"]
+        return like._replace(**{**arrays, "key": key}), found.pending["metrics"]
 
     def _newest_first(self) -> list[int]:
         return sorted(self._manager.all_steps(), reverse=True)
@@ -120,19 +122,51 @@ def read_params(path: pathlib.Path) -> PyTree:
     if not names:
         raise InputError(f"{path}: not a workdir of a training: no checkpoints in it")
     newest = (folder / max(names, key=int)).absolute()
+    reason = damage(newest)
+    if reason is not None:
+        raise InputError(f"{newest}: damaged checkpoint ({reason})")
+    with ocp.StandardCheckpointer() as reader:
+        shapes = dict(reader.metadata(newest / "state").item_metadata)
+        state = reader.restore(newest / "state", _zeros(shapes))
+    return state["average" if "average" in state else "params"]
+
+
+def seal(folder: pathlib.Path) -> None:
+    """Writes files.json: [size, CRC-32] of every file of a finished checkpoint."""
+    files = {str(path.relative_to(folder)): _fingerprint(path)
+             for path in sorted(folder.rglob("*")) if path.is_file()}
+    write_json(folder / SEAL, files)
+
+
+def damage(folder: pathlib.Path) -> str | None:
+    """What is wrong with a checkpoint's files, None when they are as they were sealed."""
     try:
-        with ocp.StandardCheckpointer() as reader:
-            shapes = dict(reader.metadata(newest / "state").item_metadata)
-            target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-            state = reader.restore(newest / "state", target)
-        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-            checksums = reader.restore(newest / "record")["checksums"]
-        part = "average" if "average" in checksums else "params"
-        if checksums[part] != _checksums({part: state[part]})[part]:
-            raise ValueError("its arrays are not those that were saved")
-    except Exception as error:
-        raise InputError(f"{newest}: damaged checkpoint ({_reason(error)})") from error
-    return state[part]
+        files = json.loads((folder / SEAL).read_text())
+    except (OSError, ValueError):
+        return f"no {SEAL}: saving it did not end"
+    for name, (size, checksum) in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is gone"
+        found = _fingerprint(path)
+        if found[0] != size:
+            return f"{name} has {found[0]} bytes, not {size}"
+        if found[1] != checksum:
+            return f"{name} was altered"
+    return None
+
+
+def _fingerprint(path: pathlib.Path) -> tuple[int, int]:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+        return file.tell(), checksum
+
+
+def _zeros(shapes: PyTree) -> PyTree:
+    """Host arrays for Orbax to restore into."""
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 def plain_config(config: Any) -> dict[str, Any]:
@@ -177,18 +211,3 @@ def leaf_name(path: tuple) -> str:
     """A path of jax.tree_util joined by '/', whatever containers it leads through."""
     return "/".join(str(next(getattr(part, field) for field in ("key", "name", "idx")
                              if hasattr(part, field))) for part in path)
-
-
-def _checksums(arrays: dict[str, PyTree]) -> dict[str, int]:
-    """CRC-32 of each part of the state: TensorStore may take a lost chunk for zeros, silently."""
-    sums = {}
-    for part, tree in arrays.items():
-        sums[part] = 0
-        for _, leaf in sorted(named_leaves(tree), key=lambda item: item[0]):
-            content = np.ascontiguousarray(leaf).reshape(-1).view(np.uint8)
-            sums[part] = zlib.crc32(content, sums[part])
-    return sums
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]

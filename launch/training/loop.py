@@ -96,7 +96,7 @@ class _Run:
         self.say(f"{type(task).__name__}: {count:,} parameters, {config.batch_size} examples a "
                  f"step on {jax.device_count()} {jax.default_backend()} device(s), writing to "
                  f"{self.workdir}; the first step is compiled now")
-        return state, steps.make_step(config, task, optimizer, trainable)
+        return steps.replicate(state), steps.make_step(config, task, optimizer, trainable)
 
     def go(self, state: steps.TrainState, step_fn: Callable, examples: Any,
            stop: StopRequest) -> TrainResult:

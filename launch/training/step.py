@@ -62,7 +62,10 @@ def example_indices(batch_size: int) -> np.ndarray:
 
 
 def replicate(tree: PyTree) -> PyTree:
-    """Puts arrays whole on every local device, as the step takes them: no copy at each call."""
+    """Puts arrays whole on every local device, as the step takes and leaves them.
+
+    Anything else would be copied at each call, and a state would have the step compiled twice.
+    """
     mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 

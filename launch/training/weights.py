@@ -29,7 +29,7 @@ def read_weights(path: str | pathlib.Path) -> PyTree:
 def _from_npz(path: pathlib.Path) -> PyTree:
     tree: dict[str, Any] = {}
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:  # np.load alone leaks the file
             for name in arrays.files:
                 *folders, last = name.split("/")
                 branch = tree

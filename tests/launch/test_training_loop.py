@@ -1,0 +1,252 @@
+"""launch.training's loop: resuming bit for bit, signals, limits, damaged checkpoints, curves."""
+
+import os
+import pathlib
+import shutil
+import signal
+
+import jax
+import numpy as np
+import pytest
+from toy_training import LineTask, compilation_cache, get_config  # noqa: F401
+
+from launch.training import checkpoint, loop, train, weights
+from launch.training.writers import read_metrics
+from phasenet.errors import InputError
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def assert_same(state, other):
+    def arrays(s):
+        return s._replace(key=jax.random.key_data(s.key))
+
+    assert jax.tree.structure(arrays(state)) == jax.tree.structure(arrays(other))
+    jax.tree.map(np.testing.assert_array_equal, arrays(state), arrays(other))
+
+
+def curves(workdir):
+    """metrics.jsonl without what the clock wrote."""
+    return [{k: v for k, v in row.items() if k != "examples_per_second"}
+            for row in read_metrics(workdir)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(workdir, result) of six steps, saved at 3 and 6; copied by the tests that damage it."""
+    workdir = tmp_path_factory.mktemp("finished")
+    config = get_config()
+    config.ema_decay = 0.9
+    return workdir, train(config, workdir, say=quiet)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished workdir, its config, and the list that say fills."""
+    shutil.copytree(finished[0], tmp_path / "run")
+    config = get_config()
+    config.ema_decay = 0.9
+    return tmp_path / "run", config, []
+
+
+def test_resuming_is_bit_for_bit(finished, tmp_path):
+    """Cut at 3, where no row of log_every=2 is due: the pending metrics travel too."""
+    config = get_config()
+    config.ema_decay = 0.9
+    config.num_steps = 3
+    train(config, tmp_path, say=quiet)
+    config.num_steps = 6
+    result = train(config, tmp_path, say=quiet)
+    assert_same(result.state, finished[1].state)
+    assert result.metrics == finished[1].metrics
+    assert curves(tmp_path) == curves(finished[0])
+    assert [row["step"] for row in curves(tmp_path)] == [2, 3, 4, 6, 6]
+
+
+def test_a_crash_leaves_no_trace_in_the_curves(copied, finished):
+    """The newest checkpoint is lost, rows past the one before and half a line are there."""
+    workdir, config, said = copied
+    shutil.rmtree(workdir / "checkpoints" / "6")
+    with (workdir / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "loss"')
+    result = train(config, workdir, say=said.append)
+    assert f"resumed from step 3 of {workdir}" in said
+    assert_same(result.state, finished[1].state)
+    assert curves(workdir) == curves(finished[0])
+
+
+def test_a_finished_run_has_nothing_left_to_do(copied):
+    workdir, config, said = copied
+    result = train(config, workdir, say=said.append)
+    assert (result.step, result.reason) == (6, loop.FINISHED)
+    assert "nothing is left to do" in said[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_leaves(finished, tmp_path, number):
+    config = get_config()
+    config.ema_decay = 0.9
+    before = signal.getsignal(number)
+
+    def say(message):
+        if message.startswith("step 4/"):
+            os.kill(os.getpid(), number)
+
+    result = train(config, tmp_path, say=say)
+    assert (result.step, result.reason) == (5, signal.Signals(number).name)
+    assert signal.getsignal(number) == before
+    assert_same(train(config, tmp_path, say=quiet).state, finished[1].state)
+    assert curves(tmp_path) == curves(finished[0])
+
+
+def test_time_limit_ends_a_slice(finished, tmp_path):
+    config = get_config()
+    config.ema_decay = 0.9
+    config.max_minutes = 1e-9
+    result = train(config, tmp_path, say=quiet)
+    assert (result.step, result.reason) == (1, loop.TIME_LIMIT)
+    assert result.metrics and (tmp_path / "weights.npz").exists()
+    config.max_minutes = 0.0
+    assert_same(train(config, tmp_path, say=quiet).state, finished[1].state)
+
+
+def test_saving_by_minutes(tmp_path):
+    config = get_config()
+    config.num_steps = 3
+    config.checkpoint_every = 0
+    config.checkpoint_minutes = 1e-9
+    train(config, tmp_path, say=quiet)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"1", "2", "3"}
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    config = get_config()
+    config.checkpoint_every = 1
+    config.max_to_keep = 2
+    train(config, tmp_path, say=quiet)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"5", "6"}
+
+
+def test_another_config_is_refused(copied):
+    workdir, config, _ = copied
+    config.optimizer.learning_rate = 0.5
+    with pytest.raises(InputError, match=r"config.optimizer.learning_rate=0.5, but \S+ was begun "
+                                         "with 0.05"):
+        train(config, workdir, say=quiet)
+
+
+def test_fields_of_the_loop_and_free_fields_may_change(copied):
+    workdir, config, _ = copied
+    config.num_steps = 7
+    config.log_every = 1
+    config.note = "elsewhere"
+    assert train(config, workdir, say=quiet).step == 7
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_is_saved(tmp_path):
+    config = get_config()
+    config.optimizer.update({"name": "sgd", "learning_rate": 1e30})
+    config.checkpoint_every = 1
+    with pytest.raises(InputError, match=r"(loss|grad_norm) is (nan|inf) at step 2: .*"
+                                         r"config.optimizer.learning_rate \(now 1e\+30\).*"
+                                         r"last good checkpoint: \S+checkpoints/1$"):
+        train(config, tmp_path, say=quiet)
+
+
+@pytest.mark.parametrize("field, value", [
+    ("log_every", 0), ("num_steps", 0), ("batch_size", 0), ("ema_decay", 1.0), ("max_to_keep", 0)])
+def test_values_out_of_range_are_named(tmp_path, field, value):
+    config = get_config()
+    config[field] = value
+    with pytest.raises(InputError, match=f"config.{field}={value}: expected"):
+        train(config, tmp_path / "new", say=quiet)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name, message", [
+    ("", "expected 'package.module:Class'"), ("nothing.here:Task", "no module 'nothing'"),
+    ("toy_training:Line", "toy_training has no class 'Line'")])
+def test_a_task_that_is_not_there(tmp_path, name, message):
+    config = get_config()
+    config.task = name
+    with pytest.raises(InputError, match=message):
+        train(config, tmp_path / "new", say=quiet)
+
+
+@pytest.mark.parametrize("name", ["", "weights.npz"])
+def test_init_from_a_workdir_or_a_release(finished, tmp_path, name):
+    """Both hold the averaged parameters; the toy releases them as .npz."""
+    source = finished[0] / name
+    config = get_config()
+    config.optimizer.learning_rate = 0.0
+    config.num_steps = 1
+    result = train(config, tmp_path, init_from=str(source), say=quiet)
+    jax.tree.map(np.testing.assert_array_equal, result.state.params, finished[1].state.average)
+
+
+def test_a_task_given_as_an_object(tmp_path):
+    config = get_config()
+    config.task = "not needed"
+    assert train(config, tmp_path, task=LineTask(config), say=quiet).step == 6
+
+
+def spoil(path: pathlib.Path, how: str) -> None:
+    content = path.read_bytes()
+    middle = len(content) // 2
+    if how == "gone":
+        path.unlink()
+    elif how == "truncated":
+        path.write_bytes(content[:middle])
+    else:
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1:])
+
+
+@pytest.mark.parametrize("how", ["gone", "truncated", "altered"])
+def test_whatever_file_of_a_checkpoint_is_spoilt_it_is_seen(copied, how):
+    folder = copied[0] / "checkpoints" / "6"
+    assert checkpoint.damage(folder) is None
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        if content or how == "gone":
+            spoil(path, how)
+            assert checkpoint.damage(folder), path
+            path.write_bytes(content)
+    assert checkpoint.damage(folder) is None
+
+
+def largest_array_file(folder: pathlib.Path) -> pathlib.Path:
+    return max((path for path in (folder / "state").rglob("d/*")),
+               key=lambda path: path.stat().st_size)
+
+
+def test_the_checkpoint_before_a_truncated_one_is_used(copied, finished):
+    workdir, config, said = copied
+    spoil(largest_array_file(workdir / "checkpoints" / "6"), "truncated")
+    result = train(config, workdir, say=said.append)
+    assert any("checkpoints/6: damaged checkpoint" in line and "\n" not in line for line in said)
+    assert f"resumed from step 3 of {workdir}" in said
+    assert_same(result.state, finished[1].state)
+    assert (workdir / "damaged" / "6").is_dir() and (workdir / "checkpoints" / "6").is_dir()
+
+
+def test_no_whole_checkpoint_left(copied):
+    workdir, config, _ = copied
+    for step in ("3", "6"):
+        spoil(largest_array_file(workdir / "checkpoints" / step), "truncated")
+    with pytest.raises(InputError, match="checkpoints/6: damaged checkpoint .*no whole one before"):
+        train(config, workdir, say=quiet)
+    assert (workdir / "checkpoints" / "6").is_dir()
+
+
+def test_init_from_a_truncated_checkpoint_is_refused(copied):
+    workdir, _, _ = copied
+    spoil(largest_array_file(workdir / "checkpoints" / "6"), "truncated")
+    with pytest.raises(InputError, match="checkpoints/6: damaged checkpoint"):
+        weights.read_weights(workdir)
+
+
+def test_tensorboard_gets_the_curves(finished):
+    pytest.importorskip("tensorboardX")
+    assert any(path.stat().st_size > 100 for path in (finished[0] / "tensorboard").iterdir())
