@@ -1,10 +1,12 @@
 """Guinier analysis: radius of gyration and forward intensity from the lowest angles.
 
-ln I(q) = ln I(0) - (q Rg)^2 / 3 holds while q Rg < 1.3 (Guinier, 1939). The window is chosen as an experienced
-eye would: as much of the low-q line as is straight, without points that aggregation raises or that repulsion
-and the beamstop lower. Nothing here knows a length unit: q in 1/nm gives Rg in nm.
+ln I(q) = ln I(0) - (q Rg)^2 / 3 holds while q Rg < 1.3 (Guinier, 1939). The window is chosen as an
+experienced eye would: as much of the low-q line as is straight, without points that aggregation
+raises or that repulsion and the beamstop lower. Nothing here knows a length unit: q in 1/nm gives
+Rg in nm.
 
-A pure function of NumPy arrays in float64; a curve without a Guinier region is an answer, not an exception.
+Pure functions of NumPy arrays in float64; a curve without a Guinier region is an answer, not an
+exception.
 """
 
 from typing import NamedTuple
@@ -15,7 +17,8 @@ Q_RG_LIMIT = 1.3        # end of the straight part for compact particles
 _MAX_START = 1.0        # a window that begins past q Rg = 1 extrapolates more than it measures
 _MIN_POINTS = 5
 _MAX_RELATIVE_ERROR = 0.2
-_STARTS, _ENDS = 60, 150   # window edges tried at most: long curves are searched on a coarser raster
+_STARTS, _ENDS = 60, 150   # window edges tried: long curves are searched on a coarser raster
+_SMALLEST_ERROR = 1e-6     # of ln I: keeps the sums of weights in range
 
 
 class Guinier(NamedTuple):
@@ -25,7 +28,7 @@ class Guinier(NamedTuple):
     i0, i0_sigma: forward intensity and its standard error, in the unit of the intensities.
     first, last: the window, points first .. last - 1 of the arrays given.
     q_rg_min, q_rg_max: q Rg at the ends of the window.
-    chi_squared: reduced, of the line within the window.   r_squared: share of the variance explained.
+    chi_squared: reduced, of the line in the window.   r_squared: share of the variance explained.
     valid: whether the numbers can be used.   reason: why not, else "".
     """
 
@@ -47,9 +50,9 @@ def guinier(q_inv_angstrom, intensity, sigma, q_rg_limit: float = Q_RG_LIMIT) ->
     """Radius of gyration and I(0) of a curve, with the window chosen automatically.
 
     Every window is scored by the expected relative error of its Rg: the statistical error of the
-    weighted line, inflated by chi^2 where sigma is too small; the curvature beyond twice its
-    own error, as the difference between the slopes at q = 0 of a line and a parabola; and a little for
-    every part of the way to q = 0 that the window leaves out. The least error wins.
+    weighted line, inflated by chi^2 where sigma is too small; the curvature beyond twice its own
+    error, as the difference between the slopes at q = 0 of a line and a parabola; and a little for
+    the part of the way to q = 0 that the window leaves out. The least error wins.
 
     Args:
         q_inv_angstrom, intensity, sigma: (N,), ascending in q. Points with I <= 0, sigma <= 0 or
@@ -70,7 +73,7 @@ def guinier(q_inv_angstrom, intensity, sigma, q_rg_limit: float = Q_RG_LIMIT) ->
     x_scale = q[size - 1] ** 2
     x = q[:size] ** 2 / x_scale
     log_intensity = np.log(intensity[:size])
-    weight = (intensity[:size] / sigma[:size]) ** 2
+    weight = np.maximum(sigma[:size] / intensity[:size], _SMALLEST_ERROR) ** -2.0
     first, last = _windows(size)
     line = _fit_windows(x, log_intensity, weight, first, last)
 
@@ -113,16 +116,16 @@ def guinier(q_inv_angstrom, intensity, sigma, q_rg_limit: float = Q_RG_LIMIT) ->
 def radius_bounds(rg_angstrom: float) -> tuple[float, float]:
     """Bounds of r_max (largest distance from the centroid, A) for a particle of this Rg.
 
-    A solid sphere has r_max = sqrt(5/3) Rg = 1.29 Rg and a long rod 1.73 Rg; tails reach further. The lower bound
-    takes off 10 % for the shell of bound water that raises a measured Rg, the upper bound is
-    3.2 Rg. Of 60 deposited SAXS models and 1,400 protein structures more than 99 % lie between (median 1.86). A thin hollow
-    shell (1.0 Rg) does not. The largest dimension D_max is at most twice the upper bound.
+    A solid sphere has r_max = sqrt(5/3) Rg = 1.29 Rg and a long rod 1.73 Rg; tails reach further.
+    The lower bound takes off 10 % for the shell of bound water that raises a measured Rg, the upper
+    bound is 3.2 Rg. Of 60 deposited SAXS models and 1,400 protein structures more than 99 % lie
+    between (median 1.86); a thin hollow shell (1.0 Rg) does not. D_max is at most twice r_max.
     """
     return 0.9 * float(np.sqrt(5 / 3)) * rg_angstrom, 3.2 * rg_angstrom
 
 
 def _initial_region(intensity: np.ndarray) -> int:
-    """Number of leading points before the curve has fallen to a tenth: the line ends at 0.57 I(0)."""
+    """Number of points before the curve has fallen to a tenth: the line ends at 0.57 I(0)."""
     padded = np.pad(intensity, 2, mode="edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
     peak = int(np.argmax(smooth[:max(10, intensity.size // 4)]))
@@ -152,6 +155,7 @@ def _fit_windows(x, y, weight, first, last) -> dict[str, np.ndarray]:
     t = [window_sums(weight * y * x**k) for k in range(3)]
     square = window_sums(weight * y * y)
     determinant = s[0] * s[2] - s[1] ** 2
+    determinant = np.where(determinant > 1e-12 * s[0] * s[2], determinant, np.nan)   # q too alike
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (s[0] * t[1] - s[1] * t[0]) / determinant
         intercept = (t[0] - slope * s[1]) / s[0]
@@ -182,8 +186,9 @@ def _fit_windows(x, y, weight, first, last) -> dict[str, np.ndarray]:
 def _why_none(falling, q_rg_min, q_rg_max, limit) -> str:
     if not falling.any():
         return "the intensity does not fall with q at low angles"
+    spans = f"{q_rg_min[falling][0]:.2f} to {q_rg_max[falling][0]:.2f}"
     return (f"the curve starts too high: no {_MIN_POINTS} points on a falling line below "
-            f"q Rg = {limit:g} (its first window spans {q_rg_min[0]:.2f} to {q_rg_max[0]:.2f})")
+            f"q Rg = {limit:g} (its first line spans {spans})")
 
 
 def _invalid(reason: str) -> Guinier:

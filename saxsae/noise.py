@@ -1,8 +1,9 @@
-"""The noise of a curve from its own scatter, where the sigmas of the file are missing or impossible.
+"""The noise of a curve from its own scatter, where the file's sigmas are missing or impossible.
 
-Each point is compared with the cubic through four others, two on each side. What a smooth curve leaves is
-noise. Measured curves are often interpolated or smoothed, so that neighbours share their noise and differ too
-little: the others are taken a few points apart, as far as the curve's own bend allows.
+Each point is compared with the cubic through four others, two on each side. What a smooth curve
+leaves is noise. Measured curves are often interpolated or smoothed, so that neighbours share their
+noise and differ too little: the others are taken a few points apart, as far as the curve's own bend
+allows.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 _MAX_STRIDE = 4
-# Points further apart than this share of q_half (where I has fallen to one half) bend, besides scattering.
+# Longer steps, in q_half (where I has fallen to one half), show the curve's bend, not its noise.
 _STEP_OF_HALF_WIDTH = 0.07
 _FLOOR = 0.002   # of the intensity: no instrument measures better
 
@@ -69,7 +70,7 @@ def estimate_sigma(q: np.ndarray, intensity: np.ndarray) -> tuple[np.ndarray, bo
     """
     found = scatter(q, intensity)
     width = int(np.clip(q.size // 8, 15, 151)) | 1
-    # The median absolute deviation resists the odd hot pixel; averaged as a logarithm it stays positive.
+    # The median absolute deviation resists a hot pixel; averaged as a logarithm it stays positive.
     local = 1.4826 * _running(np.median, np.abs(found.residual), width)
     smallest = 1e-5 * np.max(np.abs(intensity))
     local = np.exp(_running(np.mean, np.log(np.maximum(local, 1e-3 * smallest + 1e-300)), width))

@@ -25,8 +25,8 @@ def rebin(curve, q_max: float = 0.2, num_points: int = 128, q_min: float = 0.0) 
     """The part of a curve between q_min and q_max on `num_points` points.
 
     A curve with more points is averaged in equal bins of q, each point weighted by 1 / sigma^2, the
-    sigma of a bin that of its mean: chi^2 per bin keeps the meaning of chi^2 per point. A curve with
-    fewer points stays as it is. Empty bins are closed up.
+    sigma of a bin that of its mean: chi^2 per bin keeps the meaning of chi^2 per point. A curve
+    with fewer points stays as it is. Empty bins are closed up.
 
     Args:
         curve: anything with `q_inv_angstrom`, `intensity`, `sigma` of shape (N,), q ascending.

@@ -1,4 +1,4 @@
-"""From the numbers of a file to a curve that can be fitted: what is left out, averaged, estimated, and why.
+"""From the numbers of a file to a curve that can be fitted: what is left out, averaged, estimated.
 
 Every step that changes something leaves a note with its count.
 """
@@ -10,15 +10,17 @@ import numpy as np
 from saxsae.noise import estimate_sigma, scatter_over_sigma
 
 MIN_POINTS = 10
-# Scatter over sigma. Beyond 3 (chi^2 of a perfect model about 9) sigma is no uncertainty at all and is
-# replaced; between it is kept as read, with a note: wrong by a factor, it still weighs the points rightly.
+# Scatter over sigma. Beyond 3 (chi^2 of a perfect model about 9) sigma is no uncertainty at all and
+# is replaced; below, it is kept, with a note: wrong by a factor, it still weighs points rightly.
 _IMPOSSIBLE, _DOUBTFUL, _GENEROUS = 3.0, 1.5, 0.25
 _BELOW_ZERO = 5.0   # sigmas: a more negative intensity is no noise
+_Q_OUTLIER = 1e4    # times the median q: a misprint, not a point
+_LARGEST = 1e100    # beyond it stands for overflow
 _SHADOW = 0.5       # of the low-q plateau: lower leading points are in the beamstop's shadow
 
 
 class Cleaned(NamedTuple):
-    """q (unit of the file), intensity, sigma: (N,) float64, q ascending; N may be below MIN_POINTS."""
+    """q (unit of the file), intensity, sigma: (N,) float64, q ascending; N may be too small."""
 
     q: np.ndarray
     intensity: np.ndarray
@@ -32,8 +34,9 @@ def clean(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) -> Cle
 
     In this order: points without a finite q or intensity, and q <= 0, are dropped; the rest sorted;
     single points without a usable sigma are dropped, but where most lack one all are estimated;
-    points of equal q averaged; leading points in the beamstop's shadow dropped; sigmas that are absent or contradict the
-    scatter of the points estimated (`saxsae.noise`); intensities further below zero than noise dropped.
+    points of equal q averaged; leading points in the beamstop's shadow dropped; sigmas that are
+    absent or contradict the scatter of the points estimated (`saxsae.noise`); intensities further
+    below zero than noise dropped.
     """
     notes = []
     data = np.stack([q, intensity, np.full(np.shape(q), np.nan) if sigma is None else sigma])
@@ -45,8 +48,11 @@ def clean(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) -> Cle
             notes.append(f"{_count(bad.sum())} {what} dropped")
             data = data[:, ~bad]
 
+    data[np.abs(data) > _LARGEST] = np.nan
     drop(~np.isfinite(data[:2]).all(axis=0), "without a finite q or intensity")
     drop(data[0] <= 0, "with q <= 0")
+    if data.size:
+        drop(data[0] > _Q_OUTLIER * np.median(data[0]), "far outside the range of q")
     data = _sort(data, notes)
     usable = np.isfinite(data[2]) & (data[2] > 0)
     missing = None   # why sigma must be estimated
@@ -61,7 +67,7 @@ def clean(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) -> Cle
         data[2] = np.nan
     data = _average_duplicates(data, notes)
     drop(_padding(data[1]), "of zero intensity at the end of the table")
-    drop(_in_shadow(data[1]), "in the beamstop's shadow at the smallest q")
+    drop(_in_shadow(data[1], data[2]), "in the beamstop's shadow at the smallest q")
     if data.shape[1] >= MIN_POINTS:
         missing = missing or _judge(data, notes)
         if missing:
@@ -117,14 +123,16 @@ def _padding(intensity: np.ndarray) -> np.ndarray:
     return zeros & (zeros.sum() >= 3)
 
 
-def _in_shadow(intensity: np.ndarray) -> np.ndarray:
-    """Leading points that are not positive or lie far below the plateau that follows them."""
+def _in_shadow(intensity: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Leading points that lie far below the plateau that follows them, and not by noise."""
     shadow = np.zeros(intensity.size, bool)
     if intensity.size < MIN_POINTS:
         return shadow
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(intensity, 5), axis=1)
     peak = int(np.argmax(smooth[:max(5, intensity.size // 5)]))   # centre is peak + 2
-    low = np.flatnonzero(intensity[:peak + 2] < _SHADOW * smooth[peak])
+    below = smooth[peak] - intensity[:peak + 2]
+    significant = ~(below < 4 * sigma[:peak + 2])   # also where sigma is not known
+    low = np.flatnonzero((below > _SHADOW * smooth[peak]) & significant)
     shadow[:low[-1] + 1 if low.size else 0] = smooth[peak] > 0
     return shadow
 
@@ -136,8 +144,8 @@ def _judge(data: np.ndarray, notes: list[str]) -> str | None:
     if ratio > _IMPOSSIBLE:
         return f"sigma is {ratio:.1f} times smaller than the scatter of the points"
     constant = np.ptp(sigma) <= 1e-6 * sigma[0]
-    if constant and not 1 / _DOUBTFUL < ratio < _DOUBTFUL:
-        return f"sigma is {sigma[0]:g} at every point, {1 / max(ratio, 1e-9):.2g} times the scatter"
+    if constant and not 0.5 < ratio < 2.0:
+        return f"sigma is {sigma[0]:g} at every point, against the scatter of the points"
     strongest = np.abs(intensity) >= np.quantile(np.abs(intensity), 0.75)
     exceeds = sigma[strongest] >= 0.5 * np.abs(intensity[strongest])
     if ratio < _GENEROUS and np.mean(exceeds) > 0.9:

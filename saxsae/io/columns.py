@@ -1,9 +1,9 @@
 """Tables of numbers in text: the many dialects of .dat, .csv, .fit, .sub, .txt.
 
-The table is the longest run of lines with two or more leading numbers and the same number of columns; every
-other line is text around it. Separators are blanks, tabs, commas or semicolons, decimal commas are
-told from separators, exponents may be Fortran's (1.0D-3, 1.0-103), and lines that begin with
-#, !, ;, % or // are comments.
+The table is the longest run of lines with two or more leading numbers and the same number of
+columns; every other line is text around it. Separators are blanks, tabs, commas or semicolons,
+decimal commas are told from separators, exponents may be Fortran's (1.0D-3, 1.0-103), and lines
+that begin with #, !, ;, % or // are comments.
 """
 
 import re
@@ -27,8 +27,9 @@ _NAMES = {
     "intensity": {"i", "iq", "is", "int", "intensity", "iexp", "expintensity", "jexp", "iobs",
                   "idata", "data"},
     "sigma": {"sigma", "sigmai", "isigma", "sig", "sigi", "si", "e", "err", "error", "errors",
-              "ierr", "ierror", "errori", "experror", "intensityerror", "sd", "sdev", "std",
-              "stddev", "stdev", "esd", "di", "deltai", "idev", "uncertainty", "dy"},
+              "ierr", "iqerr", "erri", "ierror", "errori", "experror", "intensityerror", "sd",
+              "isd", "sdev", "std", "istd", "stddev", "stdev", "esd", "di", "diq", "deltai",
+              "idev", "uncertainty", "dy"},
     "other": {"fit", "ifit", "icalc", "imodel", "model", "modelintensity", "jreg", "ireg", "calc",
               "dq", "sigmaq", "qsigma", "qerror", "resolution", "flag", "background", "index"},
 }
@@ -50,10 +51,9 @@ class Table(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Rows of numbers of one table (`values[i]` from line `lines[i]`), and the text around them."""
+    """Rows of numbers of one table, the lines before it, all the text around it, and notes."""
 
     values: list[list[float]]
-    lines: list[int]
     before: list[str]
     around: str
     notes: list[str]
@@ -97,7 +97,8 @@ def find_block(text: str) -> Block | None:
             texts_since += 1
             continue
         if texts_since and blocks[-1]:
-            if texts_since <= 2 and _continues(blocks[-1], row):
+            if texts_since <= 2 and row.signature == blocks[-1][-1].signature and _in_step(
+                    *blocks[-1][-2:], row):
                 joined += texts_since
             else:
                 blocks.append([])
@@ -117,39 +118,39 @@ def find_block(text: str) -> Block | None:
     if len(inner) < len(block):
         kept = {row.line for row in inner}
         left = [row.line for row in block if row.line not in kept]
-        notes.append(f"{len(left)} line{'s' * (len(left) > 1)} of numbers beside the table left out "
-                     f"(line {', '.join(map(str, left[:5]))}{', ...' * (len(left) > 5)})")
+        which = ", ".join(map(str, left[:5])) + ", ..." * (len(left) > 5)
+        notes.append(f"{len(left)} line{'s' * (len(left) > 1)} of numbers beside the table left "
+                     f"out (line {which})")
     taken = {row.line for row in inner}
     around = "\n".join(line for i, line in enumerate(lines, 1) if i not in taken)
     before = [line for i, line in enumerate(lines, 1) if i < inner[0].line and i not in taken]
-    return Block([row.values for row in inner], [row.line for row in inner], before, around, notes)
+    return Block([row.values for row in inner], before, around, notes)
 
 
 def read_columns(text: str) -> Table | None:
     """q, intensity and sigma of the longest table in a text, None where there is no table.
 
-    Columns go by the names in the line above the table where it has names (q, I, sigma in their many
-    spellings); else they are the first three, after a column that only counts the rows.
+    Columns go by the names above the table where it has names (q, I, sigma in many spellings); else
+    they are the first three, after a column that only counts the rows.
     """
     block = find_block(text)
     if block is None:
         return None
     counts = [len(values) for values in block.values]
     columns = max(set(counts), key=counts.count)
-    width = max(counts)
-    table = np.full((len(counts), width), np.nan)
+    table = np.full((len(counts), columns), np.nan)
     for row, values in zip(table, block.values, strict=True):
-        row[:len(values)] = values
+        row[:len(values)] = values[:columns]
     notes = list(block.notes)
-    names = next((line for line in reversed(block.before) if line.strip()), "")
-    chosen = _columns_by_name(names, columns)
+    headers = [line for line in reversed(block.before) if line.strip()][:3]   # nearest first
+    chosen = next(filter(None, (_columns_by_name(line, columns) for line in headers)), None)
     if chosen is None:
         start = int(columns >= 3 and _counts_rows(table[:, 0]))
         if start:
             notes.append("the first column only counts the rows: passed over")
         chosen = (start, start + 1, start + 2 if columns > start + 2 else None)
     q, intensity, sigma = (None if c is None else table[:, c] for c in chosen)
-    unit = stated_unit(names) or stated_unit(block.around)
+    unit = next(filter(None, map(stated_unit, headers)), None) or stated_unit(block.around)
     return Table(q, intensity, sigma, unit, columns, tuple(notes))
 
 
@@ -184,22 +185,28 @@ def _uses_decimal_comma(lines: list[str]) -> bool:
     return votes > 0
 
 
-def _continues(block: list[_Row], row: _Row) -> bool:
-    """Whether a row after a line of text goes on with the table above it."""
-    if len(block) < 2 or row.signature != block[-1].signature:
+def _in_step(*rows: _Row) -> bool:
+    """Whether the q of the third row goes on from that of the first two, not too far ahead."""
+    if len(rows) < 3:
         return False
-    step = block[-1].values[0] - block[-2].values[0]
-    return 0 < (row.values[0] - block[-1].values[0]) * np.sign(step) < 20 * abs(step)
+    step = rows[1].values[0] - rows[0].values[0]
+    return 0 < (rows[2].values[0] - rows[1].values[0]) * np.sign(step) < 20 * abs(step)
 
 
 def _strip_ends(block: list[_Row]) -> list[_Row]:
     """The table without lines of numbers at its ends that are not of it: counts, sizes, footers."""
     signatures = [row.signature for row in block]
     common = max(set(signatures), key=signatures.count)
+
+    def foreign(row, *inward):
+        columns, _ = row.signature
+        in_table = columns == common[0] and _in_step(*inward[::-1], row)
+        return row.signature != common and not in_table
+
     start, end = 0, len(block)
-    while block[start].signature != common:
+    while foreign(*block[start:start + 3]):
         start += 1
-    while block[end - 1].signature != common:
+    while foreign(*block[max(end - 3, 0):end][::-1]):
         end -= 1
     head = block[start:start + 3]
     if len(head) == 3 and head[0].integers and not head[1].integers:

@@ -1,8 +1,9 @@
 """Measured SAXS curves: read whatever a beamline or a data bank hands out, write curves and fits.
 
-Content decides the format, whatever the file is called: text columns in their many dialects (.dat, .csv, .fit,
-.sub; `columns`), GNOM output (.out; `gnom`), sasCIF (`sascif`). q is 4 pi sin(theta) / lambda; curves over
-s = 2 sin(theta) / lambda, as a few old files have them, are not recognised: multiply s by 2 pi first.
+Content decides the format, whatever the file is called: text columns in their many dialects (.dat,
+.csv, .fit, .sub; `columns`), GNOM output (.out; `gnom`), sasCIF (`sascif`). q is
+4 pi sin(theta) / lambda; curves over s = 2 sin(theta) / lambda, as a few old files have them, are
+not recognised: multiply s by 2 pi first.
 
 What was assumed, dropped or estimated comes back as notes, for the caller to say aloud.
 """
@@ -27,6 +28,8 @@ from saxsae.rebinning import Rebinned, rebin
 __all__ = ["Curve", "Rebinned", "read_curve", "rebin", "write_curve", "write_fit"]
 
 _MAX_BYTES = 64 * 2**20
+_MAX_POINTS = 100_000
+_WANTED = "text: columns of q, intensity and sigma, GNOM .out, or sasCIF"
 
 
 class Curve(NamedTuple):
@@ -37,7 +40,7 @@ class Curve(NamedTuple):
     sigma: (N,) float64, standard deviation of the intensity, positive.
     unit: of q in the file, "1/A" or "1/nm".   columns: how many the table in the file has.
     notes: what was assumed, left out or estimated, one line each.
-    path: the file.   sigma_estimated: whether sigma is from the curve's own noise, not from the file.
+    path: the file.   sigma_estimated: whether sigma is from the curve's own noise, not the file's.
     """
 
     q_inv_angstrom: np.ndarray
@@ -69,8 +72,8 @@ def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
     notes = table.notes + cleaned.notes
     if cleaned.q.size < MIN_POINTS:
         why = f" ({'; '.join(cleaned.notes)})" if cleaned.notes else ""
-        raise InputError(f"{path}: only {cleaned.q.size} usable points, at least {MIN_POINTS} are "
-                         f"needed{why}")
+        points = f"{cleaned.q.size} usable point{'s' * (cleaned.q.size != 1)}"
+        raise InputError(f"{path}: only {points}, at least {MIN_POINTS} are needed{why}")
     data = cleaned.q, cleaned.intensity, cleaned.sigma
     if unit is None:
         unit, note = decide_unit(*data, table.unit)
@@ -96,7 +99,7 @@ def write_curve(path: str | os.PathLike, q_inv_angstrom, intensity, sigma,
 
 def write_fit(path: str | os.PathLike, q_inv_angstrom, intensity, sigma, fit,
               header: Iterable[str] = ()) -> None:
-    """Writes a fit in the four columns of ATSAS's .fit: q (1/A), I measured, sigma, I of the model."""
+    """Writes a fit in the four columns of ATSAS's .fit: q (1/A), measured I, sigma, model's I."""
     _write_columns(path, (*header, "q(1/A)  I_exp  sigma  I_fit"),
                    (q_inv_angstrom, intensity, sigma, fit))
 
@@ -118,8 +121,7 @@ def _read_text(path: str) -> str:
         raise InputError(f"{path}: the file is empty")
     text = _decode(content)
     if text is None:
-        raise InputError(f"{path}: is binary; a curve is text: columns of q, intensity and sigma, GNOM "
-                         ".out, or sasCIF")
+        raise InputError(f"{path}: is binary; a curve is {_WANTED}")
     return text
 
 
@@ -149,9 +151,11 @@ def _read_table(text: str, path: str) -> Table:
         table = read_sascif(text, path)
     else:
         table = read_columns(text)
+    if table is not None and table.q.size > _MAX_POINTS:
+        raise InputError(
+            f"{path}: {table.q.size} rows are too many for a curve (limit {_MAX_POINTS})")
     if table is None:
-        raise InputError(f"{path}: no table of numbers in it; a curve is text columns of q, intensity "
-                         "and sigma, GNOM .out, or sasCIF")
+        raise InputError(f"{path}: no table of numbers in it; a curve is {_WANTED}")
     return table
 
 

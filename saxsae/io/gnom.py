@@ -1,7 +1,7 @@
 """GNOM output (.out), versions 4 and 5: the measured points it was given.
 
-The table headed `S  J EXP  ERROR  J REG  I REG` begins with extrapolated rows of two numbers; a measured row
-has five. A file of several runs repeats the table: the last, which is the final one, counts.
+The table headed `S  J EXP  ERROR  J REG  I REG` begins with extrapolated rows of two numbers; a
+measured row has five. A file of several runs repeats the table: the last one counts.
 """
 
 import re
@@ -12,7 +12,8 @@ from saxsae.io.columns import Table
 
 _HEADER = re.compile(r"^\s*S\s+J\s*EXP\s+ERROR\s+J\s*REG\s+I\s*REG", re.MULTILINE)
 # Fixed-width columns touch where a number is negative: they are found by form, not by blanks.
-_NUMBER = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+)[eEdD][+-]?\d+|[+-]?\d+\.\d+|\*+|[+-]?nan", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"[+-]?(?:\d+\.\d*|\.\d+|\d+)[ed][+-]?\d+|[+-]?\d+\.\d+|\*+|[+-]?nan", re.IGNORECASE)
 
 
 def is_gnom(text: str) -> bool:

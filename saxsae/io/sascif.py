@@ -1,5 +1,7 @@
 """sasCIF: the measured intensities of a deposited entry (items `_sas_scan_intensity.*`)."""
 
+import re
+
 import gemmi
 import numpy as np
 
@@ -11,7 +13,9 @@ _CATEGORY = "_sas_scan_intensity."
 
 
 def is_sascif(text: str) -> bool:
-    return _CATEGORY in text.lower()
+    """Whether a text is a CIF, with a table of intensities or without."""
+    return _CATEGORY in text.lower() or (
+        "loop_" in text and re.match(r"\s*data_\S+\s*\n", text) is not None)
 
 
 def read_sascif(text: str, name: str) -> Table:
@@ -24,18 +28,22 @@ def read_sascif(text: str, name: str) -> Table:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{name}: broken sasCIF ({' '.join(str(error).split())})") from error
+    if not len(document):
+        raise InputError(f"{name}: a CIF without a data block")
     block = max(document, key=lambda b: len(b.find(_CATEGORY, ["momentum_transfer"])))
     table = block.find(_CATEGORY, [
         "momentum_transfer", "intensity", "?intensity_su_counting", "?intensity_su", "?scan_id"])
     if not table or not len(table):
-        raise InputError(f"{name}: its sasCIF table {_CATEGORY}* lacks momentum_transfer or intensity")
+        raise InputError(
+            f"{name}: a CIF without a table of {_CATEGORY}momentum_transfer and intensity")
     error_column = next((i for i in (2, 3) if table.has_column(i)), None)
     scans = np.array([row[4] if table.has_column(4) else "" for row in table])
     scan = max(dict.fromkeys(scans), key=lambda s: int(np.sum(scans == s)))
     rows = [row for row, of in zip(table, scans, strict=True) if of == scan]
     notes = ["sasCIF entry " + block.name]
     if len(set(scans)) > 1:
-        notes.append(f"the entry has {len(set(scans))} scans: scan {scan}, with the most points, was read")
+        notes.append(f"the entry has {len(set(scans))} scans: scan {scan}, with the most points, "
+                     "was read")
     sigma = None if error_column is None else _column(rows, error_column)
     return Table(_column(rows, 0), _column(rows, 1), sigma, _unit(block, scan),
                  2 + (error_column is not None), tuple(notes))

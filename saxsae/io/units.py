@@ -1,4 +1,4 @@
-"""Is q in 1/A or in 1/nm? From what the file says, else from what proteins and instruments are like."""
+"""Is q in 1/A or in 1/nm? As the file says, else from what proteins and instruments are like."""
 
 import re
 
@@ -48,8 +48,8 @@ def decide_unit(q, intensity, sigma, stated: str | None) -> tuple[str, str]:
 
     Args:
         q, intensity, sigma: (N,) the cleaned curve, q ascending, in the unit sought.
-        stated: the unit that the file names, if any. It is believed, and doubted aloud where the data
-            speak clearly against it.
+        stated: the unit that the file names, if any. It is believed, and doubted aloud where the
+            data speak clearly against it.
     """
     found = guinier(q, intensity, sigma)
     raw = {"q_min": q[0], "q_max": q[-1]} | ({"rg": found.rg_angstrom} if found.valid else {})
