@@ -23,8 +23,10 @@ from phasenet.errors import InputError
 
 # On CPU each program read back from the cache is met with a page about "+prefer-no-gather", a mere
 # tuning preference (https://github.com/jax-ml/jax/issues/38445); the program is used all the same.
-# Read when jax is first imported, therefore here.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Read when jax is first imported, therefore here; 1 is what jax itself sets, and bequeaths to us
+# where a notebook that uses it starts a launch.
+if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 EXIT_BAD_VALUE = 1
 EXIT_BAD_FLAG = 2

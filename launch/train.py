@@ -18,9 +18,10 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(_: list[str]) -> None:
-    app.enable_compilation_cache()
-    from launch.training import train  # here: who mistypes a flag should not wait for jax
+    from launch.training import processes, train  # here: a mistyped flag should not wait for jax
 
+    processes.join()
+    app.enable_compilation_cache()
     config = _CONFIG.value
     result = train(config, _WORKDIR.value, init_from=_INIT_FROM.value)
     rows = {"step": f"{result.step} of {config.num_steps}", "ended": result.reason}

@@ -17,6 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from launch.app import write_json
+from launch.training import processes
 from phasenet.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Checkpoints:
     def __init__(self, workdir: pathlib.Path, max_to_keep: int = 3) -> None:
         self.folder = pathlib.Path(workdir).absolute() / "checkpoints"
         self._manager = ocp.CheckpointManager(
-            self.folder, item_names=("state", "config", "pending"),
+            self.folder, item_names=("state", "config", "record"),
             options=ocp.CheckpointManagerOptions(
                 max_to_keep=max_to_keep, enable_async_checkpointing=False,
                 cleanup_tmp_directories=True))
@@ -52,8 +53,8 @@ class Checkpoints:
         self._manager.save(step, args=ocp.args.Composite(
             state=ocp.args.StandardSave(arrays),
             config=ocp.args.JsonSave(config),
-            pending=ocp.args.JsonSave({"metrics": pending})))
-        if jax.process_index() == 0:
+            record=ocp.args.JsonSave({"pending": pending, "arrays": _shapes(arrays)})))
+        if processes.is_chief():
             seal(self.folder / str(step))
 
     def latest_step(self) -> int | None:
@@ -75,38 +76,50 @@ class Checkpoints:
         like: a state of shapes and dtypes. Damaged checkpoints are named through say and moved to
         workdir/damaged, so that their steps can be saved anew. Raises InputError when all are.
         """
-        damaged = []
+        whole, damaged = None, []
         for step in self._newest_first():
             reason = damage(self.folder / str(step))
             if reason is None:
-                self._set_aside(damaged, say)
-                return self._restore_step(step, like)
+                whole = step
+                break
             damaged.append((step, reason))
-        if damaged:
+        processes.wait_for_all("checkpoints looked through")
+        if whole is None and damaged:
             step, reason = damaged[0]
             raise InputError(f"{self.folder / str(step)}: damaged checkpoint ({reason}), and no "
                              f"whole one before it: remove {self.folder} to start anew")
-        return None
+        self._set_aside(damaged, say)
+        return None if whole is None else self._restore_step(whole, like)
 
     def _restore_step(self, step: int, like: "TrainState") -> "tuple[TrainState, Pending]":
         target = _zeros(jax.eval_shape(_tree, like))
-        found = self._manager.restore(step, args=ocp.args.Composite(
-            state=ocp.args.StandardRestore(target), pending=ocp.args.JsonRestore()))
+        record = self._manager.restore(
+            step, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record
+        # Orbax pads or cuts an array to the shape asked for, without a word.
+        saved, wanted = record["arrays"], _shapes(target)
+        for name in sorted(saved.keys() | wanted.keys()):
+            if saved.get(name) != wanted.get(name):
+                raise InputError(
+                    f"{self.folder / str(step)}: does not fit the task: {name} is "
+                    f"{saved.get(name, 'absent')} there, {wanted.get(name, 'absent')} now")
+        found = self._manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))
         arrays = jax.tree.map(jax.numpy.array, found.state)  # copies: the step will consume them
         key = jax.random.wrap_key_data(arrays["key"])
-        return like._replace(**{**arrays, "key": key}), found.pending["metrics"]
+        return like._replace(**{**arrays, "key": key}), record["pending"]
 
     def _newest_first(self) -> list[int]:
         return sorted(self._manager.all_steps(), reverse=True)
 
     def _set_aside(self, damaged: list[tuple[int, str]], say: Callable[[str], None]) -> None:
-        for step, reason in damaged:
+        for step, reason in damaged if processes.is_chief() else ():
             path = self.folder / str(step)
             place = self.folder.parent / "damaged" / path.name
             say(f"{path}: damaged checkpoint ({reason}); moved to {place}, the one before is used")
             place.parent.mkdir(exist_ok=True)
             shutil.rmtree(place, ignore_errors=True)
             shutil.move(path, place)
+        processes.wait_for_all("damaged checkpoints set aside")
         if damaged:
             self._manager.reload()
 
@@ -162,6 +175,11 @@ def _fingerprint(path: pathlib.Path) -> tuple[int, int]:
         while block := file.read(1 << 20):
             checksum = zlib.crc32(block, checksum)
         return file.tell(), checksum
+
+
+def _shapes(arrays: PyTree) -> dict[str, str]:
+    """{'params/dense/kernel': 'float32[3, 1]', ...}."""
+    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in named_leaves(arrays)}
 
 
 def _zeros(shapes: PyTree) -> PyTree:

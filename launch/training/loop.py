@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from launch import app
-from launch.training import checkpoint, step as steps
+from launch.training import checkpoint, processes, step as steps
 from launch.training.defaults import FREE_FIELDS, check_config
 from launch.training.optimizer import make_optimizer
 from launch.training.preemption import StopRequest
@@ -47,6 +47,7 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
     checkpoints; for weights that do not fit; for a loss that is not finite.
     """
     check_config(config)
+    say = say if processes.is_chief() else _nothing
     kind = task_class(config.task) if task is None else type(task)
     examples = steps.example_indices(config.batch_size)
     workdir = pathlib.Path(workdir)
@@ -120,11 +121,15 @@ class _Run:
                 # Stay a step behind the device, no more: a signal must not wait for a long queue.
                 jax.block_until_ready(self.pending[-2:][0])
                 now = time.monotonic()
+                called, slow, late = processes.any_of([
+                    bool(stop.signal_name),
+                    0 < 60 * config.max_minutes < now - begin,
+                    0 < 60 * config.checkpoint_minutes < now - saved])
                 if step == config.num_steps:
                     reason = FINISHED
-                elif stop.signal_name:
-                    reason = stop.signal_name
-                elif config.max_minutes and now - begin > 60 * config.max_minutes:
+                elif called:
+                    reason = stop.signal_name or "another process was told to stop"
+                elif slow:
                     reason = TIME_LIMIT
                 if step % config.log_every == 0:
                     row = self.mean_of_pending(step)
@@ -132,7 +137,6 @@ class _Run:
                     self.say(progress.line(step, row["loss"]))
                 if reason in (FINISHED, TIME_LIMIT) or _due(step, config.eval_every):
                     metrics = self.evaluate(state, step, writer)
-                late = config.checkpoint_minutes and now - saved > 60 * config.checkpoint_minutes
                 if reason or late or _due(step, config.checkpoint_every):
                     self.fetch_pending(step)
                     self.checkpoints.save(
@@ -164,8 +168,8 @@ class _Run:
         good, opt = self.checkpoints.latest_step(), self.config.optimizer
         last = f"last good checkpoint: {self.checkpoints.folder / str(good)}"
         return (f"{name} is {value} at step {step}: try a lower config.optimizer.learning_rate "
-                f"(now {opt.learning_rate:g}), or config.optimizer.clip_norm (now {opt.clip_norm:g}); "
-                + ("there is no checkpoint yet" if good is None else last))
+                f"(now {opt.learning_rate:g}), or config.optimizer.clip_norm (now "
+                f"{opt.clip_norm:g}); " + ("there is no checkpoint yet" if good is None else last))
 
     def evaluate(self, state: steps.TrainState, step: int, writer: MetricsWriter,
                  ) -> dict[str, float]:
@@ -176,7 +180,8 @@ class _Run:
             writer.write(step, {f"eval/{name}": value for name, value in metrics.items()})
             self.say(f"step {step}/{self.config.num_steps}  evaluation  "
                      + "  ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
-        self.task.export(params, self.workdir, step)
+        if processes.is_chief():
+            self.task.export(params, self.workdir, step)
         return metrics
 
 
@@ -197,6 +202,10 @@ class _Progress:
         left = datetime.timedelta(seconds=round((self._config.num_steps - step) / self._rate))
         return (f"step {step}/{self._config.num_steps}  loss {loss:.6g}  "
                 f"{self._rate * self._config.batch_size:.4g} examples/s  {left} left")
+
+
+def _nothing(_: str) -> None:
+    """What the other processes say."""
 
 
 def _due(step: int, every: int) -> bool:

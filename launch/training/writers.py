@@ -5,12 +5,19 @@ import pathlib
 from typing import Any
 
 from launch.app import write_text
+from launch.training import processes
 
 
 class MetricsWriter:
-    """Appends rows by step; first drops those past the step resumed from: no step comes twice."""
+    """Appends rows by step; first drops those past the step resumed from: no step comes twice.
+
+    Of several processes only the chief writes.
+    """
 
     def __init__(self, workdir: pathlib.Path, step: int) -> None:
+        self._file = self._board = None
+        if not processes.is_chief():
+            return
         path = workdir / "metrics.jsonl"
         if path.exists():
             kept = [row for row in read_metrics(workdir) if row["step"] <= step]
@@ -20,6 +27,8 @@ class MetricsWriter:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """One row: a JSON object of `step` and the values, out of our hands when this returns."""
+        if self._file is None:
+            return
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         if self._board is not None:
@@ -28,7 +37,8 @@ class MetricsWriter:
             self._board.flush()
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._board is not None:
             self._board.close()
 

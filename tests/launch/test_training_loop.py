@@ -240,6 +240,20 @@ def test_no_whole_checkpoint_left(copied):
     assert (workdir / "checkpoints" / "6").is_dir()
 
 
+class WideTask(LineTask):
+    """As if the task's code had changed under the same config."""
+
+    def init(self, key):
+        return {"dense": {"kernel": jax.random.normal(key, (5, 1)), "bias": jax.numpy.zeros(1)}}
+
+
+def test_a_checkpoint_that_does_not_fit_the_task(copied):
+    workdir, config, _ = copied
+    with pytest.raises(InputError, match=r"checkpoints/6: does not fit the task: \S+kernel is "
+                                         r"float32\[3, 1\] there, float32\[5, 1\] now"):
+        train(config, workdir, task=WideTask(config), say=quiet)
+
+
 def test_init_from_a_truncated_checkpoint_is_refused(copied):
     workdir, _, _ = copied
     spoil(largest_array_file(workdir / "checkpoints" / "6"), "truncated")
