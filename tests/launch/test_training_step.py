@@ -63,12 +63,17 @@ def test_the_state_is_consumed_and_the_corpus_is_not():
     config.corpus = True
     task = LineTask(config)
     optimizer = make_optimizer(config, True)
-    state = steps.new_state(config, optimizer, steps.new_params(config, task))
+    params = steps.new_params(config, task)
+    state = steps.replicate(steps.new_state(config, optimizer, params))
     data = steps.replicate(task.data)
     step_fn = steps.make_step(config, task, optimizer, {"dense": {"kernel": True, "bias": True}})
     examples = steps.example_indices(config.batch_size)
     after, _ = step_fn(state, data, examples)
+    # As it was laid out at first: a second compilation would otherwise follow.
+    assert jax.tree.map(lambda leaf: leaf.sharding, after) == jax.tree.map(
+        lambda leaf: leaf.sharding, state)
     last, _ = step_fn(after, data, examples)
+    assert state.params["dense"]["kernel"].is_deleted()
     assert after.params["dense"]["kernel"].is_deleted()
     assert not data["x"].is_deleted() and not last.params["dense"]["kernel"].is_deleted()
 
