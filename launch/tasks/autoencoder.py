@@ -1,0 +1,172 @@
+"""Trains the auto-encoders of saxsae.model on a packed set of structures (launch.prepare_structures)."""
+
+import functools
+import pathlib
+import subprocess
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from launch.training import Task
+from launch.training.weights import adopt
+from phasenet.errors import InputError
+from saxsae import components, losses, model, pretrained, voxels
+from saxsae.io.packed import read_packed
+
+THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)
+VALIDATION_MAPS = 384
+BANK_MAPS = 2000
+LINEAR_GAIN = 8.0  # logits per unit of occupancy with which the linear code starts
+_CHUNK = 64
+# Of the published network, what a smaller latent replaces (the paper's second stage).
+_DENSE = ("encoder/latent", "decoder/expand")
+
+
+@functools.partial(jax.jit, static_argnames="turn")
+def prepare(bits, keys, turn: bool = True):
+    """Packed maps (N, 3724) to the network's input (N, 32, 32, 32), each turned at random by its key."""
+    def example(bits, key):
+        occupancy = voxels.unpack(bits)
+        if turn:
+            occupancy = (voxels.rotate(occupancy, voxels.random_rotation(key)) > 0.5).astype(jnp.float32)
+        return voxels.pad(occupancy)
+    return jax.vmap(example)(bits, keys)
+
+
+class AutoencoderTask(Task):
+    """Cross-entropy between a map and what 200 numbers keep of it.
+
+    Config: ``model.kind``, ``model.latent_size``, ``model.lowering``; ``corpus``; ``rotations``;
+    ``frozen_convolutions`` (stage 2); ``linear_start`` and ``linear_samples`` (lean network only).
+    """
+
+    free_fields = ("corpus",)
+
+    def __init__(self, config):
+        self.config = config
+        if config.model.kind not in ("published", "lean"):
+            raise InputError(f"config.model.kind={config.model.kind!r}: expected 'published' or 'lean'")
+        self.network = model.architecture(config.model.kind, config.model.latent_size, config.model.lowering)
+        corpus = read_packed(config.corpus)
+        held_out = np.asarray(corpus.split) == 1
+        self.data = {"bits": np.asarray(corpus.occupancy)[~held_out]}
+        validation = np.asarray(corpus.occupancy)[held_out][:VALIDATION_MAPS]
+        if not len(validation) or not len(self.data["bits"]):
+            raise InputError(f"{config.corpus}: needs structures for training and for validation")
+        self.validation = np.concatenate([np.asarray(maps) for maps in self._chunks(validation, seed=1)])
+        self._threshold = 0.5
+        # Outside init, which is traced.
+        self._linear = self._linear_start() if config.linear_start else {}
+
+    def init(self, key):
+        params = self.network.init(key)
+        for part, linear in self._linear.items():
+            params[part]["linear"] = jax.tree.map(jnp.asarray, linear)
+        return params
+
+    def batch(self, keys, step, data):
+        def choose(key):
+            key_index, key_turn = jax.random.split(key)
+            return data["bits"][jax.random.randint(key_index, (), 0, len(data["bits"]))], key_turn
+        bits, keys_turn = jax.vmap(choose)(keys)
+        return prepare(bits, keys_turn, self.config.rotations)
+
+    def loss(self, params, batch, keys):
+        logits = self.network.decode(params, self.network.encode(params, batch))
+        return losses.cross_entropy(logits, batch), {}
+
+    def trainable(self, params):
+        def free(path, _):
+            name = "/".join(str(part.key) for part in path)
+            return not self.config.frozen_convolutions or name.startswith(_DENSE)
+        return jax.tree_util.tree_map_with_path(free, params)
+
+    def adopt(self, params, source):
+        return adopt(params, source, fresh=_DENSE if self.config.frozen_convolutions else ())
+
+    def evaluate(self, params):
+        encode, decode = jax.jit(self.network.encode), self._decode
+        scores, silent = [], None
+        for x in np.split(self.validation, range(_CHUNK, len(self.validation), _CHUNK)):
+            latent = encode(params, x)
+            zero = np.asarray((latent == 0).all(0))
+            silent = zero if silent is None else silent & zero
+            scores.append(_correlations(decode(params, latent), x))
+        scores = np.concatenate(scores, axis=1)
+        best = int(scores.mean(1).argmax())
+        self._threshold = float(THRESHOLDS[best])
+        return {"correlation": scores[best].mean(), "fraction_above_0.90": (scores[best] > 0.9).mean(),
+                "threshold": self._threshold, "latents_always_zero": silent.mean()}
+
+    def export(self, params, workdir, step):
+        """The release: half-precision weights, latent distribution, linear baseline, provenance."""
+        rng = np.random.default_rng(self.config.seed)
+        bits = self.data["bits"]
+        chosen = bits[rng.permutation(len(bits))[:BANK_MAPS]]
+        encode = jax.jit(self.network.encode)
+        codes = np.concatenate([np.asarray(encode(params, x)) for x in self._chunks(chosen, seed=2)])
+        latents = pretrained.Latents(codes.mean(0), codes.std(0), np.quantile(codes, np.linspace(0, 1, 101), axis=0),
+                                     codes)
+        info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
+                "threshold": self._threshold, "step": step, "seed": self.config.seed, "revision": _revision(),
+                "training_maps": len(bits), "config": self.config.to_dict()}
+        pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
+
+    @functools.cached_property
+    def components(self) -> components.Components:
+        """Principal components of the training maps in random orientations, cut where it serves validation best."""
+        inside = np.concatenate([_sphere(maps) for maps in self._linear_maps()])
+        fitted = components.fit(inside, min(self.config.model.latent_size, 200), seed=self.config.seed)
+        held_out = _sphere(self.validation)
+        linear = fitted.decode(fitted.encode(held_out))
+        grids = [model.scatter_sphere(values, 0.0) for values in (linear, held_out)]
+        scores = [float(losses.binary_correlation(*grids, cut).mean()) for cut in THRESHOLDS]
+        return fitted._replace(threshold=float(THRESHOLDS[int(np.argmax(scores))]))
+
+    @functools.cached_property
+    def _decode(self):
+        return jax.jit(lambda params, latent: jax.nn.sigmoid(self.network.decode(params, latent)))
+
+    def _linear_start(self) -> dict:
+        """The lean network's linear layers as the principal components, each latent in units of its spread."""
+        code = self.components
+        gram = product = 0.0
+        for maps in self._linear_maps():
+            pooled = np.asarray(model.pool_blocks(maps))
+            pooled = np.concatenate([pooled, np.ones((len(pooled), 1), np.float32)], 1)
+            gram = gram + pooled.T @ pooled
+            product = product + pooled.T @ code.encode(_sphere(maps))
+        gram[np.diag_indices_from(gram)] += 1e-3 * self.config.linear_samples
+        solution = np.linalg.solve(gram, product).astype(np.float32)
+        return {"encoder": {"kernel": solution[:-1], "bias": solution[-1]},
+                "decoder": {"kernel": LINEAR_GAIN * (code.basis * code.sd).T.astype(np.float32),
+                            "bias": (LINEAR_GAIN * (code.mean - code.threshold)).astype(np.float32)}}
+
+    def _linear_maps(self):
+        bits = self.data["bits"]
+        rng = np.random.default_rng(self.config.seed)
+        return self._chunks(bits[np.resize(rng.permutation(len(bits)), self.config.linear_samples)], seed=3)
+
+    def _chunks(self, bits, seed: int):
+        keys = jax.random.split(jax.random.key(seed), len(bits))
+        for start in range(0, len(bits), _CHUNK):
+            yield prepare(bits[start:start + _CHUNK], keys[start:start + _CHUNK], self.config.rotations)
+
+
+def _sphere(maps) -> np.ndarray:
+    """The unit sphere's voxels of padded maps: (N, 32, 32, 32) to (N, 14147)."""
+    return np.asarray(maps)[:, :voxels.GRID, :voxels.GRID, :voxels.GRID][:, voxels.sphere_mask()]
+
+
+@jax.jit
+def _correlations(probability, occupancy):
+    """Correlation at each of THRESHOLDS: (len(THRESHOLDS), N)."""
+    return jax.vmap(lambda cut: losses.binary_correlation(probability, occupancy, cut))(jnp.array(THRESHOLDS))
+
+
+def _revision() -> str:
+    """The git revision of the code, or "unknown"."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=pathlib.Path(__file__).parent, capture_output=True,
+                          text=True, check=False)
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,32 @@
+"""What the auto-encoders are trained on and judged by."""
+
+import jax.numpy as jnp
+import optax
+
+from saxsae import voxels
+
+
+def cross_entropy(logits, occupancy):
+    """Mean sigmoid cross-entropy over all voxels (the paper's loss): two (..., 32, 32, 32) to a scalar."""
+    return optax.sigmoid_binary_cross_entropy(logits, occupancy).mean()
+
+
+def binary_correlation(probability, occupancy, threshold):
+    """Pearson correlation over the 31^3 voxels of a map cut at ``threshold`` with the binary input.
+
+    Args:
+      probability: (..., 31 or 32, 31 or 32, 31 or 32) decoded maps; padding is left out.
+      occupancy: binary maps of the same shape.
+      threshold: scalar; a voxel counts as filled above it.
+
+    Returns:
+      (...,) correlations; 0 where either map is empty or full.
+    """
+    grid = voxels.GRID
+    a = (probability[..., :grid, :grid, :grid] > threshold).astype(jnp.float32)
+    b = occupancy[..., :grid, :grid, :grid].astype(jnp.float32)
+    axes = (-3, -2, -1)
+    a = a - a.mean(axes, keepdims=True)
+    b = b - b.mean(axes, keepdims=True)
+    power = (a**2).sum(axes) * (b**2).sum(axes)
+    return jnp.where(power > 0, (a * b).sum(axes) / jnp.sqrt(jnp.where(power > 0, power, 1.0)), 0.0)
