@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
 from toy_training import LineTask, compilation_cache, get_config  # noqa: F401
 
 from launch.training import checkpoint, step as steps, weights
@@ -44,7 +43,7 @@ def test_replicas_agree_bit_for_bit():
     config.ema_decay = 0.9
     state, _ = run_steps(config)
     for leaf in jax.tree.leaves(state._replace(key=jax.random.key_data(state.key))):
-        assert leaf.sharding.spec == PartitionSpec()
+        assert leaf.is_fully_replicated
         first, second = (np.asarray(shard.data) for shard in leaf.addressable_shards)
         np.testing.assert_array_equal(first, second)
 
