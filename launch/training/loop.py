@@ -135,7 +135,9 @@ class _Run:
                     row = self.mean_of_pending(step)
                     writer.write(step, row | {"examples_per_second": progress.rate(step)})
                     self.say(progress.line(step, row["loss"]))
-                if reason in (FINISHED, TIME_LIMIT) or _due(step, config.eval_every):
+                # Not after a signal: who sends one may not wait for an evaluation.
+                if reason in (FINISHED, TIME_LIMIT) or (
+                        not reason and _due(step, config.eval_every)):
                     metrics = self.evaluate(state, step, writer)
                 if reason or late or _due(step, config.checkpoint_every):
                     self.fetch_pending(step)
