@@ -1,0 +1,50 @@
+"""Opening a NumPy archive without trusting it: no pickles, and every fault told in one line."""
+
+import os
+import zipfile
+import zlib
+
+import numpy as np
+
+from phasenet.errors import InputError
+
+
+def read_npz(path: str | os.PathLike, required: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """All arrays of the `.npz` file at `path`.
+
+    Args:
+      path: the archive.
+      required: names that it must hold.
+
+    Returns:
+      name -> array. Arrays of Python objects are refused (they would need pickle, which runs code).
+
+    Raises:
+      InputError: missing, empty, truncated or foreign file, or a required array that is not there.
+    """
+    try:
+        if os.path.getsize(path) == 0:
+            raise InputError(f"{path}: the file is empty; an .npz archive is needed")
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: a single array (.npy), not an .npz archive of "
+                                 f"{', '.join(required)}")
+            missing = [name for name in required if name not in archive.files]
+            if missing:
+                raise InputError(f"{path}: no array {missing[0]!r} in it (it holds "
+                                 f"{', '.join(archive.files[:8]) or 'nothing'})")
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, not an .npz file") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise InputError(f"{path}: not a readable .npz archive, or cut short ({error})") from None
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a readable .npz archive ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
