@@ -1,11 +1,14 @@
-"""Shared fixtures: where the optional collection of measured data lies, if it lies anywhere."""
+"""What all tests share: two CPU devices, the collection of measured data where there is one, small shapes."""
 
 import os
 import pathlib
 
-# Two CPU devices, so that every pmapped test really crosses devices. Must precede the first jax import.
+# Two CPU devices, so that every pmapped test really crosses devices; must precede the first jax import. On another
+# backend: JAX_PLATFORMS=cuda tests/run.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 _DATA = pathlib.Path(os.environ.get(
@@ -18,3 +21,19 @@ def data_dir() -> pathlib.Path:
     if not _DATA.is_dir():
         pytest.skip(f"no data collection at {_DATA} (set PHASENET_DATA)")
     return _DATA
+
+
+@pytest.fixture(scope="session")
+def lobed_maps() -> np.ndarray:
+    """Binary (24, 31, 31, 31) float32: unions of two ellipsoids about the centre, all within the unit sphere."""
+    rng = np.random.default_rng(0)
+    axis = np.arange(31) - 15.0
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    maps = []
+    for _ in range(24):
+        parts = []
+        for side in (-1, 1):
+            centre = side * rng.uniform(2, 5) * np.array([1, 0, 0]) + rng.normal(size=3)
+            parts.append((((grid - centre) / rng.uniform(3, 7, 3)) ** 2).sum(-1) <= 1)
+        maps.append((parts[0] | parts[1]) & ((grid**2).sum(-1) <= 225))
+    return np.array(maps, np.float32)
