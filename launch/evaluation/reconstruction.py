@@ -1,0 +1,99 @@
+"""From a curve to a shape, measured against the reference model, beside shapes that need no network."""
+
+import pathlib
+import re
+import time
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from launch.evaluation.cases import Case
+from saxsae import baselines, descriptors, metrics, voxels
+from saxsae.io.maps import write_map
+from saxsae.io.structures import Structure, nearest_neighbour_spacing
+from saxsae.pretrained import Pretrained
+from saxsae.reconstruction import Reconstruction, reconstruct
+
+MEASURES = (
+    "correlation", "best_single", "single_chosen", "sphere_correlation",
+    "fitted_ellipsoid_correlation", "ellipsoid_correlation", "chi_squared", "relative_residual",
+    "radius_angstrom", "reference_radius_angstrom", "cpu_seconds", "wall_seconds",
+    "published_correlation", "published_map_correlation", "published_radius_angstrom")
+
+
+def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = False,
+                  maps_dir: str | None = None, **options) -> dict:
+    """The item of one curve: `MEASURES`, where they apply, and traits of the reference's shape.
+
+    Args:
+        given_radius: tell the solver the reference's r_max.
+        maps_dir: folder for ID.ccp4, the map as it was found.
+        options: of `saxsae.reconstruction.reconstruct`.
+
+    The seconds are those of the reconstruction alone, compilation included.
+    """
+    curve, structure = case.load()
+    _, r_max = voxels.centre_and_radius(structure.xyz_angstrom)
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = reconstruct(curve, pretrained, radius=r_max if given_radius else None, **options)
+    seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+    if maps_dir is not None:
+        name = re.sub(r"[^\w.+-]", "_", case.id)
+        write_map(pathlib.Path(maps_dir) / f"{name}.ccp4", found.density, found.pitch_angstrom)
+    measure = correlation_with(structure, r_max)
+    singles = [measure(single, found.pitch_angstrom) for single in found.models]
+    item = {
+        "label": case.label, "correlation": measure(found.density, found.pitch_angstrom),
+        "best_single": max(singles), "single_chosen": singles[int(np.argmin(found.model_chi_squared))],
+        **{f"{name}_correlation": measure(*shape)
+           for name, shape in simple_shapes(curve, found, structure).items()},
+        "chi_squared": float(found.chi_squared), "relative_residual": float(found.relative_residual),
+        "radius_angstrom": float(found.radius_angstrom), "reference_radius_angstrom": r_max,
+        **seconds, **case.published}
+    if case.published_map is not None:
+        item["published_map_correlation"] = measure(*case.published_map())
+    return item | traits(structure) | {"notes": list(found.notes)}
+
+
+def correlation_with(structure: Structure, r_max: float) -> Callable[[np.ndarray, float], float]:
+    """(map, pitch) -> correlation with the structure, as `saxsae.metrics` defines it."""
+    truth = metrics.truth_density(structure.xyz_angstrom, structure.atomic_number, r_max)
+
+    def measure(density, pitch) -> float:
+        found = metrics.correlation_with_truth(jnp.asarray(density, jnp.float32), jnp.float32(pitch),
+                                               truth, jnp.float32(r_max))
+        return float(found.correlation)
+
+    return measure
+
+
+def traits(structure: Structure) -> dict:
+    """What is hard about a structure's shape: `saxsae.descriptors`, and the words for it as `shape`."""
+    spacing = None
+    if structure.kind == "beads":
+        spacing = nearest_neighbour_spacing(structure.xyz_angstrom)
+    occupancy, _ = voxels.voxelize_structure(structure.xyz_angstrom, spacing)
+    shape = descriptors.describe(occupancy)
+    return {"kind": structure.kind, **shape._asdict(), "shape": descriptors.reason(shape)}
+
+
+def summarize(items: list[dict]) -> dict:
+    """Means and medians of `MEASURES` over the items that worked, and how well the radius was found."""
+    done = [item for item in items if "error" not in item]
+    summary: dict = {"count": len(done), "failed": len(items) - len(done)}
+    for key in MEASURES:
+        values = [item[key] for item in done if item.get(key) is not None]
+        if values:
+            summary[f"mean_{key}"] = float(np.mean(values))
+            summary[f"median_{key}"] = float(np.median(values))
+    if done:
+        correlation = np.array([item["correlation"] for item in done])
+        summary["fraction_above_0.70"] = float((correlation > 0.7).mean())
+    for whose in ("", "published_"):
+        ratio = np.array([item[f"{whose}radius_angstrom"] / item["reference_radius_angstrom"]
+                          for item in done if item.get(f"{whose}radius_angstrom")])
+        if ratio.size:
+            summary[f"{whose}median_radius_error"] = float(np.median(np.abs(ratio - 1)))
+            summary[f"{whose}fraction_radius_within_0.20"] = float((np.abs(ratio - 1) < 0.2).mean())
+    return summary

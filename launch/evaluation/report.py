@@ -1,0 +1,72 @@
+"""The short tables for people at the end of an evaluation."""
+
+from collections.abc import Iterable, Mapping
+
+_WORST = 5
+
+# key -> (heading, format)
+_ENCODED = {
+    "id": ("id", "{}"), "correlation": ("corr", "{:.3f}"), "pca200": ("PCA", "{:.3f}"),
+    "filled_fraction": ("filled", "{:.3f}"), "rg_over_r_max": ("Rg/r_max", "{:.2f}"),
+    "surface_fraction": ("surface", "{:.2f}"), "pieces": ("pieces", "{}"),
+    "cavity_fraction": ("cavities", "{:.3f}"), "centre_filled": ("centre", "{:.2f}"),
+    "shape": ("shape", "{}")}
+_ENCODED_SUMMARY = {
+    "what": ("", "{}"), "mean_correlation": ("mean corr", "{:.3f}"),
+    "median_correlation": ("median", "{:.3f}"), "fraction_above_0.90": ("> 0.90", "{:.0%}")}
+_SHAPES = {
+    "id": ("id", "{}"), "correlation": ("corr", "{:.3f}"), "best_single": ("single", "{:.3f}"),
+    "sphere_correlation": ("sphere", "{:.3f}"), "fitted_ellipsoid_correlation": ("ell.fit", "{:.3f}"),
+    "ellipsoid_correlation": ("ell.true", "{:.3f}"), "published_correlation": ("publ.", "{:.3f}"),
+    "published_map_correlation": ("publ.map", "{:.3f}"), "chi_squared": ("chi^2", "{:.2f}"),
+    "relative_residual": ("residual", "{:.3f}"), "radius_angstrom": ("r_max", "{:.1f}"),
+    "reference_radius_angstrom": ("r_ref", "{:.1f}"), "cpu_seconds": ("CPU s", "{:.0f}"),
+    "shape": ("shape", "{}")}
+
+
+def table(rows: Iterable[Mapping], columns: Mapping[str, tuple[str, str]]) -> str:
+    """Lines of right-aligned columns, those without any value left out.
+
+    Args:
+        rows: values by key; a missing one, or None, is shown as "-".
+        columns: key -> (heading, format of a value, as in "{:.3f}").
+    """
+    rows = list(rows)
+    used = [key for key in columns if any(row.get(key) is not None for row in rows)]
+    cells = [[columns[key][0] for key in used]]
+    for row in rows:
+        cells.append(["-" if row.get(key) is None else columns[key][1].format(row[key])
+                      for key in used])
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)).rstrip()
+                     for line in cells)
+
+
+def encoded(items: list[dict], summary: dict) -> str:
+    """The structures that the auto-encoder keeps worst, with what is hard about them, and the means."""
+    means = [{"what": what, **{key: summary[f"{prefix}{key}"] for key in list(_ENCODED_SUMMARY)[1:]}}
+             for what, prefix in (("network", ""), ("PCA-200", "pca200_"))]
+    paper = {"what": "paper (its 542 models)", "mean_correlation": 0.88, "fraction_above_0.90": 0.561}
+    worst = sorted(items, key=lambda item: item["correlation"])[:_WORST]
+    return (f"\nthe worst, and what is hard about them:\n{table(worst, _ENCODED)}\n\n"
+            f"{table([*means, paper], _ENCODED_SUMMARY)}")
+
+
+def shape(item: dict) -> str:
+    """One reconstruction in the words of a progress line."""
+    return (f"correlation {item['correlation']:.3f} (sphere {item['sphere_correlation']:.3f}), "
+            f"chi^2 {item['chi_squared']:.2f}, r_max {item['radius_angstrom']:.1f} A "
+            f"(reference {item['reference_radius_angstrom']:.1f})")
+
+
+def shapes(items: list[dict], summary: dict) -> str:
+    """All reconstructions, the worst first, their means and medians, and what failed."""
+    rows = sorted((item for item in items if "error" not in item), key=lambda item: item["correlation"])
+    for statistic in ("mean", "median"):
+        rows.append({key: summary.get(f"{statistic}_{key}") for key in _SHAPES} | {"id": statistic})
+    lines = ["", table(rows, _SHAPES), ""]
+    lines += [f"failed: {item['id']}: {item['error']}" for item in items if "error" in item]
+    if summary["count"]:
+        lines.append(f"{summary['fraction_above_0.70']:.0%} above 0.70 (published: 52 to 55%); median "
+                     f"error of r_max {summary['median_radius_error']:.1%} (published: 15%)")
+    return "\n".join(lines)

@@ -1,0 +1,113 @@
+"""Item after item, each kept as soon as it is done: an interrupted evaluation goes on where it was.
+
+Beside the result to come, RESULT.json.partial holds one JSON object a line: first what the items
+depend on, then the items. It is removed once the result is written.
+"""
+
+import json
+import pathlib
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from launch import app
+from phasenet.errors import InputError
+
+
+class Case(Protocol):
+    """Anything with an id."""
+
+    id: str
+
+
+def run_items(cases: Sequence[Case], evaluate: Callable[[Case], dict], report: Callable[[dict], str],
+              json_path: str | None, binding: dict) -> list[dict]:
+    """An item for each case, in order; a case that fails becomes an item with `error`.
+
+    Args:
+        evaluate: a case to its item, plain numbers and strings.
+        report: an item to the words of its progress line.
+        json_path: where the result will go, or None: then nothing is kept.
+        binding: what the items depend on; items kept under another binding are discarded.
+    """
+    kept = _Kept(json_path, binding)
+    items = []
+    for number, case in enumerate(cases, 1):
+        item = kept.items.get(case.id)
+        if item is None:
+            started = time.perf_counter()
+            item = {"id": case.id} | _guarded(evaluate, case)
+            kept.add(item)
+            words = item["error"] if "error" in item else report(item)
+            seconds = time.perf_counter() - started
+            app.say(f"[{number}/{len(cases)}] {case.id}: {words} ({seconds:.0f} s)")
+        items.append(item)
+    return items
+
+
+def finish(result: dict, json_path: str | None) -> None:
+    """Writes the result in place of its partial.
+
+    Raises:
+        InputError: no item worked (the result is written all the same, and the partial kept).
+    """
+    if json_path is not None:
+        app.write_json(json_path, result)
+    items = result["items"]
+    if items and all("error" in item for item in items):
+        raise InputError(f"none of {len(items)} gave a result; {items[0]['id']}: {items[0]['error']}")
+    if json_path is not None:
+        _partial(json_path).unlink(missing_ok=True)
+        app.say(f"written to {json_path}")
+
+
+def _partial(json_path: str) -> pathlib.Path:
+    return pathlib.Path(f"{json_path}.partial")
+
+
+def _guarded(evaluate: Callable[[Case], dict], case: Case) -> dict:
+    """The case's item, or {"error": one line}; a fault of ours shows its traceback too."""
+    try:
+        return evaluate(case)
+    except InputError as error:
+        return {"error": " ".join(str(error).split())}
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+
+
+class _Kept:
+    """The items of an earlier run of the same binding, and the file that takes the next ones."""
+
+    def __init__(self, json_path: str | None, binding: dict) -> None:
+        self.items: dict[str, dict] = {}
+        self._file = None
+        if json_path is None:
+            return
+        path = _partial(json_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header, items = _read(path)
+        if header == json.loads(json.dumps(binding)):
+            self.items = {item["id"]: item for item in items if "error" not in item}
+            if self.items:
+                app.say(f"{path}: {len(self.items)} items are done, going on")
+        elif header is not None:
+            app.say(f"{path}: from a run with other flags or weights, begun anew")
+        app.write_text(path, "".join(
+            json.dumps(row) + "\n" for row in (binding, *self.items.values())))
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, item: dict) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(item) + "\n")
+            self._file.flush()
+
+
+def _read(path: pathlib.Path) -> tuple[dict | None, list[dict]]:
+    """The binding (None without a readable file) and the items; a last line cut short is left out."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    except (FileNotFoundError, ValueError):
+        return None, []
+    return (rows[0], rows[1:]) if rows else (None, [])
