@@ -1,10 +1,11 @@
-"""Which structures of a corpus are, as shapes, the same as a reference: occupancies superposed, correlation above 0.95.
+"""Which structures of a corpus have the shape of a reference: superposed, they correlate.
 
-In three sieves, each cheaper than the next by orders of magnitude: rotation-invariant numbers (`candidates`), a
-search of poses that looks up some atoms in the reference's blurred map, and the correlation itself, of the candidate's
-atoms turned, shifted and voxelized anew on the reference's grid (`best_correlation`). Both stand at the reference's
-scale, so that a floppy end, which sets r_max, does not hide that two structures are one protein; and no binary map is
-ever interpolated: that alone costs 0.05 of the correlation and would let every duplicate pass.
+In three sieves, each cheaper than the next by orders of magnitude: rotation-invariant numbers
+(`candidates`), a search of poses that looks up some atoms in the reference's blurred map, and the
+correlation itself, of the candidate's atoms turned, shifted and voxelized anew on the reference's
+grid (`best_correlation`). Both stand at the reference's scale, so that a floppy end, which sets
+r_max, does not hide that two structures are one protein; and no binary map is ever interpolated:
+that alone costs 0.05 of the correlation and would let every duplicate pass.
 """
 
 import functools
@@ -55,13 +56,18 @@ def shape_of(xyz: np.ndarray, spacing_angstrom: float | None = None) -> Shape:
     """The `Shape` of atoms, or of beads of the given median spacing: (N, 3) in Angstrom."""
     centred, r_max = voxels.centre_and_radius(xyz)
     values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
-    return Shape(centred.astype(np.float32), r_max, voxels.contact_distance(spacing_angstrom), vectors[:, ::-1],
-                 np.sqrt(np.maximum(values[::-1], 0)),
-                 np.quantile(np.linalg.norm(centred, axis=-1), _QUANTILES))
+    return Shape(
+        centred.astype(np.float32),
+        r_max,
+        voxels.contact_distance(spacing_angstrom),
+        vectors[:, ::-1],
+        np.sqrt(np.maximum(values[::-1], 0)),
+        np.quantile(np.linalg.norm(centred, axis=-1), _QUANTILES),
+    )
 
 
 def candidates(reference: Shape, shapes: Sequence[Shape]) -> np.ndarray:
-    """Indices of the shapes whose size, principal radii and radial distribution are near the reference's."""
+    """Indices of the shapes whose size, principal radii and radial distribution come near."""
     gyration = np.linalg.norm(reference.radii)
     near = np.abs(np.array([s.r_max for s in shapes]) / reference.r_max - 1) < _RADIUS_TOLERANCE
     radii = np.array([s.radii for s in shapes]).reshape(-1, 3)
@@ -72,9 +78,10 @@ def candidates(reference: Shape, shapes: Sequence[Shape]) -> np.ndarray:
 
 
 def best_correlation(reference: Shape, shape: Shape) -> float:
-    """Pearson correlation of the occupancies over the reference's 31^3 voxels, the best over the poses of `shape`.
+    """Pearson correlation of the occupancies on the reference's grid, the best pose of `shape`.
 
-    Both hands are tried. A value below 0.8 comes from the search alone and may be a few hundredths too low.
+    Both hands are tried. A value below 0.8 comes from the search alone and may be a few hundredths
+    too low.
     """
     occupancy = _placed(reference, reference, np.eye(3)[None], np.zeros((1, 3)))
     pose, shift = _search(reference, shape, occupancy), np.zeros(3)
@@ -92,17 +99,21 @@ def best_correlation(reference: Shape, shape: Shape) -> float:
 
 
 def _search(reference: Shape, shape: Shape, occupancy: np.ndarray) -> np.ndarray:
-    """The orthogonal matrix (3, 3) that lays most of the shape's atoms deep into the reference's map.
+    """The orthogonal matrix (3, 3) that lays the shape's atoms deepest into the reference's map.
 
-    Starts from the 48 ways to lay principal axes on principal axes (swaps of near-equal axes and both hands
-    included), each also turned by 30 degrees in all directions: near-round shapes have no axes to speak of.
+    Starts from the 48 ways to lay principal axes on principal axes (swaps of near-equal axes and
+    both hands included), each also turned by 30 degrees in all directions: near-round shapes have
+    no axes to speak of.
     """
     blurred = _blur(occupancy)
     rows = np.linspace(0, len(shape.xyz) - 1, min(_SEARCH_ATOMS, len(shape.xyz))).astype(int)
     points = shape.xyz[rows] / np.float32(voxels.pitch(reference.r_max))
 
     def score(poses):
-        index = np.rint(np.einsum("pij,aj->pai", poses.astype(np.float32), points)).astype(np.int32) + voxels.CENTRE
+        index = (
+            np.rint(np.einsum("pij,aj->pai", poses.astype(np.float32), points)).astype(np.int32)
+            + voxels.CENTRE
+        )
         x, y, z = np.moveaxis(np.clip(index, 0, voxels.GRID - 1), -1, 0)
         return blurred[x, y, z].mean(-1)
 
@@ -117,7 +128,7 @@ def _search(reference: Shape, shape: Shape, occupancy: np.ndarray) -> np.ndarray
 
 
 def _blur(occupancy: np.ndarray) -> np.ndarray:
-    """The map blurred by (1, 2, 1) twice along each axis: about one voxel, enough to lead a search."""
+    """The map blurred by about one voxel: (1, 2, 1) twice along each axis."""
     blurred = occupancy.astype(np.float32)
     for axis in (0, 1, 2) * 2:
         blurred = (np.roll(blurred, 1, axis) + 2 * blurred + np.roll(blurred, -1, axis)) / 4
@@ -125,7 +136,10 @@ def _blur(occupancy: np.ndarray) -> np.ndarray:
 
 
 def _placed(reference: Shape, shape: Shape, rotations, shifts, occupancy=None) -> np.ndarray:
-    """The shape turned (..., 3, 3) and shifted (..., 3) on the reference's grid: its maps, or their correlations."""
+    """The shape turned (..., 3, 3) and shifted (..., 3) on the reference's grid.
+
+    Returns the correlations (...) with `occupancy`, or without one the first map.
+    """
     size = max(256, 1 << (len(shape.xyz) - 1).bit_length())
     xyz = np.zeros((size, 3), np.float32)
     xyz[: len(shape.xyz)] = shape.xyz
@@ -133,9 +147,16 @@ def _placed(reference: Shape, shape: Shape, rotations, shifts, occupancy=None) -
     rotations = np.broadcast_to(rotations, leading + (3, 3)).reshape(-1, 3, 3).astype(np.float32)
     shifts = np.broadcast_to(shifts, leading + (3,)).reshape(-1, 3).astype(np.float32)
     maps = occupancy is None
-    result = _turned(xyz, np.arange(size) < len(shape.xyz), np.float32(reference.r_max), np.float32(shape.contact),
-                     rotations, shifts, None if maps else occupancy,
-                     reach=voxels.reach(reference.r_max, shape.contact))
+    result = _turned(
+        xyz,
+        np.arange(size) < len(shape.xyz),
+        np.float32(reference.r_max),
+        np.float32(shape.contact),
+        rotations,
+        shifts,
+        None if maps else occupancy,
+        reach=voxels.reach(reference.r_max, shape.contact),
+    )
     return np.asarray(result[0] if maps else result.reshape(leading))
 
 
@@ -146,7 +167,9 @@ def _turned(xyz, mask, r_max, contact, rotations, shifts, occupancy, *, reach):
         placed = voxels.voxelize(xyz @ rotation.T + shift, mask, r_max, contact, reach=reach)
         if occupancy is None:
             return placed
-        return jnp.corrcoef(occupancy.ravel().astype(jnp.float32), placed.ravel().astype(jnp.float32))[0, 1]
+        return jnp.corrcoef(
+            occupancy.ravel().astype(jnp.float32), placed.ravel().astype(jnp.float32)
+        )[0, 1]
 
     return jax.lax.map(body_fun, (rotations, shifts))
 
@@ -154,8 +177,13 @@ def _turned(xyz, mask, r_max, contact, rotations, shifts, occupancy, *, reach):
 @functools.lru_cache
 def _signed_permutations() -> np.ndarray:
     """(48, 3, 3): every way to lay three axes on three axes."""
-    return np.array([np.eye(3)[list(order)] * signs for order in itertools.permutations(range(3))
-                     for signs in itertools.product((1, -1), repeat=3)])
+    return np.array(
+        [
+            np.eye(3)[list(order)] * signs
+            for order in itertools.permutations(range(3))
+            for signs in itertools.product((1, -1), repeat=3)
+        ]
+    )
 
 
 def _small_turns(angle: float) -> np.ndarray:
@@ -165,4 +193,8 @@ def _small_turns(angle: float) -> np.ndarray:
     x, y, z = vectors.T
     zero = np.zeros_like(x)
     cross = np.array([[zero, -z, y], [z, zero, -x], [-y, x, zero]]).transpose(2, 0, 1)
-    return np.eye(3) + np.sinc(norm / np.pi) * cross + 0.5 * np.sinc(norm / 2 / np.pi) ** 2 * cross @ cross
+    return (
+        np.eye(3)
+        + np.sinc(norm / np.pi) * cross
+        + 0.5 * np.sinc(norm / 2 / np.pi) ** 2 * cross @ cross
+    )

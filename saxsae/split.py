@@ -1,4 +1,7 @@
-"""Training or validation: whole PDB entries, decided by a hash, so that a corpus that grows keeps its split."""
+"""Training or validation: whole PDB entries, decided by a hash.
+
+A corpus that grows keeps its split.
+"""
 
 import hashlib
 import re
@@ -6,16 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# What collections append to a name for a chain, a copy or the rank of a prediction: one protein all the same.
+# What collections append to a name for a chain, a copy, a prediction's rank.
 _VARIANT = re.compile(r"(_rank_\d+.*|_[A-Za-z]|~\d+)+$")
 
 
 def validation_mask(names: Sequence[str], pdb_ids: Sequence[str], fraction: float) -> np.ndarray:
     """(N,) bool: which structures are for validation.
 
-    Structures that share a PDB id (or, without one, a name but for its chain, copy or rank) form a group and stay
-    together; an id field of several ids ("1abc 2xyz") joins their groups. The first id of a group in alphabetical
-    order, hashed, decides for all of it.
+    Structures that share a PDB id (or, without one, a name but for its chain, copy or rank) form a
+    group and stay together; an id field of several ids ("1abc 2xyz") joins their groups. The first
+    id of a group in alphabetical order, hashed, decides for all of it.
 
     Args:
       names, pdb_ids: N each; "" where there is no id.

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from phasenet.errors import InputError
+from saxsae.io.atomic import replacing
 from saxsae.io.npz import read_npz
 from saxsae.io.structures import Structure
 
@@ -25,8 +26,8 @@ def read_corpus(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
       paths: an archive, or several.
 
     Returns:
-      list of Structure, `xyz_angstrom` float32. Where the archive tells no elements, all count as carbon,
-      and the structure's notes say so.
+      list of Structure, `xyz_angstrom` float32. Where the archive tells no elements, all count as
+      carbon, and the structure's notes say so.
 
     Raises:
       InputError: a file is missing, malformed, or its arrays contradict each other.
@@ -51,19 +52,29 @@ def read_references(path: str | os.PathLike) -> list[Structure]:
         numbers = np.full(atoms, _CARBON, np.uint8)
         notes = ("no elements in the archive: every atom weighs the same",)
     elif numbers.shape != (atoms,) or numbers.dtype.kind not in "iu":
-        raise InputError(f"{path}: 'atomic_number' is {numbers.dtype} {numbers.shape}; whole numbers "
-                         f"of shape ({atoms},) are needed, one per row of 'xyz'")
+        raise InputError(
+            f"{path}: 'atomic_number' is {numbers.dtype} {numbers.shape}; whole numbers "
+            f"of shape ({atoms},) are needed, one per row of 'xyz'"
+        )
     elif atoms and not 1 <= numbers.min() <= numbers.max() <= 118:
-        raise InputError(f"{path}: 'atomic_number' runs from {numbers.min()} to {numbers.max()}; "
-                         "elements are 1 to 118")
+        raise InputError(
+            f"{path}: 'atomic_number' runs from {numbers.min()} to {numbers.max()}; "
+            "elements are 1 to 118"
+        )
     structures = []
     for i in range(count):
         rows = slice(offsets[i], offsets[i + 1])
-        structures.append(Structure(
-            xyz_angstrom=xyz[rows].astype(np.float32) * np.float32(_UNIT_ANGSTROM),
-            atomic_number=numbers[rows].astype(np.uint8),
-            kind="beads" if kind[i] == "beads" else "atoms",
-            name=str(names[i]), notes=notes, pdb_id=str(pdb_id[i]).lower(), source=str(source[i])))
+        structures.append(
+            Structure(
+                xyz_angstrom=xyz[rows].astype(np.float32) * np.float32(_UNIT_ANGSTROM),
+                atomic_number=numbers[rows].astype(np.uint8),
+                kind="beads" if kind[i] == "beads" else "atoms",
+                name=str(names[i]),
+                notes=notes,
+                pdb_id=str(pdb_id[i]).lower(),
+                source=str(source[i]),
+            )
+        )
     return structures
 
 
@@ -75,38 +86,52 @@ def write_references(path: str | os.PathLike, structures: Iterable[Structure]) -
     """
     structures = list(structures)
     tenths = [np.rint(s.xyz_angstrom / _UNIT_ANGSTROM) for s in structures]
-    for structure, rows in zip(structures, tenths):
+    for structure, rows in zip(structures, tenths, strict=True):
         if not np.all(np.abs(rows) <= np.iinfo(np.int16).max):
-            raise InputError(f"{structure.name}: a coordinate lies more than 3276.7 A from the origin; "
-                             "centre the structure first")
-    np.savez_compressed(
-        path,
-        names=np.array([s.name for s in structures]),
-        offsets=np.cumsum([0, *map(len, tenths)]).astype(np.int64),
-        xyz=np.concatenate(tenths).astype(np.int16),
-        kind=np.array([s.kind for s in structures]),
-        atomic_number=np.concatenate([s.atomic_number for s in structures]).astype(np.uint8),
-        pdb_id=np.array([s.pdb_id for s in structures]),
-        sources=np.array([s.source for s in structures]))
+            raise InputError(
+                f"{structure.name}: a coordinate lies more than 3276.7 A from the origin; "
+                "centre the structure first"
+            )
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez_compressed(
+            file,
+            names=np.array([s.name for s in structures]),
+            offsets=np.cumsum([0, *map(len, tenths)]).astype(np.int64),
+            xyz=np.concatenate(tenths).astype(np.int16),
+            kind=np.array([s.kind for s in structures]),
+            atomic_number=np.concatenate([s.atomic_number for s in structures]).astype(np.uint8),
+            pdb_id=np.array([s.pdb_id for s in structures]),
+            sources=np.array([s.source for s in structures]),
+        )
 
 
 def _check(path, names: np.ndarray, offsets: np.ndarray, xyz: np.ndarray) -> None:
     if names.ndim != 1 or names.dtype.kind not in "US" or not len(names):
-        raise InputError(f"{path}: 'names' is {names.dtype} {names.shape}; a list of at least one "
-                         "string is needed")
+        raise InputError(
+            f"{path}: 'names' is {names.dtype} {names.shape}; a list of at least one "
+            "string is needed"
+        )
     if xyz.ndim != 2 or xyz.shape[1] != 3 or xyz.dtype.kind != "i":
-        raise InputError(f"{path}: 'xyz' is {xyz.dtype} {xyz.shape}; whole numbers in 0.1 A of shape "
-                         "(atoms, 3) are needed")
+        raise InputError(
+            f"{path}: 'xyz' is {xyz.dtype} {xyz.shape}; whole numbers in 0.1 A of shape "
+            "(atoms, 3) are needed"
+        )
     if offsets.shape != (len(names) + 1,) or offsets.dtype.kind not in "iu":
-        raise InputError(f"{path}: 'offsets' is {offsets.dtype} {offsets.shape}; whole numbers of shape "
-                         f"({len(names) + 1},) are needed, one more than 'names'")
+        raise InputError(
+            f"{path}: 'offsets' is {offsets.dtype} {offsets.shape}; whole numbers of shape "
+            f"({len(names) + 1},) are needed, one more than 'names'"
+        )
     if offsets[0] != 0 or offsets[-1] != len(xyz):
-        raise InputError(f"{path}: 'offsets' runs from {offsets[0]} to {offsets[-1]}, but 'xyz' has "
-                         f"{len(xyz)} rows; 0 to {len(xyz)} is needed")
+        raise InputError(
+            f"{path}: 'offsets' runs from {offsets[0]} to {offsets[-1]}, but 'xyz' has "
+            f"{len(xyz)} rows; 0 to {len(xyz)} is needed"
+        )
     bad = np.flatnonzero(offsets[1:] <= offsets[:-1])
     if bad.size:
-        raise InputError(f"{path}: structure {names[bad[0]]!s} (number {bad[0]}) has no atoms: 'offsets' "
-                         "must increase")
+        raise InputError(
+            f"{path}: structure {names[bad[0]]!s} (number {bad[0]}) has no atoms: 'offsets' "
+            "must increase"
+        )
 
 
 def _strings(path, arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray:
@@ -114,6 +139,8 @@ def _strings(path, arrays: dict[str, np.ndarray], key: str, count: int) -> np.nd
     if values is None:
         return np.full(count, "", "U1")
     if values.shape != (count,) or values.dtype.kind not in "US":
-        raise InputError(f"{path}: {key!r} is {values.dtype} {values.shape}; {count} strings are needed, "
-                         "one per name")
+        raise InputError(
+            f"{path}: {key!r} is {values.dtype} {values.shape}; {count} strings are needed, "
+            "one per name"
+        )
     return values.astype(str)

@@ -23,9 +23,11 @@ def read_npz(path: str | os.PathLike, required: tuple[str, ...]) -> dict[str, np
       InputError: missing, empty, truncated or foreign file, or a required array that is not there.
     """
     try:
-        if os.path.getsize(path) == 0:
-            raise InputError(f"{path}: the file is empty; an .npz archive is needed")
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise InputError(f"{path}: the file is empty; an .npz archive is needed")
+            file.seek(0)
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: a single array (.npy), not an .npz archive of "
                                  f"{', '.join(required)}")
@@ -34,17 +36,12 @@ def read_npz(path: str | os.PathLike, required: tuple[str, ...]) -> dict[str, np
                 raise InputError(f"{path}: no array {missing[0]!r} in it (it holds "
                                  f"{', '.join(archive.files[:8]) or 'nothing'})")
             return {name: archive[name] for name in archive.files}
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, not an .npz file") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise InputError(f"{path}: not a readable .npz archive, or cut short ({error})") from None
-    except InputError:
-        raise
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a readable .npz archive ({_first_line(error)})") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a readable .npz archive ({reason})") from None

@@ -5,22 +5,22 @@ Arrays of the archive (npz, compressed, no pickles), for N shapes:
   r_max_angstrom (N,) float32       largest distance of an atom from the centroid
   names, pdb_ids, sources (N,) str  the structure, its PDB id or "", where it came from
   split (N,) uint8                  0 training, 1 validation; a PDB id is never on both sides
-  pose () str                       "as-is": orientation as in the source, centroid on the centre voxel
+  pose () str                       "as-is": turned as in the source, centroid on the centre voxel
   version () int                    1
 """
 
 import os
-import tempfile
 from typing import NamedTuple
 
 import numpy as np
 
 from phasenet.errors import InputError
+from saxsae.io.atomic import replacing
 from saxsae.io.npz import read_npz
 from saxsae.voxels import GRID
 
 VERSION = 1
-ROW_BYTES = -(-GRID**3 // 8)
+ROW_BYTES = -(-(GRID**3) // 8)
 _FIELDS = ("occupancy", "r_max_angstrom", "names", "pdb_ids", "sources", "split")
 
 
@@ -46,18 +46,10 @@ class PackedSet(NamedTuple):
 
 def write_packed(path: str | os.PathLike, shapes: PackedSet) -> None:
     """Writes `shapes` to `path`; the file appears only when it is complete."""
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(suffix=".part", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez_compressed(file, pose=np.array("as-is"), version=np.array(VERSION),
-                                **shapes._asdict())
-        os.chmod(part, 0o644)  # mkstemp makes it private
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez_compressed(
+            file, pose=np.array("as-is"), version=np.array(VERSION), **shapes._asdict()
+        )
 
 
 def read_packed(path: str | os.PathLike) -> PackedSet:
@@ -69,18 +61,33 @@ def read_packed(path: str | os.PathLike) -> PackedSet:
     arrays = read_npz(path, (*_FIELDS, "version"))
     version = arrays["version"]
     if version.shape != () or version.dtype.kind not in "iu" or int(version) != VERSION:
-        raise InputError(f"{path}: a packed set of version {version}; this code reads version {VERSION}")
+        raise InputError(
+            f"{path}: a packed set of version {version}; this code reads version {VERSION}"
+        )
     shapes = PackedSet(**{name: arrays[name] for name in _FIELDS})
     count = len(shapes.occupancy) if shapes.occupancy.ndim else 0
-    if shapes.occupancy.shape != (count, ROW_BYTES) or shapes.occupancy.dtype != np.uint8 or not count:
-        raise InputError(f"{path}: 'occupancy' is {shapes.occupancy.dtype} {shapes.occupancy.shape}; "
-                         f"uint8 of shape (N, {ROW_BYTES}) is needed")
-    for name, kinds in (("r_max_angstrom", "f"), ("names", "US"), ("pdb_ids", "US"),
-                        ("sources", "US"), ("split", "iu")):
+    if (
+        shapes.occupancy.shape != (count, ROW_BYTES)
+        or shapes.occupancy.dtype != np.uint8
+        or not count
+    ):
+        raise InputError(
+            f"{path}: 'occupancy' is {shapes.occupancy.dtype} {shapes.occupancy.shape}; "
+            f"uint8 of shape (N, {ROW_BYTES}) is needed"
+        )
+    for name, kinds in (
+        ("r_max_angstrom", "f"),
+        ("names", "US"),
+        ("pdb_ids", "US"),
+        ("sources", "US"),
+        ("split", "iu"),
+    ):
         array = getattr(shapes, name)
         if array.shape != (count,) or array.dtype.kind not in kinds:
-            raise InputError(f"{path}: {name!r} is {array.dtype} {array.shape}; one value for each of the "
-                             f"{count} rows of 'occupancy' is needed")
+            raise InputError(
+                f"{path}: {name!r} is {array.dtype} {array.shape}; one value for each of the "
+                f"{count} rows of 'occupancy' is needed"
+            )
     if not (np.isfinite(shapes.r_max_angstrom).all() and (shapes.r_max_angstrom > 0).all()):
         raise InputError(f"{path}: 'r_max_angstrom' must be positive")
     return shapes

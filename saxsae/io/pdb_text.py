@@ -1,9 +1,11 @@
 """Repairs PDB text before gemmi reads it, because files in use break the format in known ways.
 
-* An END after each subunit: readers stop at the first. Every stretch between END, MODEL and ENDMDL records becomes
-  a MODEL of its own, numbered anew (numbers may repeat in the wild, which gemmi refuses).
-* Text in columns 73-80 (segment names, the entry's id in old files) where columns 77-78 should hold an element: cut
-  away where it is no element or contradicts the atom's name, so that the element is told from the name.
+* An END after each subunit: readers stop at the first. Every stretch between END, MODEL and ENDMDL
+  records becomes a MODEL of its own, numbered anew (numbers may repeat in the wild, which gemmi
+  refuses).
+* Text in columns 73-80 (segment names, the entry's id in old files) where columns 77-78 should hold
+  an element: cut away where it is no element or contradicts the atom's name, so that the element is
+  told from the name.
 * Coordinates that are not numbers: an error with its line, where readers would take a zero.
 """
 
@@ -16,15 +18,16 @@ from phasenet.errors import InputError
 _COORDINATES = (("x", 30, 38), ("y", 38, 46), ("z", 46, 54))
 
 
-def repair(text: str, path: str) -> tuple[str, int]:
-    """The text with one MODEL per stretch of atoms, and the number of such stretches.
+def repair(text: str, path: str) -> str:
+    """The text with one MODEL per stretch of atoms, freed of what the atoms do not need.
 
     Args:
       text: a whole PDB file.
       path: its name, for errors.
 
     Raises:
-      InputError: no ATOM or HETATM record, or a coordinate that is not a finite number (with its line).
+      InputError: no ATOM or HETATM record, or a coordinate that is not a finite number (with its
+        line).
     """
     header, sections, atoms = [], [], []
     for number, line in enumerate(text.splitlines(), 1):
@@ -38,7 +41,7 @@ def repair(text: str, path: str) -> tuple[str, int]:
             if atoms:
                 sections.append(atoms)
             atoms = []
-        elif not sections and not atoms and record not in ("", "ANISOU", "CONECT", "MASTER"):
+        elif record == "HEADER" or line.startswith("REMARK 350"):  # the id and the assemblies
             header.append(line)
     if atoms:
         sections.append(atoms)
@@ -48,7 +51,7 @@ def repair(text: str, path: str) -> tuple[str, int]:
     for number, section in enumerate(sections, 1):
         lines += [f"MODEL     {number:4d}", *section, "ENDMDL"]
     lines.append("END")
-    return "\n".join(lines) + "\n", len(sections)
+    return "\n".join(lines) + "\n"
 
 
 def _check_coordinates(line: str, number: int, path: str) -> None:
@@ -59,8 +62,10 @@ def _check_coordinates(line: str, number: int, path: str) -> None:
         except ValueError:
             finite = False
         if not finite:
-            raise InputError(f"{path}: line {number}: {axis} is {field.strip()!r}; a number is needed in columns "
-                             f"{start + 1}-{stop}")
+            raise InputError(
+                f"{path}: line {number}: {axis} is {field.strip()!r}; a number is needed in "
+                f"columns {start + 1}-{stop}"
+            )
 
 
 def _trim_element(line: str) -> str:
