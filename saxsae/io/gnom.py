@@ -17,6 +17,7 @@ _NUMBER = re.compile(
 
 
 def is_gnom(text: str) -> bool:
+    """Whether the text has GNOM's table of fitted points."""
     return _HEADER.search(text) is not None
 
 

@@ -1,0 +1,166 @@
+"""The house's rules that a machine can hold: who imports whom, who touches files, what is documented."""
+
+import ast
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGES = ("phasenet", "saxsae", "launch", "configs")
+CORES = ("phasenet", "saxsae")
+SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+CORE_SOURCES = [path for path in SOURCES if path.parts[0] in CORES]
+# A file stays around 350 lines; beyond this it surely holds two concepts.
+MOST_LINES = 385
+
+FILE_MODULES = {"fileinput", "glob", "io", "os", "pathlib", "shutil", "tempfile", "zipfile", "gzip", "mmap"}
+FLAG_LOG_AND_CLOCK_MODULES = {"argparse", "logging", "subprocess", "socket", "sys", "time", "urllib"}
+FILE_CALLS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "loadtxt", "genfromtxt", "savetxt",
+              "fromfile", "tofile", "memmap", "savez", "savez_compressed"}
+ARRAY_MODULES = {"np", "jnp", "numpy"}
+
+each_source = pytest.mark.parametrize("path", SOURCES, ids=str)
+each_core_source = pytest.mark.parametrize("path", CORE_SOURCES, ids=str)
+
+
+def parsed(path: pathlib.Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path))
+
+
+def imported(path: pathlib.Path) -> set[str]:
+    """Full dotted names of what a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def top_levels(path: pathlib.Path) -> set[str]:
+    return {name.partition(".")[0] for name in imported(path)}
+
+
+def may_open_files(path: pathlib.Path) -> bool:
+    return path.name == "pretrained.py" or path.parts[:2] == ("saxsae", "io")
+
+
+def file_calls(path: pathlib.Path) -> list[str]:
+    """open(), x.read_text(), np.load() and their like, as "line: call"."""
+    found = []
+    for node in ast.walk(parsed(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        name = getattr(function, "id", getattr(function, "attr", ""))
+        owner = getattr(getattr(function, "value", None), "id", "")
+        if name in FILE_CALLS or (name in ("load", "save") and owner in ARRAY_MODULES):
+            found.append(f"{node.lineno}: {ast.unparse(function)}")
+    return found
+
+
+def tracked_files() -> list[pathlib.Path]:
+    try:
+        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout, or no git here")
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@each_core_source
+def test_a_core_knows_nothing_of_the_shell(path):
+    assert not top_levels(path) & {"launch", "configs", "absl", "ml_collections"}
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parts[0] == "phasenet"], ids=str)
+def test_phasenet_does_not_know_saxsae(path):
+    assert "saxsae" not in top_levels(path)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.parts[:2] == ("launch", "training")], ids=str)
+def test_training_knows_no_physics(path):
+    physics = {name for name in imported(path) if name.partition(".")[0] in CORES}
+    assert physics <= {"phasenet.errors.InputError"}
+
+
+@each_source
+def test_nothing_imports_scipy(path):
+    assert "scipy" not in top_levels(path)
+
+
+@pytest.mark.parametrize("path", [path for path in CORE_SOURCES if not may_open_files(path)], ids=str)
+def test_only_io_and_pretrained_touch_files(path):
+    assert not file_calls(path)
+    assert not top_levels(path) & FILE_MODULES
+
+
+@each_core_source
+def test_a_core_has_no_flags_logs_or_clocks(path):
+    # saxsae/io may talk to the world, a server's answers included.
+    forbidden = FLAG_LOG_AND_CLOCK_MODULES - ({"time", "urllib"} if may_open_files(path) else set())
+    assert not top_levels(path) & forbidden
+    calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+    assert not [node.lineno for node in calls if getattr(node.func, "id", "") == "print"]
+
+
+@each_source
+def test_a_file_holds_one_concept(path):
+    assert path.name != "utils.py"
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+@each_source
+def test_what_is_public_is_documented(path):
+    module = parsed(path)
+    if not module.body:
+        return
+    nodes = [node for node in module.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    # What these two do is told where the file begins.
+    told_above = {"launch": "main", "configs": "get_config"}.get(path.parts[0])
+    missing = [node.name for node in nodes
+               if not node.name.startswith("_") and node.name != told_above and not ast.get_docstring(node)]
+    assert ast.get_docstring(module) and not missing, missing
+
+
+def test_the_file_check_sees_what_it_forbids(tmp_path):
+    sample = tmp_path / "sample.py"
+    sample.write_text("import numpy as np\nopen('a')\nnp.load('b')\nstate.load('c')\npath.write_text('d')\n")
+    assert [call.partition(":")[0] for call in file_calls(sample)] == ["2", "3", "5"]
+
+
+def test_no_file_names_a_machine():
+    """No path of one machine, no package index: what works here works elsewhere."""
+    paths = r"(?<![\w.~:/-])/(?:home|root|work|Users|mnt|opt|srv|scratch)/\w"
+    hosts = r"pypi\.org|pythonhosted|anaconda\.org|artifactory|--(?:extra-)?index-url|--find-links|/simple\b"
+    pattern = re.compile(f"{paths}|{hosts}")
+    found = []
+    for path in tracked_files():
+        if path == pathlib.Path(__file__).resolve():
+            continue  # it has to spell out what it looks for
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # weights
+        found += [f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, hit.start()) + 1}: {hit[0]}"
+                  for hit in pattern.finditer(text)]
+    assert not found
+
+
+def test_tests_reach_the_collection_of_data_through_one_fixture():
+    """So that all of them skip where it is absent: only conftest.py knows where it may lie."""
+    pattern = re.compile(r"""["'/]shared["'/]|PHASENET_DATA""")
+    knowing = {path.name for path in (ROOT / "tests").rglob("*.py") if pattern.search(path.read_text())}
+    assert knowing <= {"conftest.py", pathlib.Path(__file__).name}
+
+
+@pytest.mark.parametrize("name", [".ci/run", "tests/run", "launch/environment", "launch/quickstart"])
+def test_commands_can_be_called(name):
+    assert os.access(ROOT / name, os.X_OK)
+    subprocess.run(["bash", "-n", ROOT / name], check=True)
+    assert "set -euo pipefail" in (ROOT / name).read_text()
