@@ -14,7 +14,7 @@ def get_config():
     config.task = "launch.tasks.autoencoder:AutoencoderTask"
     config.corpus = "work/corpus.npz"  # packed structures, from launch.prepare_structures
     config.batch_size = 64
-    config.num_steps = 30000
+    config.num_steps = 10000
     config.ema_decay = 0.999
 
     config.model = type(config)()
@@ -34,7 +34,7 @@ def get_config():
     config.optimizer.clip_norm = 1.0
 
     config.log_every = 100
-    config.eval_every = 2000
+    config.eval_every = 1000
     config.checkpoint_every = 0
     config.checkpoint_minutes = 5.0
     config.max_to_keep = 2
