@@ -95,7 +95,8 @@ def read_structure(
     if kind == "beads":
         numbers = np.full(len(xyz), CARBON)
     entry = (parsed.info["_entry.id"] if "_entry.id" in parsed.info else "").lower()
-    pdb_id = next((text for text in (entry, name.lower()) if PDB_ID.fullmatch(text)), "")
+    stem = re.sub(r"-assembly\d+$", "", name.lower())  # as the data bank names its files
+    pdb_id = next((text for text in (entry, stem) if PDB_ID.fullmatch(text)), "")
     return Structure(xyz.astype(np.float32), numbers.astype(np.uint8), kind, name, tuple(notes),
                      pdb_id, str(path))
 

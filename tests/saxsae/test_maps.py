@@ -113,7 +113,8 @@ def test_beads_lie_where_the_map_does(tmp_path, density):
     assert len(xyz) == (density > level).sum()
     write_map(tmp_path / "map.ccp4", density, 2.5)
     ccp4 = gemmi.read_ccp4_map(str(tmp_path / "map.ccp4"), setup=True)
-    assert ccp4.grid.interpolate_value(gemmi.Position(*xyz[7])) == pytest.approx(values[7], abs=1e-5)
+    value = ccp4.grid.interpolate_value(gemmi.Position(*xyz[7]))
+    assert value == pytest.approx(values[7], abs=1e-5)
 
     write_beads(tmp_path / "beads.pdb", xyz, 1.25, values, remarks=["20 models, averaged"])
     structure = gemmi.read_structure(str(tmp_path / "beads.pdb"))  # owns what follows

@@ -1,4 +1,4 @@
-"""Structure files: what scatters, what is dropped, and the ways in which files break their format."""
+"""Structure files: what scatters, what is dropped, and how files break their format."""
 
 import csv
 import gzip
