@@ -17,11 +17,11 @@ from saxsae import rotations, zernike
 from saxsae.voxels import CENTRE, GRID
 
 _ORDER = 16  # of the search: 9 degrees between its rotations
-_CANDIDATES = 12  # distinct rotations kept for each hand
+_CANDIDATES = 16  # distinct rotations kept for each hand
 _APART_DEGREES = 20.0
-_LEADERS = 3  # of these, for each hand, refined on every voxel
+_LEADERS = 2  # of these, for each hand, refined on every voxel
 _ROUGH_POINTS = 4096
-_ROUGH_STEPS, _FINE_STEPS = 7, 10
+_ROUGH_STEPS, _FINE_STEPS = 10, 16
 
 
 class Superposition(NamedTuple):
