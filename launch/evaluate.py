@@ -36,8 +36,9 @@ _JSON = flags.DEFINE_string("json", None, "Write items and summary there.")
 
 
 def _require(flag: str, tasks: tuple[str, ...]) -> None:
-    flags.register_validator(flag, lambda value: value is not None or _TASK.value not in tasks,
-                             f"Flag --{flag} must have a value other than None.")
+    flags.register_validator(
+        flag, lambda value: value is not None or flags.FLAGS["task"].value not in tasks,
+        f"Flag --{flag} must have a value other than None.")
 
 
 _require("references", ("autoencoder", "simulated"))

@@ -13,7 +13,10 @@ from saxsae import baselines, descriptors, metrics, voxels
 from saxsae.io.maps import write_map
 from saxsae.io.structures import Structure, nearest_neighbour_spacing
 from saxsae.pretrained import Pretrained
+from saxsae.rebinning import rebin
 from saxsae.reconstruction import Reconstruction, reconstruct
+
+_RADIUS_OVER_RG = 1.86  # median of deposited models, see saxsae.guinier.radius_bounds
 
 MEASURES = (
     "correlation", "best_single", "single_chosen", "sphere_correlation",
@@ -47,7 +50,7 @@ def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = Fa
         "label": case.label, "correlation": measure(found.density, found.pitch_angstrom),
         "best_single": max(singles), "single_chosen": singles[int(np.argmin(found.model_chi_squared))],
         **{f"{name}_correlation": measure(*shape)
-           for name, shape in simple_shapes(curve, found, structure).items()},
+           for name, shape in simple_shapes(found, structure).items()},
         "chi_squared": float(found.chi_squared), "relative_residual": float(found.relative_residual),
         "radius_angstrom": float(found.radius_angstrom), "reference_radius_angstrom": r_max,
         **seconds, **case.published}
@@ -66,6 +69,23 @@ def correlation_with(structure: Structure, r_max: float) -> Callable[[np.ndarray
         return float(found.correlation)
 
     return measure
+
+
+def simple_shapes(found: Reconstruction, structure: Structure) -> dict[str, tuple[np.ndarray, float]]:
+    """Map and pitch (A) of a sphere and an ellipsoid that know the curve, and one that knows the answer.
+
+    Without a Guinier region the sphere has the fitted ellipsoid's radius of gyration.
+    """
+    points = rebin(found, q_max=np.inf)
+    unit = np.max(np.abs(points.intensity))
+    rg = found.guinier.rg_angstrom if found.guinier.valid else found.radius_angstrom / _RADIUS_OVER_RG
+    fitted = np.asarray(baselines.fit_ellipsoid(*(jnp.asarray(a, jnp.float32) for a in (
+        points.q_inv_angstrom, points.intensity / unit, points.weight * unit**2, rg))).semi_axes)
+    sphere_rg = rg if found.guinier.valid else float(np.sqrt((fitted**2).sum() / 5))
+    inertia = baselines.inertia_semi_axes(structure.xyz_angstrom, structure.atomic_number)
+    return {"sphere": baselines.sphere_map(sphere_rg),
+            "fitted_ellipsoid": baselines.ellipsoid_map(fitted),
+            "ellipsoid": baselines.ellipsoid_map(inertia)}
 
 
 def traits(structure: Structure) -> dict:

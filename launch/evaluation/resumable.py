@@ -78,14 +78,14 @@ def _guarded(evaluate: Callable[[Case], dict], case: Case) -> dict:
 
 
 class _Kept:
-    """The items of an earlier run of the same binding, and the file that takes the next ones."""
+    """The items of an earlier run of the same binding, and where the next ones go."""
 
     def __init__(self, json_path: str | None, binding: dict) -> None:
         self.items: dict[str, dict] = {}
-        self._file = None
-        if json_path is None:
+        self._path = None if json_path is None else _partial(json_path)
+        if self._path is None:
             return
-        path = _partial(json_path)
+        path = self._path
         path.parent.mkdir(parents=True, exist_ok=True)
         header, items = _read(path)
         if header == json.loads(json.dumps(binding)):
@@ -96,12 +96,11 @@ class _Kept:
             app.say(f"{path}: from a run with other flags or weights, begun anew")
         app.write_text(path, "".join(
             json.dumps(row) + "\n" for row in (binding, *self.items.values())))
-        self._file = path.open("a", encoding="utf-8")
 
     def add(self, item: dict) -> None:
-        if self._file is not None:
-            self._file.write(json.dumps(item) + "\n")
-            self._file.flush()
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(item) + "\n")
 
 
 def _read(path: pathlib.Path) -> tuple[dict | None, list[dict]]:

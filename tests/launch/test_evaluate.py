@@ -1,0 +1,83 @@
+"""launch.evaluate: its flags, its files, and a whole run of the auto-encoder's evaluation."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from saxsae import model, pretrained
+from saxsae.components import Components
+from saxsae.io.corpus import write_references
+from saxsae.io.structures import Structure
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def run(*args, folder=ROOT):
+    """(exit code, stdout, stderr) of launch.evaluate."""
+    done = subprocess.run([sys.executable, "-m", "launch.evaluate", *args], cwd=folder,
+                          capture_output=True, text=True, timeout=240,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)})
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("args, code, line", [
+    ([], 2, "flag --task is missing"),
+    (["--task=autoencoder"], 2, "flag --references is missing"),
+    (["--task=reconstruction"], 2, "flag --pairs is missing"),
+    (["--task=guessing"], 1, "flag --task=guessing: value should be one of <autoencoder|"),
+    (["--task=simulated", "--references=a.npz", "--limit=0"], 1, "flag --limit=0: "),
+    (["--task=autoencoder", "--references=a.npz", "--given_radius"], 1,
+     "--given_radius has no meaning for --task=autoencoder"),
+    (["--task=autoencoder", "--refs=a.npz"], 2, "Unknown command line flag 'refs'"),
+])
+def test_a_bad_flag_is_one_line(args, code, line):
+    found = run(*args)
+    assert found[:2] == (code, "")
+    assert found[2].startswith(f"evaluate: {line}") and found[2].count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A release of the lean network that knows nothing: zeros are quick to write."""
+    folder = tmp_path_factory.mktemp("weights")
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(model.architecture("lean").init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+    codes = rng.standard_normal((4, 200)).astype(np.float32)
+    latents = pretrained.Latents(codes.mean(0), codes.std(0), np.quantile(codes, np.linspace(0, 1, 101), 0), codes)
+    basis = np.linalg.qr(rng.standard_normal((14147, 8), np.float32))[0]
+    linear = Components(np.full(14147, 0.1, np.float32), basis, np.ones(8, np.float32), 0.3)
+    pretrained.save(folder, params, latents, linear, {
+        "kind": "lean", "latent_size": 200, "threshold": 0.5, "step": 0})
+    return folder
+
+
+def blob(name: str, seed: int) -> Structure:
+    xyz = np.random.default_rng(seed).normal(0, [8, 10, 20], (300, 3)).astype(np.float32)
+    return Structure(xyz, np.full(300, 6, np.uint8), "atoms", name)
+
+
+def test_the_autoencoder_of_an_archive(tmp_path, weights):
+    write_references(tmp_path / "references.npz", [blob(f"blob{i}", i) for i in range(3)])
+    code, out, error = run("--task=autoencoder", "--references=references.npz", f"--weights={weights}",
+                           "--limit=2", "--json=new/result.json", folder=tmp_path)
+    assert (code, error) == (0, "")
+    assert "PCA-200" in out and out.rstrip().endswith("written to new/result.json")
+    result = json.loads((tmp_path / "new/result.json").read_text())
+    assert [item["id"] for item in result["items"]] == ["blob0", "blob1"]
+    assert {"correlation", "pca200", "filled_fraction", "rg_over_r_max", "pieces", "cavity_fraction",
+            "shape"} <= set(result["items"][0])
+    assert {"mean_correlation", "fraction_above_0.90", "pca200_mean_correlation", "threshold",
+            "pca200_fraction_above_0.90", "weights", "count"} <= set(result["summary"])
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["result.json"]
+
+
+def test_a_missing_folder_is_one_line(tmp_path, weights):
+    code, _, error = run("--task=reconstruction", "--pairs=no", f"--weights={weights}", folder=tmp_path)
+    assert code == 1 and error.startswith("evaluate: no: no such folder") and error.count("\n") == 1
