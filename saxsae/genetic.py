@@ -31,7 +31,7 @@ class Settings(NamedTuple):
 
     population: int = 300
     elites: int = 20
-    generations: int = 50
+    generations: int = 30
     tournament_win: float = 0.9
     crossing: float = 0.8
     mutation: float = 0.05
