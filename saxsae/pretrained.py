@@ -9,14 +9,16 @@
 
 import json
 import pathlib
-import zipfile
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from phasenet.errors import InputError
+from saxsae import voxels
 from saxsae.components import Components
+from saxsae.io.atomic import replacing
+from saxsae.io.npz import read_npz
 from saxsae.model import Architecture, architecture
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
@@ -61,19 +63,20 @@ class Pretrained(NamedTuple):
 def save(folder: pathlib.Path, params: dict, latents: Latents, components: Components, info: dict) -> None:
     """Writes a release; ``info`` holds at least ``kind``, ``latent_size`` and ``threshold``."""
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     for part in ("encoder", "decoder"):
         leaves = jax.tree_util.tree_leaves_with_path(params[part])
-        arrays = {"/".join(str(key.key) for key in path): np.asarray(leaf, np.float16) for path, leaf in leaves}
-        np.savez_compressed(folder / f"{part}.npz", **arrays)
-    np.savez_compressed(folder / "latents.npz", mean=latents.mean, sd=latents.sd,
-                        quantiles=latents.quantiles.astype(np.float32), bank=latents.bank.astype(np.float16))
+        _write(folder / f"{part}.npz",
+               {"/".join(str(key.key) for key in path): np.asarray(leaf, np.float16) for path, leaf in leaves})
+    _write(folder / "latents.npz", {
+        "mean": latents.mean, "sd": latents.sd, "quantiles": latents.quantiles.astype(np.float32),
+        "bank": latents.bank.astype(np.float16)})
     scale = np.abs(components.basis).max(0) / 127
-    np.savez_compressed(
-        folder / "components.npz", mean=components.mean.astype(np.float16), scale=scale.astype(np.float32),
-        basis=np.round(components.basis / scale).astype(np.int8), sd=components.sd.astype(np.float32),
-        threshold=np.float32(components.threshold))
-    (folder / "config.json").write_text(json.dumps(info, indent=1) + "\n")
+    _write(folder / "components.npz", {
+        "mean": components.mean.astype(np.float16), "scale": scale.astype(np.float32),
+        "basis": np.round(components.basis / scale).astype(np.int8), "sd": components.sd.astype(np.float32),
+        "threshold": np.float32(components.threshold)})
+    with replacing(folder / "config.json") as part:
+        pathlib.Path(part).write_text(json.dumps(info, indent=1) + "\n")
 
 
 def resolve(name: str) -> pathlib.Path:
@@ -93,18 +96,20 @@ def load(name: str = DEFAULT) -> Pretrained:
     """
     folder = resolve(name)
     info = _read_info(folder / "config.json")
+    size = info["latent_size"]
     try:
-        network = architecture(info["kind"], info["latent_size"])
+        network = architecture(info["kind"], size)
     except ValueError as error:
         raise InputError(f"{folder / 'config.json'}: {error}") from error
     shapes = jax.eval_shape(network.init, jax.random.key(0))
-    params = {part: _fit(folder / f"{part}.npz", shapes[part], info["kind"]) for part in ("encoder", "decoder")}
-    size = info["latent_size"]
+    params = {part: _read_params(folder / f"{part}.npz", shapes[part], info["kind"])
+              for part in ("encoder", "decoder")}
     stored = _read(folder / "latents.npz", {"mean": (size,), "sd": (size,), "quantiles": (101, size),
-                                            "bank": (None, size)})
+                                            "bank": ("M", size)}, f"latent_size {size} of config.json")
     latents = Latents(*(stored[field].astype(np.float32) for field in Latents._fields))
-    stored = _read(folder / "components.npz", {"mean": (None,), "scale": (None,), "basis": (None, None),
-                                               "sd": (None,), "threshold": ()})
+    sphere = int(voxels.sphere_mask().sum())
+    stored = _read(folder / "components.npz", {"mean": (sphere,), "basis": (sphere, "K"), "scale": ("K",),
+                                               "sd": ("K",), "threshold": ()}, "a release")
     basis = stored["basis"].astype(np.float32) * stored["scale"]
     components = Components(stored["mean"].astype(np.float32), basis, stored["sd"], float(stored["threshold"]))
     return Pretrained(network, params, float(info["threshold"]), latents, components, info)
@@ -112,42 +117,48 @@ def load(name: str = DEFAULT) -> Pretrained:
 
 def _read_info(path: pathlib.Path) -> dict:
     try:
-        info = json.loads(path.read_text())
+        info = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
-    for key, kind in (("kind", str), ("latent_size", int), ("threshold", float)):
-        if not isinstance(info, dict) or not isinstance(info.get(key), kind):
-            raise InputError(f"{path}: no {kind.__name__} {key!r}")
+    if not isinstance(info, dict):
+        raise InputError(f"{path}: not a JSON object")
+    kind, size, threshold = (info.get(key) for key in ("kind", "latent_size", "threshold"))
+    if not isinstance(kind, str):
+        raise InputError(f"{path}: 'kind' is {kind!r}, expected the name of an architecture")
+    if type(size) is not int or size < 1:  # a bool is an int, too
+        raise InputError(f"{path}: 'latent_size' is {size!r}, expected a whole number above 0")
+    if type(threshold) not in (int, float) or not 0 < threshold < 1:
+        raise InputError(f"{path}: 'threshold' is {threshold!r}, expected a number between 0 and 1")
     return info
 
 
-def _read(path: pathlib.Path, expected: dict[str, tuple]) -> dict[str, np.ndarray]:
-    """The arrays of an .npz, checked: names, and shapes (None: any length)."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.zlib.error) as error:
-        reason = "no such file" if not path.exists() else "truncated or damaged"
-        raise InputError(f"{path}: {reason}") from error
-    for key, shape in expected.items():
-        found = arrays[key].shape if key in arrays else "missing"
-        if key not in arrays or len(found) != len(shape) or any(
-                want not in (None, have) for want, have in zip(shape, found)):
-            raise InputError(f"{path}: array {key!r} is {found}, expected {shape}")
+def _write(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
+    with replacing(path) as part:
+        np.savez_compressed(part, **arrays)
+
+
+def _read(path: pathlib.Path, expected: dict[str, tuple], asks: str) -> dict[str, np.ndarray]:
+    """The arrays of an .npz, checked against the shapes that ``asks`` asks for; a letter stands for any one length."""
+    arrays = read_npz(path, ())
+    lengths = {}
+    for name, shape in expected.items():
+        found = arrays[name].shape if name in arrays else "missing"
+        want = tuple(lengths.setdefault(n, found[i] if i < len(found) else n) if isinstance(n, str) else n
+                     for i, n in enumerate(shape))
+        if found != want:
+            raise InputError(f"{path}: array {name!r} is {found}, but {asks} needs {want}")
+        if arrays[name].dtype.kind not in "fiu" or not np.isfinite(arrays[name]).all():
+            raise InputError(f"{path}: array {name!r} holds what is no finite number")
     return arrays
 
 
-def _fit(path: pathlib.Path, shapes: dict, kind: str) -> dict:
+def _read_params(path: pathlib.Path, shapes: dict, kind: str) -> dict:
     """The parameters of one part, float32, in the tree that the architecture asks for."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
     names = {"/".join(str(key.key) for key in key_path): leaf.shape for key_path, leaf in leaves}
-    arrays = _read(path, {})
+    asks = f"the architecture {kind!r} of config.json"
+    arrays = _read(path, names, asks)
     unknown = sorted(set(arrays) - set(names))
     if unknown:
-        raise InputError(f"{path}: array {unknown[0]!r} does not belong to the architecture {kind!r} of config.json")
-    for name, shape in names.items():
-        if name not in arrays or arrays[name].shape != shape:
-            found = arrays[name].shape if name in arrays else "missing"
-            raise InputError(f"{path}: array {name!r} is {found}, but the architecture {kind!r} of config.json "
-                             f"needs {shape}")
+        raise InputError(f"{path}: array {unknown[0]!r} does not belong to {asks}")
     return jax.tree_util.tree_unflatten(structure, [arrays[name].astype(np.float32) for name in names])

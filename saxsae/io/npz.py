@@ -42,6 +42,7 @@ def read_npz(path: str | os.PathLike, required: tuple[str, ...]) -> dict[str, np
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, not an .npz file") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
+    # RuntimeError: a damaged entry may look encrypted, or packed by a method that Python does not know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: not a readable .npz archive ({reason})") from None

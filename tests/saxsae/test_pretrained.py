@@ -1,0 +1,165 @@
+"""Released weights: what is saved is what is loaded, and every damage is told in one line."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from phasenet.errors import InputError
+from saxsae import model, pretrained
+from saxsae.components import Components
+
+LATENT = 6
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    """A folder of made-up weights, and what went into it."""
+    folder = tmp_path_factory.mktemp("release") / "tiny"
+    rng = np.random.default_rng(0)
+    params = jax.device_get(jax.jit(model.architecture("lean", LATENT).init)(jax.random.key(0)))
+    codes = rng.normal(size=(40, LATENT)).astype(np.float32)
+    latents = pretrained.Latents(codes.mean(0), codes.std(0), np.quantile(codes, np.linspace(0, 1, 101), axis=0), codes)
+    basis = np.linalg.qr(rng.normal(size=(14147, 4)))[0].astype(np.float32)
+    components = Components(rng.random(14147).astype(np.float32), basis, np.arange(4, 0, -1.0), 0.35)
+    info = {"kind": "lean", "latent_size": LATENT, "threshold": 0.45, "seed": 7, "revision": "abc"}
+    pretrained.save(folder, params, latents, components, info)
+    return folder, params, latents, components, info
+
+
+@pytest.fixture
+def damaged(release, tmp_path):
+    """A copy of the release to damage."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for path in release[0].iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def refusal(folder) -> str:
+    with pytest.raises(InputError) as caught:
+        pretrained.load(str(folder))
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 400
+    return message
+
+
+def rewrite(path: pathlib.Path, **changes) -> None:
+    """The archive with arrays replaced, or left out where None."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays |= changes
+    np.savez_compressed(path, **{name: array for name, array in arrays.items() if array is not None})
+
+
+def test_what_is_saved_is_loaded(release):
+    folder, params, latents, components, info = release
+    loaded = pretrained.load(str(folder))
+    assert loaded.threshold == 0.45 and loaded.info == info
+    assert jax.tree.structure(loaded.params) == jax.tree.structure(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), loaded.params, params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(loaded.params)} == {np.dtype(np.float32)}
+    for field in latents._fields:
+        np.testing.assert_allclose(getattr(loaded.latents, field), getattr(latents, field), rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(loaded.components.basis, components.basis,
+                               atol=0.51 / 127 * np.abs(components.basis).max())
+    np.testing.assert_allclose(loaded.components.mean, components.mean, atol=1e-3)
+    np.testing.assert_allclose(loaded.components.sd, components.sd)
+    assert loaded.components.threshold == pytest.approx(0.35)
+
+
+def test_what_is_loaded_runs(release):
+    loaded = pretrained.load(str(release[0]))
+    logits = loaded.network.decode(loaded.params, loaded.latents.bank[:2])
+    assert logits.shape == (2, 32, 32, 32) and np.isfinite(logits).all()
+
+
+def test_a_release_is_found_by_name_by_folder_and_in_a_workdir(release, monkeypatch, tmp_path):
+    folder = release[0]
+    monkeypatch.setattr(pretrained, "WEIGHTS", folder.parent)
+    assert pretrained.resolve("tiny") == folder
+    assert pretrained.resolve(str(folder)) == folder
+    (tmp_path / "weights").symlink_to(folder)
+    assert pretrained.resolve(str(tmp_path)) == tmp_path / "weights"
+    with pytest.raises(InputError, match=r"weights 'nothing': neither a released name \(tiny\)"):
+        pretrained.resolve("nothing")
+
+
+@pytest.mark.parametrize("name", ["encoder.npz", "decoder.npz", "latents.npz", "components.npz"])
+def test_a_truncated_or_missing_file_is_told(damaged, name):
+    path = damaged / name
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert refusal(damaged).startswith(f"{path}: not a readable .npz archive")
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes(200) + content[middle + 200:])
+    assert refusal(damaged).startswith(f"{path}: not a readable .npz archive")
+    path.write_bytes(b"")
+    assert "the file is empty" in refusal(damaged)
+    path.unlink()
+    assert refusal(damaged) == f"{path}: no such file"
+
+
+def test_weights_that_do_not_fit_the_config_are_told(damaged):
+    path = damaged / "config.json"
+    info = json.loads(path.read_text())
+    path.write_text(json.dumps(info | {"latent_size": LATENT + 1}))
+    message = refusal(damaged)
+    assert message.startswith(f"{damaged / 'encoder.npz'}: array ") and "of config.json needs" in message
+    path.write_text(json.dumps(info | {"kind": "published"}))
+    assert "is missing, but the architecture 'published' of config.json needs" in refusal(damaged)
+    path.write_text(json.dumps(info | {"kind": "vast"}))
+    assert refusal(damaged) == f"{path}: architecture 'vast': expected 'published' or 'lean'"
+
+
+@pytest.mark.parametrize(("name", "array", "shape"), [
+    ("decoder.npz", "linear/bias", (3,)), ("latents.npz", "mean", (LATENT + 1,)), ("latents.npz", "bank", (40,)),
+    ("latents.npz", "quantiles", (100, LATENT)), ("components.npz", "threshold", (1,))])
+def test_arrays_of_another_shape_or_absent_are_told(damaged, name, array, shape):
+    rewrite(damaged / name, **{array: np.zeros(shape, np.float32)})
+    message = refusal(damaged)
+    assert message.startswith(f"{damaged / name}: array {array!r} is {shape}")
+    rewrite(damaged / name, **{array: None})
+    assert refusal(damaged).startswith(f"{damaged / name}: array {array!r} is missing")
+
+
+def test_an_array_too_many_is_told(damaged):
+    rewrite(damaged / "decoder.npz", extra=np.zeros(3))
+    assert refusal(damaged) == (
+        f"{damaged / 'decoder.npz'}: array 'extra' does not belong to the architecture 'lean' of config.json")
+
+
+def test_components_that_contradict_each_other_are_told(damaged):
+    rewrite(damaged / "components.npz", basis=np.zeros((14147, 3), np.int8))
+    assert refusal(damaged) == (
+        f"{damaged / 'components.npz'}: array 'scale' is (4,), but a release needs (3,)")
+    rewrite(damaged / "components.npz", basis=np.zeros((100, 4), np.int8))
+    assert refusal(damaged) == (
+        f"{damaged / 'components.npz'}: array 'basis' is (100, 4), but a release needs (14147, 4)")
+
+
+def test_arrays_that_are_no_numbers_are_told(damaged):
+    rewrite(damaged / "latents.npz", mean=np.array(["a"] * LATENT))
+    assert refusal(damaged) == f"{damaged / 'latents.npz'}: array 'mean' holds what is no finite number"
+    rewrite(damaged / "decoder.npz", **{"linear/bias": np.full(14147, np.nan, np.float16)})
+    assert refusal(damaged).startswith(f"{damaged / 'decoder.npz'}: array 'linear/bias'")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"kind": "lean"}', '{"kind": "lean", "latent_size": "six"}',
+                                  '{"kind": "lean", "latent_size": 0, "threshold": 0.5}',
+                                  '{"kind": "lean", "latent_size": true, "threshold": 0.5}',
+                                  '{"kind": "lean", "latent_size": 6, "threshold": 7}',
+                                  '{"kind": "lean", "latent_size": 6, "threshold": NaN}', "\ud800"])
+def test_a_broken_config_is_told(damaged, text):
+    (damaged / "config.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    assert refusal(damaged).startswith(f"{damaged / 'config.json'}: ")
+
+
+def test_no_folder_no_config_and_another_file_are_told(tmp_path, damaged):
+    assert refusal(tmp_path / "nowhere").startswith(f"weights '{tmp_path / 'nowhere'}'")
+    (damaged / "config.json").unlink()
+    assert "nor a folder with a config.json" in refusal(damaged)
+    assert "nor a folder with a config.json" in refusal(damaged / "encoder.npz")
