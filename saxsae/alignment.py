@@ -65,8 +65,10 @@ def interpolate(volume: jax.Array, points: jax.Array,
     """
     size = volume.shape[0] + 2
     flat = jnp.pad(volume, 1).reshape(-1)
-    index = jnp.clip(points / pitch + (size - 1) / 2, 0.0, size - 1.001)
-    node = index.astype(jnp.int32)
+    index = points / pitch + (size - 1) / 2
+    inside = jnp.all((index > 0) & (index < size - 1), -1, keepdims=True)
+    index = jnp.clip(index, 0.0, size - 1.0)
+    node = jnp.minimum(index.astype(jnp.int32), size - 2)
     t = (index - node).T
     corner = (node[:, 0] * size + node[:, 1]) * size + node[:, 2]
     v = [[[flat[corner + (i * size + j) * size + k] for k in (0, 1)] for j in (0, 1)]
@@ -80,7 +82,7 @@ def interpolate(volume: jax.Array, points: jax.Array,
     slope_z = [[v[i][j][1] - v[i][j][0] for j in (0, 1)] for i in (0, 1)]
     gradient = [y[1] - y[0], along([z[i][1] - z[i][0] for i in (0, 1)], 0),
                 along([along(slope_z[i], 1) for i in (0, 1)], 0)]
-    return along(y, 0), jnp.stack(gradient, -1) / pitch
+    return along(y, 0), jnp.where(inside, jnp.stack(gradient, -1) / pitch, 0.0)
 
 
 def _mass_moments(volume: jax.Array, pitch: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -129,22 +131,26 @@ def _refine(pose: _Pose, sample, points, target, extent, free, steps: int, pears
     Returns: the pose and its score.
     """
     mirror = _mirror(pose.hand)
-    if pearson:
-        target = target - jnp.mean(target)
-        target = target / jnp.maximum(jnp.linalg.norm(target), 1e-30)
+    ones = jnp.ones_like(target)
 
     def evaluate(pose):
+        """Score, slope (6,) and Gauss-Newton curvature (6, 6) in rotation (times extent), shift."""
         arm = points - pose.position
         values, gradients = sample((arm @ pose.rotation) * mirror)
         gradients = (gradients * mirror) @ pose.rotation.T
         jacobian = jnp.concatenate([-jnp.cross(arm, gradients) / extent, -gradients], -1) * free
+        columns = jnp.concatenate([jacobian, jnp.stack([values, target, ones], -1)], -1)
+        # One product holds every sum. The maps go in uncentred: their empty voxels then add exact
+        # zeros, where a constant background would pile up rounding of one sign.
+        gram = jnp.matmul(columns.T, columns, precision="highest")
         if not pearson:
-            return target @ values, jacobian.T @ target, jacobian.T @ jacobian
-        values = values - jnp.mean(values)
-        scale = 1 / jnp.maximum(jnp.linalg.norm(values), 1e-30)
-        score = scale * (target @ values)
-        slope = scale * (jacobian.T @ (target - score * scale * values))
-        return score, slope, scale**2 * (jacobian.T @ jacobian)
+            return gram[6, 7], gram[:6, 7], gram[:6, :6]
+        gram = gram - jnp.outer(gram[8], gram[8]) / gram[8, 8]
+        norm = jnp.sqrt(jnp.maximum(gram[6, 6], 1e-30))
+        target_norm = jnp.sqrt(jnp.maximum(gram[7, 7], 1e-30))
+        score = gram[6, 7] / (norm * target_norm)
+        slope = (gram[:6, 7] / target_norm - score * gram[:6, 6] / norm) / norm
+        return score, slope, gram[:6, :6] / norm**2
 
     def body_fun(step_number, carry):
         pose, score, slope, inverse = carry
