@@ -4,6 +4,7 @@ Arrays are channels last, (N, D, H, W, C); kernels are (k, k, k, Cin, Cout). Not
 network: these are the leaves from which both published networks are built.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,25 +13,59 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-_DIMENSIONS = ("NDHWC", "DHWIO", "NDHWC")
+from phasenet.convolution import correlate, resolve
 
 
 def conv3d(x: jax.Array, kernel: jax.Array, *, lowering: str = "auto") -> jax.Array:
-    """Cross-correlation, stride 1, SAME: (N, D, H, W, Cin), (k, k, k, Cin, Cout) -> (N, D, H, W, Cout)."""
-    del lowering
-    return lax.conv_general_dilated(x, kernel, (1, 1, 1), "SAME", dimension_numbers=_DIMENSIONS)
+    """Cross-correlation, stride 1, output of the input's size (SAME), no bias.
+
+    Args:
+      x: (N, D, H, W, Cin).
+      kernel: (kd, kh, kw, Cin, Cout).
+      lowering: one of `convolution.LOWERINGS`; "auto" takes the fast one for backend and shape.
+
+    Returns (N, D, H, W, Cout), the promoted type of both. Reverse mode only on CPU (no `jax.jvp`).
+    """
+    padding = tuple(((k - 1) // 2, k // 2) for k in kernel.shape[:3])
+    return correlate(x, kernel, padding, lowering)
 
 
 def conv_transpose3d(
     x: jax.Array, kernel: jax.Array, *, stride: int = 2, lowering: str = "auto"
 ) -> jax.Array:
-    """Transposed convolution, SAME: (N, D, H, W, Cin) -> (N, sD, sH, sW, Cout).
+    """Transposed convolution, SAME, no bias: (N, D, H, W, Cin) -> (N, sD, sH, sW, Cout).
 
     Equal to `lax.conv_transpose(x, kernel, (stride,) * 3, "SAME")` with its default orientation
-    (`transpose_kernel=False`): x spread with stride - 1 zeros, then correlated with the kernel as is.
+    (`transpose_kernel=False`): x spread with stride - 1 zeros, then correlated with the kernel as
+    it is. Except for "direct" the zeros are never multiplied: the outputs o with the same o mod
+    stride form a small correlation of their own with every stride-th tap, stride^3 of them.
     """
-    del lowering
-    return lax.conv_transpose(x, kernel, (stride,) * 3, "SAME", dimension_numbers=_DIMENSIONS)
+    if resolve(lowering) == "direct" or min(kernel.shape[:3]) < stride:
+        dtype = jnp.promote_types(x.dtype, kernel.dtype)
+        return lax.conv_transpose(
+            x.astype(dtype), kernel.astype(dtype), (stride,) * 3, "SAME",
+            dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+    phases = [[_phase(k, stride, r) for r in range(stride)] for k in kernel.shape[:3]]
+    outputs = []
+    for axes in itertools.product(*phases):
+        taps = tuple(slice(first, None, stride) for first, _ in axes)
+        outputs.append(correlate(x, kernel[taps], tuple(padding for _, padding in axes), lowering))
+    n, d, h, w, _ = x.shape
+    y = jnp.stack(outputs).reshape(stride, stride, stride, n, d, h, w, kernel.shape[-1])
+    y = y.transpose(3, 4, 0, 5, 1, 6, 2, 7)
+    return y.reshape(n, stride * d, stride * h, stride * w, kernel.shape[-1])
+
+
+def _phase(taps: int, stride: int, remainder: int) -> tuple[int, tuple[int, int]]:
+    """For outputs o = stride * q + remainder: the first tap that meets no zero, and the padding.
+
+    Tap t meets x[(o + t - low) / stride] where that is whole, low the zeros that SAME puts first.
+    """
+    low = taps - 1 if stride > taps - 1 else (taps + stride - 1) // 2
+    first = (low - remainder) % stride
+    before = (low - remainder - first) // stride
+    count = len(range(first, taps, stride))
+    return first, (before, count - 1 - before)
 
 
 def max_pool(x: jax.Array, window: int = 2) -> jax.Array:
