@@ -18,6 +18,7 @@ THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)
 VALIDATION_MAPS = 384
 BANK_MAPS = 2000
 LINEAR_GAIN = 8.0  # logits per unit of occupancy with which the linear code starts
+MOST_COMPONENTS = 200  # of the linear code, which is the baseline as well
 _CHUNK = 64
 # Of the published network, what a smaller latent replaces (the paper's second stage).
 _DENSE = ("encoder/latent", "decoder/expand")
@@ -45,8 +46,7 @@ class AutoencoderTask(Task):
 
     def __init__(self, config):
         self.config = config
-        if config.model.kind not in ("published", "lean"):
-            raise InputError(f"config.model.kind={config.model.kind!r}: expected 'published' or 'lean'")
+        _check(config)
         self.network = model.architecture(config.model.kind, config.model.latent_size, config.model.lowering)
         corpus = read_packed(config.corpus)
         held_out = np.asarray(corpus.split) == 1
@@ -117,7 +117,7 @@ class AutoencoderTask(Task):
     def components(self) -> components.Components:
         """Principal components of the training maps in random orientations, cut where it serves validation best."""
         inside = np.concatenate([_sphere(maps) for maps in self._linear_maps()])
-        fitted = components.fit(inside, min(self.config.model.latent_size, 200), seed=self.config.seed)
+        fitted = components.fit(inside, min(self.config.model.latent_size, MOST_COMPONENTS), seed=self.config.seed)
         held_out = _sphere(self.validation)
         linear = fitted.decode(fitted.encode(held_out))
         grids = [model.scatter_sphere(values, 0.0) for values in (linear, held_out)]
@@ -152,6 +152,25 @@ class AutoencoderTask(Task):
         keys = jax.random.split(jax.random.key(seed), len(bits))
         for start in range(0, len(bits), _CHUNK):
             yield prepare(bits[start:start + _CHUNK], keys[start:start + _CHUNK], self.config.rotations)
+
+
+def _check(config) -> None:
+    """Raises InputError for what cannot be, before the corpus is read."""
+    kind, size = config.model.kind, config.model.latent_size
+    if kind not in ("published", "lean"):
+        raise InputError(f"config.model.kind={kind!r}: expected 'published' or 'lean'")
+    if size < 1:
+        raise InputError(f"config.model.latent_size={size}: expected at least 1")
+    if config.frozen_convolutions and kind != "published":
+        raise InputError(f"config.frozen_convolutions: the {kind} network has no convolutions to freeze")
+    if config.linear_start and kind != "lean":
+        raise InputError(f"config.linear_start: the {kind} network has no linear code to start from")
+    if config.linear_start and size > MOST_COMPONENTS:
+        raise InputError(f"config.model.latent_size={size}: a linear start gives at most {MOST_COMPONENTS} (or set "
+                         "config.linear_start=False)")
+    if config.linear_samples < min(size, MOST_COMPONENTS):
+        raise InputError(f"config.linear_samples={config.linear_samples}: fewer maps than components "
+                         f"({min(size, MOST_COMPONENTS)})")
 
 
 def _sphere(maps) -> np.ndarray:

@@ -1,0 +1,180 @@
+"""Training of the auto-encoders on a tiny packed set: steps, linear start, stages, release."""
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from configs import saxsae_lean, saxsae_published_stage1, saxsae_published_stage2
+from launch.tasks import autoencoder
+from launch.training import train
+from phasenet import layers
+from phasenet.errors import InputError
+from saxsae import model, pretrained, voxels
+from saxsae.io.packed import PackedSet, read_packed, write_packed
+
+LATENT = 6
+
+
+@pytest.fixture(scope="module")
+def corpus(lobed_maps, tmp_path_factory):
+    """A packed set of 24 bodies of two ellipsoids, every fourth for validation."""
+    path = tmp_path_factory.mktemp("corpus") / "lobes.npz"
+    count = len(lobed_maps)
+    names = np.array([f"lobes{i}" for i in range(count)])
+    write_packed(path, PackedSet(voxels.pack(lobed_maps), np.full(count, 30, np.float32), names, names, names,
+                                 (np.arange(count) % 4 == 0).astype(np.uint8)))
+    return path
+
+
+def tiny(config, corpus):
+    config.corpus = str(corpus)
+    config.batch_size, config.num_steps, config.log_every, config.eval_every = 4, 3, 1, 0
+    config.model.latent_size = LATENT
+    config.linear_samples = 40
+    config.optimizer.warmup_steps = 0
+    return config
+
+
+@pytest.fixture(scope="module")
+def lean_task(corpus):
+    return autoencoder.AutoencoderTask(tiny(saxsae_lean.get_config(), corpus))
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory):
+    """(result, workdir) of three steps on two devices."""
+    workdir = tmp_path_factory.mktemp("lean")
+    return train(tiny(saxsae_lean.get_config(), corpus), workdir, say=lambda _: None), workdir
+
+
+def small_published(kind, latent_size, lowering="auto"):
+    """The published network's layout and names in little: its training step takes minutes to compile on a CPU."""
+    class Encoder(nn.Module):
+        @nn.compact
+        def __call__(self, occupancy):
+            x = layers.max_pool(occupancy[..., None], 8)
+            x = nn.relu(layers.Conv3D(2, 3)(x))
+            return nn.relu(nn.Dense(latent_size, name="latent")(x.reshape(len(x), -1)))
+
+    class Decoder(nn.Module):
+        @nn.compact
+        def __call__(self, latent):
+            x = nn.relu(nn.Dense(4**3 * 2, name="expand")(latent)).reshape(-1, 4, 4, 4, 2)
+            return layers.upsample(layers.ConvTranspose3D(1, 3)(x), 4)[..., 0]
+
+    return model.Architecture(Encoder(), Decoder())
+
+
+def test_three_steps_on_two_devices_and_the_release(trained, corpus):
+    result, workdir = trained
+    assert jax.local_device_count() >= 2 and result.reason == "finished"
+    assert 0.3 < result.metrics["correlation"] <= 1
+    release = pretrained.load(str(workdir))
+    assert release.info["training_maps"] == 18 and release.info["step"] == 3
+    assert release.info["config"]["model"]["kind"] == "lean" and release.threshold == result.metrics["threshold"]
+    assert release.latents.bank.shape == (18, LATENT) and release.latents.quantiles.shape == (101, LATENT)
+    assert (np.diff(release.latents.quantiles, axis=0) >= 0).all()
+    np.testing.assert_allclose(release.latents.bank.mean(0), release.latents.mean, atol=1e-2)
+    # What was released is what was evaluated, half precision apart.
+    task = autoencoder.AutoencoderTask(tiny(saxsae_lean.get_config(), corpus))
+    assert task.evaluate(release.params)["correlation"] == pytest.approx(result.metrics["correlation"], abs=0.01)
+
+
+def test_training_lowers_the_loss(lean_task):
+    params = jax.jit(lean_task.init)(jax.random.key(0))
+    batch = lean_task.validation
+
+    @jax.jit
+    def step_fn(params):
+        loss, gradient = jax.value_and_grad(lambda params: lean_task.loss(params, batch, None)[0])(params)
+        return jax.tree.map(lambda leaf, slope: leaf - 0.05 * slope, params, gradient), loss
+
+    losses = []
+    for _ in range(4):
+        params, loss = step_fn(params)
+        losses.append(float(loss))
+    assert all(np.diff(losses) < 0)
+
+
+def test_the_lean_network_starts_as_the_principal_components(lean_task):
+    params = jax.device_get(lean_task.init(jax.random.key(0)))
+    code = lean_task.components
+    latent = np.random.default_rng(0).normal(size=(3, LATENT)).astype(np.float32)
+    logits = np.asarray(lean_task.network.decode(params, latent))
+    inside = logits[:, :31, :31, :31][:, voxels.sphere_mask()]
+    np.testing.assert_allclose(inside, autoencoder.LINEAR_GAIN * (code.decode(latent) - code.threshold), atol=1e-3)
+    # Cut at one half, the network gives what the components give; it sees the map at half resolution.
+    exact = code.encode(lean_task.validation[:, :31, :31, :31][:, voxels.sphere_mask()])
+    found = np.asarray(lean_task.network.encode(params, lean_task.validation))
+    assert np.corrcoef(exact.ravel(), found.ravel())[0, 1] > 0.9
+
+
+def test_batches_are_of_training_maps_alone(corpus):
+    config = tiny(saxsae_lean.get_config(), corpus)
+    config.rotations = config.linear_start = False
+    task = autoencoder.AutoencoderTask(config)
+    shapes = read_packed(corpus)
+    maps = np.asarray(voxels.unpack(shapes.occupancy))
+    batch = np.asarray(jax.jit(task.batch)(jax.random.split(jax.random.key(0), 64), 0, task.data))[:, :31, :31, :31]
+    drawn = {int(np.flatnonzero((maps == one).all((1, 2, 3)))[0]) for one in batch}
+    training = set(np.flatnonzero(shapes.split == 0).tolist())
+    assert drawn <= training and len(drawn) > len(training) / 2
+    np.testing.assert_array_equal(task.validation[:, :31, :31, :31], maps[shapes.split == 1])
+
+
+def test_turned_maps_stay_binary_and_of_one_size(lean_task):
+    keys = jax.random.split(jax.random.key(3), 16)
+    turned = np.asarray(jax.jit(lean_task.batch)(keys, 0, lean_task.data))
+    assert set(np.unique(turned)) == {0.0, 1.0} and turned.shape == (16, 32, 32, 32)
+    bits = np.repeat(lean_task.data["bits"][:1], 16, 0)
+    volumes = np.asarray(autoencoder.prepare(bits, keys)).sum((1, 2, 3))
+    np.testing.assert_allclose(volumes, np.asarray(voxels.unpack(bits[0])).sum(), rtol=0.06)
+    assert len(set(volumes)) > 8
+
+
+def test_the_second_stage_trains_the_dense_layers_alone(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "architecture", small_published)
+    first, second = (tiny(stage.get_config(), corpus) for stage in (saxsae_published_stage1, saxsae_published_stage2))
+    first.model.latent_size = 12
+    first.rotations = second.rotations = False
+    before = train(first, tmp_path / "one", say=lambda _: None).state.params
+    after = train(second, tmp_path / "two", init_from=str(tmp_path / "one"), say=lambda _: None).state.params
+    for part, layer in (("encoder", "Conv3D_0"), ("decoder", "ConvTranspose3D_0")):
+        jax.tree.map(np.testing.assert_array_equal, after[part][layer], before[part][layer])
+        assert np.abs(before[part][layer]["bias"]).max() > 0  # trained, then
+    assert before["encoder"]["latent"]["kernel"].shape[1] == 12
+    assert after["encoder"]["latent"]["kernel"].shape[1] == LATENT
+    for part, layer in (("encoder", "latent"), ("decoder", "expand")):
+        assert np.abs(after[part][layer]["bias"]).max() > 0
+
+
+def test_what_the_second_stage_trains_in_the_published_network(corpus):
+    config = tiny(saxsae_published_stage2.get_config(), corpus)
+    task = autoencoder.AutoencoderTask(config)
+    trainable = task.trainable(jax.eval_shape(task.init, jax.random.key(0)))
+    free = {jax.tree_util.keystr(path, simple=True, separator="/")
+            for path, on in jax.tree_util.tree_leaves_with_path(trainable) if on}
+    assert free == {"encoder/latent/kernel", "encoder/latent/bias", "decoder/expand/kernel", "decoder/expand/bias"}
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"model.kind": "vast"}, "config.model.kind='vast': expected"),
+    ({"model.latent_size": 0}, "config.model.latent_size=0"),
+    ({"model.latent_size": 201}, "at most 200"),
+    ({"frozen_convolutions": True}, "the lean network has no convolutions"),
+    ({"model.kind": "published"}, "the published network has no linear code"),
+    ({"linear_samples": 5}, "fewer maps than components"),
+    ({"corpus": "nowhere.npz"}, "nowhere.npz: no such file")])
+def test_what_cannot_be_is_told_in_a_line(corpus, changes, message):
+    config = tiny(saxsae_lean.get_config(), corpus)
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=message):
+        autoencoder.AutoencoderTask(config)
+
+
+def test_a_set_without_validation_is_refused(corpus, tmp_path):
+    shapes = read_packed(corpus)
+    write_packed(tmp_path / "all.npz", shapes._replace(split=np.zeros_like(shapes.split)))
+    with pytest.raises(InputError, match="needs structures for training and for validation"):
+        autoencoder.AutoencoderTask(tiny(saxsae_lean.get_config(), tmp_path / "all.npz"))
