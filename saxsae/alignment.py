@@ -174,7 +174,6 @@ def _refine(pose: _Pose, sample, points, target, extent, free, steps: int, pears
     return jax.lax.fori_loop(0, steps + 1, body_fun, carry)[:2]
 
 
-@functools.partial(jax.jit, static_argnames=("both_hands", "shift"))
 def superpose(moving: jax.Array, moving_pitch: jax.Array, fixed: jax.Array, fixed_pitch: jax.Array,
               *, both_hands: bool = True, shift: bool = True) -> Superposition:
     """The rotation, shift and hand that bring one map onto another.
@@ -183,16 +182,21 @@ def superpose(moving: jax.Array, moving_pitch: jax.Array, fixed: jax.Array, fixe
         moving, fixed: (N, N, N) maps; their sizes may differ.
         moving_pitch, fixed_pitch: A.
         both_hands: try the mirror image too (static): a SAXS curve cannot tell it apart.
-        shift: start from the centres of mass and refine the shift (static); otherwise both grids'
-            centres stay together.
+        shift: start from the centres of mass and refine the shift; otherwise both grids' centres
+            stay together.
 
     Returns: the best `Superposition`; its correlation counts every voxel of `fixed`.
     """
-    moving, fixed = jnp.asarray(moving, jnp.float32), jnp.asarray(fixed, jnp.float32)
+    # One type for each argument: Python's and NumPy's floats would compile a program each.
+    arrays = (jnp.asarray(x, jnp.float32) for x in (moving, moving_pitch, fixed, fixed_pitch))
+    return _superpose(*arrays, jnp.asarray(shift, bool), both_hands)
+
+
+@functools.partial(jax.jit, static_argnums=5)
+def _superpose(moving, moving_pitch, fixed, fixed_pitch, shift, both_hands) -> Superposition:
     (pivot, rg), (centre, fixed_rg) = (_mass_moments(moving, moving_pitch),
                                        _mass_moments(fixed, fixed_pitch))
-    if not shift:
-        pivot, centre = jnp.zeros(3), jnp.zeros(3)
+    pivot, centre = jnp.where(shift, pivot, 0.0), jnp.where(shift, centre, 0.0)
     radius = 2.0 * jnp.maximum(jnp.maximum(rg, fixed_rg), fixed_pitch)  # 1.55 of a solid sphere
     ball = grid_points(GRID, radius / CENTRE)
 
@@ -207,7 +211,7 @@ def superpose(moving: jax.Array, moving_pitch: jax.Array, fixed: jax.Array, fixe
     # The strongest voxels; where more are filled, a fixed random choice that favours none of them.
     lottery = np.random.default_rng(0).uniform(0.5, 1.0, target.shape[0]).astype(np.float32)
     _, chosen = jax.lax.top_k(target * lottery, min(_ROUGH_POINTS, target.shape[0]))
-    free = jnp.array([1.0] * 3 + [float(shift)] * 3)
+    free = jnp.append(jnp.ones(3), jnp.where(shift, jnp.ones(3), 0.0))
 
     def refine_hand(hand_and_rotations):
         hand, candidates = hand_and_rotations
@@ -239,7 +243,6 @@ def apply(moving: jax.Array, moving_pitch: jax.Array, superposition: Superpositi
     return values.reshape((size,) * 3)
 
 
-@functools.partial(jax.jit, static_argnames=("both_hands", "shift"))
 def align_to(models: jax.Array, pitches: jax.Array, fixed: jax.Array, fixed_pitch: jax.Array,
              *, both_hands: bool = True, shift: bool = True) -> tuple[jax.Array, Superposition]:
     """Bring several maps onto one, ready to be averaged.
@@ -250,9 +253,9 @@ def align_to(models: jax.Array, pitches: jax.Array, fixed: jax.Array, fixed_pitc
 
     Returns: aligned maps (K, M, M, M) float32, and the superpositions with a leading axis K.
     """
-    def align(pair):
-        model, pitch = pair
-        found = superpose(model, pitch, fixed, fixed_pitch, both_hands=both_hands, shift=shift)
-        return apply(model, pitch, found, fixed_pitch, fixed.shape[0]), found
-
-    return jax.lax.map(align, (models, pitches))
+    # A loop in Python: one compiled `superpose` serves any number of models, and other callers.
+    found = [superpose(model, pitch, fixed, fixed_pitch, both_hands=both_hands, shift=shift)
+             for model, pitch in zip(models, pitches, strict=True)]
+    aligned = [apply(model, pitch, one, fixed_pitch, size=fixed.shape[0])
+               for model, pitch, one in zip(models, pitches, found, strict=True)]
+    return jnp.stack(aligned), jax.tree.map(lambda *x: jnp.stack(x), *found)
