@@ -70,14 +70,23 @@ def test_size_errors_count():
 
 
 def test_baseline_maps_have_their_size():
-    sphere, pitch = baselines.sphere_map(20.0)
+    sphere, pitch = baselines.sphere_map(20.0, 0.0)
     points = (np.moveaxis(np.indices(sphere.shape), 0, -1) - 15) * pitch
     rg = np.sqrt((sphere * (points**2).sum(-1)).sum() / sphere.sum())
     assert rg == pytest.approx(20.0, rel=0.01)
-    ellipsoid, pitch = baselines.ellipsoid_map((50, 30, 20))
+    ellipsoid, pitch = baselines.ellipsoid_map((50, 30, 20), 0.0)
     assert pitch == pytest.approx(voxels.pitch(50))
     assert ellipsoid.sum() * pitch**3 == pytest.approx(4 / 3 * np.pi * 30000, rel=0.01)
     assert ellipsoid[15, 15, 15] == 1 and ellipsoid[0, 15, 15] == 0
+
+
+def test_blur_keeps_the_mass_and_adds_to_the_radius():
+    blurred, pitch = baselines.sphere_map(15.0)
+    points = (np.moveaxis(np.indices(blurred.shape), 0, -1) - 15) * pitch
+    assert blurred.sum() * pitch**3 == pytest.approx(
+        4 / 3 * np.pi * (np.sqrt(5 / 3) * 15) ** 3, rel=0.01)
+    rg_squared = (blurred * (points**2).sum(-1)).sum() / blurred.sum()
+    assert rg_squared == pytest.approx(15**2 + 3 * metrics.TRUTH_SIGMA_ANGSTROM**2, rel=0.02)
 
 
 def test_inertia_ellipsoid_of_an_ellipsoid():
@@ -92,7 +101,7 @@ def test_inertia_ellipsoid_of_an_ellipsoid():
 def test_ellipsoid_profile_agrees_with_its_voxels():
     axes = np.array([45.0, 30.0, 20.0])
     q = np.linspace(0.0, 0.15, 40).astype(np.float32)
-    occupancy, pitch = baselines.ellipsoid_map(axes)
+    occupancy, pitch = baselines.ellipsoid_map(axes, 0.0)
     profile = jax.jit(lambda x: scattering.profile_from_moments(
         zernike.moments(x, 20), q, 45.0, 20))(occupancy)
     analytic = jax.jit(baselines.ellipsoid_profile)(axes, q) * np.exp(-(q * pitch) ** 2 / 6)
