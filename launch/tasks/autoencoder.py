@@ -55,7 +55,7 @@ class AutoencoderTask(Task):
         if not len(validation) or not len(self.data["bits"]):
             raise InputError(f"{config.corpus}: needs structures for training and for validation")
         self.validation = np.concatenate([np.asarray(maps) for maps in self._chunks(validation, seed=1)])
-        self._threshold = 0.5
+        self._threshold, self._scores = 0.5, {}  # of the last evaluation, for the release
         # Outside init, which is traced.
         self._linear = self._linear_start() if config.linear_start else {}
 
@@ -96,8 +96,9 @@ class AutoencoderTask(Task):
         scores = np.concatenate(scores, axis=1)
         best = int(scores.mean(1).argmax())
         self._threshold = float(THRESHOLDS[best])
-        return {"correlation": scores[best].mean(), "fraction_above_0.90": (scores[best] > 0.9).mean(),
-                "threshold": self._threshold, "latents_always_zero": silent.mean()}
+        self._scores = {"correlation": float(scores[best].mean()),
+                        "fraction_above_0.90": float((scores[best] > 0.9).mean())}
+        return self._scores | {"threshold": self._threshold, "latents_always_zero": silent.mean()}
 
     def export(self, params, workdir, step):
         """The release: half-precision weights, latent distribution, linear baseline, provenance."""
@@ -108,9 +109,10 @@ class AutoencoderTask(Task):
         codes = np.concatenate([np.asarray(encode(params, x)) for x in self._chunks(chosen, seed=2)])
         latents = pretrained.Latents(codes.mean(0), codes.std(0), np.quantile(codes, np.linspace(0, 1, 101), axis=0),
                                      codes)
+        config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
                 "threshold": self._threshold, "step": step, "seed": self.config.seed, "revision": _revision(),
-                "training_maps": len(bits), "config": self.config.to_dict()}
+                "training_maps": len(bits), "config": config, "validation": self._scores}
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
 
     @functools.cached_property
