@@ -80,9 +80,9 @@ class Reconstruction(NamedTuple):
 def decode_shapes(network: Architecture, params: dict, threshold, latents):
     """Latents (P, K) to the main connected region of each decoded map: boolean (P, 31, 31, 31)."""
     grid = voxels.GRID
-    probability = jax.nn.sigmoid(network.decode(params, latents))[:, :grid, :grid, :grid]
-    filled = (probability > threshold) & voxels.sphere_mask()
-    return jax.vmap(connectivity.main_region)(filled, probability)[0]
+    logits = network.decode(params, latents)[:, :grid, :grid, :grid]
+    filled = (logits > jax.scipy.special.logit(threshold)) & voxels.sphere_mask()
+    return jax.vmap(connectivity.main_region)(filled, logits)[0]
 
 
 def profiles(shapes, q_inv_angstrom, radii, order: int | None):
@@ -140,7 +140,7 @@ def _compiled(program: _Program, devices: int):
 def reconstruct(curve: Any, pretrained: Pretrained, *, radius: float | None = None, q_max: float = 0.2,
                 num_models: int = 8, seed: int = 0, background: bool = False, initial: str = "bank",
                 settings: genetic.Settings = genetic.Settings(),
-                progress: Callable[[int, np.ndarray], None] | None = None) -> Reconstruction:
+                progress: Callable[[genetic.State], None] | None = None) -> Reconstruction:
     """A 3D shape from a SAXS curve.
 
     Args:
@@ -153,7 +153,7 @@ def reconstruct(curve: Any, pretrained: Pretrained, *, radius: float | None = No
       background: fit a constant background as well.
       initial: first generation from the ``bank`` of training codes, or number by number from their ``distribution``.
       settings: of the genetic algorithm.
-      progress: called with (generation, best chi^2 of each run).
+      progress: called now and then with the populations, NumPy arrays with a leading axis of runs.
 
     Raises:
       InputError: for a radius, q_max or number of models that cannot be, or too few points below q_max.
@@ -188,8 +188,8 @@ def reconstruct(curve: Any, pretrained: Pretrained, *, radius: float | None = No
                        settings)
     state = _run(program, pretrained, fitted, prior, num_models, seed, progress)
 
-    ranking = np.argsort(np.asarray(state.chi_squared[:, 0]), kind="stable")
-    state = jax.tree.map(lambda a: np.asarray(a)[ranking], state)
+    ranking = np.argsort(state.chi_squared[:, 0], kind="stable")
+    state = jax.tree.map(lambda a: a[ranking], state)
     shapes = jax.jit(functools.partial(decode_shapes, pretrained.network))(
         pretrained.params, pretrained.threshold, state.latents[:, 0])
     radii = state.radii[:, 0]
@@ -212,15 +212,16 @@ def average(shapes: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarr
       correlation (K,) of each with the first.
     """
     pitch = float(voxels.pitch(np.max(radii)))
-    pitches = jnp.asarray(voxels.pitch(radii), jnp.float32)
-    still = alignment.Superposition(jnp.eye(3), jnp.zeros(3), jnp.bool_(False), jnp.float32(1))
+    # NumPy around the compiled calls: each small operation of jax would be a program of its own.
+    pitches = np.asarray(voxels.pitch(radii), np.float32)
+    still = alignment.Superposition(*(np.asarray(a, np.float32) for a in (np.eye(3), np.zeros(3), 0, 1)))
     first = alignment.apply(shapes[0], pitches[0], still, pitch)
     if len(shapes) == 1:
         return np.asarray(first), np.asarray(first)[None], pitch, np.ones(1)
     # A second round against the mean of the first: it is smoother than any single model.
-    aligned, superposed = alignment.align_to(jnp.asarray(shapes), pitches, first, pitch)
-    aligned, _ = alignment.align_to(jnp.asarray(shapes), pitches, aligned.mean(0), pitch)
-    return np.asarray(aligned.mean(0)), np.asarray(aligned), pitch, np.asarray(superposed.correlation)
+    aligned, superposed = alignment.align_to(shapes, pitches, first, pitch)
+    aligned = np.asarray(alignment.align_to(shapes, pitches, np.asarray(aligned).mean(0), pitch)[0])
+    return aligned.mean(0), aligned, pitch, np.asarray(superposed.correlation)
 
 
 def _radius_range(radius: float | None, found: Guinier, notes: list[str]) -> tuple[float, float]:
@@ -233,27 +234,31 @@ def _radius_range(radius: float | None, found: Guinier, notes: list[str]) -> tup
     return RADIUS_LIMITS
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _run_keys(seed, devices: int, each: int):
+    """Keys (devices, each) to begin and to go on; run i is the same run however many there are, and wherever."""
+    numbers = jnp.arange(devices * each).reshape(devices, each)
+    return tuple(jax.vmap(jax.vmap(functools.partial(jax.random.fold_in, key)))(numbers)
+                 for key in jax.random.split(jax.random.key(seed)))
+
+
 def _run(program: _Program, pretrained: Pretrained, curve: Fitted, prior: genetic.Prior, runs: int, seed: int,
          progress) -> genetic.State:
     """All runs to their ends; a state with a leading axis of runs."""
     devices = math.gcd(runs, jax.local_device_count())
     begin, go_on = _compiled(program, devices)
-    # Run i is the same run however many there are and on however many devices.
-    key_begin, key_go_on = jax.random.split(jax.random.key(seed))
-    keys_begin, keys_go_on = (
-        jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(runs)).reshape(devices, -1)
-        for key in (key_begin, key_go_on))
+    keys_begin, keys_go_on = _run_keys(seed, devices, runs // devices)
     shared = (pretrained.params, jnp.float32(pretrained.threshold), curve, prior)
     state = begin(keys_begin, *shared)
-    running = jax.vmap(jax.vmap(functools.partial(genetic.running, settings=program.settings)))
     until = 0
     while True:
+        populations = jax.tree.map(lambda a: np.asarray(a).reshape(runs, *a.shape[2:]), state)
         if progress is not None:
-            progress(int(state.generation.max()), np.asarray(state.chi_squared[..., 0]).reshape(-1))
-        if not running(state).any():
-            return jax.tree.map(lambda a: a.reshape(runs, *a.shape[2:]), state)
+            progress(populations)
+        if not genetic.running(populations, program.settings).any():
+            return populations
         until += _GENERATIONS_A_CALL
-        state = go_on(keys_go_on, state, jnp.int32(until), *shared)
+        state = go_on(keys_go_on, state, np.int32(until), *shared)
 
 
 def _fit(curve, q_first: float, q_max: float, shape, radius, order: int | None, background: bool) -> dict:
