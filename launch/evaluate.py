@@ -95,7 +95,8 @@ def _shapes(weights, settings: dict) -> None:
         return reconstruction.evaluate_case(case, weights, given_radius=_GIVEN_RADIUS.value,
                                             maps_dir=_MAPS_DIR.value, **options)
 
-    items = resumable.run_items(chosen[:_LIMIT.value], evaluate, report.shape, _JSON.value, settings)
+    items = resumable.run_items(
+        chosen[:_LIMIT.value], evaluate, report.shape, _JSON.value, settings)
     summary = reconstruction.summarize(items)
     app.say(report.shapes(items, summary))
     resumable.finish({**settings, "items": items, "summary": summary}, _JSON.value)

@@ -1,4 +1,4 @@
-"""What makes a shape hard to encode or to recover: thin chains, holes, separate pieces (paper section 3.1)."""
+"""What makes a shape hard to encode or to recover: thin chains, holes, pieces."""
 
 from typing import NamedTuple
 

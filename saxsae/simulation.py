@@ -1,8 +1,8 @@
 """Curves as an instrument would measure them, computed from structures: tests with a known answer.
 
-The intensity is the Debye sum over the atoms or beads themselves, never over voxels: a curve made by
-the forward model that is fitted to it would prove nothing. All scatterers weigh the same and fill
-their share of the volume (no shell of bound water, no contrast between elements).
+The intensity is the Debye sum over the atoms or beads themselves, never over voxels: a curve made
+by the forward model that is fitted to it would prove nothing. All scatterers weigh the same and
+fill their share of the volume (no shell of bound water, no contrast between elements).
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ ATOM_VOLUME_ANGSTROM3 = 17.2  # of a protein per heavy atom: 134 A^3 and 7.8 ato
 _BIN_ANGSTROM = 0.2  # of pair distances, each bin at its mean: good to 2e-4 at q = 0.3
 _MAX_SCATTERERS = 30_000
 _BLOCK_PAIRS = 1 << 22
-# Noise of a good synchrotron curve of 250 points: 0.6 % where I is half of I(0), 5 % at a hundredth.
+# Noise of a good curve of 250 points: 0.6 % where I is half of I(0), 5 % at a hundredth of it.
 _EXPOSURE_ANGSTROM = 1.2e6
 _BUFFER_ANGSTROM3 = 3000.0
 
@@ -37,7 +37,7 @@ def bead_volume(spacing_angstrom: float) -> float:
 
 
 def sampling(rg_angstrom: float, q_max: float = 0.3, num_points: int = 250) -> np.ndarray:
-    """q (Q,) in 1/A from 0.01, or from 0.5 / Rg for particles so large that 0.01 misses their Rg."""
+    """q (Q,) in 1/A from 0.01, or from 0.5 / Rg where that is lower: 0.01 would miss the Rg."""
     return np.linspace(min(0.01, 0.5 / rg_angstrom), q_max, num_points)
 
 
@@ -93,7 +93,7 @@ def simulate_curve(xyz_angstrom: np.ndarray, seed: int | list[int],
 
 
 def _merged(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (M, 3) and masses (M,): the atoms, or what shares a cell, the cells as small as can be."""
+    """Points (M, 3) and masses (M,): the atoms, or what shares a cell as small as can be."""
     points, mass, cell = xyz, np.ones(len(xyz)), 1.0
     while len(points) > _MAX_SCATTERERS:
         cell *= 1.2
@@ -105,7 +105,7 @@ def _merged(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pair_histogram(points: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unordered pairs in bins of `_BIN_ANGSTROM`: mean distance (B,), and the sum of mass products."""
+    """Unordered pairs in bins of distance: the mean distance and the sum of mass products (B,)."""
     size = int(2 * np.linalg.norm(points, axis=-1).max() / _BIN_ANGSTROM) + 2
     counts, lengths = np.zeros((2, size))
     points = points.astype(np.float32)

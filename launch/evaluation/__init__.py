@@ -1,1 +1,1 @@
-"""What launch.evaluate measures: each module makes items and a summary; flags and files stay outside."""
+"""What launch.evaluate measures; the flags stay outside."""

@@ -1,4 +1,4 @@
-"""How much of a structure 200 numbers keep: correlation of the decoded map with the input (paper figure 1c)."""
+"""How much of a structure 200 numbers keep: the decoded map against the input (paper figure 1c)."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ _BATCH = 16  # the published network needs 100 MB a map
 
 
 def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[dict], dict]:
-    """Items and summary: the auto-encoder, and the linear code of as many components, on the same maps."""
+    """Items and summary: the auto-encoder, and beside it the linear code, on the same maps."""
     spacings = [nearest_neighbour_spacing(s.xyz_angstrom) if s.kind == "beads" else None
                 for s in structures]
     packed, r_max = voxelize_many([s.xyz_angstrom for s in structures], spacings)
@@ -23,7 +23,8 @@ def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[
         shape = descriptors.describe(maps[i] > 0.5)
         items.append({"id": structure.name, "correlation": float(network[i]),
                       "pca200": float(linear[i]), "reference_radius_angstrom": float(r_max[i]),
-                      "kind": structure.kind, **shape._asdict(), "shape": descriptors.reason(shape)})
+                      "kind": structure.kind, **shape._asdict(),
+                      "shape": descriptors.reason(shape)})
     surface = [item["surface_fraction"] for item in items]
     return items, {
         "count": len(items), "mean_correlation": float(network.mean()),
@@ -37,7 +38,10 @@ def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[
 
 
 def correlations(maps: np.ndarray, pretrained: Pretrained) -> tuple[np.ndarray, np.ndarray]:
-    """Correlation (N,) of binary maps (N, 31, 31, 31) with what the network, and the components, keep of them."""
+    """Correlation of binary maps (N, 31, 31, 31) with what is kept of them.
+
+    Returns: (N,) through the network, (N,) through the components.
+    """
     network, code = pretrained.network, pretrained.components
 
     @jax.jit

@@ -1,4 +1,4 @@
-"""What to reconstruct: measured curves with their reference models, or curves computed from models."""
+"""What to reconstruct: measured curves with their models, or curves computed from models."""
 
 import csv
 import json
@@ -35,15 +35,16 @@ class Case(NamedTuple):
 
 
 def measured_pairs(folder: str) -> list[Case]:
-    """The sub-folders that hold a profile.* and a reference.*; of source.json only the names are used.
+    """The sub-folders with a profile.* and a reference.*; of source.json only the names are used.
 
     Raises:
         InputError: no such folder, or none in it.
     """
     path = pathlib.Path(folder)
     if not path.is_dir():
-        raise InputError(f"{folder}: {'is a file' if path.exists() else 'no such folder'}; a folder "
-                         "of folders with profile.* and reference.* is needed")
+        fault = "is a file" if path.exists() else "no such folder"
+        raise InputError(f"{folder}: {fault}; a folder of folders with profile.* and reference.* "
+                         "is needed")
     cases, taken = [], set()
     for inner in sorted(item for item in path.iterdir() if any(item.glob("profile.*"))):
         names = _names(inner / "source.json")

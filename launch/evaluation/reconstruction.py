@@ -1,4 +1,4 @@
-"""From a curve to a shape, measured against the reference model, beside shapes that need no network."""
+"""From a curve to a shape, measured against its model, beside shapes that need no network."""
 
 import pathlib
 import re
@@ -48,10 +48,12 @@ def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = Fa
     singles = [measure(single, found.pitch_angstrom) for single in found.models]
     item = {
         "label": case.label, "correlation": measure(found.density, found.pitch_angstrom),
-        "best_single": max(singles), "single_chosen": singles[int(np.argmin(found.model_chi_squared))],
+        "best_single": max(singles),
+        "single_chosen": singles[int(np.argmin(found.model_chi_squared))],
         **{f"{name}_correlation": measure(*shape)
            for name, shape in simple_shapes(found, structure).items()},
-        "chi_squared": float(found.chi_squared), "relative_residual": float(found.relative_residual),
+        "chi_squared": float(found.chi_squared),
+        "relative_residual": float(found.relative_residual),
         "radius_angstrom": float(found.radius_angstrom), "reference_radius_angstrom": r_max,
         **seconds, **case.published}
     if case.published_map is not None:
@@ -64,21 +66,24 @@ def correlation_with(structure: Structure, r_max: float) -> Callable[[np.ndarray
     truth = metrics.truth_density(structure.xyz_angstrom, structure.atomic_number, r_max)
 
     def measure(density, pitch) -> float:
-        found = metrics.correlation_with_truth(jnp.asarray(density, jnp.float32), jnp.float32(pitch),
-                                               truth, jnp.float32(r_max))
+        found = metrics.correlation_with_truth(
+            jnp.asarray(density, jnp.float32), jnp.float32(pitch), truth, jnp.float32(r_max))
         return float(found.correlation)
 
     return measure
 
 
-def simple_shapes(found: Reconstruction, structure: Structure) -> dict[str, tuple[np.ndarray, float]]:
-    """Map and pitch (A) of a sphere and an ellipsoid that know the curve, and one that knows the answer.
+def simple_shapes(found: Reconstruction,
+                  structure: Structure) -> dict[str, tuple[np.ndarray, float]]:
+    """Map and pitch (A) of a sphere and an ellipsoid from the curve, and one from the answer.
 
     Without a Guinier region the sphere has the fitted ellipsoid's radius of gyration.
     """
     points = rebin(found, q_max=np.inf)
     unit = np.max(np.abs(points.intensity))
-    rg = found.guinier.rg_angstrom if found.guinier.valid else found.radius_angstrom / _RADIUS_OVER_RG
+    rg = found.radius_angstrom / _RADIUS_OVER_RG
+    if found.guinier.valid:
+        rg = found.guinier.rg_angstrom
     fitted = np.asarray(baselines.fit_ellipsoid(*(jnp.asarray(a, jnp.float32) for a in (
         points.q_inv_angstrom, points.intensity / unit, points.weight * unit**2, rg))).semi_axes)
     sphere_rg = rg if found.guinier.valid else float(np.sqrt((fitted**2).sum() / 5))
@@ -89,7 +94,7 @@ def simple_shapes(found: Reconstruction, structure: Structure) -> dict[str, tupl
 
 
 def traits(structure: Structure) -> dict:
-    """What is hard about a structure's shape: `saxsae.descriptors`, and the words for it as `shape`."""
+    """What is hard about a structure's shape: `saxsae.descriptors`, in words as `shape`."""
     spacing = None
     if structure.kind == "beads":
         spacing = nearest_neighbour_spacing(structure.xyz_angstrom)
@@ -99,7 +104,7 @@ def traits(structure: Structure) -> dict:
 
 
 def summarize(items: list[dict]) -> dict:
-    """Means and medians of `MEASURES` over the items that worked, and how well the radius was found."""
+    """Means and medians of `MEASURES` over the items that worked, and errors of the radius."""
     done = [item for item in items if "error" not in item]
     summary: dict = {"count": len(done), "failed": len(items) - len(done)}
     for key in MEASURES:

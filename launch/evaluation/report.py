@@ -16,7 +16,8 @@ _ENCODED_SUMMARY = {
     "median_correlation": ("median", "{:.3f}"), "fraction_above_0.90": ("> 0.90", "{:.0%}")}
 _SHAPES = {
     "id": ("id", "{}"), "correlation": ("corr", "{:.3f}"), "best_single": ("single", "{:.3f}"),
-    "sphere_correlation": ("sphere", "{:.3f}"), "fitted_ellipsoid_correlation": ("ell.fit", "{:.3f}"),
+    "sphere_correlation": ("sphere", "{:.3f}"),
+    "fitted_ellipsoid_correlation": ("ell.fit", "{:.3f}"),
     "ellipsoid_correlation": ("ell.true", "{:.3f}"), "published_correlation": ("publ.", "{:.3f}"),
     "published_map_correlation": ("publ.map", "{:.3f}"), "chi_squared": ("chi^2", "{:.2f}"),
     "relative_residual": ("residual", "{:.3f}"), "radius_angstrom": ("r_max", "{:.1f}"),
@@ -43,10 +44,12 @@ def table(rows: Iterable[Mapping], columns: Mapping[str, tuple[str, str]]) -> st
 
 
 def encoded(items: list[dict], summary: dict) -> str:
-    """The structures that the auto-encoder keeps worst, with what is hard about them, and the means."""
-    means = [{"what": what, **{key: summary[f"{prefix}{key}"] for key in list(_ENCODED_SUMMARY)[1:]}}
+    """The structures that the auto-encoder keeps worst, what is hard about them, and the means."""
+    keys = list(_ENCODED_SUMMARY)[1:]
+    means = [{"what": what, **{key: summary[f"{prefix}{key}"] for key in keys}}
              for what, prefix in (("network", ""), ("PCA-200", "pca200_"))]
-    paper = {"what": "paper (its 542 models)", "mean_correlation": 0.88, "fraction_above_0.90": 0.561}
+    paper = {"what": "paper (its 542 models)", "mean_correlation": 0.88,
+             "fraction_above_0.90": 0.561}
     worst = sorted(items, key=lambda item: item["correlation"])[:_WORST]
     return (f"\nthe worst, and what is hard about them:\n{table(worst, _ENCODED)}\n\n"
             f"{table([*means, paper], _ENCODED_SUMMARY)}")
@@ -61,12 +64,16 @@ def shape(item: dict) -> str:
 
 def shapes(items: list[dict], summary: dict) -> str:
     """All reconstructions, the worst first, their means and medians, and what failed."""
-    rows = sorted((item for item in items if "error" not in item), key=lambda item: item["correlation"])
+    done = [item for item in items if "error" not in item]
+    rows = sorted(done, key=lambda item: item["correlation"])
     for statistic in ("mean", "median"):
         rows.append({key: summary.get(f"{statistic}_{key}") for key in _SHAPES} | {"id": statistic})
     lines = ["", table(rows, _SHAPES), ""]
     lines += [f"failed: {item['id']}: {item['error']}" for item in items if "error" in item]
     if summary["count"]:
-        lines.append(f"{summary['fraction_above_0.70']:.0%} above 0.70 (published: 52 to 55%); median "
-                     f"error of r_max {summary['median_radius_error']:.1%} (published: 15%)")
+        words = f"{summary['fraction_above_0.70']:.0%} above 0.70 (published: 52 to 55%)"
+        if summary["median_radius_error"] > 1e-4:  # else it was given
+            error = summary["median_radius_error"]
+            words += f"; median error of r_max {error:.1%} (published: 15%)"
+        lines.append(words)
     return "\n".join(lines)

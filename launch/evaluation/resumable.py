@@ -21,8 +21,8 @@ class Case(Protocol):
     id: str
 
 
-def run_items(cases: Sequence[Case], evaluate: Callable[[Case], dict], report: Callable[[dict], str],
-              json_path: str | None, binding: dict) -> list[dict]:
+def run_items(cases: Sequence[Case], evaluate: Callable[[Case], dict],
+              report: Callable[[dict], str], json_path: str | None, binding: dict) -> list[dict]:
     """An item for each case, in order; a case that fails becomes an item with `error`.
 
     Args:
@@ -56,7 +56,8 @@ def finish(result: dict, json_path: str | None) -> None:
         app.write_json(json_path, result)
     items = result["items"]
     if items and all("error" in item for item in items):
-        raise InputError(f"none of {len(items)} gave a result; {items[0]['id']}: {items[0]['error']}")
+        first = items[0]
+        raise InputError(f"none of {len(items)} gave a result; {first['id']}: {first['error']}")
     if json_path is not None:
         _partial(json_path).unlink(missing_ok=True)
         app.say(f"written to {json_path}")
@@ -104,7 +105,7 @@ class _Kept:
 
 
 def _read(path: pathlib.Path) -> tuple[dict | None, list[dict]]:
-    """The binding (None without a readable file) and the items; a last line cut short is left out."""
+    """The binding (None without a readable file) and the items, but a last line cut short."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
     except (FileNotFoundError, ValueError):

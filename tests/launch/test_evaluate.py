@@ -50,7 +50,8 @@ def weights(tmp_path_factory):
     shapes = jax.eval_shape(model.architecture("lean").init, jax.random.key(0))
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
     codes = rng.standard_normal((4, 200)).astype(np.float32)
-    latents = pretrained.Latents(codes.mean(0), codes.std(0), np.quantile(codes, np.linspace(0, 1, 101), 0), codes)
+    quantiles = np.quantile(codes, np.linspace(0, 1, 101), axis=0)
+    latents = pretrained.Latents(codes.mean(0), codes.std(0), quantiles, codes)
     basis = np.linalg.qr(rng.standard_normal((14147, 8), np.float32))[0]
     linear = Components(np.full(14147, 0.1, np.float32), basis, np.ones(8, np.float32), 0.3)
     pretrained.save(folder, params, latents, linear, {
@@ -65,19 +66,22 @@ def blob(name: str, seed: int) -> Structure:
 
 def test_the_autoencoder_of_an_archive(tmp_path, weights):
     write_references(tmp_path / "references.npz", [blob(f"blob{i}", i) for i in range(3)])
-    code, out, error = run("--task=autoencoder", "--references=references.npz", f"--weights={weights}",
-                           "--limit=2", "--json=new/result.json", folder=tmp_path)
+    code, out, error = run(
+        "--task=autoencoder", "--references=references.npz", f"--weights={weights}", "--limit=2",
+        "--json=new/result.json", folder=tmp_path)
     assert (code, error) == (0, "")
     assert "PCA-200" in out and out.rstrip().endswith("written to new/result.json")
     result = json.loads((tmp_path / "new/result.json").read_text())
     assert [item["id"] for item in result["items"]] == ["blob0", "blob1"]
-    assert {"correlation", "pca200", "filled_fraction", "rg_over_r_max", "pieces", "cavity_fraction",
-            "shape"} <= set(result["items"][0])
+    assert {"correlation", "pca200", "filled_fraction", "rg_over_r_max", "pieces",
+            "cavity_fraction", "shape"} <= set(result["items"][0])
     assert {"mean_correlation", "fraction_above_0.90", "pca200_mean_correlation", "threshold",
             "pca200_fraction_above_0.90", "weights", "count"} <= set(result["summary"])
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["result.json"]
 
 
 def test_a_missing_folder_is_one_line(tmp_path, weights):
-    code, _, error = run("--task=reconstruction", "--pairs=no", f"--weights={weights}", folder=tmp_path)
-    assert code == 1 and error.startswith("evaluate: no: no such folder") and error.count("\n") == 1
+    code, _, error = run(
+        "--task=reconstruction", "--pairs=no", f"--weights={weights}", folder=tmp_path)
+    assert code == 1
+    assert error.startswith("evaluate: no: no such folder") and error.count("\n") == 1

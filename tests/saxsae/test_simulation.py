@@ -1,4 +1,4 @@
-"""Simulated curves: the Debye sum against closed forms and a brute twin, the noise against its own sigma."""
+"""Simulated curves: the Debye sum against closed forms and a brute twin, the noise its sigma."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_merging_neighbours_changes_little(monkeypatch):
 
 
 def test_the_noise_has_its_sigma_and_its_seed():
-    xyz = ball(500, 30)
+    xyz = ball(20, 30)
     curves = [simulation.simulate_curve(xyz, [7, i], q_inv_angstrom=Q) for i in range(200)]
     deviation = np.stack([(curve.intensity - curve.exact) / curve.sigma for curve in curves])
     assert abs(deviation.mean()) < 0.03
@@ -85,5 +85,5 @@ def test_the_curve_shows_its_radius_of_gyration(radius):
 
 
 def test_beads_fill_a_close_packing():
-    # The face-centred cubic lattice of cube edge a: four beads in a^3, neighbours a / sqrt(2) apart.
+    # The face-centred cubic lattice of cube edge a: four beads in a^3, a / sqrt(2) apart.
     assert simulation.bead_volume(10 / np.sqrt(2)) == pytest.approx(1000 / 4)
