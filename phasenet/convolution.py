@@ -49,6 +49,7 @@ def correlate(
 
     Returns (N, D + low + high - kd + 1, ..., Cout). Sums in float32 at least, also for bfloat16.
     """
+    x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     dtype = jnp.promote_types(x.dtype, kernel.dtype)
     if resolve(lowering) == "direct":
         return lax.conv_general_dilated(
@@ -86,10 +87,15 @@ def _correlate(x: jax.Array, kernel: jax.Array, padding: Padding, lowering: str)
     one_sample = functools.partial(_GATHER_OR_SCATTER[side], kernel=kernel, padding=padding)
     stacked = kernel.shape[0] * kernel.shape[-2 if side == "gather" else -1]
     sample_bytes = math.prod(x.shape[1:4]) * stacked * x.dtype.itemsize
-    batch = max(1, _STACK_BYTES // max(1, sample_bytes))
-    if batch >= x.shape[0]:
+    batch = _largest_divisor(x.shape[0], _STACK_BYTES // max(1, sample_bytes))
+    if batch == x.shape[0]:
         return jax.vmap(one_sample)(x)
     return lax.map(one_sample, x, batch_size=batch)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of `number` up to `limit`, 1 at least."""
+    return max((d for d in range(1, min(number, limit) + 1) if number % d == 0), default=1)
 
 
 def _gather(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
@@ -172,8 +178,7 @@ def _by_kernel_in_slabs(x, gradient, taps, padding):
     kd, kh, kw = taps
     samples, depth = x.shape[:2]
     area = gradient.shape[2] * gradient.shape[3]
-    thickness = max(t for t in range(1, depth + 1)
-                    if depth % t == 0 and (t == 1 or t * area <= _SLAB_VOXELS))
+    thickness = _largest_divisor(depth, _SLAB_VOXELS // max(1, area))
     # After this padding, x[z] meets through tap t the gradient at z + kd - 1 - t.
     low, high = _mirror(padding, taps)[0]
     gradient = jnp.pad(gradient, ((0, 0), (low, high), (0, 0), (0, 0), (0, 0)))
