@@ -22,6 +22,7 @@ from saxsae.rebinning import rebin
 
 RADIUS_LIMITS = (10.0, 300.0)  # Angstrom, where the curve has no Guinier region
 RADIUS_STEPS = (-0.06, -0.03, 0.0, 0.03, 0.06)  # tried around every radius at every scoring
+BLUR_ANGSTROM = 3.38  # of the final map: about 15 A resolution; edges sharper than that are no knowledge of the curve's
 NUM_POINTS = 128  # of the curve that is fitted: one length, one compiled program
 _GENERATIONS_A_CALL = 5  # between reports of progress
 
@@ -38,7 +39,8 @@ class Reconstruction(NamedTuple):
     """What a curve gave.
 
     Attributes:
-      density: (31, 31, 31) float32 in [0, 1], the mean of the aligned models; voxel 15 of each axis is the origin.
+      density: (31, 31, 31) float32 in [0, 1], the mean of the aligned models at about 15 A resolution; voxel 15 of
+        each axis is the origin.
       pitch_angstrom: its voxel pitch.
       radius_angstrom: r_max of the best model.
       models: (K, 31, 31, 31) the aligned models on the same grid, the best first.
@@ -208,7 +210,7 @@ def average(shapes: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarr
       shapes: (K, 31, 31, 31); radii: (K,) r_max in Angstrom.
 
     Returns:
-      The mean (31, 31, 31), the aligned models (K, 31, 31, 31), the pitch of both (that of the largest model) and the
+      The blurred mean (31, 31, 31), the aligned models (K, 31, 31, 31), the pitch of both (that of the largest model) and the
       correlation (K,) of each with the first.
     """
     pitch = float(voxels.pitch(np.max(radii)))
@@ -217,11 +219,19 @@ def average(shapes: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarr
     still = alignment.Superposition(*(np.asarray(a, np.float32) for a in (np.eye(3), np.zeros(3), 0, 1)))
     first = alignment.apply(shapes[0], pitches[0], still, pitch)
     if len(shapes) == 1:
-        return np.asarray(first), np.asarray(first)[None], pitch, np.ones(1)
+        return _blurred(np.asarray(first), pitch), np.asarray(first)[None], pitch, np.ones(1)
     # A second round against the mean of the first: it is smoother than any single model.
     aligned, superposed = alignment.align_to(shapes, pitches, first, pitch)
     aligned = np.asarray(alignment.align_to(shapes, pitches, np.asarray(aligned).mean(0), pitch)[0])
-    return aligned.mean(0), aligned, pitch, np.asarray(superposed.correlation)
+    return _blurred(aligned.mean(0), pitch), aligned, pitch, np.asarray(superposed.correlation)
+
+
+def _blurred(density: np.ndarray, pitch: float) -> np.ndarray:
+    """A map at the resolution that is claimed for it: a Gaussian of ``BLUR_ANGSTROM`` along each axis."""
+    lag = (np.arange(voxels.GRID)[:, None] - np.arange(voxels.GRID)) * pitch
+    kernel = np.exp(-0.5 * (lag / BLUR_ANGSTROM) ** 2)
+    kernel = (kernel / kernel[voxels.CENTRE].sum()).astype(np.float32)
+    return np.einsum("ai,bj,ck,ijk->abc", kernel, kernel, kernel, density, optimize=True)
 
 
 def _radius_range(radius: float | None, found: Guinier, notes: list[str]) -> tuple[float, float]:
@@ -248,7 +258,8 @@ def _run(program: _Program, pretrained: Pretrained, curve: Fitted, prior: geneti
     devices = math.gcd(runs, jax.local_device_count())
     begin, go_on = _compiled(program, devices)
     keys_begin, keys_go_on = _run_keys(seed, devices, runs // devices)
-    shared = (pretrained.params, jnp.float32(pretrained.threshold), curve, prior)
+    decoder = {"decoder": pretrained.params["decoder"]}  # each device gets a copy
+    shared = (decoder, jnp.float32(pretrained.threshold), curve, prior)
     state = begin(keys_begin, *shared)
     until = 0
     while True:
