@@ -48,11 +48,11 @@ _require("pairs", ("reconstruction",))
 def main(_: list[str]) -> None:
     _refuse_foreign_flags()
     app.enable_compilation_cache()
-    from launch.devices import use_cores  # here: a mistyped flag should not wait for jax
+    from launch.devices import split_cpu  # here: a mistyped flag should not wait for jax
     from saxsae import pretrained
 
     if _TASK.value != "autoencoder":
-        use_cores(_NUM_MODELS.value or 8)  # results are the same on any number of devices
+        split_cpu(_NUM_MODELS.value or 8)  # results are the same on any number of devices
     weights = pretrained.load(_WEIGHTS.value)
     evaluate = _autoencoder if _TASK.value == "autoencoder" else _shapes
     evaluate(weights, {
