@@ -90,9 +90,7 @@ def decode_shapes(network: Architecture, params: dict, threshold, latents):
 def profiles(shapes, q_inv_angstrom, radii, order: int | None):
     """I(q) of each shape at each of its radii: (P, 31, 31, 31), (Q,), (P, S) to (P, S, Q)."""
     if order is None:
-        over_radii = jax.vmap(scattering.debye_profile, (None, None, 0))
-        return jax.lax.map(lambda pair: over_radii(pair[0], q_inv_angstrom, pair[1]),
-                           (shapes.astype(jnp.float32), radii), batch_size=16)
+        return scattering.debye_profiles(shapes, q_inv_angstrom, radii)
     invariants = scattering.shape_invariants(zernike.moments(shapes, order), order)
     over_radii = jax.vmap(scattering.profile_from_invariants, (None, None, 0))
     return jax.vmap(over_radii, (0, None, 0))(invariants, q_inv_angstrom, radii)

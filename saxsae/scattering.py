@@ -26,6 +26,7 @@ from saxsae.voxels import CENTRE, GRID, SPHERE_FRACTION, pitch
 ORDERS = (20, 30, 40)
 _STEP = 1 / 16  # of the table of b_n: cubic interpolation is then good to 1e-7
 _X_MAX = 72.0  # q R beyond this (never reached inside `order_for`) is clamped
+_PAIR_NODES = 1024  # of q h in `debye_profiles`
 
 
 def order_for(q_max: float, r_max: float) -> int | None:
@@ -180,6 +181,31 @@ def debye_profile(occupancy: jax.Array, q_inv_angstrom: jax.Array, r_max: jax.Ar
     x = (q_inv_angstrom * pitch(r_max))[:, None] * distances.astype(np.float32)
     intensity = jnp.matmul(jnp.sinc(x / jnp.pi), counts, precision="highest") / CENTRE**6
     return intensity * voxel_form_factor(q_inv_angstrom, r_max)
+
+
+def debye_profiles(occupancies: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array) -> jax.Array:
+    """`debye_profile` of many shapes at several radii each, with the radius decoupled here too.
+
+    The sum is taken once a shape, on a fine common grid of q h, and looked up between its points (error below 1e-4 of
+    I(0)).
+
+    Args:
+        occupancies: (P, 31, 31, 31).   q_inv_angstrom: (Q,) in 1/A.   radii: (P, S) in A.
+
+    Returns: (P, S, Q).
+    """
+    distances = np.sqrt(_squared_distances()[0]).astype(np.float32)
+    counts = jax.lax.map(lambda shape: pair_distances(shape)[1], occupancies, batch_size=16)
+    x = q_inv_angstrom * pitch(radii)[..., None]
+    step = jnp.max(x) / (_PAIR_NODES - 1)
+    table = jnp.sinc(jnp.arange(_PAIR_NODES)[:, None] * step * distances / jnp.pi)
+    nodes = jnp.matmul(counts, table.T, precision="highest") / CENTRE**6
+
+    def look_up(values, x):
+        return jnp.interp(x / step, jnp.arange(_PAIR_NODES, dtype=jnp.float32), values)
+
+    intensity = jax.vmap(jax.vmap(look_up, (None, 0)))(nodes, x)
+    return intensity * voxel_form_factor(q_inv_angstrom, radii[..., None])
 
 
 def fit_scale(model: jax.Array, observed: jax.Array, weight: jax.Array,

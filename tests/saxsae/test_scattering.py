@@ -203,3 +203,16 @@ def test_points_without_weight_do_not_count():
     padded = scattering.chi_squared(np.append(model, np.ones(10)), np.append(observed, pad),
                                     np.append(weight, np.zeros(10)))
     assert padded == pytest.approx(float(short), rel=1e-5)
+
+
+def test_debye_profiles_of_many_shapes_equal_the_single_ones():
+    rng = np.random.default_rng(3)
+    grid = np.linalg.norm(np.indices((31, 31, 31)) - 15.0, axis=0)
+    shapes = jnp.asarray((grid < np.array([6.0, 12.0])[:, None, None, None]) & (rng.random((2, 31, 31, 31)) > 0.3))
+    q = jnp.linspace(0.005, 0.2, 40)
+    radii = jnp.array([[150.0, 180.0], [200.0, 300.0]])
+    found = scattering.debye_profiles(shapes, q, radii)
+    for p in range(2):
+        for s in range(2):
+            exact = np.asarray(scattering.debye_profile(shapes[p], q, radii[p, s]))
+            np.testing.assert_allclose(found[p, s], exact, atol=1e-4 * exact.max())
