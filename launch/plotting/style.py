@@ -1,0 +1,59 @@
+"""One look for every figure."""
+
+import contextlib
+import os
+import pathlib
+import warnings
+from collections.abc import Iterator
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, RED, GREY, GREEN, ORANGE = "#2765a8", "#c23b2a", "#6d7278", "#2e8b57", "#d98a1f"
+LIGHT = "#c9ced4"
+ANGSTROM = "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}"
+INVERSE_ANGSTROM = f"{ANGSTROM}$^{{-1}}$"
+
+_SETTINGS = {
+    "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8,
+    "xtick.labelsize": 8, "ytick.labelsize": 8, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.linewidth": 0.8, "lines.linewidth": 1.4, "legend.frameon": False,
+    "savefig.dpi": 200, "figure.facecolor": "white", "mathtext.default": "regular"}
+
+
+@contextlib.contextmanager
+def figure(path: str | os.PathLike, width: float, height: float) -> Iterator[Figure]:
+    """A figure of width x height inches that is written to ``path`` at the end of the ``with`` block."""
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        # A font without a glyph draws a box: no reason to say more.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        drawn = Figure((width, height), layout="constrained")
+        yield drawn
+        path = pathlib.Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawn.savefig(path)
+
+
+def picture(axes: Axes) -> None:
+    """Leaves nothing of the axes but what is drawn in them."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def panel_letter(axes: Axes, letter: str) -> None:
+    """A bold letter at the upper left, outside the axes."""
+    axes.set_title(letter, loc="left", fontweight="bold", fontsize=11)
+
+
+def scale_bar(axes: Axes) -> None:
+    """A bar of a round length below a picture whose limits are in A."""
+    left, right = axes.get_xlim()
+    length = next(step for step in (500, 200, 100, 50, 20, 10, 5, 2, 1) if step <= (right - left) / 3)
+    share = length / (right - left)
+    axes.plot([0, share], [-0.03, -0.03], color="black", linewidth=2, solid_capstyle="butt",
+              transform=axes.transAxes, clip_on=False)
+    axes.text(share + 0.02, -0.03, f"{length} {ANGSTROM}", va="center", fontsize=8,
+              transform=axes.transAxes)

@@ -1,0 +1,1 @@
+"""What launch.reconstruct says and writes."""

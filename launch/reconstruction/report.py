@@ -1,0 +1,153 @@
+"""What launch.reconstruct tells people, and the same as data for its log."""
+
+import functools
+import hashlib
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from launch.reconstruction.reference import Comparison, Placed
+from saxsae import genetic, pretrained, reconstruction, voxels
+from saxsae.guinier import guinier
+from saxsae.io.curves import Curve
+from saxsae.pretrained import Pretrained
+from saxsae.reconstruction import Reconstruction
+
+_PACKAGES = ("phasenet-saxsae", "jax", "jaxlib", "flax", "numpy", "gemmi")
+
+
+def curve_lines(curve: Curve) -> list[str]:
+    """What was read from the file, and its Guinier region."""
+    found = guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
+    q = curve.q_inv_angstrom
+    sigma = "estimated from the curve's own scatter" if curve.sigma_estimated else "from the file"
+    lines = [f"{curve.path}: {len(q)} points, q {q[0]:.4g} to {q[-1]:.4g} 1/A, sigma {sigma}"]
+    lines += [f"  {note}" for note in curve.notes]
+    if found.valid:
+        return [*lines, f"  Guinier: Rg {found.rg_angstrom:.2f} +- {found.rg_sigma:.2f} A, I(0) "
+                        f"{found.i0:.5g}, points {found.first + 1} to {found.last} "
+                        f"(q Rg {found.q_rg_min:.2f} to {found.q_rg_max:.2f})"]
+    return [*lines, f"  no Guinier region: {found.reason}"]
+
+
+class Progress:
+    """Says how the runs come down, and keeps the best model of each report.
+
+    snapshots: (generation, latent (K,), radius) of the best gene of all runs.
+    """
+
+    def __init__(self, settings: genetic.Settings, say: Callable[[str], None]) -> None:
+        self.snapshots: list[tuple[int, np.ndarray, float]] = []
+        self._settings, self._say, self._start = settings, say, time.perf_counter()
+
+    def __call__(self, state: genetic.State) -> None:
+        generation, best = int(state.generation.max()), state.chi_squared[:, 0]
+        run = int(best.argmin())
+        self.snapshots.append((generation, state.latents[run, 0], float(state.radii[run, 0])))
+        running = int(genetic.running(state, self._settings).sum())
+        # The best few: a line for people, all are in the log.
+        runs = " ".join(f"{value:.3g}" for value in np.sort(best)[:8])
+        self._say(f"generation {generation:3d}/{self._settings.generations - 1}: chi^2 {runs}; best r_max "
+                  f"{state.radii[run, 0]:.1f} A; {running} of {len(best)} runs go on; "
+                  f"{time.perf_counter() - self._start:.0f} s")
+
+
+def radius_of_gyration(density: np.ndarray, pitch: float) -> float:
+    """Rg (A) of a map (N, N, N) of cubes."""
+    weight = np.asarray(density, np.float64) / density.sum()
+    positions = np.indices(density.shape) - (density.shape[0] - 1) / 2.0
+    centre = np.einsum("aijk,ijk->a", positions, weight)
+    spread = ((positions - centre[:, None, None, None]) ** 2).sum(0)
+    return float(pitch * np.sqrt((spread * weight).sum() + 0.25))
+
+
+def correlation_history(snapshots, weights: Pretrained, comparison: Comparison):
+    """Correlation of the best model with the reference at each report: generations (C,) and values (C,)."""
+    generations, latents, radii = (np.array(column) for column in zip(*snapshots))
+    decode = jax.jit(functools.partial(reconstruction.decode_shapes, weights.network))
+    values: list[float] = []
+    for i, (latent, radius) in enumerate(zip(latents, radii)):
+        if i and (latent == latents[i - 1]).all() and radius == radii[i - 1]:
+            values.append(values[-1])  # still the same model
+        else:
+            shape = np.asarray(decode(weights.params, weights.threshold, latent[None]))[0]
+            values.append(comparison.correlation(shape, voxels.pitch(radius)))
+    return generations, np.array(values)
+
+
+def summary(found: Reconstruction, placed: Placed | None, correlations) -> dict:
+    """The numbers of the table."""
+    others = found.agreement[1:]
+    numbers = {
+        "chi_squared": found.chi_squared, "relative_residual": found.relative_residual,
+        "radius_angstrom": found.radius_angstrom,
+        "rg_angstrom": radius_of_gyration(found.models[0], found.pitch_angstrom),
+        "guinier_rg_angstrom": found.guinier.rg_angstrom if found.guinier.valid else None,
+        "agreement": float(others.mean()) if len(others) else None}
+    if placed is not None:
+        numbers |= {"correlation": placed.correlation, "single_chosen": correlations[1][-1],
+                    "mirrored": placed.mirrored}
+    return numbers
+
+
+def table(found: Reconstruction, numbers: dict) -> str:
+    """The result in a few lines."""
+    radii, others = found.model_radii, found.agreement[1:]
+    rows = [("chi^2", f"{numbers['chi_squared']:.3f}",
+             f"{len(found.q_inv_angstrom)} points to q = {found.q_inv_angstrom[-1]:.3f} 1/A"),
+            ("mean relative residual", f"{numbers['relative_residual']:.4f}", ""),
+            ("r_max", f"{numbers['radius_angstrom']:.1f} A",
+             f"models {radii.min():.1f} to {radii.max():.1f}" if len(others) else ""),
+            ("Rg", f"{numbers['rg_angstrom']:.1f} A",
+             f"Guinier {found.guinier.rg_angstrom:.1f}" if found.guinier.valid else "")]
+    if len(others):
+        rows.append(("agreement of the models", f"{others.mean():.3f}", "correlation with the best, "
+                     f"{others.min():.3f} to {others.max():.3f}"))
+    if "correlation" in numbers:
+        rows.append(("correlation with reference", f"{numbers['correlation']:.3f}",
+                     f"the best model alone {numbers['single_chosen']:.3f}"))
+    rows.append(("wall seconds", f"{numbers['wall_seconds']:.0f}", f"CPU {numbers['cpu_seconds']:.0f}"))
+    width = max(len(name) for name, _, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows)
+
+
+def log(curve: Curve, found: Reconstruction, numbers: dict, correlations, level: float) -> dict:
+    """What log.json tells of the curve and the result."""
+    models = [{"chi_squared": chi_squared, "radius_angstrom": radius, "agreement": agreement,
+               "generations": generations}
+              for chi_squared, radius, agreement, generations in zip(
+                  found.model_chi_squared, found.model_radii, found.agreement, found.generations)]
+    history = {name: [run[np.isfinite(run)] for run in series]
+               for name, series in found.history._asdict().items()}
+    if correlations is not None:
+        history["correlation_generation"], history["correlation"] = correlations
+    q = curve.q_inv_angstrom
+    return {
+        "profile": curve.path, "summary": numbers, "notes": found.notes, "guinier": found.guinier,
+        "curve": {"points": len(q), "columns": curve.columns, "unit": curve.unit,
+                  "sigma_estimated": curve.sigma_estimated, "q_inv_angstrom": [q[0], q[-1]],
+                  "q_fitted_inv_angstrom": [found.q_inv_angstrom[0], found.q_inv_angstrom[-1]]},
+        "models": models, "scale": found.scale, "background": found.background,
+        "zernike_order": found.order, "pitch_angstrom": found.pitch_angstrom, "bead_level": level,
+        "history": history}
+
+
+def describe_weights(name: str, weights: Pretrained) -> dict:
+    """Which weights they were: config.json and the SHA-256 of the decoder, all that a run hangs on."""
+    decoder = pretrained.resolve(name) / "decoder.npz"
+    return {"name": name, "sha256": hashlib.sha256(decoder.read_bytes()).hexdigest(), **weights.info}
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that numbers hang on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
