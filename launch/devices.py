@@ -1,4 +1,4 @@
-"""The CPU as several devices: independent runs, each with a device of its own, keep all cores busy."""
+"""The CPU as several devices: independent runs, each on one of its own, keep all cores busy."""
 
 import os
 
@@ -8,9 +8,9 @@ _MOST = 8  # each holds a copy of the weights
 def split_cpu(runs: int) -> None:
     """Makes as many CPU devices as divide ``runs`` evenly, whatever the number of cores.
 
-    One run's arrays stay in the cache, and its sequential parts leave the other cores to other runs:
-    40% less CPU time for 8 runs on 2 cores than in one batch. To be called before jax makes its first
-    array; where the environment forces a number of devices it stays, other backends do not heed it.
+    One run's arrays stay in the cache, and its sequential parts leave the cores to others: 40% less
+    CPU time for 8 runs on 2 cores than in one batch. To be called before jax makes its first
+    array; where the environment forces a number of devices it stays; only the CPU is split.
     """
     import jax
 

@@ -9,7 +9,7 @@ The folder then holds
     beads.pdb         the mean as beads, as many as the models have voxels on average
     fit.fit           q, I, sigma and the best model's curve
     shape.png, fit.png, convergence.png
-    density_on_reference.ccp4   with --reference: the mean in its frame, in the hand that suits better
+    density_on_reference.ccp4   with --reference: the mean in its frame, in the better hand
     log.json          everything about the run
 """
 
@@ -89,8 +89,9 @@ def main(_: list[str]) -> None:
                "cpu_seconds": time.process_time() - cpu_start}
     numbers = report.summary(found, placed, correlations) | seconds
     log = report.log(curve, found, numbers, correlations, level)
-    log |= {"flags": {name: flags.FLAGS[name].value for name in _LOGGED}, "versions": report.versions(),
-            "weights": report.describe_weights(_WEIGHTS.value, weights), "settings": settings}
+    log |= {"flags": {name: flags.FLAGS[name].value for name in _LOGGED},
+            "weights": report.describe_weights(_WEIGHTS.value, weights),
+            "settings": settings, "versions": report.versions()}
     files.write_log(folder, log, _JSON.value)
     app.say(f"\n{report.table(found, numbers)}\n\nwritten to {folder}:\n  {files.listing(folder)}")
 

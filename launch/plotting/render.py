@@ -1,6 +1,7 @@
 """Shaded orthographic pictures of density maps and of atoms, in NumPy.
 
-The viewer looks down the z axis of the turned object: pixels are (row, column) = (-y, x), depth grows towards him.
+The viewer looks down the z axis of the turned object: pixels are (row, column) = (-y, x), and depth
+grows towards him.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,7 @@ _LIGHT /= np.linalg.norm(_LIGHT)
 
 
 class View(NamedTuple):
-    """What a picture shows: (3, 3) rotation, half the width of the picture in A, its edge in pixels."""
+    """What a picture shows: (3, 3) rotation, half its width in A, its edge in pixels."""
 
     rotation: np.ndarray
     half_width: float
@@ -26,7 +27,8 @@ class View(NamedTuple):
 class Layer(NamedTuple):
     """One thing as seen: all (P, P, ...) with P oversampled pixels.
 
-    depth: z in A, -inf where nothing is.   normal: (P, P, 3) unit vectors.   colour: (P, P, 3) in 0..1, unlit.
+    depth: z in A, -inf where nothing is.   normal: (P, P, 3) unit vectors.
+    colour: (P, P, 3) in 0..1, unlit.
     """
 
     depth: np.ndarray
@@ -35,7 +37,7 @@ class Layer(NamedTuple):
 
 
 class FineMap(NamedTuple):
-    """A smoothed map on a finer grid: (N, N, N), its pitch (A), and the position of its voxel (0, 0, 0)."""
+    """A map (N, N, N), its pitch (A), and each coordinate of its voxel (0, 0, 0), A."""
 
     density: np.ndarray
     pitch: float
@@ -85,7 +87,7 @@ def surface(fine: FineMap, level: float, view: View, colour: str) -> Layer:
 
 
 def _pixel_centres(view: View, size: int) -> np.ndarray:
-    """Where the rays of size x size pixels cross the plane of depth 0: (size^2, 3) in the object's frame."""
+    """Where the rays of size x size pixels cross depth 0: (size^2, 3) in the object's frame."""
     axis = ((np.arange(size) + 0.5) / size * 2 - 1) * view.half_width
     x, y = np.meshgrid(axis, -axis)
     return np.stack([x, y, np.zeros_like(x)], -1).reshape(-1, 3) @ view.rotation
@@ -93,7 +95,7 @@ def _pixel_centres(view: View, size: int) -> np.ndarray:
 
 def _march(fine: FineMap, level: float, start: np.ndarray, toward: np.ndarray,
            begin: np.ndarray) -> np.ndarray:
-    """Depth (N,) at which rays from depth ``begin`` (N,) away from the viewer meet the level; -inf: never."""
+    """Depth (N,) at which rays that begin at depth ``begin`` (N,) meet the level; -inf: never."""
     step = 1.5 * fine.pitch
     last = -np.sqrt(3) * abs(fine.origin)
     depth = np.full(len(start), -np.inf)
@@ -118,7 +120,8 @@ def spheres(xyz: np.ndarray, radius: float, view: View, colours: np.ndarray) -> 
     extent = int(np.ceil(radius * scale))
     axis = np.arange(-extent, extent + 1)
     i, j = (a.ravel() for a in np.meshgrid(axis, axis, indexing="ij"))
-    rows, columns = (np.rint(c).astype(int)[:, None] + offset for c, offset in ((row, i), (column, j)))
+    rows = np.rint(row).astype(int)[:, None] + i
+    columns = np.rint(column).astype(int)[:, None] + j
     dx, dy = (columns + 0.5 - column[:, None]) / scale, -(rows + 0.5 - row[:, None]) / scale
     height_squared = radius**2 - dx**2 - dy**2
     ok = (height_squared > 0) & (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
@@ -132,7 +135,8 @@ def spheres(xyz: np.ndarray, radius: float, view: View, colours: np.ndarray) -> 
     depth[pixel] = z[order]
     normal[pixel] = np.stack([dx, dy, dz], -1)[order] / radius
     colour[pixel] = colours[owner[order]]
-    return Layer(depth.reshape(size, size), normal.reshape(size, size, 3), colour.reshape(size, size, 3))
+    return Layer(depth.reshape(size, size), normal.reshape(size, size, 3),
+                 colour.reshape(size, size, 3))
 
 
 def cubes(occupancy: np.ndarray, pitch: float, view: View, colour: str) -> Layer:
@@ -168,8 +172,12 @@ def cubes(occupancy: np.ndarray, pitch: float, view: View, colour: str) -> Layer
                  rgb.reshape(size, size, 3))
 
 
-def paint(view: View, solid: list[Layer], veil: Layer | None = None, opacity: float = 0.35) -> np.ndarray:
-    """Solid layers hiding one another, and one translucent layer over what lies behind it: RGBA (pixels, pixels, 4)."""
+def paint(view: View, solid: list[Layer], veil: Layer | None = None,
+          opacity: float = 0.35) -> np.ndarray:
+    """Solid layers hiding one another, and a translucent one over what lies behind it.
+
+    Returns: RGBA (pixels, pixels, 4).
+    """
     size = view.pixels * _OVERSAMPLE
     colour, alpha = np.ones((size, size, 3)), np.zeros((size, size, 1))
     nearest = np.full((size, size), -np.inf)
@@ -181,8 +189,8 @@ def paint(view: View, solid: list[Layer], veil: Layer | None = None, opacity: fl
     if veil is not None:
         seen = veil.depth > nearest
         # Thicker where the surface turns away, as glass is: outlines stay clear.
-        weight = np.clip(opacity + (1 - opacity) * (1 - np.clip(veil.normal[..., 2], 0, 1)) ** 2.5, 0, 1)
-        weight = np.where(seen, weight, 0.0)[..., None]
+        turned_away = 1 - np.clip(veil.normal[..., 2], 0, 1)
+        weight = np.where(seen, opacity + (1 - opacity) * turned_away**2.5, 0.0)[..., None]
         colour = colour * alpha * (1 - weight) + _lit(veil, view) * weight
         alpha = weight + alpha * (1 - weight)
         colour = np.where(alpha > 0, colour / np.maximum(alpha, 1e-9), 1.0)
@@ -193,8 +201,7 @@ def paint(view: View, solid: list[Layer], veil: Layer | None = None, opacity: fl
 
 
 def principal_axes(xyz: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre (3,) and a proper rotation (3, 3) that lays the longest axis along x and the shortest towards the
-    viewer."""
+    """Centre (3,) and a rotation (3, 3): longest axis along x, shortest towards the viewer."""
     weight = weight / weight.sum()
     centre = weight @ xyz
     arm = xyz - centre
@@ -216,9 +223,11 @@ def turn(axis: str, degrees: float) -> np.ndarray:
 def _lit(layer: Layer, view: View) -> np.ndarray:
     facing = layer.normal @ _LIGHT
     gleam = np.clip(layer.normal @ _half_way(), 0, 1) ** 40
-    far = np.clip(0.5 - layer.depth / (2 * view.half_width), 0, 1)[..., None]  # depth fades a little
-    colour = layer.colour * (0.42 + 0.62 * np.clip(facing, -0.35, 1))[..., None] + 0.18 * gleam[..., None]
-    return np.clip(np.where(np.isfinite(layer.depth)[..., None], colour * (1 - 0.22 * far) + 0.22 * far * 0.8, 1.0), 0, 1)
+    colour = layer.colour * (0.42 + 0.62 * np.clip(facing, -0.35, 1))[..., None]
+    colour += 0.18 * gleam[..., None]
+    # What is far fades a little.
+    fog = 0.22 * np.clip(0.5 - layer.depth / (2 * view.half_width), 0, 1)[..., None]
+    return np.clip(colour * (1 - fog) + 0.8 * fog, 0, 1)
 
 
 def _half_way() -> np.ndarray:
@@ -233,6 +242,7 @@ def _rgb(colour: str | tuple) -> np.ndarray:
 
 
 def sample(fine: FineMap, points: np.ndarray) -> np.ndarray:
+    """Trilinear interpolation at points (N, 3); beyond the map its border goes on."""
     size = fine.density.shape[0]
     place = np.clip((points - fine.origin) / fine.pitch, 0, size - 1.001)
     node = place.astype(int)
@@ -243,6 +253,7 @@ def sample(fine: FineMap, points: np.ndarray) -> np.ndarray:
     for i in (0, 1):
         for j in (0, 1):
             for k in (0, 1):
-                weight = np.prod([np.where(bit, t[:, a], 1 - t[:, a]) for a, bit in enumerate((i, j, k))], 0)
-                value = value + weight * flat[corner + (i * size + j) * size + k]
+                x, y, z = (t[:, axis] if bit else 1 - t[:, axis]
+                           for axis, bit in enumerate((i, j, k)))
+                value = value + x * y * z * flat[corner + (i * size + j) * size + k]
     return value

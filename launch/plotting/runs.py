@@ -29,7 +29,7 @@ def convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("generation")
-    axes.set_ylabel("$\\chi^2$")
+    axes.set_ylabel("$\\chi^2$ of the binned curve")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     handles, labels = axes.get_legend_handles_labels()
@@ -92,7 +92,7 @@ def _guinier_inset(axes: Axes, q, intensity, sigma, guinier) -> None:
                    color=style.GREY, ecolor=style.LIGHT, markersize=2.5, elinewidth=0.7)
     ends = np.array([guinier.q_rg_min, guinier.q_rg_max]) / guinier.rg_angstrom
     inset.plot(ends**2 * 1e3, np.log(guinier.i0) - (ends * guinier.rg_angstrom) ** 2 / 3,
-               color=style.BLUE)
+               color=style.BLUE, zorder=3)
     inset.set_title(f"Guinier: $R_g$ = {guinier.rg_angstrom:.1f} {style.ANGSTROM}", fontsize=8)
     inset.set_xlabel(f"$q^2$ ($10^{{-3}}$ {style.ANGSTROM}$^{{-2}}$)", fontsize=7, labelpad=1)
     inset.set_ylabel("ln I", fontsize=7, labelpad=1)

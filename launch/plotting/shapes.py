@@ -1,4 +1,4 @@
-"""Pictures of a reconstructed shape: shaded views along its principal axes, and sections through it."""
+"""Pictures of a shape: shaded views along its principal axes, and sections through it."""
 
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def as_balls(xyz: np.ndarray, spacing: float | None) -> Balls:
 
 def principal_frame(density: np.ndarray, pitch: float, level: float,
                     balls: Balls | None = None) -> Frame:
-    """The longest axis across, the shortest towards the viewer: of the balls where given, else of the map."""
+    """The longest axis across, the shortest towards the viewer: of the balls, else of the map."""
     positions = _positions(density, pitch)
     values = density.reshape(-1)
     filled = values > 0.6 * level
@@ -104,7 +104,7 @@ def shape(figure: Figure, density: np.ndarray, pitch: float, level: float,
     extent = frame.high - frame.low
     widths = [np.ptp(frame.limits(side)[0]) for side in _SIDES]
     inches = (figure.get_figwidth() - 1.6) / sum(widths)
-    figure.set_figheight(2 * inches * max(extent[1:]) + 1.5)
+    figure.set_figheight(2 * inches * max(extent[1:]) + 1.25)
     panels = figure.subplots(2, 3, width_ratios=widths)
     for side, upper, lower in zip(_SIDES, *panels):
         view(upper, frame, side, density, pitch, level, balls)

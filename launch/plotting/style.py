@@ -17,14 +17,15 @@ INVERSE_ANGSTROM = f"{ANGSTROM}$^{{-1}}$"
 
 _SETTINGS = {
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8,
-    "xtick.labelsize": 8, "ytick.labelsize": 8, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.linewidth": 0.8, "lines.linewidth": 1.4, "legend.frameon": False,
-    "savefig.dpi": 200, "figure.facecolor": "white", "mathtext.default": "regular"}
+    "xtick.labelsize": 8, "ytick.labelsize": 8, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.linewidth": 0.8, "lines.linewidth": 1.4,
+    "legend.frameon": False, "savefig.dpi": 200, "figure.facecolor": "white",
+    "mathtext.default": "regular"}
 
 
 @contextlib.contextmanager
 def figure(path: str | os.PathLike, width: float, height: float) -> Iterator[Figure]:
-    """A figure of width x height inches that is written to ``path`` at the end of the ``with`` block."""
+    """A figure of width x height inches, written to ``path`` at the end of the ``with`` block."""
     with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
         # A font without a glyph draws a box: no reason to say more.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -51,7 +52,8 @@ def panel_letter(axes: Axes, letter: str) -> None:
 def scale_bar(axes: Axes) -> None:
     """A bar of a round length below a picture whose limits are in A."""
     left, right = axes.get_xlim()
-    length = next(step for step in (500, 200, 100, 50, 20, 10, 5, 2, 1) if step <= (right - left) / 3)
+    lengths = (500, 200, 100, 50, 20, 10, 5, 2, 1)
+    length = next(length for length in lengths if length <= (right - left) / 3)
     share = length / (right - left)
     axes.plot([0, share], [-0.03, -0.03], color="black", linewidth=2, solid_capstyle="butt",
               transform=axes.transAxes, clip_on=False)

@@ -30,7 +30,7 @@ def prepare_folder(path: str) -> pathlib.Path:
 
 
 def clear(folder: pathlib.Path) -> None:
-    """Removes what an earlier run left and this one may not replace. Without its log it is not ours."""
+    """Removes what an earlier run left and this one may not replace: only where its log lies."""
     if (folder / LOG).exists():
         for stale in (LOG, "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4"):
             for file in folder.glob(stale):
@@ -39,7 +39,7 @@ def clear(folder: pathlib.Path) -> None:
 
 def write_results(folder: pathlib.Path, found: Reconstruction, level: float,
                  placed: Placed | None) -> None:
-    """density.ccp4, model_NN.ccp4, beads.pdb, fit.fit and, on a reference, density_on_reference.ccp4."""
+    """All but pictures and log: maps, beads, fit, and the map on the reference, if any."""
     pitch = found.pitch_angstrom
     write_map(folder / "density.ccp4", found.density, pitch,
               label=f"Mean of {len(found.models)} models from a SAXS curve")
@@ -55,8 +55,8 @@ def write_results(folder: pathlib.Path, found: Reconstruction, level: float,
         write_map(folder / "density_on_reference.ccp4", placed.density, pitch,
                   placed.centre - half * pitch, label="Mean model superposed on the reference")
     write_fit(folder / "fit.fit", found.q_inv_angstrom, found.intensity, found.sigma, found.fit, (
-        f"chi^2 {found.chi_squared:.4f}, scale {found.scale:.6g}, background {found.background:.6g}",
-        f"r_max {found.radius_angstrom:.2f} A"))
+        f"chi^2 {found.chi_squared:.4f}, r_max {found.radius_angstrom:.2f} A",
+        f"scale {found.scale:.6g}, background {found.background:.6g}"))
 
 
 def draw(folder: pathlib.Path, curve: Curve, found: Reconstruction, level: float,
@@ -71,7 +71,8 @@ def draw(folder: pathlib.Path, curve: Curve, found: Reconstruction, level: float
         left_out = (curve.q_inv_angstrom < found.q_inv_angstrom[0])
         left_out |= curve.q_inv_angstrom > found.q_inv_angstrom[-1]
         runs.fit(figure, found.q_inv_angstrom, found.intensity, found.sigma, found.fit,
-                 found.chi_squared, found.guinier, (curve.q_inv_angstrom[left_out], curve.intensity[left_out]))
+                 found.chi_squared, found.guinier,
+                 (curve.q_inv_angstrom[left_out], curve.intensity[left_out]))
     with style.figure(folder / "shape.png", 7.2, 4.4) as figure:
         if placed is None:
             shapes.shape(figure, found.density, found.pitch_angstrom, level)

@@ -28,10 +28,10 @@ class Reference(NamedTuple):
 class Placed(NamedTuple):
     """A map on a reference.
 
-    correlation: Pearson, as `saxsae.metrics` defines it.   mirrored: whether the other hand was taken.
+    correlation: Pearson, as `saxsae.metrics` defines it.   mirrored: whether in the other hand.
     density: (45, 45, 45) the map turned and shifted, its centre voxel at `centre` (3,) A of the
-    reference's own frame.   rotation, shift: see `saxsae.alignment.Superposition`; the shift leads to
-    the reference's centroid.
+    reference's own frame.   rotation, shift: see `saxsae.alignment.Superposition`; the shift is
+    from the reference's centroid.
     """
 
     correlation: float

@@ -51,8 +51,8 @@ class Progress:
         running = int(genetic.running(state, self._settings).sum())
         # The best few: a line for people, all are in the log.
         runs = " ".join(f"{value:.3g}" for value in np.sort(best)[:8])
-        self._say(f"generation {generation:3d}/{self._settings.generations - 1}: chi^2 {runs}; best r_max "
-                  f"{state.radii[run, 0]:.1f} A; {running} of {len(best)} runs go on; "
+        self._say(f"generation {generation:3d}/{self._settings.generations - 1}: chi^2 {runs}; "
+                  f"best r_max {state.radii[run, 0]:.1f} A; {running} of {len(best)} runs go on; "
                   f"{time.perf_counter() - self._start:.0f} s")
 
 
@@ -66,7 +66,7 @@ def radius_of_gyration(density: np.ndarray, pitch: float) -> float:
 
 
 def correlation_history(snapshots, weights: Pretrained, comparison: Comparison):
-    """Correlation of the best model with the reference at each report: generations (C,) and values (C,)."""
+    """Correlation of the best model with the reference: generations (C,) and values (C,)."""
     generations, latents, radii = (np.array(column) for column in zip(*snapshots))
     decode = jax.jit(functools.partial(reconstruction.decode_shapes, weights.network))
     values: list[float] = []
@@ -105,12 +105,13 @@ def table(found: Reconstruction, numbers: dict) -> str:
             ("Rg", f"{numbers['rg_angstrom']:.1f} A",
              f"Guinier {found.guinier.rg_angstrom:.1f}" if found.guinier.valid else "")]
     if len(others):
-        rows.append(("agreement of the models", f"{others.mean():.3f}", "correlation with the best, "
-                     f"{others.min():.3f} to {others.max():.3f}"))
+        rows.append(("agreement of the models", f"{others.mean():.3f}",
+                     f"correlation with the best, {others.min():.3f} to {others.max():.3f}"))
     if "correlation" in numbers:
         rows.append(("correlation with reference", f"{numbers['correlation']:.3f}",
                      f"the best model alone {numbers['single_chosen']:.3f}"))
-    rows.append(("wall seconds", f"{numbers['wall_seconds']:.0f}", f"CPU {numbers['cpu_seconds']:.0f}"))
+    rows.append(("wall seconds", f"{numbers['wall_seconds']:.0f}",
+                 f"CPU {numbers['cpu_seconds']:.0f}"))
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows)
 
@@ -137,9 +138,9 @@ def log(curve: Curve, found: Reconstruction, numbers: dict, correlations, level:
 
 
 def describe_weights(name: str, weights: Pretrained) -> dict:
-    """Which weights they were: config.json and the SHA-256 of the decoder, all that a run hangs on."""
-    decoder = pretrained.resolve(name) / "decoder.npz"
-    return {"name": name, "sha256": hashlib.sha256(decoder.read_bytes()).hexdigest(), **weights.info}
+    """Which weights they were: config.json, and the SHA-256 of the decoder."""
+    decoder = (pretrained.resolve(name) / "decoder.npz").read_bytes()
+    return {"name": name, "sha256": hashlib.sha256(decoder).hexdigest(), **weights.info}
 
 
 def versions() -> dict[str, str]:
