@@ -9,14 +9,14 @@ from launch.plotting import style
 
 
 def convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
-                correlation: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+                correlation: tuple[np.ndarray, np.ndarray] | None = None,
+                correlation_of: str = "best of all runs") -> None:
     """chi^2 of each run by generation, the best run in front.
 
     Args:
         best: (K, G) chi^2 of the best gene, NaN where not reached, the best run first.
         elites: (K, G) mean chi^2 of the elites, drawn for the best run.
-        correlation: generations (C,) and correlations (C,) of the best model of all runs, on an
-        axis of their own.
+        correlation: generations (C,) and correlations (C,) on an axis of their own, and whose they are.
     """
     for number, series in enumerate(best[1:]):
         axes.plot(series, color=style.LIGHT, linewidth=1, label=None if number else "other runs")
@@ -40,7 +40,7 @@ def convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
         right.set_ylabel("correlation with the reference", color=style.RED)
         right.tick_params(axis="y", colors=style.RED)
         right.set_ylim(0, 1)
-        handles, labels = [*handles, *lines], [*labels, "correlation, best of all runs"]
+        handles, labels = [*handles, *lines], [*labels, f"correlation, {correlation_of}"]
     axes.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 

@@ -72,7 +72,7 @@ def view(axes: Axes, frame: Frame, side: str, density: np.ndarray, pitch: float,
     if balls is None:
         image = render.paint(looking, [surface])
     else:
-        solid = render.spheres(balls.xyz, balls.radius, looking, _rainbow(len(balls.xyz)))
+        solid = render.spheres(balls.xyz, balls.radius, looking, rainbow(len(balls.xyz)))
         image = render.paint(looking, [solid], veil=surface)
     axes.imshow(image, extent=(-half_width, half_width) * 2)
     across, up = frame.limits(side)
@@ -123,6 +123,6 @@ def _positions(density: np.ndarray, pitch: float) -> np.ndarray:
     return (np.indices(density.shape).reshape(3, -1).T - (density.shape[0] - 1) / 2) * pitch
 
 
-def _rainbow(count: int) -> np.ndarray:
+def rainbow(count: int) -> np.ndarray:
     """Colours (count, 3) along a chain, light enough to shine through."""
     return 0.75 * colormaps["turbo"](np.linspace(0.08, 0.92, count))[:, :3] + 0.25

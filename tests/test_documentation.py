@@ -1,0 +1,47 @@
+"""What the texts tell people to type: launches, flags, configs and names that exist."""
+
+import ast
+import importlib
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TEXTS = [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.py")), *sorted((ROOT / "launch").glob("*.py"))]
+# A command goes on after a backslash, or on an indented line of flags.
+_COMMAND = re.compile(r"python -m (launch\.\w+)((?:[^\n`]|\\\n|\n[ ]+\[?--)*)")
+_DEFINED = re.compile(r"""DEFINE_\w+\(\s*["'](\w+)["']""")
+
+
+def commands():
+    for path in TEXTS:
+        for match in _COMMAND.finditer(path.read_text(encoding="utf-8")):
+            yield pytest.param(match[1], match[2], id=f"{path.name}-{match[1]}")
+
+
+@pytest.mark.parametrize(("module", "arguments"), list(commands()))
+def test_commands_exist_with_their_flags(module, arguments):
+    source = ROOT / (module.replace(".", "/") + ".py")
+    assert source.is_file()
+    defined = set(_DEFINED.findall(source.read_text(encoding="utf-8")))
+    asked = set(re.findall(r"--(\w+)", arguments))
+    assert asked <= defined
+    for config in re.findall(r"configs/\w+\.py", arguments):
+        assert config == "configs/FILE.py" or (ROOT / config).is_file()
+
+
+def test_the_readme_names_files_that_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:configs|launch|saxsae|phasenet|tests)/[\w/.]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_readmes_python_imports_what_exists():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for node in ast.walk(ast.parse("\n".join(blocks))):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name) or importlib.import_module(f"{node.module}.{alias.name}")
