@@ -11,6 +11,7 @@ from saxsae import genetic
 
 SIZE = 12
 SETTINGS = genetic.Settings(population=60, elites=5, generations=40, patience=40)
+cross = jax.jit(genetic.cross)
 TARGET = np.linspace(-1.0, 1.0, SIZE, dtype=np.float32)
 
 
@@ -61,7 +62,7 @@ def test_tournaments_favour_the_fitter_as_often_as_they_should(win):
 def test_crossing_exchanges_two_segments_and_loses_no_gene():
     count = 2000
     latents = np.arange(count * SIZE, dtype=np.float32).reshape(count, SIZE)
-    crossed = np.asarray(genetic.cross(jax.random.key(0), jnp.asarray(latents), 1.0))
+    crossed = np.asarray(cross(jax.random.key(0), latents, 1.0))
     pairs, before = crossed.reshape(-1, 2, SIZE), latents.reshape(-1, 2, SIZE)
     np.testing.assert_array_equal(np.sort(pairs, axis=1), before)  # each column keeps its two genes
     moved = pairs[:, 0] != before[:, 0]
@@ -73,9 +74,9 @@ def test_crossing_exchanges_two_segments_and_loses_no_gene():
 
 def test_crossing_happens_with_its_probability():
     latents = jnp.arange(4000 * SIZE, dtype=jnp.float32).reshape(4000, SIZE)
-    never = genetic.cross(jax.random.key(0), latents, 0.0)
+    never = cross(jax.random.key(0), latents, 0.0)
     np.testing.assert_array_equal(never, latents)
-    always, often = (np.asarray(genetic.cross(jax.random.key(0), latents, p)) != latents
+    always, often = (np.asarray(cross(jax.random.key(0), latents, p)) != latents
                      for p in (1.0, 0.8))
     share = often.any(1).sum() / always.any(1).sum()
     assert share == pytest.approx(0.8, abs=0.03)
@@ -118,7 +119,8 @@ def test_mutated_radii_stay_in_bounds_and_gather_about_the_elites():
 def test_first_generation_comes_from_the_bank_or_the_distribution():
     def first(bank):
         prior = make_prior(bank)
-        return prior, genetic.init(jax.random.key(0), prior, toy_score, SETTINGS)
+        begin = jax.jit(lambda key, prior: genetic.init(key, prior, toy_score, SETTINGS))
+        return prior, begin(jax.random.key(0), prior)
 
     prior, state = first(100)
     rows = {tuple(row) for row in np.asarray(prior.bank)}
@@ -168,28 +170,34 @@ def test_vmapped_runs_are_the_single_ones():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a[number], b, rtol=1e-5), together, alone)
 
 
-def test_odd_numbers_of_children():
-    settings = SETTINGS._replace(population=20, elites=5, generations=3)
+def test_limit_of_generations_and_odd_numbers_of_children():
+    settings = SETTINGS._replace(population=20, elites=5, generations=4)
     begin, go_on = programs(settings)
-    state = go_on(jax.random.key(0), begin(jax.random.key(0)), 3)
-    assert state.latents.shape == (20, SIZE) and int(state.generation) == 2
+    state = go_on(jax.random.key(0), begin(jax.random.key(0)), 1000)
+    assert state.latents.shape == (20, SIZE) and int(state.generation) == 3
+    assert np.isfinite(np.asarray(state.history.best)).all()
+    assert not genetic.running(state, settings)
 
 
-def test_runs_end_when_good_enough_stagnant_or_at_their_limit():
-    def run(**changes):
-        begin, go_on = programs(SETTINGS._replace(**changes))
-        return go_on(jax.random.key(1), begin(jax.random.key(0)), 1000)
+def test_a_stagnant_run_ends_and_its_history_with_it():
+    settings = SETTINGS._replace(patience=3, progress=0.5)  # only a halving counts
+    begin, go_on = programs(settings)
+    state = go_on(jax.random.key(1), begin(jax.random.key(0)), 1000)
+    last, elites = int(state.generation), np.asarray(state.history.elites)
+    assert int(state.stale) == 3 and 3 <= last < settings.generations - 1
+    assert np.isfinite(elites[:last + 1]).all() and np.isnan(elites[last + 1:]).all()
+    assert elites[last] > 0.5 * elites[last - 3]
+    # What has ended stays as it is.
+    jax.tree.map(np.testing.assert_array_equal, state, go_on(jax.random.key(1), state, 1000))
 
-    limited = run(generations=4)
-    assert int(limited.generation) == 3 and np.isfinite(np.asarray(limited.history.best)).all()
-    good = run(stop_chi_squared=0.5)
-    last = int(good.generation)
-    elites = np.asarray(good.history.elites)
-    assert elites[last] <= 0.5 < elites[last - 1] and np.isnan(elites[last + 1:]).all()
-    stagnant = run(patience=3, progress=0.5)  # only a halving counts
-    assert int(stagnant.stale) == 3 and int(stagnant.generation) < SETTINGS.generations - 1
-    for state, changes in ((limited, {"generations": 4}), (good, {"stop_chi_squared": 0.5})):
-        assert not genetic.running(state, SETTINGS._replace(**changes))
+
+@pytest.mark.parametrize("generation, stale, best_mean, goes_on", [
+    (0, 1, 5.0, True), (38, 0, 5.0, True), (39, 0, 5.0, False), (5, 39, 5.0, True),
+    (5, 40, 5.0, False), (5, 0, 0.5, False), (5, 0, 0.4, False)])
+def test_when_a_run_goes_on(generation, stale, best_mean, goes_on):
+    state = genetic.State(None, None, None, np.int32(generation), np.int32(stale),
+                          np.float32(best_mean), None)
+    assert genetic.running(state, SETTINGS._replace(stop_chi_squared=0.5)) == goes_on
 
 
 def test_empty_shapes_sink_to_the_bottom():
