@@ -1,0 +1,239 @@
+"""launch.reconstruct: what it writes, says and refuses."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import types
+
+import gemmi
+import jax
+import mrcfile
+import numpy as np
+import pytest
+
+from launch import devices
+from launch.plotting import shapes
+from launch.reconstruction import files, report
+from phasenet.errors import InputError
+from saxsae import genetic
+from saxsae.io.curves import read_curve
+from saxsae.io.maps import read_map
+from saxsae.io.structures import read_structure
+from saxsae.pretrained import WEIGHTS
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "saxsae" / "examples" / "three_lobes.dat"
+REFERENCE = EXAMPLE.with_suffix(".pdb")
+
+
+def launch(*flags, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "launch.reconstruct", *map(str, flags)], cwd=ROOT, timeout=600,
+        capture_output=True, text=True, check=False, env=os.environ | environment)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A short run of the shipped example: two runs of three generations."""
+    folder = tmp_path_factory.mktemp("reconstruct")
+    finished = launch(
+        f"--profile={EXAMPLE}", f"--reference={REFERENCE}", f"--output={folder / 'made' / 'here'}",
+        "--num_models=2", "--generations=3", "--seed=1", f"--json={folder / 'also.json'}",
+        JAX_COMPILATION_CACHE_DIR=str(folder / "cache"))
+    assert finished.returncode == 0, finished.stderr
+    return types.SimpleNamespace(
+        output=finished.stdout, errors=finished.stderr, folder=folder / "made" / "here",
+        also=folder / "also.json")
+
+
+def test_it_says_what_it_read_and_did(done):
+    assert done.errors == ""
+    curve = read_curve(EXAMPLE)
+    for words in (f"{len(curve.q_inv_angstrom)} points", "sigma from the file", "Guinier: Rg 2",
+                  *curve.notes, "generation   2/2", "correlation with reference",
+                  "agreement of the models", "wall seconds", f"written to {done.folder}"):
+        assert words in done.output
+
+
+def test_all_files_are_there(done):
+    names = {file.name for file in done.folder.iterdir()}
+    assert names == {
+        "density.ccp4", "model_01.ccp4", "model_02.ccp4", "density_on_reference.ccp4", "beads.pdb",
+        "fit.fit", "log.json", "shape.png", "fit.png", "convergence.png"}
+    for name in ("shape.png", "fit.png", "convergence.png"):
+        assert (done.folder / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_log_is_whole(done):
+    log = json.loads((done.folder / "log.json").read_text())
+    assert log == json.loads(done.also.read_text())
+    assert log["flags"]["seed"] == 1 and log["flags"]["num_models"] == 2
+    assert len(log["weights"]["sha256"]) == 64 and log["weights"]["kind"] == "lean"
+    assert log["versions"]["jax"] == jax.__version__ and log["settings"]["population"] == 300
+    assert log["guinier"]["valid"] and log["curve"]["unit"] == "1/A" and log["notes"]
+    assert len(log["models"]) == 2 and log["models"][0]["generations"] == 2
+    assert [len(run) for run in log["history"]["best"]] == [3, 3]
+    assert log["history"]["correlation_generation"] == [0, 2]
+    summary = log["summary"]
+    assert summary["single_chosen"] == log["history"]["correlation"][-1]
+    assert 0.4 < summary["correlation"] <= 1 and summary["wall_seconds"] > 0
+    assert summary["chi_squared"] > 0 and 0.3 < summary["agreement"] <= 1
+    assert f"{summary['chi_squared']:.3f}" in done.output
+
+
+def test_maps_open_elsewhere_about_the_origin(done):
+    log = json.loads((done.folder / "log.json").read_text())
+    pitch = log["pitch_angstrom"]
+    for name in ("density.ccp4", "model_01.ccp4", "model_02.ccp4"):
+        ccp4 = gemmi.read_ccp4_map(str(done.folder / name))
+        assert ccp4.grid.unit_cell.a == pytest.approx(31 * pitch, rel=1e-5)
+        with mrcfile.open(done.folder / name) as opened:
+            assert opened.voxel_size.x == pytest.approx(pitch, rel=1e-5)
+            assert opened.data.shape == (31, 31, 31)
+        found = read_map(done.folder / name)
+        np.testing.assert_allclose(found.origin_angstrom, -15 * pitch, rtol=1e-5)
+        assert 0 <= found.density.min() and 0.5 < found.density.max() < 1.01
+
+
+def test_the_placed_map_covers_the_reference_in_its_own_frame(done):
+    density, pitch, origin = read_map(done.folder / "density_on_reference.ccp4")
+    np.testing.assert_allclose(origin / pitch, np.rint(origin / pitch), atol=1e-3)
+    xyz = read_structure(REFERENCE, assembly=None).xyz_angstrom
+    index = np.rint((xyz - origin) / pitch).astype(int)
+    assert (index >= 0).all() and (index < density.shape[0]).all()
+    at_atoms = density[tuple(index.T)]
+    log = json.loads((done.folder / "log.json").read_text())
+    assert (at_atoms > log["bead_level"]).mean() > 0.6
+    assert at_atoms.mean() > 5 * density.mean()
+    # Nothing was cut off on the way.
+    assert density.sum() == pytest.approx(read_map(done.folder / "density.ccp4").density.sum(), rel=0.02)
+
+
+def test_beads_are_the_densest_voxels(done):
+    density, pitch, _ = read_map(done.folder / "density.ccp4")
+    beads = read_structure(done.folder / "beads.pdb", assembly=None)
+    assert beads.kind == "beads"
+    assert len(beads.xyz_angstrom) == pytest.approx(density.sum(), abs=2)
+    index = np.rint(beads.xyz_angstrom / pitch + 15).astype(int)
+    np.testing.assert_allclose(beads.xyz_angstrom, (index - 15) * pitch, atol=2e-3)
+    assert density[tuple(index.T)].min() >= np.sort(density.reshape(-1))[-len(index)]
+
+
+def test_the_fit_file_is_read_as_a_curve_again(done):
+    rows = np.loadtxt(done.folder / "fit.fit")
+    curve = read_curve(EXAMPLE)
+    np.testing.assert_allclose(rows[:, 0], curve.q_inv_angstrom[:len(rows)], rtol=1e-6)
+    np.testing.assert_allclose(rows[:, 1], curve.intensity[:len(rows)], rtol=1e-6)
+    log = json.loads((done.folder / "log.json").read_text())
+    chi_squared = np.mean(((rows[:, 1] - rows[:, 3]) / rows[:, 2]) ** 2)
+    assert chi_squared == pytest.approx(log["summary"]["chi_squared"], rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """A folder of what people give by mistake."""
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "empty.dat").write_text("")
+    (folder / "words.dat").write_text("hello world\n")
+    (folder / "three.dat").write_text("0.01 1\n0.02 0.9\n0.03 0.8\n")
+    (folder / "no_atoms.pdb").write_text("HEADER    NOTHING\nEND\n")
+    for name in ("truncated", "misfit"):
+        (folder / name).mkdir()
+        for file in (WEIGHTS / "lean").iterdir():
+            content = file.read_bytes()
+            if name == "truncated" and file.name == "decoder.npz":
+                content = content[:5000]
+            if name == "misfit" and file.name == "config.json":
+                content = content.replace(b'"latent_size": 200', b'"latent_size": 100')
+            (folder / name / file.name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(("flags", "code", "words"), [
+    (["--profile={bad}/missing.dat"], 1, "missing.dat: no such file"),
+    (["--profile={bad}/empty.dat"], 1, "empty.dat: the file is empty"),
+    (["--profile={bad}/words.dat"], 1, "no table of numbers"),
+    (["--profile={bad}/three.dat"], 1, "only 3 usable points"),
+    (["--profile={example}", "--radius=-3"], 1, "--radius=-3"),
+    (["--profile={example}", "--radius=nan"], 1, "--radius=nan"),
+    (["--profile={example}", "--q_max=0"], 1, "--q_max=0"),
+    (["--profile={example}", "--num_models=0"], 1, "--num_models=0"),
+    (["--profile={example}", "--unit=inch"], 1, "1/A|1/nm"),
+    (["--profile={example}", "--reference={bad}/no_atoms.pdb"], 1, "no_atoms.pdb"),
+    (["--profile={example}", "--weights={bad}/truncated"], 1, "decoder.npz"),
+    (["--profile={example}", "--weights={bad}/misfit"], 1, "needs"),
+    (["--profile={example}", "--weights=nobodys"], 1, "nobodys"),
+    ([], 2, "--profile"),
+    (["--profile={example}", "--profil=x"], 2, "profil")])
+def test_mistakes_end_in_one_line(bad, tmp_path, flags, code, words):
+    flags = [flag.format(bad=bad, example=EXAMPLE) for flag in flags]
+    finished = launch(*flags, f"--output={tmp_path / 'out'}", JAX_COMPILATION_CACHE_DIR=str(tmp_path))
+    assert finished.returncode == code
+    assert finished.stderr.count("\n") == 1 and words in finished.stderr
+    assert "generation" not in finished.stdout  # before the long work
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("precious")
+    for path in (taken, taken / "below"):
+        with pytest.raises(InputError, match="is a file"):
+            files.prepare_folder(str(path))
+    assert taken.read_text() == "precious"
+    assert files.prepare_folder(str(tmp_path / "a" / "b")).is_dir()
+
+
+def test_only_results_of_an_earlier_run_are_cleared(tmp_path):
+    (tmp_path / "model_01.ccp4").touch()
+    files.clear(tmp_path)
+    assert (tmp_path / "model_01.ccp4").exists()  # without a log it is somebody else's
+    for name in ("log.json", "model_12.ccp4", "density_on_reference.ccp4", "model_mine.ccp4"):
+        (tmp_path / name).touch()
+    files.clear(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["model_mine.ccp4"]
+
+
+def test_level_of_equal_volume():
+    rng = np.random.default_rng(0)
+    models = rng.uniform(size=(5, 9, 9, 9)) > 0.7
+    density = (models * rng.uniform(0.999, 1.001, models.shape)).mean(0)
+    level = shapes.equal_volume_level(density)
+    assert (density > level).sum() == pytest.approx(models.sum() / 5, abs=1)
+
+
+def test_radius_of_gyration_of_a_box():
+    density = np.zeros((31, 31, 31))
+    density[3:13, 4:10, 20:28] = 0.5
+    expected = 2.5 * np.sqrt((10**2 + 6**2 + 8**2) / 12)
+    assert report.radius_of_gyration(density, 2.5) == pytest.approx(expected, rel=1e-6)
+
+
+def test_progress_keeps_the_best_of_all_runs():
+    said = []
+    settings = genetic.Settings(population=3, generations=9)
+    progress = report.Progress(settings, said.append)
+    chi_squared = np.array([[4.0, 5.0, 6.0], [1.5, 2.0, 3.0]])
+    latents = np.arange(12.0).reshape(2, 3, 2)
+    state = genetic.State(latents, chi_squared + 30, chi_squared, np.array([5, 5]),
+                          np.array([0, 8]), np.array([5.0, 2.0]), None)
+    progress(state)
+    (generation, latent, radius), = progress.snapshots
+    assert generation == 5 and radius == 31.5
+    np.testing.assert_array_equal(latent, latents[1, 0])
+    assert "generation   5/8: chi^2 1.5 4" in said[0] and "1 of 2 runs go on" in said[0]
+
+
+@pytest.mark.parametrize(("runs", "devices_made"), [(8, 8), (1, 1), (20, 5), (7, 7), (13, 1)])
+def test_the_cpu_is_split_evenly(monkeypatch, runs, devices_made):
+    asked = {}
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+    monkeypatch.setattr(jax.config, "update", asked.__setitem__)
+    devices.split_cpu(runs)
+    assert asked == {"jax_num_cpu_devices": devices_made}
+    asked.clear()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    devices.split_cpu(runs)
+    assert not asked
