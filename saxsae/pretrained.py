@@ -17,8 +17,8 @@ import numpy as np
 from phasenet.errors import InputError
 from saxsae import voxels
 from saxsae.components import Components
-from saxsae.io.atomic import replacing
-from saxsae.io.npz import read_npz
+from phasenet.io.atomic import replacing
+from phasenet.io.npz import read_npz
 from saxsae.model import Architecture, architecture
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"

@@ -47,7 +47,7 @@ def top_levels(path: pathlib.Path) -> set[str]:
 
 
 def may_open_files(path: pathlib.Path) -> bool:
-    return path.name == "pretrained.py" or path.parts[:2] == ("saxsae", "io")
+    return path.name == "pretrained.py" or path.parts[1:2] == ("io",)
 
 
 def file_calls(path: pathlib.Path) -> list[str]:

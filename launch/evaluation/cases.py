@@ -11,7 +11,7 @@ from phasenet.errors import InputError
 from saxsae import simulation
 from saxsae.io.corpus import read_references
 from saxsae.io.curves import read_curve
-from saxsae.io.npz import read_npz
+from phasenet.io.npz import read_npz
 from saxsae.io.structures import Structure, nearest_neighbour_spacing, read_structure
 
 _PUBLISHED_MODELS = 20  # each voxel of a published map counts them

@@ -10,7 +10,7 @@ import numpy as np
 
 from launch.evaluation.cases import Case
 from saxsae import baselines, descriptors, metrics, voxels
-from saxsae.io.maps import write_map
+from phasenet.io.maps import write_map
 from saxsae.io.structures import Structure, nearest_neighbour_spacing
 from saxsae.pretrained import Pretrained
 from saxsae.rebinning import rebin

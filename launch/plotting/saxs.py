@@ -10,7 +10,7 @@ from launch.plotting import render, runs, shapes, style
 from launch.reconstruction import reference as references
 from saxsae import pretrained, voxels
 from saxsae.io.curves import read_curve
-from saxsae.io.maps import read_map
+from phasenet.io.maps import read_map
 from saxsae.reconstruction import Reconstruction, decode_shapes, reconstruct
 
 _ELITES = 20  # whose correlations figure 2a averages, as in the paper

@@ -9,7 +9,7 @@ from launch.reconstruction.reference import Placed, Reference
 from phasenet.errors import InputError
 from saxsae.io.beads import beads_above, write_beads
 from saxsae.io.curves import Curve, write_fit
-from saxsae.io.maps import write_map
+from phasenet.io.maps import write_map
 from saxsae.reconstruction import Reconstruction
 
 LOG = "log.json"

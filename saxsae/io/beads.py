@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from saxsae.io.atomic import replacing
+from phasenet.io.atomic import replacing
 
 _CHAINS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _RESIDUES_PER_CHAIN = 9999

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae.io.atomic import replacing
-from saxsae.io.npz import read_npz
+from phasenet.io.atomic import replacing
+from phasenet.io.npz import read_npz
 from saxsae.io.structures import Structure
 
 _UNIT_ANGSTROM = 0.1

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae.io.atomic import replacing
-from saxsae.io.npz import read_npz
+from phasenet.io.atomic import replacing
+from phasenet.io.npz import read_npz
 from saxsae.voxels import GRID
 
 VERSION = 1

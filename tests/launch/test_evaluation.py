@@ -14,7 +14,7 @@ from saxsae.components import Components
 from saxsae.guinier import guinier
 from saxsae.io.corpus import write_references
 from saxsae.io.curves import write_curve
-from saxsae.io.maps import read_map
+from phasenet.io.maps import read_map
 from saxsae.io.structures import Structure
 from saxsae.simulation import simulate_curve
 

@@ -19,7 +19,7 @@ from launch.reconstruction import files, report
 from phasenet.errors import InputError
 from saxsae import genetic
 from saxsae.io.curves import read_curve
-from saxsae.io.maps import read_map
+from phasenet.io.maps import read_map
 from saxsae.io.structures import read_structure
 from saxsae.pretrained import WEIGHTS
 

@@ -14,7 +14,7 @@ import gemmi
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae.io.atomic import replacing
+from phasenet.io.atomic import replacing
 
 _START, _ANGLES, _AXES, _ORIGIN = (5, 6, 7), (14, 15, 16), (17, 18, 19), (50, 51, 52)
 _TOLERANCE = 1e-3  # of a voxel: nearer to a whole number of voxels than this needs no ORIGIN

@@ -1,0 +1,159 @@
+"""The atom-swap annealer: of all candidates, the n atoms whose Patterson map is the measured one.
+
+The network finds the atoms and their inverse together; which belong to one set is told by the
+Patterson map (paper, section 2.4.4). A swap takes one atom out and puts another candidate in. The
+candidates' structure factors f are fixed, so F = sum of f changes by one column in and one out, and
+by Parseval the squared error of the Patterson map is a sum over reflections: no FFT in the loop.
+
+    E = sum over h of w_h (|F_h|^2 - |F_obs,h|^2)^2 / N^3
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+# Swaps after which F is summed anew, before the rounding of its updates can be seen.
+_REFRESH = 500
+
+
+class Schedule(NamedTuple):
+    """How long, and how warm. `num_swaps` is static, the others may be traced.
+
+    Attributes:
+      num_swaps: proposals of a chain.
+      start, end: temperatures, as fractions of the chain's first error E; geometric in between.
+        start = 0 accepts improvements alone.
+    """
+
+    num_swaps: int = 4000
+    start: float = 0.01
+    end: float = 1e-5
+
+
+class Data(NamedTuple):
+    """What a chain is measured against. R reflections, M candidates.
+
+    Attributes:
+      factors: (M, 2, R) real and imaginary structure factors of each candidate; 0 where not valid.
+      valid: (M,) which candidates there are.
+      observed: (R,) |F_obs|^2, on the scale of the factors.
+      weights: (R,) w_h / N^3: what each reflection counts.
+    """
+
+    factors: jax.Array
+    valid: jax.Array
+    observed: jax.Array
+    weights: jax.Array
+
+
+class State(NamedTuple):
+    """One chain.
+
+    Attributes:
+      members: (n,) the candidates that are in.
+      others: (M - n,) those that are not, the valid ones first.
+      total: (2, R) structure factors F of the members.
+      error: () E of the members.
+    """
+
+    members: jax.Array
+    others: jax.Array
+    total: jax.Array
+    error: jax.Array
+
+
+class Info(NamedTuple):
+    """One proposal: E of the state after it, and whether it was accepted."""
+
+    error: jax.Array
+    accepted: jax.Array
+
+
+def init(key: jax.Array, data: Data, num_atoms: int) -> State:
+    """A chain that starts from num_atoms of the valid candidates, at random."""
+    draw = jnp.where(data.valid, jax.random.uniform(key, data.valid.shape), 2.0)
+    order = jnp.argsort(draw)  # the invalid ones come last
+    members = order[:num_atoms]
+    total = data.factors[members].sum(0)
+    return State(members, order[num_atoms:], total, patterson_error(total, data))
+
+
+def patterson_error(total: jax.Array, data: Data) -> jax.Array:
+    """E: the sum over voxels of the squared difference of the Patterson maps; total: (2, R)."""
+    return _difference_squared(total, data.observed) @ data.weights
+
+
+def propose(key: jax.Array, state: State, data: Data) -> tuple[jax.Array, jax.Array]:
+    """Places in `members` and in `others` of the atoms to be swapped, each equally likely."""
+    key_out, key_in = jax.random.split(key)
+    spare = jnp.maximum(data.valid.sum() - len(state.members), 1)
+    return (jax.random.randint(key_out, (), 0, len(state.members)), jax.random.randint(key_in, (), 0, spare))
+
+
+def accept(key: jax.Array, change: jax.Array, temperature: jax.Array) -> jax.Array:
+    """Metropolis: always for the better; for the worse with probability exp(-change / temperature)."""
+    chance = jnp.exp(-change / jnp.maximum(temperature, 1e-30))
+    return (change < 0) | ((temperature > 0) & (jax.random.uniform(key) < chance))
+
+
+def update(state: State, data: Data, place_out: jax.Array, place_in: jax.Array, total: jax.Array,
+           error: jax.Array, accepted: jax.Array) -> State:
+    """The state after a proposal."""
+    leaves, enters = state.members[place_out], state.others[place_in]
+    return State(
+        state.members.at[place_out].set(jnp.where(accepted, enters, leaves)),
+        state.others.at[place_in].set(jnp.where(accepted, leaves, enters)),
+        jnp.where(accepted, total, state.total), jnp.where(accepted, error, state.error))
+
+
+def step(key: jax.Array, state: State, data: Data, temperature: jax.Array) -> tuple[State, Info]:
+    """One proposal at a temperature in the units of E."""
+    key_propose, key_accept = jax.random.split(key)
+    place_out, place_in = propose(key_propose, state, data)
+    enters, leaves = data.factors[state.others[place_in]], data.factors[state.members[place_out]]
+    total = state.total + enters - leaves
+    error = patterson_error(total, data)
+    accepted = accept(key_accept, error - state.error, temperature)
+    accepted &= data.valid.sum() > len(state.members)  # or there is nothing to swap in
+    state = update(state, data, place_out, place_in, total, error, accepted)
+    return state, Info(state.error, accepted)
+
+
+def anneal(key: jax.Array, data: Data, num_atoms: int, schedule: Schedule) -> tuple[State, Info]:
+    """One chain from a random start; vmap over keys for chains, over data for maps.
+
+    Returns the last state (at the schedule's end nearly always the best) and the Info of every swap.
+    """
+    key_start, key_swaps = jax.random.split(key)
+    state = init(key_start, data, num_atoms)
+    first = state.error
+    progress = jnp.arange(schedule.num_swaps) / max(schedule.num_swaps - 1, 1)
+    start, end = jnp.asarray(schedule.start, jnp.float32), jnp.asarray(schedule.end, jnp.float32)
+    warm = jnp.exp(jnp.log(jnp.maximum(start, 1e-30)) * (1 - progress) + jnp.log(jnp.maximum(end, 1e-30)) * progress)
+    temperatures = jnp.where(start > 0, first * warm, 0.0)
+
+    def step_fn(state, inputs):
+        number, temperature = inputs
+        state = jax.lax.cond(number % _REFRESH == 0, functools.partial(_refresh, data=data), lambda s: s, state)
+        return step(jax.random.fold_in(key_swaps, number), state, data, temperature)
+
+    return jax.lax.scan(step_fn, state, (jnp.arange(schedule.num_swaps), temperatures))
+
+
+def select(key: jax.Array, data: Data, num_atoms: int, schedule: Schedule, num_chains: int) -> tuple[State, Info]:
+    """The best of several chains: its last state, and the Info of all, each with a leading axis of chains."""
+    states, info = jax.vmap(anneal, in_axes=(0, None, None, None))(
+        jax.random.split(key, num_chains), data, num_atoms, schedule)
+    best = states.error.argmin()
+    return jax.tree.map(lambda leaf: leaf[best], states), info
+
+
+def _refresh(state: State, data: Data) -> State:
+    total = data.factors[state.members].sum(0)
+    return state._replace(total=total, error=patterson_error(total, data))
+
+
+def _difference_squared(total: jax.Array, observed: jax.Array) -> jax.Array:
+    return jnp.square(jnp.square(total).sum(0) - observed)

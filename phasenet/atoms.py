@@ -1,0 +1,126 @@
+"""Random atoms: non-overlapping points in an inner box, centred on their mean.
+
+Positions are in voxels, relative to the centre of the map (the corner between voxels N/2 - 1 and
+N/2), so that the inverse of a set of atoms is its negative.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+# How an example treats the reserved corner of the inner box.
+CORNERS = ("any", "empty", "filled")
+
+# Proposals for the place of one atom; where none is free the whole draw starts anew.
+_PROPOSALS = 64
+# Draws before the last one is returned as it is, marked invalid.
+_MOST_DRAWS = 20_000
+
+
+class AtomRules(NamedTuple):
+    """Where atoms may lie. All static.
+
+    Attributes:
+      num_atoms: how many.
+      inner_box: edge of the box, centred on the map's centre, that holds the atoms' centres; voxels.
+      min_distance: smallest distance between two atoms, voxels; 2 is touching spheres of radius 1.
+      stay_inside: whether the atoms must still be in the box once they are centred on their mean
+        (False: the public code's looser rule).
+      corner: edge of a reserved cube at the (+, +, +) corner of the inner box and, since the
+        inverse is shown to the network too, of the one at (-, -, -); voxels.
+      corner_rule: "any" ignores it; "empty": no atom lies there; "filled": at least one does.
+    """
+
+    num_atoms: int = 10
+    inner_box: float = 12.0
+    min_distance: float = 2.0
+    stay_inside: bool = True
+    corner: float = 0.0
+    corner_rule: str = "any"
+
+
+def check_rules(rules: AtomRules) -> None:
+    """Raises ValueError for rules that no set of atoms can meet."""
+    if rules.num_atoms < 1:
+        raise ValueError(f"num_atoms={rules.num_atoms}: expected at least 1")
+    if not rules.inner_box > 0 or not math.isfinite(rules.inner_box):
+        raise ValueError(f"inner_box={rules.inner_box}: expected more than 0")
+    if not rules.min_distance >= 0:
+        raise ValueError(f"min_distance={rules.min_distance}: expected at least 0")
+    # Balls placed one after another jam at 38% of the volume; with less than 25% no draw fails.
+    share = rules.num_atoms * math.pi / 6 * rules.min_distance**3
+    if share > 0.25 * (rules.inner_box + rules.min_distance) ** 3:
+        raise ValueError(f"num_atoms={rules.num_atoms}: too many for min_distance={rules.min_distance} in a "
+                         f"box of {rules.inner_box} voxels")
+    if rules.corner_rule not in CORNERS:
+        raise ValueError(f"corner_rule={rules.corner_rule!r}: expected one of {', '.join(CORNERS)}")
+    if not 0 <= rules.corner <= rules.inner_box / 2:
+        raise ValueError(f"corner={rules.corner}: expected 0 to half the inner box")
+
+
+def random_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
+    """One set of atoms by rejection: drawn, centred, and drawn anew until the rules hold.
+
+    Atoms are placed one after another, each uniformly where the earlier ones leave room (paper,
+    sections 2.1 and 2.4.1).
+
+    Returns:
+      (num_atoms, 3) positions in voxels whose mean is 0, and whether they meet the rules (() bool;
+      False only after 20,000 draws: the rules ask for what hardly exists).
+    """
+    def cond_fun(carry):
+        _, _, valid, draws = carry
+        return ~valid & (draws < _MOST_DRAWS)
+
+    def body_fun(carry):
+        key, _, _, draws = carry
+        key, key_draw = jax.random.split(key)
+        positions, placed = _place(key_draw, rules)
+        positions = positions - positions.mean(axis=0)
+        return key, positions, placed & _obeys(positions, rules), draws + 1
+
+    start = (key, jnp.zeros((rules.num_atoms, 3)), jnp.array(False), jnp.array(0))
+    _, positions, valid, _ = jax.lax.while_loop(cond_fun, body_fun, start)
+    return positions, valid
+
+
+def invert(positions: jax.Array) -> jax.Array:
+    """The atoms related by the centre of symmetry: (n, 3) -> (n, 3)."""
+    return -positions
+
+
+def in_corner(positions: jax.Array, rules: AtomRules) -> jax.Array:
+    """Whether each atom lies in the reserved corner or its inverse: (n, 3) -> (n,) bool."""
+    edge = rules.inner_box / 2 - rules.corner
+    return (positions > edge).all(-1) | (positions < -edge).all(-1)
+
+
+def _place(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
+    """Non-overlapping atoms, not centred, and whether each found room."""
+    half = rules.inner_box / 2
+    proposals = jax.random.uniform(key, (rules.num_atoms, _PROPOSALS, 3), minval=-half, maxval=half)
+
+    def body_fun(i, carry):
+        positions, placed = carry
+        distance = jnp.linalg.norm(proposals[i][:, None] - positions[None], axis=-1)
+        present = jnp.arange(rules.num_atoms) < i
+        free = ((distance >= rules.min_distance) | ~present).all(-1)
+        if rules.corner_rule == "empty":
+            free &= ~in_corner(proposals[i], rules)  # fewer draws are in vain
+        return positions.at[i].set(proposals[i, jnp.argmax(free)]), placed & free.any()
+
+    return jax.lax.fori_loop(0, rules.num_atoms, body_fun,
+                             (jnp.zeros((rules.num_atoms, 3)), jnp.array(True)))
+
+
+def _obeys(positions: jax.Array, rules: AtomRules) -> jax.Array:
+    """Whether centred atoms are where they may be."""
+    good = jnp.array(True)
+    if rules.stay_inside:
+        good &= (jnp.abs(positions) <= rules.inner_box / 2).all()
+    if rules.corner_rule != "any":
+        inside = in_corner(positions, rules).any()
+        good &= inside if rules.corner_rule == "filled" else ~inside
+    return good

@@ -1,0 +1,94 @@
+"""The published network (paper, section 2.3), and the same plan at other sizes.
+
+A Patterson map (B, N, N, N) goes through convolutions at full resolution, half resolution and full
+resolution again, and comes out as the density of the atoms and their inverse.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from phasenet import layers
+
+
+class Architecture(NamedTuple):
+    """Sizes of the network. All static; the defaults are the published ones (1,202,821 weights).
+
+    Attributes:
+      features: channels of every layer but the last.
+      outer_kernel: edge of the kernels at full resolution (two layers before, two after).
+      inner_kernel: edge of those at half resolution.
+      inner_layers: how many of these.
+      skip: whether each pair of inner layers adds to its input instead of replacing it, and the
+        full-resolution layers before the pooling feed those after it (not in the paper).
+      batch_norm: normalization by the statistics of the batch before each ReLU (the paper found
+        that it hurts).
+    """
+
+    features: int = 20
+    outer_kernel: int = 5
+    inner_kernel: int = 7
+    inner_layers: int = 8
+    skip: bool = False
+    batch_norm: bool = False
+
+
+PUBLISHED = Architecture()
+PUBLISHED_WEIGHTS = 1_202_821
+
+
+class PattersonNetwork(nn.Module):
+    """Patterson maps (B, N, N, N), N even, to maps of atoms (B, N, N, N) in -1 to 1."""
+
+    architecture: Architecture = PUBLISHED
+    lowering: str = "auto"
+
+    @nn.compact
+    def __call__(self, patterson_maps: jax.Array) -> jax.Array:
+        arch = self.architecture
+        x = patterson_maps[..., None]
+        for _ in range(2):
+            x = self._layer(x, arch.outer_kernel)
+        before = x
+        x = layers.max_pool(x)
+        shortcut = x
+        for number in range(1, arch.inner_layers + 1):
+            x = self._layer(x, arch.inner_kernel)
+            if arch.skip and number % 2 == 0:
+                x = shortcut = x + shortcut
+        x = layers.upsample(x)
+        if arch.skip:
+            x = x + before
+        x = self._layer(x, arch.outer_kernel)
+        return jnp.tanh(self._conv(1, arch.outer_kernel)(x))[..., 0]
+
+    def _conv(self, features: int, kernel_size: int) -> layers.Conv3D:
+        return layers.Conv3D(features, kernel_size, lowering=self.lowering,
+                             kernel_init=nn.initializers.he_normal())
+
+    def _layer(self, x: jax.Array, kernel_size: int) -> jax.Array:
+        x = self._conv(self.architecture.features, kernel_size)(x)
+        return nn.relu(BatchNormalization()(x) if self.architecture.batch_norm else x)
+
+
+class BatchNormalization(nn.Module):
+    """Mean 0, variance 1 over the batch at hand, then a trained scale and shift; no running averages.
+
+    For the experiment alone: an answer depends on the other maps of its batch.
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
+        axes = tuple(range(x.ndim - 1))
+        return (x - x.mean(axes)) * jax.lax.rsqrt(x.var(axes) + 1e-5) * scale + bias
+
+
+def check_architecture(architecture: Architecture) -> None:
+    """Raises ValueError for sizes that make no network."""
+    for name in ("features", "outer_kernel", "inner_kernel", "inner_layers"):
+        if getattr(architecture, name) < 1:
+            raise ValueError(f"{name}={getattr(architecture, name)}: expected at least 1")

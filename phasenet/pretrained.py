@@ -1,0 +1,116 @@
+"""Released weights of a Patterson network: a folder with config.json and params.npz, written and read here.
+
+    config.json   the problem and the architecture that the weights are for, and where they come from
+    params.npz    float16 parameters, names joined by "/"
+"""
+
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from phasenet import model, synthesis
+from phasenet.atoms import AtomRules
+from phasenet.errors import InputError
+from phasenet.io.atomic import replacing
+from phasenet.io.npz import read_npz
+
+WEIGHTS = pathlib.Path(__file__).parent / "weights"
+DEFAULT = "small"
+
+
+class Pretrained(NamedTuple):
+    """A network ready for use.
+
+    Attributes:
+      architecture: its sizes.
+      params: float32, as `model.PattersonNetwork` takes them.
+      problem: what it was trained for.
+      info: config.json as it stands: scores, seed, revision.
+    """
+
+    architecture: model.Architecture
+    params: dict
+    problem: synthesis.Problem
+    info: dict
+
+    def answer(self, patterson_map: jax.Array) -> jax.Array:
+        """The network on one prepared map: (N, N, N) -> (N, N, N)."""
+        return model.PattersonNetwork(self.architecture).apply(self.params, patterson_map[None])[0]
+
+
+def save(folder: pathlib.Path, params: dict, architecture: model.Architecture, problem: synthesis.Problem,
+         info: dict) -> None:
+    """Writes a release; `info` tells where it comes from."""
+    folder = pathlib.Path(folder)
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    with replacing(folder / "params.npz") as part:
+        np.savez_compressed(part, **{_name(path): np.asarray(leaf, np.float16) for path, leaf in leaves})
+    info = {"architecture": architecture._asdict(),
+            "problem": problem._asdict() | {"atoms": problem.atoms._asdict()}, **info}
+    with replacing(folder / "config.json") as part:
+        pathlib.Path(part).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+
+
+def resolve(name: str) -> pathlib.Path:
+    """The folder of released weights by name or path. Raises InputError where there is none."""
+    for folder in (WEIGHTS / name, pathlib.Path(name), pathlib.Path(name) / "weights"):
+        if (folder / "config.json").is_file():
+            return folder
+    released = ", ".join(sorted(p.parent.name for p in WEIGHTS.glob("*/config.json"))) or "none"
+    raise InputError(f"weights {name!r}: neither a released name ({released}) nor a folder with a config.json")
+
+
+def load(name: str = DEFAULT) -> Pretrained:
+    """Reads released weights by name or folder.
+
+    Raises:
+      InputError: when the folder is missing, a file is damaged, or the arrays do not fit config.json.
+    """
+    folder = resolve(name)
+    path = folder / "config.json"
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from error
+    try:
+        architecture = architecture_from(info["architecture"])
+        problem = problem_from(info["problem"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not the weights of a Patterson network ({error})") from error
+    shapes = jax.eval_shape(
+        lambda: model.PattersonNetwork(architecture).init(jax.random.key(0), np.zeros((1, 8, 8, 8), np.float32)))
+    arrays = read_npz(folder / "params.npz", ())
+    leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
+    wanted = {_name(path): leaf.shape for path, leaf in leaves}
+    for parameter in sorted(set(wanted) ^ set(arrays)):
+        what = "missing" if parameter in wanted else "not a parameter of the architecture in config.json"
+        raise InputError(f"{folder / 'params.npz'}: array {parameter!r} is {what}")
+    for parameter, shape in wanted.items():
+        array = arrays[parameter]
+        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise InputError(f"{folder / 'params.npz'}: array {parameter!r} is {array.dtype} {array.shape}, but "
+                             f"config.json needs finite numbers {shape}")
+    params = jax.tree_util.tree_unflatten(structure, [arrays[name].astype(np.float32) for name in wanted])
+    return Pretrained(architecture, params, problem, info)
+
+
+def problem_from(fields: Any) -> synthesis.Problem:
+    """A Problem from a mapping of its fields, `atoms` a mapping too. Raises TypeError, ValueError."""
+    fields = dict(fields)
+    problem = synthesis.Problem(**fields | {"atoms": AtomRules(**fields.get("atoms", {}))})
+    synthesis.check_problem(problem)
+    return problem
+
+
+def architecture_from(fields: Any) -> model.Architecture:
+    """An Architecture from a mapping of its fields. Raises TypeError, ValueError."""
+    architecture = model.Architecture(**dict(fields))
+    model.check_architecture(architecture)
+    return architecture
+
+
+def _name(path: tuple) -> str:
+    return "/".join(str(key.key) for key in path)

@@ -1,0 +1,119 @@
+"""The whole way: a Patterson map to atom positions and how well they explain it."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from phasenet import annealing, density, peaks, reflections, synthesis
+from phasenet.synthesis import Problem
+
+# A Patterson map (N, N, N) as the network takes it to its answer (N, N, N).
+Network = Callable[[jax.Array], jax.Array]
+
+
+class Settings(NamedTuple):
+    """All static.
+
+    Attributes:
+      threshold: smallest peak of the network's map, of at most 0.5 for a lone atom.
+      merge_distance: of candidates closer than this one stays, voxels.
+      most_peaks: highest peaks that are used.
+      schedule: of the annealer.
+      num_chains: independent ones, of which the best counts.
+    """
+
+    threshold: float = 0.25
+    merge_distance: float = 0.0
+    most_peaks: int = peaks.MOST_PEAKS
+    schedule: annealing.Schedule = annealing.Schedule()
+    num_chains: int = 4
+
+
+class Solution(NamedTuple):
+    """One map's answer, or a batch's with a leading axis. n atoms, M candidates.
+
+    Attributes:
+      positions: (n, 3) voxels about their mean, in one of the two hands, which the data cannot tell apart.
+      valid: (n,) False where there were fewer candidates than atoms.
+      candidates: what the annealer chose from.
+      agreement: of the atoms' Patterson map with the measured one.
+      errors: (chains, swaps) the annealer's error E after each swap.
+    """
+
+    positions: jax.Array
+    valid: jax.Array
+    candidates: peaks.Candidates
+    agreement: reflections.Agreement
+    errors: jax.Array
+
+
+def solve(key: jax.Array, patterson_map: jax.Array, network: Network, problem: Problem,
+          settings: Settings = Settings()) -> Solution:
+    """A Patterson map, origin at voxel 0, to atoms: network, peaks, inverses, annealer (paper, section 2.4.4).
+
+    Args:
+      key: of the annealer.
+      patterson_map: (N, N, N), N = problem.grid, on the atoms' scale (`absolute_scale`).
+      network: maps a prepared Patterson map to the density of atoms and inverse.
+      problem: what the atoms are like; atoms.num_atoms of them are sought.
+    """
+    answer = network(synthesis.network_input(patterson_map, problem))
+    found = peaks.find_peaks(answer, threshold=settings.threshold, most=settings.most_peaks)
+    candidates = peaks.with_inverses(found, merge_distance=settings.merge_distance)
+    return separate(key, patterson_map, candidates, problem, settings)
+
+
+def separate(key: jax.Array, patterson_map: jax.Array, candidates: peaks.Candidates, problem: Problem,
+             settings: Settings = Settings()) -> Solution:
+    """The atoms among the candidates, by the annealer; the Patterson map on the atoms' scale."""
+    which = compared_reflections(problem)
+    data = annealing_data(patterson_map, candidates, problem)
+    state, info = annealing.select(key, data, problem.atoms.num_atoms, settings.schedule, settings.num_chains)
+    positions, valid = candidates.positions[state.members], candidates.valid[state.members]
+    mean = jnp.where(valid[:, None], positions, 0.0).sum(0) / jnp.maximum(valid.sum(), 1)
+    fit = reflections.agreement(jnp.square(state.total).sum(0), data.observed, which)
+    return Solution(jnp.where(valid[:, None], positions - mean, jnp.nan), valid, candidates, fit, info.error)
+
+
+def annealing_data(patterson_map: jax.Array, candidates: peaks.Candidates, problem: Problem) -> annealing.Data:
+    """What the annealer works on."""
+    which = compared_reflections(problem)
+    crop = problem._replace(grid=which.grid)
+
+    def factors(position, valid):
+        return valid * reflections.structure_factors(synthesis.atom_map(position[None], crop), which)
+
+    # One candidate after another: all their maps at once would not fit a cache.
+    columns = jax.lax.map(lambda pair: factors(*pair), (candidates.positions, candidates.valid))
+    observed = reflections.observed_intensities(patterson_map, which)
+    return annealing.Data(columns, candidates.valid, observed, jnp.asarray(which.weights))
+
+
+def compared_reflections(problem: Problem) -> reflections.Reflections:
+    """Those that the annealer compares: on the smallest grid that holds the whole Patterson map."""
+    if problem.h_max is not None or problem.noise or problem.form_factor != "sphere":
+        return reflections.reflections(problem.grid, problem.h_max)
+    needed = 2 * (problem.atoms.inner_box + 2) if problem.atoms.stay_inside else math.inf
+    return reflections.reflections(int(min(problem.grid, 4 * math.ceil(needed / 4))))
+
+
+def absolute_scale(patterson_map: jax.Array, problem: Problem, *, has_f000: bool) -> jax.Array:
+    """A map on any scale, brought to that of problem.atoms.num_atoms atoms.
+
+    has_f000: the sum over the map is that of the atoms' convolution, N^2 times their volume squared,
+    and gives the scale exactly; otherwise the power without F000 gives it to some percent.
+    """
+    num_atoms = problem.atoms.num_atoms
+    if has_f000:
+        return patterson_map * ((num_atoms * density.ATOM_VOLUME) ** 2 / patterson_map.sum())
+    which = reflections.reflections(problem.grid, problem.h_max)
+    weights = jnp.where(which.index == 0, 0.0, which.weights)
+    # Atoms that do not overlap add up their powers; the average is over places within a voxel.
+    places = jax.random.uniform(jax.random.key(0), (64, 1, 3))
+    factors = jax.vmap(lambda place: reflections.structure_factors(synthesis.atom_map(place, problem), which))(places)
+    expected = num_atoms * (weights * jnp.square(factors).sum(1)).sum(-1).mean()
+    power = (weights * reflections.observed_intensities(patterson_map, which)).sum()
+    return patterson_map * (expected / power)
