@@ -67,6 +67,7 @@ def _spheres(positions: jax.Array, weights: jax.Array, grid: int) -> jax.Array:
 
 
 def _gaussians(positions: jax.Array, weights: jax.Array, grid: int, sigma: float) -> jax.Array:
+    positions = positions - grid * jnp.round(positions / grid)
     edges = jnp.arange(grid + 1) - grid / 2
     images = math.ceil(6 * sigma / grid)  # copies of the map that reach into it
     shifts = grid * jnp.arange(-images, images + 1)
