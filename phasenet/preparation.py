@@ -1,0 +1,161 @@
+"""A measured Patterson map to one that the solver takes: origin, symmetry, grid and scale, each said aloud.
+
+Plain NumPy in float64: this runs once a map, before anything is compiled. `name` is what a message
+calls the map, a file's name or a flag.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from phasenet import density, patterson, solver
+from phasenet.errors import InputError
+from phasenet.synthesis import Problem
+
+# Of the largest value: what is but rounding of float32.
+ROUNDING = 1e-5
+# Of the largest value: how far from centrosymmetric a map may be; rounding and noise stay below.
+SYMMETRY_TOLERANCE = 1e-3
+# Of the largest value: what is cut off where a map is larger than the grid.
+LOSS_TOLERANCE = 1e-3
+# Of the sum of all squared amplitudes: how much of it may be negative.
+NEGATIVE_TOLERANCE = 0.02
+# Relative disagreement of two estimates of the number of atoms that is worth a word.
+_COUNT_TOLERANCE = 0.2
+# A sum that speaks of so many times more atoms, or fewer, is not F000.
+_FARTHEST_COUNT = 3.0
+
+
+class Prepared(NamedTuple):
+    """A map ready for `solver.solve`.
+
+    Attributes:
+      patterson: (N, N, N) float32, N = problem.grid, its origin at voxel 0, on the atoms' scale.
+      has_f000: whether F000 came with the map; otherwise the number of atoms gave it.
+      notes: what was found and assumed, one line each.
+    """
+
+    patterson: np.ndarray
+    has_f000: bool
+    notes: tuple[str, ...]
+
+
+def prepare(values: np.ndarray, problem: Problem, name: str) -> Prepared:
+    """A Patterson map (M, M, M) of any scale as `problem.atoms.num_atoms` atoms on its grid would give it.
+
+    Raises InputError for what is not a Patterson map, or does not fit the grid.
+    """
+    values = np.asarray(values, np.float64)
+    values, origin = origin_first(values, name)
+    values, symmetry = symmetrised(values, name)
+    values, grid = on_grid(values, problem.grid, name)
+    values, positive = without_negative_intensities(values, name)
+    values, found, scale = on_atoms_scale(values, problem)
+    return Prepared(values, found, (*origin, *symmetry, *grid, *positive, *scale))
+
+
+def origin_first(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+    """A map with its origin, which is its highest value, at voxel 0; it may lie in the middle, index N // 2."""
+    if np.ptp(values) <= ROUNDING * np.abs(values).max():
+        raise InputError(f"{name}: all values are {values.flat[0]:.6g}; there is nothing in this map")
+    place = tuple(map(int, np.unravel_index(values.argmax(), values.shape)))
+    middle = tuple(edge // 2 for edge in values.shape)
+    if place == (0, 0, 0):
+        return values, [f"origin peak at voxel {place}"]
+    if place == middle:
+        return np.fft.ifftshift(values), [f"origin peak in the middle, at voxel {place}: moved to voxel (0, 0, 0)"]
+    raise InputError(f"{name}: not a Patterson map, or one without its origin peak: the highest value is at voxel "
+                     f"{place}, that of a Patterson map at (0, 0, 0) or in the middle, {middle}")
+
+
+def symmetrised(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+    """A map, origin at voxel 0, averaged with its inverse. Raises InputError where the two are not alike."""
+    difference = float(patterson.asymmetry(values))
+    if difference > SYMMETRY_TOLERANCE:
+        raise InputError(f"{name}: not a Patterson map: P(u) and P(-u) differ by up to {difference:.2g} of the "
+                         f"largest value ({SYMMETRY_TOLERANCE:g} is allowed)")
+    mirrored = np.roll(np.flip(values), 1, axis=(0, 1, 2))
+    if difference < ROUNDING:
+        return (values + mirrored) / 2, ["centrosymmetric to rounding"]
+    return (values + mirrored) / 2, [f"centrosymmetric to {difference:.1e} of the largest value: P(u) and P(-u) "
+                                     "averaged"]
+
+
+def on_grid(values: np.ndarray, grid: int, name: str) -> tuple[np.ndarray, list[str]]:
+    """A map, origin at voxel 0, cut or padded about its origin to grid^3, where that loses nothing.
+
+    Raises InputError where it would: there is something where the map is cut, or where it ends.
+    """
+    size = len(values)
+    if size == grid:
+        return values, []
+    reach = np.abs(np.fft.fftfreq(size, 1 / size))
+    distance = np.maximum.reduce(np.meshgrid(reach, reach, reach, indexing="ij"))
+    # Only what lies within can be kept; a map that ends in the midst of something has been cut, or wraps.
+    within = min(grid // 2, (size - 1) // 2)
+    outside = values[distance >= within]
+    level = float(np.median(outside))
+    span = float(np.ptp(values))
+    left = float(np.abs(outside - level).max()) / span
+    if left > LOSS_TOLERANCE:
+        raise InputError(
+            f"{name}: {size} voxels an edge, the weights are for {grid}, and this map cannot be "
+            f"{'cut' if size > grid else 'padded'} without loss: {left:.2g} of its largest value lies {within} or more "
+            f"voxels from the origin; give a map of {grid} voxels an edge, or weights for such maps (--weights)")
+    near = np.fft.fftshift(np.where(distance < within, values - level, 0.0))
+    if size > grid:
+        low = size // 2 - grid // 2
+        near = near[(slice(low, low + grid),) * 3]
+    else:
+        low = grid // 2 - size // 2
+        near = np.pad(near, (low, grid - size - low))
+    notes = [f"{'cut' if size > grid else 'padded'} about the origin from {size} to {grid} voxels an edge; the rest "
+             f"is flat to {left:.1e} of the largest value"]
+    if abs(level) > ROUNDING * span:
+        notes.append(f"that flat rest, {level:.3g}, was subtracted: it should be 0")
+    return np.fft.ifftshift(near), notes
+
+
+def without_negative_intensities(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+    """A centrosymmetric map with negative squared amplitudes at 0. Raises InputError where they are many."""
+    intensities = np.fft.rfftn(values).real
+    weights = patterson.multiplicity(len(values))
+    f000, intensities[0, 0, 0] = intensities[0, 0, 0], 0.0
+    share = float((weights * np.maximum(-intensities, 0)).sum() / (weights * np.abs(intensities)).sum())
+    if share > NEGATIVE_TOLERANCE:
+        raise InputError(f"{name}: not a Patterson map: {share:.0%} of its transform is negative, where squared "
+                         "amplitudes are not")
+    if share < ROUNDING:
+        return values, []
+    intensities = np.maximum(intensities, 0.0)
+    intensities[0, 0, 0] = f000
+    return (np.fft.irfftn(intensities, s=values.shape, axes=(0, 1, 2)),
+            [f"{share:.1e} of its transform is negative, where squared amplitudes are not: set to 0"])
+
+
+def on_atoms_scale(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, bool, list[str]]:
+    """A map, origin at voxel 0, on the scale of its atoms, float32; whether F000 is in it; and what was assumed.
+
+    F000^2 is the sum over the map. It is believed where it can be true: no squared amplitude of a
+    density that is nowhere negative is larger, and the power of the others speaks of a like number
+    of atoms. Otherwise it is put in its place.
+    """
+    num_atoms = problem.atoms.num_atoms
+    expected = (num_atoms * density.ATOM_VOLUME) ** 2
+    intensities = np.fft.rfftn(values).real
+    f000, intensities[0, 0, 0] = float(intensities[0, 0, 0]), 0.0
+    values = values.astype(np.float32)
+    by_power = np.asarray(solver.absolute_scale(values, problem, has_f000=False))
+    # Total^2 / power grows as the number of atoms: scales by both agree for one number alone.
+    estimate = num_atoms * by_power.sum(dtype=np.float64) / expected
+    likely = num_atoms / _FARTHEST_COUNT < estimate < num_atoms * _FARTHEST_COUNT
+    if f000 > intensities.max() / 2 and likely:
+        notes = [f"scale from its sum, taken as the squared total of {num_atoms} atoms (F000 is there)"]
+        if abs(estimate / num_atoms - 1) > _COUNT_TOLERANCE:
+            notes.append(f"sum and power of the map speak of about {estimate:.1f} atoms, not {num_atoms}")
+        return np.asarray(solver.absolute_scale(values, problem, has_f000=True)), True, notes
+    reason = (f"its sum is {f000:.3g}, the largest squared amplitude {intensities.max():.3g}"
+              if f000 <= intensities.max() / 2 else f"with its sum the map speaks of {estimate:.3g} atoms")
+    missing = (expected - by_power.sum(dtype=np.float64)) / by_power.size
+    return by_power + np.float32(missing), False, [
+        f"no F000 in it ({reason}): scale from the power of all others, F000 from {num_atoms} atoms"]
