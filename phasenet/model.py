@@ -90,5 +90,6 @@ class BatchNormalization(nn.Module):
 def check_architecture(architecture: Architecture) -> None:
     """Raises ValueError for sizes that make no network."""
     for name in ("features", "outer_kernel", "inner_kernel", "inner_layers"):
-        if getattr(architecture, name) < 1:
-            raise ValueError(f"{name}={getattr(architecture, name)}: expected at least 1")
+        value = getattr(architecture, name)
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}={value}: expected a whole number, at least 1")

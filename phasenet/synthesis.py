@@ -59,7 +59,7 @@ class Example(NamedTuple):
 def check_problem(problem: Problem) -> None:
     """Raises ValueError for a problem that cannot be."""
     check_rules(problem.atoms)
-    if problem.grid < 8 or problem.grid % 4:
+    if not isinstance(problem.grid, int) or problem.grid < 8 or problem.grid % 4:
         raise ValueError(f"grid={problem.grid}: expected a multiple of 4, 8 at least")
     if problem.atoms.inner_box > problem.grid:
         raise ValueError(f"inner_box={problem.atoms.inner_box}: larger than the grid of {problem.grid}")
