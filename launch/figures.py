@@ -1,9 +1,11 @@
-"""The figures of the SAXS paper, from our own runs.
+"""The figures of both papers, from our own runs.
 
     python -m launch.figures --figure=all --output=out/figures
-        [--results=autoencoder.json,free.json,given.json] [--pairs=DIR --maps=DIR] [--profile=FILE --reference=PDB]
+        [--results=autoencoder.json,free.json,given.json,phasing.json] [--pairs=DIR --maps=DIR]
+        [--profile=FILE --reference=PDB] [--weights=NAME] [--network=NAME]
+        [--workdir=DIR] [--workdirs=baseline=DIR,single10=DIR,single20=DIR,box18=DIR,box24=DIR,batch_norm=DIR]
 
-What the papers' figures show, by their numbers:
+``--figure=all`` draws what it can, and says what is left out and why. Names, by the papers' numbers:
 
     saxs1a  a structure and its voxels             saxs2a  chi^2 and correlation of the elites by generation
     saxs1b  the networks                           saxs2b  the fit
@@ -12,9 +14,19 @@ What the papers' figures show, by their numbers:
                                                    saxs2e  radii found
                                                    saxs2f  examples at several correlations
 
+    patterson1  covered pixels                     patterson7   losses of a training
+    patterson2  the network                        patterson8   losses with and without inverse atoms
+    patterson3  atoms, inverses, both              patterson9   losses for several inner boxes
+    patterson4  two sets, one Patterson map        patterson9b  losses with batch normalization
+    patterson5  the box within a box               patterson10  maps beside the network's answers
+    patterson6  vectors from the nearest corner    patterson11  the annealer's error by swaps
+                                                   patterson12  distances from the true atoms
+
 saxs1c takes the JSON of ``launch.evaluate --task=autoencoder``; saxs2d, 2e and 2f those of ``--task=reconstruction`` or
-``simulated``; saxs2f also the ``--pairs`` and the ``--maps_dir`` of that evaluation. The others use ``--profile`` and
-``--reference``, or the shipped example.
+``simulated``; saxs2f also the ``--pairs`` and the ``--maps_dir`` of that evaluation. The other saxs figures use
+``--profile`` and ``--reference``, or the shipped example. patterson7 takes ``--workdir`` of ``launch.train``;
+patterson8 to 9b those of several runs, each named by its experiment; patterson12 the JSON of
+``launch.evaluate --task=phasing``; patterson2, 10 and 11 the weights ``--network``.
 """
 
 import json
@@ -26,18 +38,23 @@ from launch import app
 from phasenet.errors import InputError
 
 _EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "saxsae" / "examples"
-_NAMES = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "saxs2d", "saxs2e", "saxs2f"]
+_SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "saxs2d", "saxs2e", "saxs2f"]
+_PATTERSON = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
+_NAMES = [*_SAXS, *_PATTERSON]
 _RUN = ("saxs2a", "saxs2b", "saxs2c")  # from one reconstruction
 _FIGURE = flags.DEFINE_enum("figure", None, [*_NAMES, "all"], "Which figure.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.", required=True)
 _RESULTS = flags.DEFINE_list("results", [], "JSON files that launch.evaluate wrote.")
 _PAIRS = flags.DEFINE_string("pairs", None, "The folder of pairs that was evaluated.")
 _MAPS = flags.DEFINE_string("maps", None, "The --maps_dir of that evaluation.")
-_PROFILE = flags.DEFINE_string("profile", str(_EXAMPLES / "three_lobes.dat"), "Curve of 2a to 2c.")
+_PROFILE = flags.DEFINE_string("profile", str(_EXAMPLES / "three_lobes.dat"), "Curve of saxs2a to 2c.")
 _REFERENCE = flags.DEFINE_string("reference", str(_EXAMPLES / "three_lobes.pdb"), "Its structure.")
-_WEIGHTS = flags.DEFINE_string("weights", "lean", "Released weights by name, or their folder.")
-_NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Runs of 2a to 2c.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of 2a to 2c.", lower_bound=0)
+_WEIGHTS = flags.DEFINE_string("weights", "lean", "Weights of the saxs figures: released ones, or their folder.")
+_NETWORK = flags.DEFINE_string("network", "small", "Weights of patterson2, 10 and 11: released ones, or their folder.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "The training of patterson7.")
+_WORKDIRS = flags.DEFINE_list("workdirs", [], "NAME=DIR of each training of patterson8 to 9b.")
+_NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Runs of saxs2a to 2c.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of saxs2a to 2c, patterson3, 10 and 11.", lower_bound=0)
 
 
 def main(_: list[str]) -> None:
@@ -47,33 +64,49 @@ def main(_: list[str]) -> None:
     from launch.reconstruction.files import prepare_folder
 
     folder = prepare_folder(_OUTPUT.value)
-    devices.split_cpu(_NUM_MODELS.value)
+    if any(name in _RUN for name in wanted):
+        devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
+    from launch.plotting import patterson, saxs
+
+    patterson.check_workdirs(_WORKDIRS.value)
+    drawn, left_out, failed = [], [], []
+    for name in wanted:
+        path = folder / f"{name}.png"
+        try:
+            if name in _SAXS:
+                _draw_saxs(name, path, results)
+            else:
+                patterson.draw(name, path, patterson.Inputs(
+                    _NETWORK.value, _WORKDIR.value, _WORKDIRS.value, results, _SEED.value))
+        except (saxs.Missing, InputError) as error:
+            absent = isinstance(error, saxs.Missing)
+            if _FIGURE.value != "all":
+                raise InputError(f"--figure={name}: {error}" if absent else str(error)) from error
+            app.say(f"{name}  {'left out' if absent else 'failed'}: {error}")
+            (left_out if absent else failed).append(name)
+            continue
+        app.say(f"{name}  {path}")
+        drawn.append(name)
+    app.say(f"{len(drawn)} drawn, {len(left_out)} left out")
+    if failed:
+        raise InputError(f"not drawn, for the reasons above: {', '.join(failed)}")
+
+
+def _draw_saxs(name: str, path: pathlib.Path, results: list[dict]) -> None:
     from launch.plotting import saxs
 
-    drawn = left_out = 0
-    for name in wanted:
-        try:
-            if name in _RUN:
-                drawing = saxs.Run.of(_PROFILE.value, _REFERENCE.value, _WEIGHTS.value, _NUM_MODELS.value, _SEED.value)
-                getattr(saxs, name)(folder / f"{name}.png", drawing)
-            elif name == "saxs1a":
-                saxs.saxs1a(folder / f"{name}.png", _REFERENCE.value)
-            elif name in ("saxs1b", "saxs1d"):
-                getattr(saxs, name)(folder / f"{name}.png", _WEIGHTS.value)
-            elif name == "saxs2f":
-                saxs.saxs2f(folder / f"{name}.png", results, _PAIRS.value, _MAPS.value)
-            else:
-                getattr(saxs, name)(folder / f"{name}.png", results)
-        except saxs.Missing as error:
-            if _FIGURE.value != "all":
-                raise InputError(f"--figure={name}: {error}") from error
-            app.say(f"{name}  left out: {error}")
-            left_out += 1
-            continue
-        app.say(f"{name}  {folder / name}.png")
-        drawn += 1
-    app.say(f"{drawn} drawn, {left_out} left out")
+    if name in _RUN:
+        run = saxs.Run.of(_PROFILE.value, _REFERENCE.value, _WEIGHTS.value, _NUM_MODELS.value, _SEED.value)
+        getattr(saxs, name)(path, run)
+    elif name == "saxs1a":
+        saxs.saxs1a(path, _REFERENCE.value)
+    elif name in ("saxs1b", "saxs1d"):
+        getattr(saxs, name)(path, _WEIGHTS.value)
+    elif name == "saxs2f":
+        saxs.saxs2f(path, results, _PAIRS.value, _MAPS.value)
+    else:
+        getattr(saxs, name)(path, results)
 
 
 def _read_results(path: str) -> dict:

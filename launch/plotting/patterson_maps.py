@@ -45,7 +45,8 @@ def patterson10(path: pathlib.Path, weights: Pretrained, seed: int) -> None:
             voxels.show(left, *voxels.two_sets(first, second))
             # A lone atom fills a voxel of the answer to 0.5.
             voxels.show(right, np.clip(2 * voxels.cropped(found, first.shape[0]), 0, 1), voxels.ANSWER)
-            right.text(1, 0.99, f"correlation\n{correlation:.3f}", transform=right.transAxes, ha="right", va="top", fontsize=8)
+            right.text(1, 0.99, f"correlation\n{correlation:.3f}", transform=right.transAxes, ha="right", va="top",
+                       fontsize=8)
             if left.get_subplotspec().is_first_row():
                 left.set_title("true")
                 right.set_title("network")
