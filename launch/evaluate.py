@@ -3,11 +3,13 @@
     python -m launch.evaluate --task=autoencoder --references=FILE.npz --json=FILE
     python -m launch.evaluate --task=reconstruction --pairs=DIR [--given_radius] --json=FILE
     python -m launch.evaluate --task=simulated --references=FILE.npz [--given_radius] --json=FILE
+    python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=small] --json=FILE
 
-An interrupted run with --json goes on where it was: the same command.
+An interrupted run of shapes with --json goes on where it was: the same command.
 """
 
 import hashlib
+import os
 import pathlib
 
 from absl import flags
@@ -15,10 +17,12 @@ from absl import flags
 from launch import app
 from phasenet.errors import InputError
 
+_PROBLEM = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise")
 _USES = {
     "autoencoder": {"references"},
     "reconstruction": {"pairs", "given_radius", "maps_dir", "num_models", "seed"},
     "simulated": {"references", "given_radius", "maps_dir", "num_models", "seed", "published"},
+    "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM},
 }
 _TASK = flags.DEFINE_enum("task", None, list(_USES), "What to measure.", required=True)
 _REFERENCES = flags.DEFINE_string("references", None, "Archive (.npz) of reference structures.")
@@ -29,9 +33,23 @@ _LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many.", lower_bo
 _MAPS_DIR = flags.DEFINE_string("maps_dir", None, "Folder for the reconstructed maps, ID.ccp4.")
 _PUBLISHED = flags.DEFINE_bool(
     "published", False, "Measure the maps of a published_maps.npz beside the references too.")
-_WEIGHTS = flags.DEFINE_string("weights", "lean", "Released weights by name, or their folder.")
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "Released weights by name, or their folder; by default lean, for phasing small.")
 _NUM_MODELS = flags.DEFINE_integer("num_models", None, "Independent models a curve.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the reconstructions.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the reconstructions, or of the random atoms.", lower_bound=0)
+_NUM_CASES = flags.DEFINE_integer("num_cases", 500, "Sets of random atoms.", lower_bound=1)
+_NUM_ATOMS = flags.DEFINE_integer("num_atoms", None, "Of a case; this and the next five are as the weights' own.")
+_INNER_BOX = flags.DEFINE_float("inner_box", None, "Edge of the box of the atoms' centres, voxels.")
+_GRID = flags.DEFINE_integer("grid", None, "Voxels an edge of the maps.")
+_MIN_DISTANCE = flags.DEFINE_float("min_distance", None, "Between two atoms, voxels.")
+_H_MAX = flags.DEFINE_float("h_max", None, "Largest |h| of the reflections, in 1/grid a voxel.")
+_NOISE = flags.DEFINE_float("noise", None, "Of squared amplitudes, relative.")
+_STAGES = flags.DEFINE_list(
+    "stages", ["network", "anneal"], "network,anneal; or anneal: from the exact atoms and their inverses.")
+_PICKER = flags.DEFINE_enum("picker", "fit", ["fit", "peaks"], "How atoms are read from the network's map.")
+_NUM_CHAINS = flags.DEFINE_integer("num_chains", 4, "Annealings a case, of which the best counts.", lower_bound=1)
+_NUM_SWAPS = flags.DEFINE_integer("num_swaps", 1000, "Proposals of an annealing.", lower_bound=1)
+_TEMPERATURE = flags.DEFINE_float("temperature", 0.0, "First one, in units of the first error.", lower_bound=0.0)
 _JSON = flags.DEFINE_string("json", None, "Write items and summary there.")
 
 
@@ -51,13 +69,18 @@ def main(_: list[str]) -> None:
     from launch.devices import split_cpu  # here: a mistyped flag should not wait for jax
     from saxsae import pretrained
 
+    if _TASK.value == "phasing":
+        split_cpu(os.cpu_count() or 1)
+        _phasing()
+        return
     if _TASK.value != "autoencoder":
         split_cpu(_NUM_MODELS.value or 8)  # results are the same on any number of devices
-    weights = pretrained.load(_WEIGHTS.value)
+    name = _WEIGHTS.value or pretrained.DEFAULT
+    weights = pretrained.load(name)
     evaluate = _autoencoder if _TASK.value == "autoencoder" else _shapes
     evaluate(weights, {
-        "task": _TASK.value, "weights": _WEIGHTS.value,
-        "weights_sha256": _fingerprint(pretrained.resolve(_WEIGHTS.value)),
+        "task": _TASK.value, "weights": name,
+        "weights_sha256": _fingerprint(pretrained.resolve(name) / "decoder.npz"),
         **{name: flags.FLAGS[name].value for name in sorted(_USES[_TASK.value] - {"maps_dir"})}})
 
 
@@ -75,7 +98,7 @@ def _autoencoder(weights, settings: dict) -> None:
     structures = read_references(_REFERENCES.value)[:_LIMIT.value]
     app.say(f"{len(structures)} structures through the {weights.info['kind']} network")
     items, summary = autoencoder.evaluate(structures, weights)
-    summary["weights"] = _WEIGHTS.value
+    summary["weights"] = settings["weights"]
     app.say(report.encoded(items, summary))
     resumable.finish({**settings, "items": items, "summary": summary}, _JSON.value)
 
@@ -105,8 +128,38 @@ def _shapes(weights, settings: dict) -> None:
     resumable.finish({**settings, "items": items, "summary": summary}, _JSON.value)
 
 
-def _fingerprint(folder: pathlib.Path) -> str:
-    return hashlib.sha256((folder / "decoder.npz").read_bytes()).hexdigest()[:16]
+def _phasing() -> None:
+    from launch.evaluation import phasing, report
+    from phasenet import annealing, pretrained, solver
+
+    name = _WEIGHTS.value or pretrained.DEFAULT
+    weights = pretrained.load(name)
+    problem = weights.problem
+    given = {field: flags.FLAGS[field].value for field in _PROBLEM if flags.FLAGS[field].value is not None}
+    of_atoms = {field: given.pop(field) for field in tuple(given) if field in problem.atoms._fields}
+    problem = problem._replace(atoms=problem.atoms._replace(**of_atoms), **given)
+    phasing.check(problem, _STAGES.value)
+    cooled = min(_TEMPERATURE.value, 1e-5)
+    settings = solver.Settings(
+        picker=_PICKER.value, num_chains=_NUM_CHAINS.value,
+        schedule=annealing.Schedule(_NUM_SWAPS.value, _TEMPERATURE.value, cooled))
+    app.say(f"{_NUM_CASES.value} cases of {problem.atoms.num_atoms} atoms in a box of {problem.atoms.inner_box:g} "
+            f"voxels, maps of {problem.grid}")
+    items = phasing.evaluate(problem, settings, weights if "network" in _STAGES.value else None,
+                             _NUM_CASES.value, _SEED.value, report.Phased(_NUM_CASES.value))
+    summary = phasing.summarize(items)
+    app.say(report.phasing(summary))
+    result = {"task": "phasing", "weights": name,
+              "weights_sha256": _fingerprint(pretrained.resolve(name) / "params.npz"), "stages": _STAGES.value,
+              "seed": _SEED.value, "problem": problem._asdict(), "settings": settings._asdict(),
+              "items": items, "summary": summary}
+    if _JSON.value is not None:
+        app.write_json(_JSON.value, result)
+        app.say(f"written to {_JSON.value}")
+
+
+def _fingerprint(file: pathlib.Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ import json
 import pathlib
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from phasenet import model, synthesis
+from phasenet import dense, model, synthesis
 from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
 from phasenet.io.atomic import replacing
@@ -21,34 +23,39 @@ WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "small"
 
 
+Architecture = model.Architecture | dense.DenseArchitecture
+
+_KINDS = {"convolutional": model.Architecture, "dense": dense.DenseArchitecture}
+
+
 class Pretrained(NamedTuple):
     """A network ready for use.
 
     Attributes:
-      architecture: its sizes.
-      params: float32, as `model.PattersonNetwork` takes them.
+      architecture: its kind and sizes, see `network_of`.
+      params: float32, as that network takes them.
       problem: what it was trained for.
       info: config.json as it stands: scores, seed, revision.
     """
 
-    architecture: model.Architecture
+    architecture: Architecture
     params: dict
     problem: synthesis.Problem
     info: dict
 
     def answer(self, patterson_map: jax.Array) -> jax.Array:
         """The network on one prepared map: (N, N, N) -> (N, N, N)."""
-        return model.PattersonNetwork(self.architecture).apply(self.params, patterson_map[None])[0]
+        return network_of(self.architecture).apply(self.params, patterson_map[None])[0]
 
 
-def save(folder: pathlib.Path, params: dict, architecture: model.Architecture, problem: synthesis.Problem,
+def save(folder: pathlib.Path, params: dict, architecture: Architecture, problem: synthesis.Problem,
          info: dict) -> None:
     """Writes a release; `info` tells where it comes from."""
     folder = pathlib.Path(folder)
     leaves = jax.tree_util.tree_leaves_with_path(params)
     with replacing(folder / "params.npz") as part:
         np.savez_compressed(part, **{_name(path): np.asarray(leaf, np.float16) for path, leaf in leaves})
-    info = {"architecture": architecture._asdict(),
+    info = {"architecture": {"kind": kind_of(architecture)} | architecture._asdict(),
             "problem": problem._asdict() | {"atoms": problem.atoms._asdict()}, **info}
     with replacing(folder / "config.json") as part:
         pathlib.Path(part).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
@@ -80,8 +87,7 @@ def load(name: str = DEFAULT) -> Pretrained:
         problem = problem_from(info["problem"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not the weights of a Patterson network ({error})") from error
-    shapes = jax.eval_shape(
-        lambda: model.PattersonNetwork(architecture).init(jax.random.key(0), np.zeros((1, 8, 8, 8), np.float32)))
+    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), architecture, problem))
     arrays = read_npz(folder / "params.npz", ())
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
     wanted = {_name(path): leaf.shape for path, leaf in leaves}
@@ -105,11 +111,32 @@ def problem_from(fields: Any) -> synthesis.Problem:
     return problem
 
 
-def architecture_from(fields: Any) -> model.Architecture:
-    """An Architecture from a mapping of its fields. Raises TypeError, ValueError."""
-    architecture = model.Architecture(**dict(fields))
-    model.check_architecture(architecture)
+def architecture_from(fields: Any) -> Architecture:
+    """An architecture from a mapping of its kind and fields. Raises KeyError, TypeError, ValueError."""
+    fields = dict(fields)
+    kind = fields.pop("kind")
+    if kind not in _KINDS:
+        raise ValueError(f"kind={kind!r}: expected one of {', '.join(_KINDS)}")
+    architecture = _KINDS[kind](**fields)
+    (dense.check_dense if kind == "dense" else model.check_architecture)(architecture)
     return architecture
+
+
+def kind_of(architecture: Architecture) -> str:
+    """The name of an architecture's kind in a config."""
+    return next(kind for kind, cls in _KINDS.items() if isinstance(architecture, cls))
+
+
+def network_of(architecture: Architecture, lowering: str = "auto") -> nn.Module:
+    """The network of an architecture; lowering: of its convolutions."""
+    if isinstance(architecture, dense.DenseArchitecture):
+        return dense.DensePattersonNetwork(architecture)
+    return model.PattersonNetwork(architecture, lowering)
+
+
+def init_params(key: jax.Array, architecture: Architecture, problem: synthesis.Problem) -> dict:
+    """Fresh parameters. Raises ValueError where the architecture does not fit the problem's grid."""
+    return network_of(architecture).init(key, jnp.zeros((1,) + (problem.grid,) * 3))
 
 
 def _name(path: tuple) -> str:

@@ -7,24 +7,29 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from phasenet import annealing, density, peaks, reflections, synthesis
+from phasenet import annealing, density, fitting, peaks, reflections, synthesis
 from phasenet.synthesis import Problem
 
 # A Patterson map (N, N, N) as the network takes it to its answer (N, N, N).
 Network = Callable[[jax.Array], jax.Array]
+
+PICKERS = ("fit", "peaks")
 
 
 class Settings(NamedTuple):
     """All static.
 
     Attributes:
-      threshold: smallest peak of the network's map, of at most 0.5 for a lone atom.
+      picker: "fit": atoms fitted to the network's map (`fitting.fit_atoms`); "peaks": its local
+        maxima, the paper's way.
+      threshold: smallest of these peaks, of at most 0.5 for a lone atom.
       merge_distance: of candidates closer than this one stays, voxels.
       most_peaks: highest peaks that are used.
       schedule: of the annealer.
       num_chains: independent ones, of which the best counts.
     """
 
+    picker: str = "fit"
     threshold: float = 0.25
     merge_distance: float = 0.0
     most_peaks: int = peaks.MOST_PEAKS
@@ -61,15 +66,27 @@ def solve(key: jax.Array, patterson_map: jax.Array, network: Network, problem: P
       problem: what the atoms are like; atoms.num_atoms of them are sought.
     """
     answer = network(synthesis.network_input(patterson_map, problem))
-    found = peaks.find_peaks(answer, threshold=settings.threshold, most=settings.most_peaks)
-    candidates = peaks.with_inverses(found, merge_distance=settings.merge_distance)
-    return separate(key, patterson_map, candidates, problem, settings)
+    return separate(key, patterson_map, candidates_in(answer, problem, settings), problem, settings)
+
+
+def candidates_in(answer: jax.Array, problem: Problem, settings: Settings = Settings()) -> peaks.Candidates:
+    """Where the network's answer (N, N, N) shows atoms, and the inverses of these places."""
+    if settings.picker == "fit":
+        found = fitting.fit_atoms(answer, problem)
+    elif settings.picker == "peaks":
+        found = peaks.find_peaks(answer, threshold=settings.threshold, most=settings.most_peaks)
+    else:
+        raise ValueError(f"picker={settings.picker!r}: expected one of {', '.join(PICKERS)}")
+    return peaks.with_inverses(found, merge_distance=settings.merge_distance)
 
 
 def separate(key: jax.Array, patterson_map: jax.Array, candidates: peaks.Candidates, problem: Problem,
              settings: Settings = Settings()) -> Solution:
     """The atoms among the candidates, by the annealer; the Patterson map on the atoms' scale."""
     which = compared_reflections(problem)
+    # The annealer needs a place more than atoms; those added are not valid.
+    spare = max(problem.atoms.num_atoms + 1 - len(candidates.valid), 0)
+    candidates = jax.tree.map(lambda leaf: jnp.pad(leaf, ((0, spare),) + ((0, 0),) * (leaf.ndim - 1)), candidates)
     data = annealing_data(patterson_map, candidates, problem)
     state, info = annealing.select(key, data, problem.atoms.num_atoms, settings.schedule, settings.num_chains)
     positions, valid = candidates.positions[state.members], candidates.valid[state.members]

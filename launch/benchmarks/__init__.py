@@ -10,7 +10,7 @@ from typing import Any
 
 from launch.benchmarks.timing import Row
 
-SUITES = {"conv": "launch.benchmarks.conv"}
+SUITES = {"conv": "launch.benchmarks.conv", "anneal": "launch.benchmarks.anneal"}
 
 
 def suite(name: str) -> Callable[[Callable[[Row], None]], dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from launch import app
+
 _WORST = 5
 
 # key -> (heading, format)
@@ -77,3 +79,28 @@ def shapes(items: list[dict], summary: dict) -> str:
             words += f"; median error of r_max {error:.1%} (published: 15%)"
         lines.append(words)
     return "\n".join(lines)
+
+
+class Phased:
+    """Says how phasing goes on: every tenth of the cases."""
+
+    def __init__(self, num_cases: int) -> None:
+        self.num_cases, self.done, self.solved = num_cases, 0, 0
+
+    def __call__(self, item: Mapping) -> None:
+        self.done += 1
+        self.solved += item["solved"]
+        if self.done * 10 // self.num_cases > (self.done - 1) * 10 // self.num_cases:
+            app.say(f"[{self.done}/{self.num_cases}] solved so far: {self.solved / self.done:.1%}")
+
+
+def phasing(summary: Mapping) -> str:
+    """The figures over all cases, beside the paper's."""
+    error = summary["mean_error_voxels"]
+    return "\n".join([
+        f"\nmatched          {summary['matched']} of {summary['atoms']} atoms (paper: 4994 of 5000)",
+        f"within 1 voxel   {summary['matched_within_1_voxel']}",
+        f"mean error       {'-' if error is None else f'{error:.3f}'} voxel (paper: 0.283)",
+        f"solved           {summary['fraction_solved']:.1%} of {summary['cases']} cases (all atoms within 1 voxel)",
+        f"Patterson map    correlation {summary['mean_patterson_correlation']:.4f} on average",
+        f"processor time   {summary['mean_cpu_seconds']:.2f} s a case"])

@@ -2,12 +2,12 @@
 
 import functools
 import pathlib
-import subprocess
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from launch.revision import revision
 from launch.training import Task
 from launch.training.weights import adopt
 from phasenet.errors import InputError
@@ -111,7 +111,7 @@ class AutoencoderTask(Task):
                                      codes)
         config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
-                "threshold": self._threshold, "step": step, "seed": self.config.seed, "revision": _revision(),
+                "threshold": self._threshold, "step": step, "seed": self.config.seed, "revision": revision(),
                 "training_maps": len(bits), "config": config, "validation": self._scores}
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
 
@@ -184,10 +184,3 @@ def _sphere(maps) -> np.ndarray:
 def _correlations(probability, occupancy):
     """Correlation at each of THRESHOLDS: (len(THRESHOLDS), N)."""
     return jax.vmap(lambda cut: losses.binary_correlation(probability, occupancy, cut))(jnp.array(THRESHOLDS))
-
-
-def _revision() -> str:
-    """The git revision of the code, or "unknown"."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=pathlib.Path(__file__).parent, capture_output=True,
-                          text=True, check=False)
-    return done.stdout.strip() or "unknown"

@@ -1,0 +1,15 @@
+"""The scale-up that the paper proposes: 40 atoms, in a box of 20 (density and Patterson map wrap around on 40 voxels).
+
+    python -m launch.train --config=configs/phasenet_atoms40.py --workdir=work/atoms40
+
+Expected: nothing is published.
+"""
+
+from configs import phasenet_published
+
+
+def get_config():
+    config = phasenet_published.get_config()
+    config.problem.atoms.num_atoms = 40
+    config.problem.atoms.inner_box = 20.0
+    return config

@@ -1,0 +1,24 @@
+"""The small problem of configs/phasenet_small.py for the paper's plan of convolutions at a quarter of its size.
+
+    python -m launch.train --config=configs/phasenet_small_convolutional.py --workdir=work/small_convolutional
+
+Expected: nothing useful within 25 minutes on 2 cores, where the dense network sees 30 times as many examples.
+"""
+
+from configs import phasenet_published
+
+
+def get_config():
+    config = phasenet_published.get_config()
+    config.problem.grid = 24
+    config.problem.atoms.num_atoms = 4
+    config.problem.atoms.inner_box = 7.0
+    config.model.features = 16
+    config.model.outer_kernel = 3
+    config.model.inner_kernel = 5
+    config.model.inner_layers = 6
+    config.model.skip = True
+    config.num_steps = 20_000
+    config.optimizer.learning_rate = 2e-3
+    config.eval_every = 500
+    return config
