@@ -72,7 +72,12 @@ class Info(NamedTuple):
 
 
 def init(key: jax.Array, data: Data, num_atoms: int) -> State:
-    """A chain that starts from num_atoms of the valid candidates, at random."""
+    """A chain that starts from num_atoms of the valid candidates, at random.
+
+    Where there are too few valid ones, others fill up. Raises ValueError unless num_atoms < M.
+    """
+    if num_atoms >= len(data.valid):
+        raise ValueError(f"{num_atoms} atoms of {len(data.valid)} candidates: expected more candidates, valid or not")
     draw = jnp.where(data.valid, jax.random.uniform(key, data.valid.shape), 2.0)
     order = jnp.argsort(draw)  # the invalid ones come last
     members = order[:num_atoms]

@@ -51,7 +51,7 @@ def with_inverses(peaks: Candidates, *, merge_distance: float = 0.0) -> Candidat
     valid = jnp.concatenate([peaks.valid, peaks.valid])
     order = jnp.argsort(jnp.where(valid, -heights, jnp.inf), stable=True)
     positions, heights, valid = positions[order], heights[order], valid[order]
-    near = jnp.linalg.norm(positions[:, None] - positions[None], axis=-1) <= max(merge_distance, 1e-4)
+    near = jnp.linalg.norm(positions[:, None] - positions[None], axis=-1) <= jnp.maximum(merge_distance, 1e-4)
 
     def body_fun(i, valid):
         earlier = jnp.arange(len(valid)) < i

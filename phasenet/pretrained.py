@@ -80,7 +80,7 @@ def load(name: str = DEFAULT) -> Pretrained:
     path = folder / "config.json"
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
     try:
         architecture = architecture_from(info["architecture"])
