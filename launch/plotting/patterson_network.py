@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from launch.plotting import style
-from phasenet import model
+from phasenet import model, synthesis
+from phasenet.dense import DenseArchitecture
 from phasenet.pretrained import Pretrained
 
 _GAP = 1.35  # between layers, in the drawing's units
@@ -16,22 +17,48 @@ _GAP = 1.35  # between layers, in the drawing's units
 
 def patterson2(path: pathlib.Path, weights: Pretrained) -> None:
     """The published network, and below it that of the weights where it is another."""
-    rows = [("published network", model.PUBLISHED, 40)]
-    used = (weights.architecture, weights.problem.grid)
-    if used != rows[0][1:]:
-        rows.append(("network of these weights", *used))
-    else:
-        rows[0] = ("published network, that of these weights", *used)
-    with style.figure(path, 7.2, 2.6 * len(rows)) as figure:
-        for axes, (name, architecture, grid) in zip(np.ravel(figure.subplots(len(rows), 1)), rows, strict=True):
-            _network(axes, architecture, grid)
-            axes.set_title(f"{name}: {_count(architecture):,} weights")
+    arch, grid = weights.architecture, weights.problem.grid
+    count = sum(leaf.size for leaf in jax.tree.leaves(weights.params))
+    published = (model.PUBLISHED, synthesis.Problem().grid)
+    rows = [("published network", *published, model.PUBLISHED_WEIGHTS)]
+    if (arch, grid) != published:
+        rows.append(("network of these weights", arch, grid, count))
+    heights = [1.7 if isinstance(row[1], DenseArchitecture) else 2.6 for row in rows]
+    with style.figure(path, 7.2, sum(heights)) as figure:
+        panels = np.ravel(figure.subplots(len(rows), 1, height_ratios=heights))
+        for axes, (name, architecture, size, number) in zip(panels, rows, strict=True):
+            draw = _dense if isinstance(architecture, DenseArchitecture) else _network
+            draw(axes, architecture, size)
+            axes.set_title(f"{name}: {number:,} weights")
 
 
-def _count(architecture: model.Architecture) -> int:
-    shapes = jax.eval_shape(lambda: model.PattersonNetwork(architecture).init(
-        jax.random.key(0), np.zeros((1, 8, 8, 8), np.float32)))
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+def _dense(axes: Axes, architecture: DenseArchitecture, grid: int) -> None:
+    """A flow of boxes: what goes from one to the next, and how many numbers it is."""
+    read = ((2 * architecture.patterson_reach + 1) ** 3 - 1) // 2
+    written = (2 * architecture.density_reach) ** 3 // 2
+    boxes = [f"Patterson map\n{grid}$^3$", f"half within\n{architecture.patterson_reach} of origin\n{read:,}",
+             f"dense\n{architecture.width:,}", f"normalize,\ndense, ReLU,\ndense {architecture.width:,}",
+             f"ReLU, dense,\ntanh\n{written:,}", f"with inverse:\nmap of atoms\n{grid}$^3$"]
+    half = 0.41
+    for number, text in enumerate(boxes):
+        ends = number in (0, len(boxes) - 1)
+        axes.add_patch(Rectangle((number - half, -0.5), 2 * half, 1, edgecolor=style.GREY, linewidth=0.7,
+                                 facecolor=style.ORANGE if ends else "#dfe8f3"))
+        axes.text(number, 0, text, ha="center", va="center", fontsize=8)
+        if number:
+            _arrow(axes, number - 1 + half, number - half, style.GREY)
+    block, ends = 3, half + 0.09
+    axes.plot(block + ends * np.array([-1, -1, 1, 1]), [0, 0.72, 0.72, 0], color=style.GREEN, linewidth=1)
+    axes.text(block, 0.76, f"added; {architecture.blocks} times", color=style.GREEN, ha="center", fontsize=7)
+    axes.set_xlim(-0.5, len(boxes) - 0.5)
+    axes.set_ylim(-0.6, 1.05)
+    style.picture(axes)
+
+
+def _arrow(axes: Axes, start: float, end: float, colour: str) -> None:
+    axes.annotate("", (end, 0), (start, 0), arrowprops={
+        "arrowstyle": "-|>,head_width=0.12,head_length=0.25", "color": colour, "linewidth": 1, "shrinkA": 0,
+        "shrinkB": 0})
 
 
 def _network(axes: Axes, architecture: model.Architecture, grid: int) -> None:
@@ -51,9 +78,7 @@ def _network(axes: Axes, architecture: model.Architecture, grid: int) -> None:
         if number:
             start, end = x - _GAP + _width(layers[number - 1][1]) / 2, x - width / 2
             colour = style.RED if how in ("pool", "up") else style.GREY
-            axes.annotate("", (end, 0), (start, 0), arrowprops={
-                "arrowstyle": "-|>,head_width=0.12,head_length=0.25", "color": colour, "linewidth": 1, "shrinkA": 0,
-                "shrinkB": 0})
+            _arrow(axes, start, end, colour)
             axes.text((start + end) / 2, 0.08, how, ha="center", va="bottom", fontsize=7, color=colour)
     last = (len(layers) - 1) * _GAP
     for x, y, text in ((0, -1.1, f"Patterson map\n{grid}$^3$"), (last, -1.1, f"map of atoms\n{grid}$^3$"),

@@ -31,11 +31,11 @@ def patterson11(path: pathlib.Path, weights: Pretrained, seed: int,
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 11), _CASES)
     curves, counts = jax.jit(lambda keys: jax.lax.map(errors, keys))(keys)
     curves = np.asarray(curves) / problem.grid**3
-    with style.figure(path, 5.2, 3.6) as figure:
+    with style.figure(path, 5.6, 3.4) as figure:
         axes = figure.subplots()
         swaps = np.arange(1, curves.shape[1] + 1)
         for number, (curve, count, colour) in enumerate(zip(curves, np.asarray(counts), _COLOURS, strict=True)):
-            axes.plot(swaps, curve, color=colour, linewidth=1.2, label=f"case {number + 1}: {count} candidates")
+            axes.plot(swaps, curve, color=colour, linewidth=1.2, drawstyle="steps-post", label=f"{number + 1}: {count}")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_yscale("log")
@@ -44,7 +44,7 @@ def patterson11(path: pathlib.Path, weights: Pretrained, seed: int,
         axes.set_title(f"{problem.atoms.num_atoms} atoms chosen from the candidates, best of {settings.num_chains} "
                        "chains")
         axes.margins(x=0.02)
-        axes.legend(loc="lower left")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="case: candidates", title_fontsize=8)
 
 
 def patterson12(path: pathlib.Path, results: list[dict]) -> None:
@@ -83,5 +83,5 @@ def accuracy(result: dict) -> tuple[np.ndarray, int, int]:
 
 
 def _stages(result: dict) -> str:
-    stages = result.get("stages", "")
-    return ", ".join(stages) if isinstance(stages, (list, tuple)) else str(stages)
+    settings = result.get("settings", {})
+    return ", ".join([*result.get("stages", []), *([settings["picker"]] if "picker" in settings else [])])

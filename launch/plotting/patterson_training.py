@@ -14,6 +14,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 from launch.plotting import style
 from launch.training.writers import read_metrics
 from phasenet import model, pretrained, synthesis
+from phasenet.dense import DenseArchitecture
 from phasenet.errors import InputError
 
 # The paper's experiments, and their colours.
@@ -25,11 +26,15 @@ _UNIT = 1e4  # losses are of the order of its inverse: few voxels hold atoms
 
 
 class Run(NamedTuple):
-    """A training: what it was of, and its losses by step, as mean squared errors."""
+    """A training: what it was of, and its losses by step, as mean squared errors.
+
+    epoch: steps until it has seen as many examples as there are at a time; 0 where each was new.
+    """
 
     name: str
     problem: synthesis.Problem
-    architecture: model.Architecture
+    architecture: pretrained.Architecture
+    epoch: float
     steps: np.ndarray
     loss: np.ndarray
     eval_steps: np.ndarray
@@ -52,9 +57,10 @@ def read_run(name: str, workdir: str) -> Run:
     if not (folder / "weights" / "config.json").is_file():
         raise InputError(f"{workdir}: no weights in it yet (they come with the first evaluation)")
     weights = pretrained.load(str(folder))
-    factor = weights.info.get("config", {}).get("loss_factor", 1.0)
+    config = {"loss_factor": 1.0, "batch_size": 1, "examples": {"count": 0}} | weights.info.get("config", {})
+    factor, epoch = config["loss_factor"], config["examples"]["count"] / config["batch_size"]
     (steps, loss), (eval_steps, eval_loss) = series
-    return Run(name, weights.problem, weights.architecture, steps, loss / factor, eval_steps, eval_loss / factor)
+    return Run(name, weights.problem, weights.architecture, epoch, steps, loss / factor, eval_steps, eval_loss / factor)
 
 
 def patterson7(path: pathlib.Path, run: Run) -> None:
@@ -103,8 +109,9 @@ def _compare(path: pathlib.Path, runs: list[Run], label: Callable[[Run, float], 
 
 def _curves(axes: Axes, run: Run, training: str, validation: str, factor: float = 1.0) -> None:
     factor = factor * _UNIT
-    axes.plot(*_thinned(run.steps, factor * run.loss), color=training, linewidth=1.1, alpha=0.75)
-    axes.plot(run.eval_steps, factor * run.eval_loss, color=validation, linestyle="--", linewidth=1.4, zorder=3,
+    per = run.epoch or 1.0
+    axes.plot(*_thinned(run.steps / per, factor * run.loss), color=training, linewidth=1.1, alpha=0.75)
+    axes.plot(run.eval_steps / per, factor * run.eval_loss, color=validation, linestyle="--", linewidth=1.4, zorder=3,
               marker="o" if len(run.eval_steps) == 1 else None, markersize=3)
 
 
@@ -118,7 +125,7 @@ def _finish(axes: Axes, run: Run) -> None:
     axes.set_ylabel("mean squared error ($10^{-4}$)")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.set_xlabel("training step")
+    axes.set_xlabel("epochs" if run.epoch else "training step")
     axes.margins(x=0.02)
     axes.set_title(scale(run))
 
@@ -135,11 +142,15 @@ def _atoms(problem: synthesis.Problem) -> int:
 def scale(run: Run) -> str:
     """What a run is of, in two lines; said first where it is smaller than the published experiment."""
     problem, arch, published = run.problem, run.architecture, synthesis.Problem()
-    network = "the published network" if arch == model.PUBLISHED else (
-        f"{arch.features} features, kernels {arch.outer_kernel}$^3$ and {arch.inner_kernel}$^3$, "
-        f"{arch.inner_layers} inner layers{', shortcuts' if arch.skip else ''}")
-    small = (problem.grid < published.grid or problem.atoms.num_atoms < published.atoms.num_atoms
-             or arch._replace(batch_norm=False) != model.PUBLISHED)
+    small = problem.grid < published.grid or problem.atoms.num_atoms < published.atoms.num_atoms
+    if isinstance(arch, DenseArchitecture):
+        network = f"dense network, {arch.width} wide, {arch.blocks} blocks"
+    elif arch._replace(batch_norm=False) == model.PUBLISHED:
+        network = "the published network"
+    else:
+        network = (f"{arch.features} features, kernels {arch.outer_kernel}$^3$ and {arch.inner_kernel}$^3$, "
+                   f"{arch.inner_layers} inner layers{', shortcuts' if arch.skip else ''}")
+        small |= arch.features < model.PUBLISHED.features
     return (f"{'at a small scale: ' if small else ''}{problem.atoms.num_atoms} atoms in "
             f"{problem.atoms.inner_box:g}$^3$ of {problem.grid}$^3$ voxels,\n{network}")
 
