@@ -78,7 +78,8 @@ def test_missing_reflections_are_counted(tmp_path):
     (-FULL, r"index \(0, 0, 0\) is -8\.37"), (FULL * np.nan, r"\(0, 0, 0\) is nan, and 511"), (FULL * 0, "all ampl"),
     (np.random.default_rng(0).random((8, 8, 8)), "Friedel mates"),
     (np.random.default_rng(0).random((8, 8, 5)), "Friedel mates"),
-    ("h k l F\n", "no rows of h k l F"), ("1 2 3\n", "line 1: 3 columns"), ("0 0 1 2\n\n1 x 3 4\n", "line 3: '1 x 3 4'"),
+    ("h k l F\n", "no rows of h k l F"), ("1 2 3\n", "line 1: 3 columns"),
+    ("0 0 1 2\n\n1 x 3 4\n", "line 3: '1 x 3 4'"),
     ("0 0 1 2\n1 0.5 3 4\n", "line 2"), ("0 0 1 -2\n", "line 1.*not negative"), ("0 0 1 nan\n", "line 1"),
     ("0 0 4 1\n0 0 -5 1\n", r"line 2: reflection \(0, 0, -5\) lies beyond the grid of 8"), ("\0\1\2", "neither")])
 def test_what_is_refused(tmp_path, content, message):

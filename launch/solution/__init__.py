@@ -1,0 +1,1 @@
+"""What launch.solve says and writes."""

@@ -1,0 +1,83 @@
+"""What launch.solve tells people, and the same as data for its log."""
+
+import hashlib
+
+import jax
+import numpy as np
+
+from launch.reconstruction.report import versions
+from phasenet import patterson, pretrained, synthesis
+from phasenet.errors import InputError
+from phasenet.preparation import Prepared
+from phasenet.pretrained import Pretrained
+from phasenet.solver import Settings, Solution
+from phasenet.synthesis import Problem
+
+# Each atom's own peak at the origin alone makes maps of any two sets of atoms correlate to about this.
+_BY_CHANCE = 0.7
+# Of a candidate: a tenth of what a lone atom gives. With less there is nothing at this place.
+_LEAST_HEIGHT = 0.05
+_LOGGED_SWAPS = 200  # of each chain of the annealer, evenly chosen
+
+
+def seen(found: Solution) -> np.ndarray:
+    """Which candidates the network's map speaks for: (M,) bool."""
+    return np.asarray(found.candidates.valid) & (np.asarray(found.candidates.heights) > _LEAST_HEIGHT)
+
+
+def check_found(found: Solution, problem: Problem) -> None:
+    """Raises InputError where the network sees fewer places than atoms are asked for."""
+    candidates, asked = int(seen(found).sum()), problem.atoms.num_atoms
+    if candidates < asked:
+        raise InputError(
+            f"{asked} atoms are asked for, but the network's map gives only {candidates} candidate "
+            f"position{'s' * (candidates != 1)}: ask for fewer with --num_atoms, or take weights for such maps "
+            "(--weights)")
+
+
+def fitted_map(atoms: jax.Array, problem: Problem) -> jax.Array:
+    """The Patterson map (N, N, N) of the atoms (n, 3) found, without noise, its origin at voxel 0."""
+    return patterson.patterson(synthesis.atom_map(atoms, problem), h_max=problem.h_max)
+
+
+def summary(found: Solution, problem: Problem) -> dict:
+    """The numbers of the table."""
+    return {"num_atoms": problem.atoms.num_atoms, "candidates": int(seen(found).sum()),
+            "correlation": float(found.agreement.correlation), "r_factor": float(found.agreement.r_factor)}
+
+
+def table(numbers: dict) -> str:
+    """The result in a few lines."""
+    rows = (("atoms", f"{numbers['num_atoms']}", ""),
+            ("candidates", f"{numbers['candidates']}", "where the network sees an atom or its inverse"),
+            ("correlation", f"{numbers['correlation']:.4f}", "of the Patterson map with that of the atoms found"),
+            ("R factor", f"{numbers['r_factor']:.4f}", "of the amplitudes"),
+            ("wall seconds", f"{numbers['wall_seconds']:.0f}", f"CPU {numbers['cpu_seconds']:.0f}"))
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows]
+    if numbers["correlation"] < _BY_CHANCE:
+        lines.append("These atoms do not explain the map: any others would fit about as well.")
+    return "\n".join([*lines, "A Patterson map does not tell the hand or the origin: inverted or shifted, the "
+                              "atoms are as good."])
+
+
+def log(path: str, kind: str, prepared: Prepared, notes: tuple[str, ...], problem: Problem, settings: Settings,
+        found: Solution, numbers: dict, pitch: float | None) -> dict:
+    """What log.json tells of the map and the result."""
+    atoms, shown = np.asarray(found.positions), seen(found)
+    errors = np.asarray(found.errors)
+    swaps = np.unique(np.linspace(0, errors.shape[1] - 1, _LOGGED_SWAPS).astype(int))
+    return {
+        "input": {"path": path, "kind": kind, "has_f000": prepared.has_f000},
+        "notes": notes, "summary": numbers, "pitch_angstrom": pitch,
+        "positions_voxels": atoms, "positions_angstrom": None if pitch is None else atoms.astype(float) * pitch,
+        "candidates": {"positions_voxels": np.asarray(found.candidates.positions)[shown],
+                       "heights": np.asarray(found.candidates.heights)[shown]},
+        "annealing": {"swaps": swaps + 1, "errors": errors[:, swaps]},
+        "problem": problem, "settings": settings, "versions": versions()}
+
+
+def describe_weights(name: str, weights: Pretrained) -> dict:
+    """Which weights they were: config.json, and the SHA-256 of the parameters."""
+    content = (pretrained.resolve(name) / "params.npz").read_bytes()
+    return {"name": name, "sha256": hashlib.sha256(content).hexdigest(), **weights.info}

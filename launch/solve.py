@@ -1,0 +1,93 @@
+"""A Patterson map, or amplitudes without phases, to atoms.
+
+    python -m launch.solve --patterson=FILE --output=DIR [--num_atoms=N] [--weights=NAME]
+    python -m launch.solve --amplitudes=FILE --output=DIR
+
+The folder then holds
+
+    positions.csv     the atoms about their mean, in voxels and, where the pitch is known, in Angstrom
+    positions.xyz, positions.pdb   the same for viewers; one voxel is 1 A where the pitch is not known
+    sections.png      three sections of the Patterson map: as given, and of the atoms found
+    log.json          everything about the run
+"""
+
+import math
+import time
+
+from absl import flags
+
+from launch import app
+from phasenet.errors import InputError
+
+_PATTERSON = flags.DEFINE_string("patterson", None, "A Patterson map: .npy of (N, N, N), or CCP4/MRC.")
+_AMPLITUDES = flags.DEFINE_string(
+    "amplitudes", None, "Amplitudes |F|: .npy of (N, N, N) or (N, N, N/2 + 1), or a text of rows h k l F.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the results.", required=True)
+_NUM_ATOMS = flags.DEFINE_integer(
+    "num_atoms", None, "How many atoms; by default what the weights were trained for.", lower_bound=1, upper_bound=500)
+_PITCH = flags.DEFINE_float("pitch", None, "Edge of a voxel (A); by default from the header of a CCP4 map.")
+_WEIGHTS = flags.DEFINE_string("weights", "small", "Released weights by name, or their folder.")
+_PICKER = flags.DEFINE_enum(
+    "picker", "fit", ["fit", "peaks"], "Candidates: atoms fitted to the network's map, or its peaks (the paper's way).")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the annealer.", lower_bound=0, upper_bound=2**31 - 1)
+_JSON = flags.DEFINE_string("json", None, "Write the log there too.")
+_LOGGED = ("patterson", "amplitudes", "output", "num_atoms", "pitch", "weights", "picker", "seed")
+flags.mark_flags_as_mutual_exclusive(["patterson", "amplitudes"], required=True)
+
+
+def main(_: list[str]) -> None:
+    if _PITCH.value is not None and not 0 < _PITCH.value < math.inf:
+        raise InputError(f"--pitch={_PITCH.value:g}: a positive number of Angstrom is needed")
+    start, cpu_start = time.perf_counter(), time.process_time()
+    # Imports here: who mistypes a flag should not wait for them.
+    import jax
+
+    from launch.reconstruction.files import prepare_folder
+    from launch.solution import files, report
+    from phasenet import preparation, pretrained, solver, synthesis
+    from phasenet.io.amplitudes import read_amplitudes
+    from phasenet.io.patterson_maps import read_patterson
+
+    weights = pretrained.load(_WEIGHTS.value)
+    problem = weights.problem
+    if _NUM_ATOMS.value is not None:
+        problem = problem._replace(atoms=problem.atoms._replace(num_atoms=_NUM_ATOMS.value))
+    try:
+        synthesis.check_problem(problem)
+    except ValueError as error:
+        raise InputError(f"--{error}") from None
+    path = _PATTERSON.value or _AMPLITUDES.value
+    measured = read_patterson(path) if _PATTERSON.value else read_amplitudes(path, problem.grid)
+    pitch = measured.pitch_angstrom if _PITCH.value is None else _PITCH.value
+    folder = prepare_folder(_OUTPUT.value)
+    app.enable_compilation_cache()
+    prepared = preparation.prepare(measured.values, problem, path)
+    notes = (*measured.notes, *prepared.notes)
+    for line in (f"{path}: {' x '.join(map(str, measured.values.shape))} voxels", *(f"  {note}" for note in notes)):
+        app.say(line)
+
+    settings = solver.Settings(picker=_PICKER.value)
+    settings = settings._replace(most_peaks=max(settings.most_peaks, problem.atoms.num_atoms))
+    app.say(f"seeking {problem.atoms.num_atoms} atoms, weights {_WEIGHTS.value}; a first time some programs are "
+            "compiled, up to a minute")
+    # The parameters are an argument: as constants of the program they would be compiled into it.
+    solve = jax.jit(lambda key, values, params: solver.solve(
+        key, values, weights._replace(params=params).answer, problem, settings))
+    found = solve(jax.random.key(_SEED.value), prepared.patterson, weights.params)
+    report.check_found(found, problem)
+
+    numbers = report.summary(found, problem)
+    files.write_positions(folder, found.positions, pitch, numbers["correlation"])
+    files.draw(folder, prepared.patterson, report.fitted_map(found.positions, problem), numbers["correlation"],
+               numbers["r_factor"])
+    numbers |= {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
+    log = report.log(path, "patterson" if _PATTERSON.value else "amplitudes", prepared, notes, problem, settings, found,
+                     numbers, pitch)
+    log |= {"flags": {name: flags.FLAGS[name].value for name in _LOGGED},
+            "weights": report.describe_weights(_WEIGHTS.value, weights)}
+    files.write_log(folder, log, _JSON.value)
+    app.say(f"\n{report.table(numbers)}\n\nwritten to {folder}:\n  {'  '.join((*files.NAMES, files.LOG))}")
+
+
+if __name__ == "__main__":
+    app.run(main)
