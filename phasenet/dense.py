@@ -53,8 +53,9 @@ class DensePattersonNetwork(nn.Module):
 def check_dense(architecture: DenseArchitecture) -> None:
     """Raises ValueError for sizes that make no network."""
     for name in architecture._fields:
-        if not getattr(architecture, name) >= (0 if name == "blocks" else 1):
-            raise ValueError(f"{name}={getattr(architecture, name)}: expected at least 1")
+        value, least = getattr(architecture, name), 0 if name == "blocks" else 1
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name}={value}: expected a whole number, at least {least}")
 
 
 def _half_around_origin(reach: int, grid: int) -> np.ndarray:

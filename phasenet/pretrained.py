@@ -85,9 +85,9 @@ def load(name: str = DEFAULT) -> Pretrained:
     try:
         architecture = architecture_from(info["architecture"])
         problem = problem_from(info["problem"])
+        shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), architecture, problem))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not the weights of a Patterson network ({error})") from error
-    shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), architecture, problem))
     arrays = read_npz(folder / "params.npz", ())
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
     wanted = {_name(path): leaf.shape for path, leaf in leaves}

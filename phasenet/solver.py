@@ -111,10 +111,10 @@ def annealing_data(patterson_map: jax.Array, candidates: peaks.Candidates, probl
 
 def compared_reflections(problem: Problem) -> reflections.Reflections:
     """Those that the annealer compares: on the smallest grid that holds the whole Patterson map."""
-    if problem.h_max is not None or problem.noise or problem.form_factor != "sphere":
+    spread = problem.form_factor != "sphere" or not problem.atoms.stay_inside
+    if problem.h_max is not None or problem.noise or spread:
         return reflections.reflections(problem.grid, problem.h_max)
-    needed = 2 * (problem.atoms.inner_box + 2) if problem.atoms.stay_inside else math.inf
-    return reflections.reflections(int(min(problem.grid, 4 * math.ceil(needed / 4))))
+    return reflections.reflections(min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1)))
 
 
 def absolute_scale(patterson_map: jax.Array, problem: Problem, *, has_f000: bool) -> jax.Array:
