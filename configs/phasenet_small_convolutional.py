@@ -11,8 +11,8 @@ from configs import phasenet_published
 def get_config():
     config = phasenet_published.get_config()
     config.problem.grid = 24
-    config.problem.atoms.num_atoms = 4
-    config.problem.atoms.inner_box = 7.0
+    config.problem.atoms.num_atoms = 6
+    config.problem.atoms.inner_box = 8.0
     config.model.features = 16
     config.model.outer_kernel = 3
     config.model.inner_kernel = 5
