@@ -64,6 +64,19 @@ class State(NamedTuple):
     error: jax.Array
 
 
+class Proposal(NamedTuple):
+    """A swap to be tried; drawn before the loop, for drawing costs as much as the rest of a swap.
+
+    Attributes:
+      place_out, place_in: () places in `members` and among the valid `others`.
+      slack: () the Metropolis rule's random number: exponential, of mean 1.
+    """
+
+    place_out: jax.Array
+    place_in: jax.Array
+    slack: jax.Array
+
+
 class Info(NamedTuple):
     """One proposal: E of the state after it, and whether it was accepted."""
 
@@ -90,39 +103,36 @@ def patterson_error(total: jax.Array, data: Data) -> jax.Array:
     return _difference_squared(total, data.observed) @ data.weights
 
 
-def propose(key: jax.Array, state: State, data: Data) -> tuple[jax.Array, jax.Array]:
-    """Places in `members` and in `others` of the atoms to be swapped, each equally likely."""
-    key_out, key_in = jax.random.split(key)
-    spare = jnp.maximum(data.valid.sum() - len(state.members), 1)
-    return (jax.random.randint(key_out, (), 0, len(state.members)), jax.random.randint(key_in, (), 0, spare))
+def propose(key: jax.Array, data: Data, num_atoms: int) -> Proposal:
+    """A swap of one of the members and one of the others, each equally likely."""
+    key_out, key_in, key_slack = jax.random.split(key, 3)
+    spare = jnp.maximum(data.valid.sum() - num_atoms, 1)
+    return Proposal(jax.random.randint(key_out, (), 0, num_atoms), jax.random.randint(key_in, (), 0, spare),
+                    jax.random.exponential(key_slack))
 
 
-def accept(key: jax.Array, change: jax.Array, temperature: jax.Array) -> jax.Array:
-    """Metropolis: always for the better; for the worse with probability exp(-change / temperature)."""
-    chance = jnp.exp(-change / jnp.maximum(temperature, 1e-30))
-    return (change < 0) | ((temperature > 0) & (jax.random.uniform(key) < chance))
+def accept(change: jax.Array, temperature: jax.Array, slack: jax.Array) -> jax.Array:
+    """Metropolis: always for the better, for the worse with probability exp(-change / temperature)."""
+    return change < temperature * slack
 
 
-def update(state: State, data: Data, place_out: jax.Array, place_in: jax.Array, total: jax.Array,
-           error: jax.Array, accepted: jax.Array) -> State:
+def update(state: State, proposal: Proposal, total: jax.Array, error: jax.Array, accepted: jax.Array) -> State:
     """The state after a proposal."""
-    leaves, enters = state.members[place_out], state.others[place_in]
+    leaves, enters = state.members[proposal.place_out], state.others[proposal.place_in]
     return State(
-        state.members.at[place_out].set(jnp.where(accepted, enters, leaves)),
-        state.others.at[place_in].set(jnp.where(accepted, leaves, enters)),
+        state.members.at[proposal.place_out].set(jnp.where(accepted, enters, leaves)),
+        state.others.at[proposal.place_in].set(jnp.where(accepted, leaves, enters)),
         jnp.where(accepted, total, state.total), jnp.where(accepted, error, state.error))
 
 
-def step(key: jax.Array, state: State, data: Data, temperature: jax.Array) -> tuple[State, Info]:
+def step(state: State, data: Data, proposal: Proposal, temperature: jax.Array) -> tuple[State, Info]:
     """One proposal at a temperature in the units of E."""
-    key_propose, key_accept = jax.random.split(key)
-    place_out, place_in = propose(key_propose, state, data)
-    enters, leaves = data.factors[state.others[place_in]], data.factors[state.members[place_out]]
-    total = state.total + enters - leaves
+    leaves, enters = state.members[proposal.place_out], state.others[proposal.place_in]
+    total = state.total + data.factors[enters] - data.factors[leaves]
     error = patterson_error(total, data)
-    accepted = accept(key_accept, error - state.error, temperature)
+    accepted = accept(error - state.error, temperature, proposal.slack)
     accepted &= data.valid.sum() > len(state.members)  # or there is nothing to swap in
-    state = update(state, data, place_out, place_in, total, error, accepted)
+    state = update(state, proposal, total, error, accepted)
     return state, Info(state.error, accepted)
 
 
@@ -133,6 +143,8 @@ def anneal(key: jax.Array, data: Data, num_atoms: int, schedule: Schedule) -> tu
     """
     key_start, key_swaps = jax.random.split(key)
     state = init(key_start, data, num_atoms)
+    proposals = jax.vmap(propose, in_axes=(0, None, None))(
+        jax.random.split(key_swaps, schedule.num_swaps), data, num_atoms)
     first = state.error
     progress = jnp.arange(schedule.num_swaps) / max(schedule.num_swaps - 1, 1)
     start, end = jnp.asarray(schedule.start, jnp.float32), jnp.asarray(schedule.end, jnp.float32)
@@ -140,11 +152,11 @@ def anneal(key: jax.Array, data: Data, num_atoms: int, schedule: Schedule) -> tu
     temperatures = jnp.where(start > 0, first * warm, 0.0)
 
     def step_fn(state, inputs):
-        number, temperature = inputs
+        number, proposal, temperature = inputs
         state = jax.lax.cond(number % _REFRESH == 0, functools.partial(_refresh, data=data), lambda s: s, state)
-        return step(jax.random.fold_in(key_swaps, number), state, data, temperature)
+        return step(state, data, proposal, temperature)
 
-    return jax.lax.scan(step_fn, state, (jnp.arange(schedule.num_swaps), temperatures))
+    return jax.lax.scan(step_fn, state, (jnp.arange(schedule.num_swaps), proposals, temperatures))
 
 
 def select(key: jax.Array, data: Data, num_atoms: int, schedule: Schedule, num_chains: int) -> tuple[State, Info]:
