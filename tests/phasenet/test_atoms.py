@@ -34,7 +34,8 @@ def test_atoms_obey_the_rules(rules):
     assert np.abs(positions).max() <= rules.inner_box / 2
     assert smallest_distances(positions).min() >= rules.min_distance - 1e-5
     # They fill their room: some atom comes near every face, some pair near the smallest distance.
-    assert (positions.max((0, 1)) > 0.4 * rules.inner_box).all() and (positions.min((0, 1)) < -0.4 * rules.inner_box).all()
+    assert (positions.max((0, 1)) > 0.4 * rules.inner_box).all()
+    assert (positions.min((0, 1)) < -0.4 * rules.inner_box).all()
     assert smallest_distances(positions).min() < rules.min_distance + 0.5
     assert len(np.unique(positions[:, 0, 0])) == DRAWS
 

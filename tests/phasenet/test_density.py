@@ -1,4 +1,4 @@
-"""Covered fractions against dense quadrature, their gradients against finite differences in float64; both form factors."""
+"""Covered fractions against dense quadrature, their gradients against float64 differences; both form factors."""
 
 import functools
 import math

@@ -21,7 +21,8 @@ def initialized(architecture, seed=0):
     network = model.PattersonNetwork(architecture, lowering="direct")  # quicker to compile
     params = jax.jit(network.init)(jax.random.key(seed), maps(0, 1))
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda a: a + 0.1 * rng.standard_normal(a.shape).astype(np.float32) if a.ndim == 1 else a, params)
+    return jax.tree.map(
+        lambda a: a + 0.1 * rng.standard_normal(a.shape).astype(np.float32) if a.ndim == 1 else a, params)
 
 
 def count(architecture):
