@@ -31,8 +31,8 @@ def check_found(found: Solution, problem: Problem) -> None:
     if candidates < asked:
         raise InputError(
             f"{asked} atoms are asked for, but the network's map gives only {candidates} candidate "
-            f"position{'s' * (candidates != 1)}: ask for fewer with --num_atoms, or take weights for such maps "
-            "(--weights)")
+            f"position{'s' * (candidates != 1)}: ask for fewer with --num_atoms, or take another "
+            "--picker or --weights")
 
 
 def fitted_map(atoms: jax.Array, problem: Problem) -> jax.Array:
