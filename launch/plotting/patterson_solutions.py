@@ -63,8 +63,7 @@ def patterson12(path: pathlib.Path, results: list[dict]) -> None:
             beyond = int((distances > last).sum())
             if beyond:
                 axes.text(0.99, 0.12, f"{beyond} beyond {last:g}", fontsize=8, ha="right", transform=axes.transAxes)
-            stages = f"{_stages(result)}: " if len(results) > 1 else ""
-            axes.set_title(f"{stages}{matched:,} of {atoms:,} atoms matched in {len(result['items'])} maps")
+            axes.set_title(f"{matched:,} of {atoms:,} atoms matched in {len(result['items'])} maps{_of(result)}")
             axes.set_xlabel("distance from the true atom (voxels)")
             axes.set_ylabel("atoms")
 
@@ -82,6 +81,11 @@ def accuracy(result: dict) -> tuple[np.ndarray, int, int]:
     return distances, len(distances), atoms
 
 
-def _stages(result: dict) -> str:
-    settings = result.get("settings", {})
-    return ", ".join([*result.get("stages", []), *([settings["picker"]] if "picker" in settings else [])])
+def _of(result: dict) -> str:
+    """A second line: the problem and the way to its solution; empty where the file does not tell."""
+    try:
+        problem, way = result["problem"], [*result["stages"], f"atoms by {result['settings']['picker']}"]
+        return (f"\n{problem['atoms']['num_atoms']} atoms in {problem['atoms']['inner_box']:g}$^3$ of "
+                f"{problem['grid']}$^3$ voxels; {', '.join(way)}")
+    except (KeyError, TypeError, ValueError):
+        return ""

@@ -102,6 +102,7 @@ def _compare(path: pathlib.Path, runs: list[Run], label: Callable[[Run, float], 
             _curves(axes, run, colour, colour, factor)
             handles.append(Line2D([], [], color=colour, label=label(run, factor)))
         _finish(axes, runs[0])
+        handles += [Line2D([], [], linestyle="none", label=" ")] * (3 - len(runs))  # the runs fill the first column
         handles += [Line2D([], [], color=style.GREY, label="training"),
                     Line2D([], [], color=style.GREY, linestyle="--", label="validation"), *_named(axes)]
         axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
