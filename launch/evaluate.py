@@ -138,7 +138,7 @@ def _phasing() -> None:
     given = {field: flags.FLAGS[field].value for field in _PROBLEM if flags.FLAGS[field].value is not None}
     of_atoms = {field: given.pop(field) for field in tuple(given) if field in problem.atoms._fields}
     problem = problem._replace(atoms=problem.atoms._replace(**of_atoms), **given)
-    phasing.check(problem, _STAGES.value)
+    phasing.check(problem, _STAGES.value, weights)
     cooled = min(_TEMPERATURE.value, 1e-5)
     settings = solver.Settings(
         picker=_PICKER.value, num_chains=_NUM_CHAINS.value,

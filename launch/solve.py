@@ -40,40 +40,26 @@ def main(_: list[str]) -> None:
         raise InputError(f"--pitch={_PITCH.value:g}: a positive number of Angstrom is needed")
     start, cpu_start = time.perf_counter(), time.process_time()
     # Imports here: who mistypes a flag should not wait for them.
-    import jax
-
     from launch.reconstruction.files import prepare_folder
     from launch.solution import files, report
-    from phasenet import preparation, pretrained, solver, synthesis
+    from phasenet import inference, pretrained, solver
     from phasenet.io.amplitudes import read_amplitudes
     from phasenet.io.patterson_maps import read_patterson
 
     weights = pretrained.load(_WEIGHTS.value)
-    problem = weights.problem
-    if _NUM_ATOMS.value is not None:
-        problem = problem._replace(atoms=problem.atoms._replace(num_atoms=_NUM_ATOMS.value))
-    try:
-        synthesis.check_problem(problem)
-    except ValueError as error:
-        raise InputError(f"--{error}") from None
     path = _PATTERSON.value or _AMPLITUDES.value
-    measured = read_patterson(path) if _PATTERSON.value else read_amplitudes(path, problem.grid)
+    measured = read_patterson(path) if _PATTERSON.value else read_amplitudes(path, weights.problem.grid)
     pitch = measured.pitch_angstrom if _PITCH.value is None else _PITCH.value
     folder = prepare_folder(_OUTPUT.value)
     app.enable_compilation_cache()
-    prepared = preparation.prepare(measured.values, problem, path)
+    app.say(f"seeking {_NUM_ATOMS.value or weights.problem.atoms.num_atoms} atoms, weights {_WEIGHTS.value}; a first "
+            "time some programs are compiled, up to a minute")
+    settings = solver.Settings(picker=_PICKER.value)
+    found, prepared, problem = inference.solve(
+        measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings, name=path)
     notes = (*measured.notes, *prepared.notes)
     for line in (f"{path}: {' x '.join(map(str, measured.values.shape))} voxels", *(f"  {note}" for note in notes)):
         app.say(line)
-
-    settings = solver.Settings(picker=_PICKER.value)
-    settings = settings._replace(most_peaks=max(settings.most_peaks, problem.atoms.num_atoms))
-    app.say(f"seeking {problem.atoms.num_atoms} atoms, weights {_WEIGHTS.value}; a first time some programs are "
-            "compiled, up to a minute")
-    # The parameters are an argument: as constants of the program they would be compiled into it.
-    solve = jax.jit(lambda key, values, params: solver.solve(
-        key, values, weights._replace(params=params).answer, problem, settings))
-    found = solve(jax.random.key(_SEED.value), prepared.patterson, weights.params)
     report.check_found(found, problem)
 
     numbers = report.summary(found, problem)

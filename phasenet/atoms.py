@@ -13,8 +13,8 @@ import jax.numpy as jnp
 # How an example treats the reserved corner of the inner box.
 CORNERS = ("any", "empty", "filled")
 
-# Proposals for the place of one atom; where none is free the whole draw starts anew.
-_PROPOSALS = 64
+# Places tried for each atom; where so many do not suffice the whole draw starts anew.
+_PROPOSALS = 4
 # Draws before the last one is returned as it is, marked invalid.
 _MOST_DRAWS = 20_000
 
@@ -101,21 +101,28 @@ def in_corner(positions: jax.Array, rules: AtomRules) -> jax.Array:
 
 
 def _place(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
-    """Non-overlapping atoms, not centred, and whether each found room."""
+    """Non-overlapping atoms, not centred, and whether all found room: of a stream of places those that are free."""
     half = rules.inner_box / 2
-    proposals = jax.random.uniform(key, (rules.num_atoms, _PROPOSALS, 3), minval=-half, maxval=half)
+    places = jax.random.uniform(key, (_PROPOSALS * rules.num_atoms, 3), minval=-half, maxval=half)
 
-    def body_fun(i, carry):
-        positions, placed = carry
-        distance = jnp.linalg.norm(proposals[i][:, None] - positions[None], axis=-1)
-        present = jnp.arange(rules.num_atoms) < i
-        free = ((distance >= rules.min_distance) | ~present).all(-1)
+    def cond_fun(carry):
+        _, count, tried = carry
+        return (count < rules.num_atoms) & (tried < len(places))
+
+    def body_fun(carry):
+        positions, count, tried = carry
+        place = places[tried]
+        present = jnp.arange(rules.num_atoms) < count
+        near = jnp.square(positions - place).sum(-1) < rules.min_distance**2
+        free = ~(near & present).any()
         if rules.corner_rule == "empty":
-            free &= ~in_corner(proposals[i], rules)  # fewer draws are in vain
-        return positions.at[i].set(proposals[i, jnp.argmax(free)]), placed & free.any()
+            free &= ~in_corner(place, rules)  # fewer draws are in vain
+        chosen = (jnp.arange(rules.num_atoms) == count) & free
+        return jnp.where(chosen[:, None], place, positions), count + free, tried + 1
 
-    return jax.lax.fori_loop(0, rules.num_atoms, body_fun,
-                             (jnp.zeros((rules.num_atoms, 3)), jnp.array(True)))
+    start = (jnp.zeros((rules.num_atoms, 3)), jnp.array(0), jnp.array(0))
+    positions, count, _ = jax.lax.while_loop(cond_fun, body_fun, start)
+    return positions, count == rules.num_atoms
 
 
 def _obeys(positions: jax.Array, rules: AtomRules) -> jax.Array:

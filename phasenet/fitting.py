@@ -45,11 +45,11 @@ def fit_atoms(answer: jax.Array, problem: Problem) -> Candidates:
 
     def body_fun(count, positions):
         residual = answer - _model(positions, number < count, problem)
-        positions = positions.at[count].set(_strongest(residual, problem))
-        return _refine(answer, positions, number <= count, problem, _STEPS)
+        # The last round adds none.
+        positions = positions.at[count].set(_strongest(residual, problem), mode="drop")
+        return _refine(answer, positions, number <= count, problem, jnp.where(count < len(number), _STEPS, _LAST_STEPS))
 
-    positions = jax.lax.fori_loop(0, len(number), body_fun, jnp.zeros((len(number), 3)))
-    positions = _refine(answer, positions, number < len(number), problem, _LAST_STEPS)
+    positions = jax.lax.fori_loop(0, len(number) + 1, body_fun, jnp.zeros((len(number), 3)))
     heights = jax.vmap(lambda position: _overlap(answer, position, problem))(positions)
     order = jnp.argsort(-heights)
     return Candidates(positions[order], heights[order], jnp.ones(len(number), bool))
@@ -91,7 +91,8 @@ def _strongest(residual: jax.Array, problem: Problem) -> jax.Array:
     return jnp.stack(jnp.unravel_index(best, residual.shape)) + 0.5 - size / 2
 
 
-def _refine(answer: jax.Array, positions: jax.Array, placed: jax.Array, problem: Problem, steps: int) -> jax.Array:
+def _refine(answer: jax.Array, positions: jax.Array, placed: jax.Array, problem: Problem,
+            steps: jax.Array) -> jax.Array:
     """Levenberg-Marquardt on the squared difference to the answer."""
     def cost(positions):
         return jnp.sum(jnp.square(answer - _model(positions, placed, problem)))

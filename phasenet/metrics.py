@@ -29,12 +29,13 @@ def match(found: jax.Array, true: jax.Array, *, cutoff: float = jnp.inf, found_v
     Args:
       found: (m, 3), true: (n, 3), voxels.
       cutoff: farthest match, voxels; the paper has none.
-      found_valid: (m,) which of the found count; all by default.
+      found_valid: (m,) which of the found count; by default all that are finite.
 
     The better hand has more matches, then the smaller sum of matched distances.
     """
-    if found_valid is None:
-        found_valid = jnp.ones(len(found), bool)
+    finite = jnp.isfinite(found).all(-1)
+    found_valid = finite if found_valid is None else found_valid & finite
+    found = jnp.where(found_valid[:, None], found, 0.0)
     hands = [_match(sign * found, true, cutoff, found_valid) for sign in (1, -1)]
     counts = [hand.matched.sum() for hand in hands]
     sums = [jnp.where(hand.matched, hand.distance, 0.0).sum() for hand in hands]

@@ -24,7 +24,7 @@ class Settings(NamedTuple):
         maxima, the paper's way.
       threshold: smallest of these peaks, of at most 0.5 for a lone atom.
       merge_distance: of candidates closer than this one stays, voxels.
-      most_peaks: highest peaks that are used.
+      most_peaks: highest peaks that are used, or 4 an atom if that is more.
       schedule: of the annealer.
       num_chains: independent ones, of which the best counts.
     """
@@ -74,7 +74,9 @@ def candidates_in(answer: jax.Array, problem: Problem, settings: Settings = Sett
     if settings.picker == "fit":
         found = fitting.fit_atoms(answer, problem)
     elif settings.picker == "peaks":
-        found = peaks.find_peaks(answer, threshold=settings.threshold, most=settings.most_peaks)
+        # Atoms and inverses are two peaks each; a cut would part them.
+        most = max(settings.most_peaks, 4 * problem.atoms.num_atoms)
+        found = peaks.find_peaks(answer, threshold=settings.threshold, most=most)
     else:
         raise ValueError(f"picker={settings.picker!r}: expected one of {', '.join(PICKERS)}")
     return peaks.with_inverses(found, merge_distance=settings.merge_distance)

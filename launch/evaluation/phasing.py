@@ -18,12 +18,16 @@ _SHARE = 5
 SOLVED_WITHIN = 1.0  # voxels, every atom
 
 
-def check(problem: Problem, stages: list[str]) -> None:
-    """Raises InputError for a problem or stages that cannot be."""
+def check(problem: Problem, stages: list[str], weights: Pretrained) -> None:
+    """Raises InputError for a problem or stages that cannot be, or that the network cannot take."""
     try:
         synthesis.check_problem(problem)
     except ValueError as error:
         raise InputError(str(error)) from error
+    try:
+        jax.eval_shape(weights.answer, jax.ShapeDtypeStruct((problem.grid,) * 3, jnp.float32))
+    except ValueError as error:
+        raise InputError(f"--grid={problem.grid}: {error}") from error
     if tuple(stages) not in STAGES:
         raise InputError(f"--stages={','.join(stages)}: expected one of "
                          + ", ".join(",".join(known) for known in STAGES))
@@ -40,15 +44,18 @@ def evaluate(problem: Problem, settings: solver.Settings, weights: Pretrained | 
     """
     devices = jax.local_devices()
     share = max(1, min(_SHARE, -(-num_cases // len(devices))))
-    solve = jax.pmap(lambda keys: jax.lax.map(lambda key: _case(key, problem, settings, weights), keys))
+    # The parameters are an argument: as constants they would be compiled into the program.
+    solve = jax.pmap(lambda keys, params: jax.lax.map(
+        lambda key: _case(key, problem, settings, weights and weights._replace(params=params)), keys), in_axes=(0, None))
+    params = weights.params if weights else {}
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))
     size = share * len(devices)
     items, compiled = [], None
     for start in range(0, num_cases, size):
         chunk = keys(jnp.arange(start, start + size)).reshape(len(devices), share)  # the last ones may be surplus
-        compiled = compiled or solve.lower(chunk).compile()
+        compiled = compiled or solve.lower(chunk, params).compile()
         cpu, wall = time.process_time(), time.perf_counter()
-        results = jax.device_get(compiled(chunk))
+        results = jax.device_get(compiled(chunk, params))
         seconds = {"cpu_seconds": (time.process_time() - cpu) / size,
                    "wall_seconds": (time.perf_counter() - wall) / size}
         for number in range(start, min(start + size, num_cases)):

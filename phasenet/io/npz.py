@@ -35,7 +35,11 @@ def read_npz(path: str | os.PathLike, required: tuple[str, ...]) -> dict[str, np
             if missing:
                 raise InputError(f"{path}: no array {missing[0]!r} in it (it holds "
                                  f"{', '.join(archive.files[:8]) or 'nothing'})")
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
+            foreign = [name for name, value in arrays.items() if not isinstance(value, np.ndarray)]
+            if foreign:
+                raise InputError(f"{path}: {foreign[0]!r} in it is no array")
+            return arrays
     except InputError:
         raise
     except FileNotFoundError:

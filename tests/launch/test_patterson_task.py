@@ -1,0 +1,222 @@
+"""Training phasenet on made-up examples, and the evaluation of what was trained."""
+
+import importlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import phasenet_comparison, phasenet_small, phasenet_twin
+from launch.evaluation import phasing
+from launch.tasks.patterson import PattersonTask
+from launch.training import step as steps, train
+from launch.training.optimizer import make_optimizer
+from phasenet import annealing, model, pretrained, solver, synthesis
+from phasenet.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("phasenet_*.py"))
+
+
+def tiny(config):
+    """A problem and a training of seconds."""
+    config.problem.grid = 16
+    config.problem.atoms.num_atoms, config.problem.atoms.inner_box = 3, 5.0
+    if config.model.kind == "dense":
+        config.model.width, config.model.blocks = 16, 1
+        config.model.patterson_reach, config.model.density_reach = 7, 4
+    else:
+        config.model.features, config.model.outer_kernel, config.model.inner_kernel = 4, 3, 3
+        config.model.inner_layers = 2
+    config.batch_size, config.num_steps, config.log_every, config.eval_every = 4, 4, 1, 0
+    config.validation.count, config.optimizer.warmup_steps = 6, 1
+    return config
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(result, workdir) of four steps of the dense network on two devices."""
+    workdir = tmp_path_factory.mktemp("small")
+    return train(tiny(phasenet_small.get_config()), workdir, say=lambda _: None), workdir
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, *(f"phasenet_twin:{v}" for v in (
+    "single10", "single20", "box18", "box24", "batch_norm"))])
+def test_every_config_is_a_task_of_its_network(name):
+    module, _, variant = name.partition(":")
+    get_config = importlib.import_module(f"configs.{module}").get_config
+    config = get_config(variant) if variant else get_config()
+    task = PattersonTask(config)
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
+    count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    published = module not in ("phasenet_small", "phasenet_small_convolutional", "phasenet_twin", "phasenet_batch_norm")
+    assert (count == model.PUBLISHED_WEIGHTS) == published
+
+
+@pytest.mark.parametrize("get_config", [phasenet_small.get_config, phasenet_comparison.get_config])
+def test_one_device_and_two_train_alike(get_config):
+    losses = []
+    for devices in (1, 2):
+        config = tiny(get_config())
+        task = PattersonTask(config)
+        params = steps.new_params(config, task)
+        optimizer = make_optimizer(config, task.trainable(params))
+        state = steps.new_state(config, optimizer, params)
+        step_fn = steps.make_step(config, task, optimizer, task.trainable(params))
+        examples = np.arange(4, dtype=np.int32).reshape(devices, -1)
+        for _ in range(3):
+            state, metrics = step_fn(state, task.data, examples)
+            losses.append(float(metrics["loss"]))
+    np.testing.assert_allclose(losses[:3], losses[3:], rtol=1e-5)
+    assert len(set(losses[:3])) == 3
+
+
+def test_resume_is_bit_for_bit(trained, tmp_path):
+    result, _ = trained
+    config = tiny(phasenet_small.get_config())
+    config.optimizer.decay_steps = 4
+    config.num_steps = 2
+    train(config, tmp_path, say=lambda _: None)
+    config.num_steps = 4
+    resumed = train(config, tmp_path, say=lambda _: None)
+    whole = tiny(phasenet_small.get_config())
+    whole.optimizer.decay_steps = 4
+    at_once = train(whole, tmp_path / "whole", say=lambda _: None)
+    jax.tree.map(np.testing.assert_array_equal, resumed.state.params, at_once.state.params)
+    assert resumed.metrics == at_once.metrics and result.reason == "finished"
+
+
+def test_the_release_is_what_was_evaluated(trained):
+    result, workdir = trained
+    release = pretrained.load(str(workdir))
+    config = tiny(phasenet_small.get_config())
+    task = PattersonTask(config)
+    assert release.problem == task.problem and release.architecture == task.architecture
+    assert release.info["validation"] == result.metrics and release.info["step"] == 4
+    metrics = task.evaluate(release.params)
+    assert metrics["loss"] == pytest.approx(result.metrics["loss"], rel=1e-3)
+    assert 0 <= metrics["atoms_found"] <= 1
+
+
+def test_the_papers_schedule_draws_from_a_set_and_remakes_it():
+    config = tiny(phasenet_comparison.get_config())
+    config.examples.count, config.examples.steps_a_set = 3, 5
+    task = PattersonTask(config)
+    make = jax.jit(lambda keys, step: task.batch(keys, step, ())["target"])
+
+    def maps(step):
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(9), step), 12)
+        return {np.asarray(target).tobytes() for target in make(keys, jnp.int32(step))}
+
+    sets = [maps(step) for step in (0, 4, 5, 9)]
+    assert all(len(one) == 3 for one in sets)  # 12 draws of 3: none is missed here
+    assert sets[0] == sets[1] and sets[2] == sets[3] and not sets[0] & sets[2]
+
+
+def test_validation_is_fixed_and_apart_from_training():
+    config = tiny(phasenet_comparison.get_config())
+    config.problem.atoms.corner, config.problem.atoms.corner_rule = 2.0, "empty"
+    config.validation.corner_rule = "filled"
+    task, again = PattersonTask(config), PattersonTask(config)
+    positions = np.concatenate([chunk.positions for chunk in task._validation])
+    np.testing.assert_array_equal(positions, np.concatenate([chunk.positions for chunk in again._validation]))
+    edge = 2.5 - 2.0
+    corner = ((positions > edge).all(-1) | (positions < -edge).all(-1)).any(-1)
+    assert corner.all() and len(positions) == 6
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"problem.grid": 18}, "grid=18: expected a multiple of 4"),
+    ({"problem.atoms.num_atoms": 0}, "num_atoms=0: expected a whole number, at least 1"),
+    ({"model.kind": "cubic"}, "kind='cubic': expected one of convolutional, dense"),
+    ({"model.patterson_reach": 8}, "patterson_reach=8: a map of 16 has less than that"),
+    ({"problem.target": "single"}, "config.model.kind=dense: needs problem.target=pair"),
+    ({"examples.count": 5}, "config.examples.count=5, steps_a_set=0"),
+    ({"validation.count": 0}, "config.validation.count=0"),
+])
+def test_a_config_that_cannot_be_is_one_line(change, message):
+    config = tiny(phasenet_small.get_config())
+    config.update_from_flattened_dict(change)
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        PattersonTask(config)
+
+
+def test_twins_keep_what_the_variant_changes():
+    twins = {name: phasenet_twin.get_config(name) for name in ("baseline", "single10", "single20", "box24")}
+    assert twins["single10"].problem.target == twins["single20"].problem.target == "single"
+    assert twins["single20"].problem.atoms.num_atoms == 2 * twins["single10"].problem.atoms.num_atoms
+    assert twins["box24"].problem.atoms.inner_box == 2 * twins["baseline"].problem.atoms.inner_box
+    for config in twins.values():  # 3 epochs a set, 100 epochs in all
+        assert config.num_steps == 100 * config.examples.steps_a_set / 3
+
+
+PROBLEM = synthesis.Problem(atoms=synthesis.AtomRules(3, 5.0), grid=16)
+SETTINGS = solver.Settings(schedule=annealing.Schedule(60, 0.0), num_chains=2)
+
+
+def test_the_annealer_alone_solves_exact_candidates():
+    seen = []
+    items = phasing.evaluate(PROBLEM, SETTINGS, None, 5, 3, seen.append)
+    summary = phasing.summarize(items)
+    assert seen == items and [item["id"] for item in items] == ["0000", "0001", "0002", "0003", "0004"]
+    assert summary["fraction_solved"] == 1 and summary["matched"] == summary["atoms"] == 15
+    assert summary["mean_error_voxels"] < 1e-3 and summary["mean_patterson_correlation"] > 0.999
+    # A case depends on its number and the seed alone, not on how many there are.
+    fewer = phasing.evaluate(PROBLEM, SETTINGS, None, 2, 3, lambda _: None)
+    assert [item["certificate"] for item in fewer] == [item["certificate"] for item in items[:2]]
+
+
+def test_a_perfect_network_is_read_exactly_where_atoms_clash():
+    class Perfect:
+        def answer(self, patterson_map):
+            return synthesis.target(self.positions, PROBLEM)
+
+    example = synthesis.example(jax.random.key(2), PROBLEM)
+    # An atom half a voxel from another one's inverse: their peaks are one.
+    positions = example.positions.at[0].set(-example.positions[1] + jnp.array([0.5, 0.0, 0.0]))
+    positions = positions - positions.mean(0)
+    perfect = Perfect()
+    perfect.positions = positions
+    found = jax.jit(lambda: solver.solve(jax.random.key(0), synthesis.measure(jax.random.key(1), positions, PROBLEM),
+                                         perfect.answer, PROBLEM, SETTINGS))()
+    distance = np.abs(np.asarray(found.candidates.positions)[None] - np.asarray(positions)[:, None]).max(-1).min(1)
+    assert distance.max() < 0.02 and found.agreement.correlation > 0.999
+
+
+def run(*args):
+    done = subprocess.run([sys.executable, "-m", "launch.evaluate", *args], cwd=ROOT, capture_output=True, text=True,
+                          timeout=240, env=os.environ)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_evaluate_phasing_writes_the_contracts_keys(trained, tmp_path):
+    _, workdir = trained
+    code, out, error = run("--task=phasing", f"--weights={workdir}", "--num_cases=3", "--seed=1", "--num_swaps=40",
+                           "--noise=0.01", f"--json={tmp_path / 'r.json'}")
+    assert (code, error) == (0, "") and "3 cases of 3 atoms in a box of 5 voxels, maps of 16" in out
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert result["problem"]["noise"] == 0.01 and result["stages"] == ["network", "anneal"]
+    assert {"atoms", "matched", "matched_within_1_voxel", "mean_error_voxels", "fraction_solved"} <= set(
+        result["summary"])
+    for item in result["items"]:
+        assert {"matched", "mean_error_voxels", "solved", "certificate", "cpu_seconds"} <= set(item)
+        assert len(item["distances"]) == item["matched"]
+
+
+@pytest.mark.parametrize("args, line", [
+    (["--stages=anneal,network"], "--stages=anneal,network: expected one of network,anneal, anneal"),
+    (["--num_atoms=0"], "num_atoms=0: expected a whole number, at least 1"),
+    (["--grid=12"], "--grid=12"),
+    (["--weights=nowhere"], "weights 'nowhere': neither a released name"),
+    (["--given_radius"], "--given_radius has no meaning for --task=phasing"),
+])
+def test_a_phasing_mistake_is_one_line(trained, args, line):
+    given = args if args[0].startswith("--weights") else [f"--weights={trained[1]}", *args]
+    code, _, error = run("--task=phasing", "--num_cases=1", *given)
+    assert code == 1 and error.startswith(f"evaluate: {line}") and error.count("\n") == 1
