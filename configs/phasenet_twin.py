@@ -5,7 +5,7 @@
 
 and likewise single20, box18, box24, batch_norm. Lengths shrink from 40 to 16 voxels, so that a box of 12 becomes 4.8; the
 paper's 10 atoms become 3 (2 would be their own inverse). The network keeps the paper's plan with 12 features and kernels of 3 and 5. 100 epochs of
-500 examples, remade every 3. Expected: see configs/phasenet_comparison.py; the measured curves are in README.md.
+240 examples, remade every 3. Expected: see configs/phasenet_comparison.py; the measured curves are in README.md.
 """
 
 import importlib
@@ -25,5 +25,6 @@ def get_config(name: str = "baseline"):
     config.model.outer_kernel = 3
     config.model.inner_kernel = 5
     config.batch_size = 16
-    config.examples.count = 500
+    config.examples.count = 240
+    config.validation.count = 100
     return phasenet_comparison.set_epochs(config)
