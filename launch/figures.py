@@ -67,7 +67,8 @@ def main(_: list[str]) -> None:
     if any(name in _RUN for name in wanted):
         devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
-    from launch.plotting import patterson, saxs
+    from launch.plotting import patterson
+    from launch.plotting.missing import Missing
 
     patterson.check_workdirs(_WORKDIRS.value)
     drawn, left_out, failed = [], [], []
@@ -79,8 +80,8 @@ def main(_: list[str]) -> None:
             else:
                 patterson.draw(name, path, patterson.Inputs(
                     _NETWORK.value, _WORKDIR.value, _WORKDIRS.value, results, _SEED.value))
-        except (saxs.Missing, InputError) as error:
-            absent = isinstance(error, saxs.Missing)
+        except (Missing, InputError) as error:
+            absent = isinstance(error, Missing)
             if _FIGURE.value != "all":
                 raise InputError(f"--figure={name}: {error}" if absent else str(error)) from error
             app.say(f"{name}  {'left out' if absent else 'failed'}: {error}")

@@ -22,7 +22,7 @@ LOSS_TOLERANCE = 1e-3
 NEGATIVE_TOLERANCE = 0.02
 # Relative disagreement of two estimates of the number of atoms that is worth a word.
 _COUNT_TOLERANCE = 0.2
-# A sum that speaks of so many times more atoms, or fewer, is not F000.
+# A sum that speaks of so many times more atoms is not F000.
 _FARTHEST_COUNT = 3.0
 
 
@@ -148,12 +148,15 @@ def on_atoms_scale(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, bo
     by_power = np.asarray(solver.absolute_scale(values, problem, has_f000=False))
     # Total^2 / power grows as the number of atoms: scales by both agree for one number alone.
     estimate = num_atoms * by_power.sum(dtype=np.float64) / expected
-    likely = num_atoms / _FARTHEST_COUNT < estimate < num_atoms * _FARTHEST_COUNT
+    likely = 1 - _COUNT_TOLERANCE < estimate < num_atoms * _FARTHEST_COUNT
     if f000 > intensities.max() / 2 and likely:
-        notes = [f"scale from its sum, taken as the squared total of {num_atoms} atoms (F000 is there)"]
-        if abs(estimate / num_atoms - 1) > _COUNT_TOLERANCE:
-            notes.append(f"sum and power of the map speak of about {estimate:.1f} atoms, not {num_atoms}")
-        return np.asarray(solver.absolute_scale(values, problem, has_f000=True)), True, notes
+        on_scale = np.asarray(solver.absolute_scale(values, problem, has_f000=True))
+        if abs(estimate / num_atoms - 1) <= _COUNT_TOLERANCE:
+            return on_scale, True, [
+                f"scale from its sum, taken as the squared total of {num_atoms} atoms (F000 is there)"]
+        # What is there is not what is asked for: the map goes by what is there.
+        return on_scale * np.float32((estimate / num_atoms) ** 2), True, [
+            f"sum and power of the map speak of about {estimate:.1f} atoms, not {num_atoms}: scaled as that many"]
     reason = (f"its sum is {f000:.3g}, the largest squared amplitude {intensities.max():.3g}"
               if f000 <= intensities.max() / 2 else f"with its sum the map speaks of {estimate:.3g} atoms")
     missing = (expected - by_power.sum(dtype=np.float64)) / by_power.size

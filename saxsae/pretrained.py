@@ -15,10 +15,10 @@ import jax
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae import voxels
-from saxsae.components import Components
 from phasenet.io.atomic import replacing
 from phasenet.io.npz import read_npz
+from saxsae import voxels
+from saxsae.components import Components
 from saxsae.model import Architecture, architecture
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"

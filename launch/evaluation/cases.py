@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from phasenet.errors import InputError
+from phasenet.io.npz import read_npz
 from saxsae import simulation
 from saxsae.io.corpus import read_references
 from saxsae.io.curves import read_curve
-from phasenet.io.npz import read_npz
 from saxsae.io.structures import Structure, nearest_neighbour_spacing, read_structure
 
 _PUBLISHED_MODELS = 20  # each voxel of a published map counts them

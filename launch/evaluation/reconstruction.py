@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from launch.evaluation.cases import Case
-from saxsae import baselines, descriptors, metrics, voxels
 from phasenet.io.maps import write_map
+from saxsae import baselines, descriptors, metrics, voxels
 from saxsae.io.structures import Structure, nearest_neighbour_spacing
 from saxsae.pretrained import Pretrained
 from saxsae.rebinning import rebin

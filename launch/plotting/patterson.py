@@ -4,9 +4,14 @@ import functools
 import pathlib
 from typing import NamedTuple
 
-from launch.plotting import (patterson_geometry, patterson_maps, patterson_network, patterson_solutions,
-                             patterson_training)
-from launch.plotting.saxs import Missing
+from launch.plotting import (
+    patterson_geometry,
+    patterson_maps,
+    patterson_network,
+    patterson_solutions,
+    patterson_training,
+)
+from launch.plotting.missing import Missing
 from phasenet import pretrained, synthesis
 from phasenet.errors import InputError
 

@@ -6,8 +6,7 @@ import jax
 import numpy as np
 from matplotlib.patches import Patch
 
-from launch.plotting import patterson_voxels as voxels
-from launch.plotting import style
+from launch.plotting import patterson_voxels as voxels, style
 from phasenet import synthesis
 from phasenet.atoms import invert
 from phasenet.pretrained import Pretrained

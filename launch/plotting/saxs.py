@@ -7,18 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from launch.plotting import render, runs, shapes, style
+from launch.plotting.missing import Missing
 from launch.reconstruction import reference as references
+from phasenet.io.maps import read_map
 from saxsae import pretrained, voxels
 from saxsae.io.curves import read_curve
-from phasenet.io.maps import read_map
 from saxsae.reconstruction import Reconstruction, decode_shapes, reconstruct
 
 _ELITES = 20  # whose correlations figure 2a averages, as in the paper
 _LEVELS = (0.95, 0.90, 0.85, 0.75)  # of correlation, shown in figure 2f where there is a case near
-
-
-class Missing(Exception):
-    """Data that a figure needs were not given; says which flag gives them."""
 
 
 class Run(NamedTuple):

@@ -7,9 +7,9 @@ import numpy as np
 from launch import app
 from launch.reconstruction.reference import Placed, Reference
 from phasenet.errors import InputError
+from phasenet.io.maps import write_map
 from saxsae.io.beads import beads_above, write_beads
 from saxsae.io.curves import Curve, write_fit
-from phasenet.io.maps import write_map
 from saxsae.reconstruction import Reconstruction
 
 LOG = "log.json"

@@ -9,12 +9,12 @@ import pytest
 
 from launch.evaluation import autoencoder, cases, reconstruction, report, resumable
 from phasenet.errors import InputError
+from phasenet.io.maps import read_map
 from saxsae import voxels
 from saxsae.components import Components
 from saxsae.guinier import guinier
 from saxsae.io.corpus import write_references
 from saxsae.io.curves import write_curve
-from phasenet.io.maps import read_map
 from saxsae.io.structures import Structure
 from saxsae.simulation import simulate_curve
 

@@ -11,9 +11,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from launch.plotting import (patterson, patterson_geometry, patterson_solutions, patterson_training,
-                             patterson_voxels, style)
-from launch.plotting.saxs import Missing
+from launch.plotting import (
+    patterson,
+    patterson_geometry,
+    patterson_solutions,
+    patterson_training,
+    patterson_voxels,
+    style,
+)
+from launch.plotting.missing import Missing
 from phasenet import model, pretrained, synthesis
 from phasenet.atoms import AtomRules
 from phasenet.dense import DenseArchitecture

@@ -17,9 +17,9 @@ from launch import devices
 from launch.plotting import shapes
 from launch.reconstruction import files, report
 from phasenet.errors import InputError
+from phasenet.io.maps import read_map
 from saxsae import genetic
 from saxsae.io.curves import read_curve
-from phasenet.io.maps import read_map
 from saxsae.io.structures import read_structure
 from saxsae.pretrained import WEIGHTS
 

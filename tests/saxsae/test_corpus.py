@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from phasenet.errors import InputError
+from phasenet.io.npz import read_npz
 from saxsae import voxels
 from saxsae.batches import voxelize_many
 from saxsae.io.corpus import read_corpus, read_references, write_references
-from phasenet.io.npz import read_npz
 from saxsae.io.packed import PackedSet, read_packed, write_packed
 from saxsae.io.structures import Structure
 from saxsae.split import validation_mask

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from phasenet.errors import InputError
-from saxsae.io.beads import beads_above, write_beads
 from phasenet.io.maps import read_map, write_map
+from saxsae.io.beads import beads_above, write_beads
 from saxsae.io.structures import read_structure
 
 
