@@ -6,8 +6,6 @@ put on that grid as it was written, its size errors counted, and the Pearson cor
 voxels of the box is the best over rotation, sub-voxel shift and both hands.
 """
 
-import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp

@@ -147,7 +147,7 @@ def test_amplitudes_are_solved_alike(inputs, done, tmp_path):
     (["--patterson={}/wide.npy"], 1, "24 voxels an edge, the weights are for 16"),
     (["--patterson={}/three_atoms.npy", "--weights=nobodys"], 1, "weights 'nobodys'"),
     (["--patterson={}/three_atoms.npy", "--num_atoms=0"], 1, "num_atoms"),
-    (["--patterson={}/three_atoms.npy", "--num_atoms=200"], 1, "--num_atoms=200: too many for min_distance=2.0"),
+    (["--patterson={}/three_atoms.npy", "--num_atoms=200"], 1, "num_atoms=200: too many for min_distance=2.0"),
     (["--patterson={}/three_atoms.npy", "--weights={}/blind"], 1,
      "3 atoms are asked for, but the network's map gives only 0 candidate positions"),
     (["--patterson={}/three_atoms.npy", "--pitch=-1"], 1, "--pitch=-1"),

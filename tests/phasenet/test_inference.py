@@ -1,0 +1,44 @@
+"""phasenet.solve with the released weights on the shipped example, and what it refuses."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+import phasenet
+from phasenet import metrics, pretrained
+from phasenet.errors import InputError
+
+EXAMPLES = pathlib.Path(phasenet.__file__).parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return pretrained.load()
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return np.load(EXAMPLES / "six_atoms.npy")
+
+
+def test_the_shipped_example_is_solved(weights, shipped):
+    atoms = np.loadtxt(EXAMPLES / "six_atoms.csv", delimiter=",", skiprows=1)[:, 1:]
+    # On any scale, with the origin in the middle, from any seed.
+    answer = phasenet.solve(np.fft.fftshift(3e4 * shipped), weights, seed=7)
+    matching = metrics.match(answer.solution.positions, atoms)
+    assert matching.matched.all() and matching.distance.max() < 1
+    assert answer.solution.agreement.correlation > 0.95 and answer.prepared.has_f000
+    assert answer.problem == weights.problem
+
+
+def test_what_is_no_patterson_map_is_refused_before_anything_is_solved(weights, shipped):
+    with pytest.raises(InputError, match="^my map: not a Patterson map"):
+        phasenet.solve(np.random.default_rng(0).random((24, 24, 24)), weights, name="my map")
+    with pytest.raises(InputError, match="^num_atoms=100: too many for min_distance=2.0"):
+        phasenet.solve(shipped, weights, num_atoms=100)
+
+
+def test_nothing_else_is_exported():
+    with pytest.raises(AttributeError, match="module 'phasenet' has no attribute 'solved'"):
+        phasenet.solved  # noqa: B018
