@@ -120,7 +120,8 @@ def _finish(axes: Axes, run: Run) -> None:
     # What is not below it was not learned.
     axes.axhline(_UNIT * _empty_loss(run.problem), color=style.GREY, linewidth=1, linestyle=":", label="an empty map")
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 30 * low else (1, 3)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("mean squared error ($10^{-4}$)")
