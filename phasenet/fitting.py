@@ -35,7 +35,8 @@ def fit_atoms(answer: jax.Array, problem: Problem) -> Candidates:
       answer: (N, N, N) the network's.
       problem: its atoms' number, shape, box and target.
 
-    Returns the num_atoms positions that explain it, highest first; all are valid.
+    Returns the num_atoms positions that explain it, all of them valid, highest first: a height is how much
+    of an atom the others placed before it had left in its place, and near 0 where nothing was left.
     """
     size = _cropped_size(problem)
     low = (problem.grid - size) // 2
@@ -43,14 +44,18 @@ def fit_atoms(answer: jax.Array, problem: Problem) -> Candidates:
     problem = problem._replace(grid=size)
     number = jnp.arange(problem.atoms.num_atoms)
 
-    def body_fun(count, positions):
+    def body_fun(count, carry):
+        positions, heights = carry
         residual = answer - _model(positions, number < count, problem)
+        place = _strongest(residual, problem)
         # The last round adds none.
-        positions = positions.at[count].set(_strongest(residual, problem), mode="drop")
-        return _refine(answer, positions, number <= count, problem, jnp.where(count < len(number), _STEPS, _LAST_STEPS))
+        positions = positions.at[count].set(place, mode="drop")
+        heights = heights.at[count].set(_overlap(residual, place, problem), mode="drop")
+        steps = jnp.where(count < len(number), _STEPS, _LAST_STEPS)
+        return _refine(answer, positions, number <= count, problem, steps), heights
 
-    positions = jax.lax.fori_loop(0, len(number) + 1, body_fun, jnp.zeros((len(number), 3)))
-    heights = jax.vmap(lambda position: _overlap(answer, position, problem))(positions)
+    start = (jnp.zeros((len(number), 3)), jnp.zeros(len(number)))
+    positions, heights = jax.lax.fori_loop(0, len(number) + 1, body_fun, start)
     order = jnp.argsort(-heights)
     return Candidates(positions[order], heights[order], jnp.ones(len(number), bool))
 
@@ -73,7 +78,7 @@ def _model(positions: jax.Array, placed: jax.Array, problem: Problem) -> jax.Arr
 
 
 def _overlap(answer: jax.Array, position: jax.Array, problem: Problem) -> jax.Array:
-    """The height at which an atom here would fit the answer best, were it alone: 0.5 if it is."""
+    """The height at which an atom here fits a map best: 0.5 for a lone one of a true map."""
     lone = _lone(position, problem)
     return (answer * lone).sum() / (lone**2).sum() / 2
 
