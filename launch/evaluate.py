@@ -19,9 +19,9 @@ from phasenet.errors import InputError
 
 _PROBLEM = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise")
 _USES = {
-    "autoencoder": {"references"},
-    "reconstruction": {"pairs", "given_radius", "maps_dir", "num_models", "seed"},
-    "simulated": {"references", "given_radius", "maps_dir", "num_models", "seed", "published"},
+    "autoencoder": {"references", "limit"},
+    "reconstruction": {"pairs", "limit", "given_radius", "maps_dir", "num_models", "seed"},
+    "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM},
 }
 _TASK = flags.DEFINE_enum("task", None, list(_USES), "What to measure.", required=True)
@@ -81,7 +81,7 @@ def main(_: list[str]) -> None:
     evaluate(weights, {
         "task": _TASK.value, "weights": name,
         "weights_sha256": _fingerprint(pretrained.resolve(name) / "decoder.npz"),
-        **{name: flags.FLAGS[name].value for name in sorted(_USES[_TASK.value] - {"maps_dir"})}})
+        **{name: flags.FLAGS[name].value for name in sorted(_USES[_TASK.value] - {"maps_dir", "limit"})}})
 
 
 def _refuse_foreign_flags() -> None:
