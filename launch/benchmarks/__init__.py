@@ -5,14 +5,32 @@ row as it is done and returns what the whole of them says.
 """
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 from launch.benchmarks.timing import Row
+from phasenet.errors import InputError
 
-SUITES = {"conv": "launch.benchmarks.conv", "anneal": "launch.benchmarks.anneal"}
+SUITES = {name: f"launch.benchmarks.{name}" for name in (
+    "conv", "anneal", "synthesis", "zernike", "genetic", "align", "scaling")}
+# Peers that are no part of the installation: the benchmark extra has them.
+PEERS = {"zernike": "ZMPY3D", "align": "freesas"}
 
 
 def suite(name: str) -> Callable[[Callable[[Row], None]], dict[str, Any]]:
-    """The `run` of the suite so named (imported only now: some need much)."""
+    """The `run` of the suite so named (imported only now: some need much).
+
+    Raises InputError where its peer is not installed.
+    """
+    if what := missing(name):
+        raise InputError(f"suite {name}: {what}")
     return importlib.import_module(SUITES[name]).run
+
+
+def missing(name: str) -> str | None:
+    """What a suite needs and does not find, in one line; None where all is there."""
+    peer = PEERS.get(name)
+    if peer is None or importlib.util.find_spec(peer) is not None:
+        return None
+    return f"its peer {peer} is not installed (pip install -e .[benchmark])"
