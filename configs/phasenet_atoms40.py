@@ -1,4 +1,4 @@
-"""The scale-up that the paper proposes: 40 atoms, in a box of 20 (density and Patterson map wrap around on 40 voxels).
+"""The scale-up that the paper proposes: 40 atoms, in a box of 20 (the Patterson map just wraps around).
 
     python -m launch.train --config=configs/phasenet_atoms40.py --workdir=work/atoms40
 

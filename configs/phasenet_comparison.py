@@ -1,10 +1,10 @@
-"""The baseline of the paper's six trainings from scratch (figures 8 and 9): 100 epochs of 3,000 examples, remade every 3.
+"""The baseline of the paper's trainings from scratch (figures 8 and 9): 100 epochs of 3,000 examples, remade every 3.
 
     python -m launch.train --config=configs/phasenet_comparison.py --workdir=work/comparison/baseline
 
 Its variants are phasenet_single10, phasenet_single20, phasenet_box18, phasenet_box24 and phasenet_batch_norm; each has
-a twin of small scale, configs/phasenet_twin.py with the variant's name: see there. Expected, as the paper reports: without
-the inverse, or in a box of 24, the network hardly learns; in a box of 18 it learns in part.
+a twin of small scale, configs/phasenet_twin.py with the variant's name: see there. Expected, as the paper reports:
+without the inverse, or in a box of 24, the network hardly learns; in a box of 18 it learns in part.
 """
 
 from configs import phasenet_published

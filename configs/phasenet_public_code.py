@@ -1,4 +1,4 @@
-"""The paper's run by the rules of its public code: atoms 3 voxels apart in a box of 12.25, free to leave it once centred;
+"""The paper's run by its public code: atoms 3 voxels apart in a box of 12.25 that they may leave when centred;
 batches of one, a rate of 4e-5, 3,000 examples remade every 3 epochs.
 
     python -m launch.train --config=configs/phasenet_public_code.py --workdir=work/public_code

@@ -1,9 +1,9 @@
-"""A small problem for a laptop: 6 atoms in a box of 8 voxels, maps of 24; the weights that launch.solve uses by default.
+"""A small problem for a laptop: 6 atoms in a box of 8 voxels, maps of 24; the default weights of launch.solve.
 
     python -m launch.train --config=configs/phasenet_small.py --workdir=work/small
 
-Takes less than half an hour on 2 cores. Expected: see the table of released weights in README.md. The network is the dense one; the
-paper's plan at this size, which learns far more slowly on a CPU, is configs/phasenet_small_convolutional.py.
+Takes less than half an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md. The network is the dense
+one; the paper's plan at this size learns far more slowly on a CPU: configs/phasenet_small_convolutional.py.
 """
 
 from ml_collections import ConfigDict

@@ -1,11 +1,12 @@
-"""Twins of small scale of the paper's six trainings from scratch (figures 8 and 9), for a CPU.
+"""Twins of small scale of the paper's trainings from scratch (figures 8 and 9), for a CPU.
 
     python -m launch.train --config=configs/phasenet_twin.py:baseline --workdir=work/twins/baseline
     python -m launch.train --config=configs/phasenet_twin.py:single10 --workdir=work/twins/single10
 
-and likewise single20, box18, box24, batch_norm. Lengths shrink from 40 to 16 voxels, so that a box of 12 becomes 4.8; the
-paper's 10 atoms become 3 (2 would be their own inverse). The network keeps the paper's plan with 12 features and kernels of 3 and 5. 100 epochs of
-240 examples, remade every 3. Expected: see configs/phasenet_comparison.py; the measured curves are in README.md.
+and likewise single20, box18, box24, batch_norm. Lengths shrink from 40 to 16 voxels, so that a box of 12 becomes 4.8;
+the paper's 10 atoms become 3 (2 would be their own inverse). The network keeps the paper's plan with 12 features and
+kernels of 3 and 5. 100 epochs of 240 examples, remade every 3. Expected: see configs/phasenet_comparison.py; what was
+measured is in README.md. (The paper ran its baseline twice; here it is once.)
 """
 
 import importlib

@@ -9,7 +9,6 @@ An interrupted run of shapes with --json goes on where it was: the same command.
 """
 
 import hashlib
-import os
 import pathlib
 
 from absl import flags
@@ -36,7 +35,8 @@ _PUBLISHED = flags.DEFINE_bool(
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Released weights by name, or their folder; by default lean, for phasing small.")
 _NUM_MODELS = flags.DEFINE_integer("num_models", None, "Independent models a curve.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the reconstructions, or of the random atoms.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the reconstructions, or of the random atoms.", lower_bound=0,
+                              upper_bound=2**31 - 1)
 _NUM_CASES = flags.DEFINE_integer("num_cases", 500, "Sets of random atoms.", lower_bound=1)
 _NUM_ATOMS = flags.DEFINE_integer("num_atoms", None, "Of a case; this and the next five are as the weights' own.")
 _INNER_BOX = flags.DEFINE_float("inner_box", None, "Edge of the box of the atoms' centres, voxels.")
@@ -49,7 +49,8 @@ _STAGES = flags.DEFINE_list(
 _PICKER = flags.DEFINE_enum("picker", "fit", ["fit", "peaks"], "How atoms are read from the network's map.")
 _NUM_CHAINS = flags.DEFINE_integer("num_chains", 4, "Annealings a case, of which the best counts.", lower_bound=1)
 _NUM_SWAPS = flags.DEFINE_integer("num_swaps", 1000, "Proposals of an annealing.", lower_bound=1)
-_TEMPERATURE = flags.DEFINE_float("temperature", 0.0, "First one, in units of the first error.", lower_bound=0.0)
+_TEMPERATURE = flags.DEFINE_float(
+    "temperature", 0.01, "First one, in units of the first error E; 0: only improvements.", lower_bound=0.0)
 _JSON = flags.DEFINE_string("json", None, "Write items and summary there.")
 
 
@@ -70,7 +71,7 @@ def main(_: list[str]) -> None:
     from saxsae import pretrained
 
     if _TASK.value == "phasing":
-        split_cpu(os.cpu_count() or 1)
+        split_cpu(8)
         _phasing()
         return
     if _TASK.value != "autoencoder":

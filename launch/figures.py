@@ -54,7 +54,7 @@ _NETWORK = flags.DEFINE_string("network", "small", "Weights of patterson2, 10 an
 _WORKDIR = flags.DEFINE_string("workdir", None, "The training of patterson7.")
 _WORKDIRS = flags.DEFINE_list("workdirs", [], "NAME=DIR of each training of patterson8 to 9b.")
 _NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Runs of saxs2a to 2c.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of saxs2a to 2c, patterson3, 10 and 11.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Of saxs2a to 2c, patterson3, 10 and 11.", lower_bound=0, upper_bound=2**31 - 1)
 
 
 def main(_: list[str]) -> None:

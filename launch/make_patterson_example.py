@@ -14,7 +14,8 @@ from launch import app
 
 _OUTPUT = flags.DEFINE_string("output", "phasenet/examples", "Folder of the example.")
 _WEIGHTS = flags.DEFINE_string("weights", "small", "Released weights by name, or their folder.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the atoms, and of the noise if the problem has any.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the atoms, and of the noise if the problem has any.", lower_bound=0,
+                             upper_bound=2**31 - 1)
 
 # 0 to 12 as words.
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

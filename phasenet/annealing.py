@@ -27,7 +27,7 @@ class Schedule(NamedTuple):
         start = 0 accepts improvements alone.
     """
 
-    num_swaps: int = 4000
+    num_swaps: int = 1000
     start: float = 0.01
     end: float = 1e-5
 

@@ -4,7 +4,6 @@ A map of N^3 voxels has its origin at its centre, the corner between voxels N/2 
 spans i - N/2 to i + 1 - N/2. So inversion is an exact flip of the array. Maps are periodic.
 """
 
-import itertools
 import math
 
 import jax
@@ -14,6 +13,8 @@ import numpy as np
 FORM_FACTORS = ("sphere", "gaussian")
 # Every form factor has the same total, that of the sphere of radius 1 voxel.
 ATOM_VOLUME = 4 * math.pi / 3
+# An axis' three slabs of voxels, behind, around and ahead of the atom, from what lies beyond three planes.
+_SHARES = np.array([[0.0, 1.0, 0.0], [2.0, -1.0, -1.0], [0.0, 0.0, 1.0]], np.float32)
 
 
 def density(positions: jax.Array, grid: int, *, form_factor: str = "sphere", b_factor: float = 0.0,
@@ -48,13 +49,10 @@ def covered_fractions(offset: jax.Array) -> jax.Array:
 
     offset: (3,) the atom's place within the middle voxel, 0 to 1. Returns (3, 3, 3).
     """
-    # The four planes on each axis that bound those voxels, seen from the atom.
-    planes = jnp.clip(jnp.arange(-1.0, 3.0)[:, None] - offset, -1.0, 1.0)
-    x, y, z = (planes[:, axis] for axis in range(3))
-    volume = _box_volume(x[:, None, None], y[None, :, None], z[None, None, :])
-    for axis in range(3):
-        volume = jnp.diff(volume, axis=axis)
-    return volume
+    # On each axis what lies beyond 0 (half of it), beyond the plane behind and the plane ahead of the atom.
+    x, y, z = jnp.stack([jnp.zeros(3), offset, 1 - offset], axis=1)
+    volumes = _beyond(*jnp.meshgrid(x, y, z, indexing="ij"))
+    return jnp.einsum("ai,bj,ck,ijk->abc", _SHARES, _SHARES, _SHARES, volumes)
 
 
 def _spheres(positions: jax.Array, weights: jax.Array, grid: int) -> jax.Array:
@@ -77,40 +75,6 @@ def _gaussians(positions: jax.Array, weights: jax.Array, grid: int, sigma: float
     return jnp.einsum("nx,ny,nz->xyz", profile[:, 0], profile[:, 1], profile[:, 2])
 
 
-@jax.custom_jvp
-def _box_volume(x: jax.Array, y: jax.Array, z: jax.Array) -> jax.Array:
-    """Volume of the unit ball within the box from the origin to (x, y, z), odd in each of them.
-
-    -1 to 1, broadcast. Of |x| > t only what lies beyond counts: volumes beyond corners are known.
-    """
-    corner = jnp.stack(jnp.broadcast_arrays(jnp.abs(x), jnp.abs(y), jnp.abs(z)))
-    # One call for all eight octants beyond: the closed form is long to compile.
-    chosen = np.array(list(itertools.product((0, 1), repeat=3)))
-    octants = _beyond(*(chosen[(...,) + (None,) * (corner.ndim - 1)] * corner).swapaxes(0, 1))
-    volume = jnp.tensordot((-1.0) ** chosen.sum(1), octants, axes=1)
-    return jnp.sign(x) * jnp.sign(y) * jnp.sign(z) * volume
-
-
-@_box_volume.defjvp
-def _box_volume_jvp(primals, tangents):
-    # By Cavalieri the derivative by x is the area of the face at x: exact, and finite where that of
-    # the closed form is not.
-    x, y, z = primals
-    gradient = (_face_area(x, y, z) * tangents[0] + _face_area(y, z, x) * tangents[1]
-                + _face_area(z, x, y) * tangents[2])
-    return _box_volume(x, y, z), gradient
-
-
-def _face_area(x, y, z):
-    """Area within the unit ball of the face at x of the box from the origin to (x, y, z): odd in y and z."""
-    radius2 = jnp.maximum(1 - x * x, 0.0)
-    radius2, b, c = jnp.broadcast_arrays(radius2, jnp.abs(y), jnp.abs(z))
-    zero = jnp.zeros_like(b)
-    area = (_disc_beyond(radius2, zero, zero) - _disc_beyond(radius2, b, zero)
-            - _disc_beyond(radius2, zero, c) + _disc_beyond(radius2, b, c))
-    return jnp.sign(y) * jnp.sign(z) * area
-
-
 def _disc_beyond(radius2, b, c):
     """Area of the disc's part y > b, z > c, for b, c >= 0."""
     inside = b * b + c * c < radius2
@@ -121,6 +85,7 @@ def _disc_beyond(radius2, b, c):
     return jnp.where(inside, area, 0.0)
 
 
+@jax.custom_jvp
 def _beyond(a, b, c):
     """Volume of the unit ball's part x > a, y > b, z > c, for a, b, c >= 0.
 
@@ -139,6 +104,15 @@ def _beyond(a, b, c):
         # The exterior angle between the circles at x and y: its cosine is -xy / (r_x r_y).
         corners += jnp.pi / 2 + jnp.arctan2(x * y, jnp.sqrt(jnp.maximum(1 - x * x - y * y, 0.0)))
     return jnp.where(inside, (2 * jnp.pi - corners - curvature - flat) / 3, 0.0)
+
+
+@_beyond.defjvp
+def _beyond_jvp(primals, tangents):
+    # By Cavalieri the derivative by a is the area of the face at a: exact, and finite where that of the
+    # closed form is not.
+    a, b, c = primals
+    faces = (_disc_beyond(jnp.maximum(1 - x * x, 0.0), y, z) for x, y, z in ((a, b, c), (b, c, a), (c, a, b)))
+    return _beyond(a, b, c), -sum(face * tangent for face, tangent in zip(faces, tangents, strict=True))
 
 
 def _arc(b, c, reach_b, reach_c):

@@ -18,6 +18,8 @@ from phasenet.synthesis import Problem
 _STEPS = 6  # of Levenberg and Marquardt, after each new atom
 _LONGEST_STEP = 0.7  # voxels
 _LAST_STEPS = 12
+# A tenth of what a lone atom gives: with less there is nothing in this place.
+_LEAST_HEIGHT = 0.05
 
 
 class _Fit(NamedTuple):
@@ -35,8 +37,8 @@ def fit_atoms(answer: jax.Array, problem: Problem) -> Candidates:
       answer: (N, N, N) the network's.
       problem: its atoms' number, shape, box and target.
 
-    Returns the num_atoms positions that explain it, all of them valid, highest first: a height is how much
-    of an atom the others placed before it had left in its place, and near 0 where nothing was left.
+    Returns num_atoms positions that explain it, highest first: a height is how much of an atom the others placed
+    before it had left in its place; where next to nothing was left, it is not valid.
     """
     size = _cropped_size(problem)
     low = (problem.grid - size) // 2
@@ -57,7 +59,9 @@ def fit_atoms(answer: jax.Array, problem: Problem) -> Candidates:
     start = (jnp.zeros((len(number), 3)), jnp.zeros(len(number)))
     positions, heights = jax.lax.fori_loop(0, len(number) + 1, body_fun, start)
     order = jnp.argsort(-heights)
-    return Candidates(positions[order], heights[order], jnp.ones(len(number), bool))
+    positions, heights = positions[order], heights[order]
+    valid = heights > _LEAST_HEIGHT
+    return Candidates(jnp.where(valid[:, None], positions, 0.0), jnp.where(valid, heights, 0.0), valid)
 
 
 def _cropped_size(problem: Problem) -> int:

@@ -22,8 +22,6 @@ LOSS_TOLERANCE = 1e-3
 NEGATIVE_TOLERANCE = 0.02
 # Relative disagreement of two estimates of the number of atoms that is worth a word.
 _COUNT_TOLERANCE = 0.2
-# A sum that speaks of so many times more atoms is not F000.
-_FARTHEST_COUNT = 3.0
 
 
 class Prepared(NamedTuple):
@@ -46,6 +44,11 @@ def prepare(values: np.ndarray, problem: Problem, name: str) -> Prepared:
     Raises InputError for what is not a Patterson map, or does not fit the grid.
     """
     values = np.asarray(values, np.float64)
+    if values.ndim != 3 or len(set(values.shape)) != 1 or values.shape[0] < 2:
+        raise InputError(f"{name}: shape {values.shape}; a cubic map (N, N, N) is needed")
+    if not np.isfinite(values).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise InputError(f"{name}: the value at index {place} is {values[place]}")
     values, origin = origin_first(values, name)
     values, symmetry = symmetrised(values, name)
     values, grid = on_grid(values, problem.grid, name)
@@ -148,7 +151,8 @@ def on_atoms_scale(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, bo
     by_power = np.asarray(solver.absolute_scale(values, problem, has_f000=False))
     # Total^2 / power grows as the number of atoms: scales by both agree for one number alone.
     estimate = num_atoms * by_power.sum(dtype=np.float64) / expected
-    likely = 1 - _COUNT_TOLERANCE < estimate < num_atoms * _FARTHEST_COUNT
+    # No more than fill the box.
+    likely = 1 - _COUNT_TOLERANCE < estimate < (problem.atoms.inner_box + 2) ** 3 / density.ATOM_VOLUME
     if f000 > intensities.max() / 2 and likely:
         on_scale = np.asarray(solver.absolute_scale(values, problem, has_f000=True))
         if abs(estimate / num_atoms - 1) <= _COUNT_TOLERANCE:

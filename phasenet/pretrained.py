@@ -85,6 +85,7 @@ def load(name: str = DEFAULT) -> Pretrained:
     try:
         architecture = architecture_from(info["architecture"])
         problem = problem_from(info["problem"])
+        check_fits(architecture, problem)
         shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), architecture, problem))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not the weights of a Patterson network ({error})") from error
@@ -120,6 +121,13 @@ def architecture_from(fields: Any) -> Architecture:
     architecture = _KINDS[kind](**fields)
     (dense.check_dense if kind == "dense" else model.check_architecture)(architecture)
     return architecture
+
+
+def check_fits(architecture: Architecture, problem: synthesis.Problem) -> None:
+    """Raises ValueError where a network of this architecture cannot answer this problem."""
+    if isinstance(architecture, dense.DenseArchitecture) and (problem.target != "pair" or not problem.centred):
+        raise ValueError("a dense network needs target=pair and centred=True")
+    jax.eval_shape(lambda: init_params(jax.random.key(0), architecture, problem))
 
 
 def kind_of(architecture: Architecture) -> str:

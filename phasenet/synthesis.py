@@ -3,6 +3,7 @@
 All pure; `jax.vmap` over keys makes a batch, on the device, inside the training step.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -65,11 +66,11 @@ def check_problem(problem: Problem) -> None:
         raise ValueError(f"inner_box={problem.atoms.inner_box}: larger than the grid of {problem.grid}")
     if problem.form_factor not in density.FORM_FACTORS:
         raise ValueError(f"form_factor={problem.form_factor!r}: expected one of {', '.join(density.FORM_FACTORS)}")
-    if problem.form_factor == "gaussian" and not problem.b_factor > 0:
+    if problem.form_factor == "gaussian" and not 0 < problem.b_factor < math.inf:
         raise ValueError(f"b_factor={problem.b_factor}: a Gaussian atom needs more than 0")
     if problem.h_max is not None and not problem.h_max > 0:
         raise ValueError(f"h_max={problem.h_max}: expected more than 0")
-    if not problem.noise >= 0:
+    if not 0 <= problem.noise < math.inf:
         raise ValueError(f"noise={problem.noise}: expected at least 0")
     if problem.target not in TARGETS:
         raise ValueError(f"target={problem.target!r}: expected one of {', '.join(TARGETS)}")

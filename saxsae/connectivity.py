@@ -70,7 +70,7 @@ def main_region(occupancy, density):
         found = _flood(seed, left)
         found_size = jax.lax.population_count(found).sum()
         larger = found_size > size
-        # Half of all voxels cannot be surpassed: nothing is left to search, and in a batch of such the loops end at once.
+        # Half of all voxels cannot be surpassed: nothing is left to search, and in a batch of such the loops end.
         left = jnp.where(2 * found_size >= total, 0, left & ~found)
         return _first_voxel(left), left, jnp.where(larger, found, region), jnp.where(larger, found_size, size)
 

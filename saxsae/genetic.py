@@ -1,8 +1,8 @@
 """The genetic algorithm over latent genes and the radius (section 2.3 of the paper), one run as one lax loop.
 
 ``init`` and ``step`` are written for one run of one population; ``evolve`` owns the loop. ``vmap`` over keys for
-independent runs. How a gene becomes a chi^2 is not known here: ``score(latents, radii) -> (chi_squared, radii)`` is given,
-and may improve a radius within its neighbourhood.
+independent runs. How a gene becomes a chi^2 is not known here: ``score(latents, radii) -> (chi_squared, radii)`` is
+given, and may improve a radius within its neighbourhood.
 """
 
 from collections.abc import Callable

@@ -208,8 +208,8 @@ def average(shapes: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarr
       shapes: (K, 31, 31, 31); radii: (K,) r_max in Angstrom.
 
     Returns:
-      The blurred mean (31, 31, 31), the aligned models (K, 31, 31, 31), the pitch of both (that of the largest model) and the
-      correlation (K,) of each with the first.
+      The blurred mean (31, 31, 31), the aligned models (K, 31, 31, 31), the pitch of both (that of the largest model)
+      and the correlation (K,) of each with the first.
     """
     pitch = float(voxels.pitch(np.max(radii)))
     # NumPy around the compiled calls: each small operation of jax would be a program of its own.

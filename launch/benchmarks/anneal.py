@@ -2,7 +2,7 @@
 
 The plain loop does what section 2.4.4 of the paper tells: for each swap it changes the test density
 by one atom out and one in, makes its Patterson map with complex transforms of 40^3, and compares the
-maps. Ours keeps structure factors, and runs many chains at once.
+maps. Ours keeps structure factors, and runs many chains in one program: that row is what counts.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,9 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
         row = row._replace(seconds=1 / rate, peer_seconds=1 / peer_rate, ratio=ratio)
         report(row)
         summary |= {f"swaps_per_second_{chains}": rate, f"ratio_{chains}": ratio}
-    return summary | {"numpy_swaps_per_second": peer_rate, "plain_error_agrees": plain.agrees(data, problem)}
+    if not plain.agrees(data, problem):
+        raise AssertionError("the two ways give the same atoms different errors: their times mean nothing")
+    return summary | {"numpy_swaps_per_second": peer_rate}
 
 
 def _compiled(data, schedule, chains):
@@ -77,7 +79,7 @@ class _Plain:
         return self.error
 
     def agrees(self, data: annealing.Data, problem: synthesis.Problem) -> bool:
-        """Whether both ways give its atoms the same error, or their times mean nothing."""
+        """Whether both ways give its atoms the same error."""
         ours = float(annealing.patterson_error(data.factors[self.members].sum(0), data))
         first = float(np.square(self.true).sum())
         return abs(ours - self.error) < 1e-4 * first

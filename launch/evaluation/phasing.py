@@ -24,13 +24,15 @@ def check(problem: Problem, stages: list[str], weights: Pretrained) -> None:
         synthesis.check_problem(problem)
     except ValueError as error:
         raise InputError(str(error)) from error
+    if tuple(stages) not in STAGES:
+        raise InputError(f"--stages={','.join(stages)}: expected one of "
+                         + ", ".join(",".join(known) for known in STAGES))
+    if "network" not in stages:
+        return
     try:
         jax.eval_shape(weights.answer, jax.ShapeDtypeStruct((problem.grid,) * 3, jnp.float32))
     except ValueError as error:
         raise InputError(f"--grid={problem.grid}: {error}") from error
-    if tuple(stages) not in STAGES:
-        raise InputError(f"--stages={','.join(stages)}: expected one of "
-                         + ", ".join(",".join(known) for known in STAGES))
 
 
 def evaluate(problem: Problem, settings: solver.Settings, weights: Pretrained | None, num_cases: int, seed: int,
@@ -45,8 +47,11 @@ def evaluate(problem: Problem, settings: solver.Settings, weights: Pretrained | 
     devices = jax.local_devices()
     share = max(1, min(_SHARE, -(-num_cases // len(devices))))
     # The parameters are an argument: as constants they would be compiled into the program.
-    solve = jax.pmap(lambda keys, params: jax.lax.map(
-        lambda key: _case(key, problem, settings, weights and weights._replace(params=params)), keys), in_axes=(0, None))
+    def solve_share(keys, params):
+        known = weights and weights._replace(params=params)
+        return jax.lax.map(lambda key: _case(key, problem, settings, known), keys)
+
+    solve = jax.pmap(solve_share, in_axes=(0, None))
     params = weights.params if weights else {}
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))
     size = share * len(devices)

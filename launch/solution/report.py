@@ -15,19 +15,14 @@ from phasenet.synthesis import Problem
 
 # Each atom's own peak at the origin alone makes maps of any two sets of atoms correlate to about this.
 _BY_CHANCE = 0.7
-# Of a candidate: a tenth of what a lone atom gives. With less there is nothing at this place.
-_LEAST_HEIGHT = 0.05
+# Right answers of the released weights stay below this.
+_LARGE_R = 0.4
 _LOGGED_SWAPS = 200  # of each chain of the annealer, evenly chosen
-
-
-def seen(found: Solution) -> np.ndarray:
-    """Which candidates the network's map speaks for: (M,) bool."""
-    return np.asarray(found.candidates.valid) & (np.asarray(found.candidates.heights) > _LEAST_HEIGHT)
 
 
 def check_found(found: Solution, problem: Problem) -> None:
     """Raises InputError where the network sees fewer places than atoms are asked for."""
-    candidates, asked = int(seen(found).sum()), problem.atoms.num_atoms
+    candidates, asked = int(found.candidates.valid.sum()), problem.atoms.num_atoms
     if candidates < asked:
         raise InputError(
             f"{asked} atoms are asked for, but the network's map gives only {candidates} candidate "
@@ -42,7 +37,7 @@ def fitted_map(atoms: jax.Array, problem: Problem) -> jax.Array:
 
 def summary(found: Solution, problem: Problem) -> dict:
     """The numbers of the table."""
-    return {"num_atoms": problem.atoms.num_atoms, "candidates": int(seen(found).sum()),
+    return {"num_atoms": problem.atoms.num_atoms, "candidates": int(found.candidates.valid.sum()),
             "correlation": float(found.agreement.correlation), "r_factor": float(found.agreement.r_factor)}
 
 
@@ -57,6 +52,8 @@ def table(numbers: dict) -> str:
     lines = [f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows]
     if numbers["correlation"] < _BY_CHANCE:
         lines.append("These atoms do not explain the map: any others would fit about as well.")
+    elif numbers["r_factor"] > _LARGE_R:
+        lines.append("These atoms explain the map in part only.")
     return "\n".join([*lines, "A Patterson map does not tell the hand or the origin: inverted or shifted, the "
                               "atoms are as good."])
 
@@ -64,7 +61,7 @@ def table(numbers: dict) -> str:
 def log(path: str, kind: str, prepared: Prepared, notes: tuple[str, ...], problem: Problem, settings: Settings,
         found: Solution, numbers: dict, pitch: float | None) -> dict:
     """What log.json tells of the map and the result."""
-    atoms, shown = np.asarray(found.positions), seen(found)
+    atoms, shown = np.asarray(found.positions), np.asarray(found.candidates.valid)
     errors = np.asarray(found.errors)
     swaps = np.unique(np.linspace(0, errors.shape[1] - 1, _LOGGED_SWAPS).astype(int))
     return {

@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-
 # Nearer to the origin than this, in voxels, the origin peak outshines all that tells of positions.
 _ORIGIN_PEAK = 3.0
 _COUNT, _GAP = 3, 3

@@ -1,4 +1,4 @@
-"""Trains the networks of phasenet.model on examples made up in the training step."""
+"""Trains the networks of phasenet on examples made up in the training step."""
 
 import functools
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 
 from launch.revision import revision
 from launch.training import Task
-from phasenet import dense, losses, peaks, pretrained, synthesis
+from phasenet import losses, peaks, pretrained, synthesis
 from phasenet.errors import InputError
 
 _CHUNK = 20
@@ -21,8 +21,8 @@ class PattersonTask(Task):
     """Mean squared error between the network's answer and the atoms with their inverse.
 
     Config: ``problem`` (the fields of synthesis.Problem, ``problem.atoms`` those of atoms.AtomRules);
-    ``model`` (``kind``, the fields of model.Architecture or dense.DenseArchitecture, and ``lowering``); ``loss_factor``; ``examples.seed``,
-    ``examples.count`` and ``examples.steps_a_set`` (0: a fresh example for every place in every batch;
+    ``model`` (``kind``, the fields of model.Architecture or dense.DenseArchitecture, and ``lowering``);
+    ``loss_factor``; ``examples.seed``, ``examples.count`` and ``examples.steps_a_set`` (0: a fresh example for every place in every batch;
     else so many are drawn from, and remade after so many steps: the paper's schedule);
     ``validation.count`` and, if validation examples are to be made otherwise, ``validation.corner_rule``.
     """
@@ -34,7 +34,10 @@ class PattersonTask(Task):
             fields = config.model.to_dict()
             self._lowering = fields.pop("lowering")
             self.architecture = pretrained.architecture_from(fields)
-            jax.eval_shape(self.init, jax.random.key(0))
+            pretrained.check_fits(self.architecture, self.problem)
+            rule = config.validation.corner_rule or self.problem.atoms.corner_rule
+            self.validation_problem = self.problem._replace(atoms=self.problem.atoms._replace(corner_rule=rule))
+            synthesis.check_problem(self.validation_problem)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"config: {error}") from error
         if config.examples.count < 0 or (config.examples.count and config.examples.steps_a_set < 1):
@@ -42,9 +45,6 @@ class PattersonTask(Task):
                              f"{config.examples.steps_a_set}: expected 0 and 0, or both above 0")
         if config.validation.count < 1:
             raise InputError(f"config.validation.count={config.validation.count}: expected at least 1")
-        if isinstance(self.architecture, dense.DenseArchitecture) and (
-                self.problem.target != "pair" or not self.problem.centred):
-            raise InputError("config.model.kind=dense: needs problem.target=pair and problem.centred=True")
         self.network = pretrained.network_of(self.architecture, self._lowering)
         self._scores = {}
 
@@ -55,13 +55,15 @@ class PattersonTask(Task):
         examples = self.config.examples
         if examples.count:
             sets = jax.random.fold_in(_examples_key(examples.seed, _TRAINING), step // examples.steps_a_set)
-            keys = jax.vmap(lambda key: jax.random.fold_in(sets, jax.random.randint(key, (), 0, examples.count)))(keys)
+            chosen = jax.vmap(lambda key: jax.random.randint(key, (), 0, examples.count))(keys)
+            keys = jax.vmap(lambda index: jax.random.fold_in(sets, index))(chosen)
         made = jax.vmap(lambda key: synthesis.example(key, self.problem))(keys)
-        return {"patterson": made.patterson, "target": made.target}
+        return {"patterson": made.patterson, "target": made.target, "valid": made.valid}
 
     def loss(self, params, batch, keys):
         answer = self.network.apply(params, batch["patterson"])
-        return self.config.loss_factor * losses.mean_squared_error(answer, batch["target"]), {}
+        return self.config.loss_factor * losses.mean_squared_error(answer, batch["target"]), {
+            "valid": batch["valid"].mean()}
 
     def evaluate(self, params):
         """Loss, and the share of true atoms (those of the target) with a peak of the answer within 1 voxel."""
@@ -79,13 +81,13 @@ class PattersonTask(Task):
     @functools.cached_property
     def _validation(self) -> list[synthesis.Example]:
         """The fixed validation set, in chunks."""
-        problem = self.problem
-        if self.config.validation.corner_rule:
-            problem = problem._replace(atoms=problem.atoms._replace(corner_rule=self.config.validation.corner_rule))
         key = _examples_key(self.config.examples.seed, _VALIDATION)
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.config.validation.count))
-        make = jax.jit(jax.vmap(lambda key: synthesis.example(key, problem)))
-        return [make(keys[start:start + _CHUNK]) for start in range(0, len(keys), _CHUNK)]
+        make = jax.jit(jax.vmap(lambda key: synthesis.example(key, self.validation_problem)))
+        chunks = [make(keys[start:start + _CHUNK]) for start in range(0, len(keys), _CHUNK)]
+        if not all(chunk.valid.all() for chunk in chunks):
+            raise InputError("config.problem.atoms: hardly any set of atoms meets these rules")
+        return chunks
 
     @functools.cached_property
     def _evaluate(self):

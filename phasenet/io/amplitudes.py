@@ -15,6 +15,8 @@ from phasenet.io.patterson_maps import MeasuredMap, check_finite, read_array, re
 
 # Friedel mates may differ by this much of the largest amplitude; they are averaged.
 _TOLERANCE = 1e-3
+# Beyond it an index is none and the square of an amplitude overflows.
+_LARGEST = 1e15
 _MOST_BYTES = 64 * 2**20
 _WANTED = "(N, N, N), or (N, N, N/2 + 1) with N even, is needed"
 
@@ -139,7 +141,8 @@ def _rows(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
             raise InputError(f"{path}, line {number}: {line.strip()[:60]!r} is no row of numbers h k l F") from None
         if len(row) < 4:
             raise InputError(f"{path}, line {number}: {len(row)} columns; h, k, l and F are needed")
-        if not np.isfinite(row[:4]).all() or any(index % 1 for index in row[:3]) or row[3] < 0:
+        if (not np.abs(row[:4]).max() < _LARGEST  # nor NaN
+                or any(index % 1 for index in row[:3]) or row[3] < 0):
             raise InputError(f"{path}, line {number}: {line.strip()[:60]!r}; whole h k l and an amplitude that is "
                              "not negative are needed")
         lines.append(number)

@@ -16,8 +16,7 @@ from phasenet import density
 from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
 from phasenet.synthesis import Problem
-from saxsae import genetic as search
-from saxsae import pretrained, voxels
+from saxsae import genetic as search, pretrained, voxels
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = Problem(AtomRules(3, 5.0), 16)

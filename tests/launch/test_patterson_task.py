@@ -55,7 +55,8 @@ def test_every_config_is_a_task_of_its_network(name):
     task = PattersonTask(config)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
-    published = module not in ("phasenet_small", "phasenet_dense", "phasenet_small_convolutional", "phasenet_twin", "phasenet_batch_norm")
+    others = ("small", "dense", "small_convolutional", "twin", "batch_norm")
+    published = module.removeprefix("phasenet_") not in others
     assert (count == model.PUBLISHED_WEIGHTS) == published
 
 
@@ -136,7 +137,9 @@ def test_validation_is_fixed_and_apart_from_training():
     ({"problem.atoms.num_atoms": 0}, "num_atoms=0: expected a whole number, at least 1"),
     ({"model.kind": "cubic"}, "kind='cubic': expected one of convolutional, dense"),
     ({"model.patterson_reach": 8}, "patterson_reach=8: a map of 16 has less than that"),
-    ({"problem.target": "single"}, "config.model.kind=dense: needs problem.target=pair"),
+    ({"problem.target": "single"}, "a dense network needs target=pair"),
+    ({"validation.corner_rule": "full"}, "corner_rule='full'"),
+    ({"validation.corner_rule": "filled"}, "corner=0.0: no atom can lie"),
     ({"examples.count": 5}, "config.examples.count=5, steps_a_set=0"),
     ({"validation.count": 0}, "config.validation.count=0"),
 ])

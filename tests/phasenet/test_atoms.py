@@ -120,8 +120,8 @@ def test_rules_that_cannot_be_met_are_refused(change, message):
 
 
 def test_dense_rules_that_are_accepted_can_be_met():
-    """20 atoms fill 19% of the room of their box, the corners that their spheres cannot reach included."""
-    rules = AtomRules(num_atoms=20, inner_box=5.62)
+    """40 atoms fill 15% of the room of their box, the corners that their spheres cannot reach included."""
+    rules = AtomRules(num_atoms=40, inner_box=8.4)
     atoms.check_rules(rules)
     with pytest.raises(ValueError, match="too many"):
         atoms.check_rules(rules._replace(inner_box=5.45))

@@ -35,6 +35,10 @@ def test_the_shipped_example_is_solved(weights, shipped):
 def test_what_is_no_patterson_map_is_refused_before_anything_is_solved(weights, shipped):
     with pytest.raises(InputError, match="^my map: not a Patterson map"):
         phasenet.solve(np.random.default_rng(0).random((24, 24, 24)), weights, name="my map")
+    for wrong, words in ((np.zeros((4, 4)), "shape"), (np.zeros((4, 4, 5)), "shape"), (np.zeros((0, 0, 0)), "shape"),
+                         (np.where(shipped == shipped.max(), np.nan, shipped), "index .0, 0, 0. is nan")):
+        with pytest.raises(InputError, match=f"^the map: .*{words}"):
+            phasenet.solve(wrong, weights)
     with pytest.raises(InputError, match="^num_atoms=100: too many for min_distance=2.0"):
         phasenet.solve(shipped, weights, num_atoms=100)
 
