@@ -88,8 +88,10 @@ def patterson9(path: pathlib.Path, runs: list[Run]) -> None:
 
 def patterson9b(path: pathlib.Path, runs: list[Run]) -> None:
     """With and without batch normalization."""
-    _compare(path, runs, lambda run, _: f"{'with' if getattr(run.architecture, 'batch_norm', False)
-             else 'without'} batch normalization")
+    def label(run, _):
+        return f"{'with' if getattr(run.architecture, 'batch_norm', False) else 'without'} batch normalization"
+
+    _compare(path, runs, label)
 
 
 def _compare(path: pathlib.Path, runs: list[Run], label: Callable[[Run, float], str]) -> None:
