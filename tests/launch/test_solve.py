@@ -173,9 +173,8 @@ def test_an_output_that_is_a_file_is_refused(inputs, tmp_path):
 
 
 def test_fewer_candidates_than_atoms_are_refused_with_both_numbers():
-    valid = np.arange(8) < 2
-    heights = np.where(np.arange(8) == 7, 0.5, 0.01)
-    candidates = peaks.Candidates(np.zeros((8, 3)), np.where(valid, 0.4, heights), valid | (np.arange(8) > 5))
+    valid = np.arange(8) < 3
+    candidates = peaks.Candidates(np.zeros((8, 3)), np.where(valid, 0.4, 0.0), valid)
     found = Solution(np.zeros((3, 3)), np.ones(3, bool), candidates, reflections.Agreement(0.5, 0.5), np.ones((1, 1)))
     with pytest.raises(InputError, match="4 atoms are asked for, .* only 3 candidate positions"):
         report.check_found(found, PROBLEM._replace(atoms=AtomRules(num_atoms=4)))
@@ -187,6 +186,7 @@ def test_a_poor_fit_is_called_one():
                "cpu_seconds": 2.0}
     assert "do not explain" not in report.table(numbers)
     assert "do not explain" in report.table(numbers | {"correlation": 0.5})
+    assert "in part only" in report.table(numbers | {"r_factor": 0.5})
 
 
 def test_the_sections_that_hold_most_are_shown():
