@@ -2,7 +2,7 @@
 
     python -m launch.train --config=configs/phasenet_small_convolutional.py --workdir=work/small_convolutional
 
-Expected: nothing useful within 25 minutes on 2 cores, where the dense network sees 30 times as many examples.
+Expected: not known; an example costs it about a hundred times the dense network's arithmetic.
 """
 
 from configs import phasenet_published

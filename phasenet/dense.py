@@ -2,7 +2,7 @@
 
 Nothing in the problem is the same everywhere: both maps are fixed at their centres. So weights need
 not be shared over places, every number can see every other from the first layer on, and the work is
-matrix products alone: some fifty times less of it an example than the convolutions' at equal size.
+matrix products alone: about a hundred times less of it an example than for the convolutions of that problem.
 Both maps are centrosymmetric, and half of each is used.
 """
 
