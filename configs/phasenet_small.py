@@ -2,8 +2,8 @@
 
     python -m launch.train --config=configs/phasenet_small.py --workdir=work/small
 
-Takes less than half an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md. The network is the dense
-one; the paper's plan at this size is configs/phasenet_small_convolutional.py.
+Takes less than half an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md. The network is the
+dense one; the paper's plan at this size is configs/phasenet_small_convolutional.py.
 """
 
 from ml_collections import ConfigDict

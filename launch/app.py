@@ -172,6 +172,19 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def prepare_folder(path: str) -> pathlib.Path:
+    """Makes the output folder.
+
+    Raises:
+        InputError: the path is a file, or lies below one.
+    """
+    folder = pathlib.Path(path)
+    if any(p.exists() and not p.is_dir() for p in (folder, *folder.parents)):
+        raise InputError(f"--output={path}: is a file, or lies below one; a folder is needed")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes value as JSON, whole or not at all.
 

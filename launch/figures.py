@@ -61,9 +61,8 @@ def main(_: list[str]) -> None:
     wanted = _NAMES if _FIGURE.value == "all" else [_FIGURE.value]
     results = [_read_results(path) for path in _RESULTS.value]
     from launch import devices
-    from launch.reconstruction.files import prepare_folder
 
-    folder = prepare_folder(_OUTPUT.value)
+    folder = app.prepare_folder(_OUTPUT.value)
     if any(name in _RUN for name in wanted):
         devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()

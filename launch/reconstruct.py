@@ -53,6 +53,7 @@ def main(_: list[str]) -> None:
     from launch.plotting import shapes
     from launch.reconstruction import files, report
     from launch.reconstruction.reference import Comparison, read_reference
+    from launch.revision import versions
     from saxsae import genetic, pretrained
     from saxsae.reconstruction import reconstruct
 
@@ -60,7 +61,7 @@ def main(_: list[str]) -> None:
         app.say(line)
     devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
-    folder = files.prepare_folder(_OUTPUT.value)
+    folder = app.prepare_folder(_OUTPUT.value)
     reference = read_reference(_REFERENCE.value) if _REFERENCE.value is not None else None
     weights = pretrained.load(_WEIGHTS.value)
     settings = genetic.Settings()
@@ -91,7 +92,7 @@ def main(_: list[str]) -> None:
     log = report.log(curve, found, numbers, correlations, level)
     log |= {"flags": {name: flags.FLAGS[name].value for name in _LOGGED},
             "weights": report.describe_weights(_WEIGHTS.value, weights),
-            "settings": settings, "versions": report.versions()}
+            "settings": settings, "versions": versions()}
     files.write_log(folder, log, _JSON.value)
     app.say(f"\n{report.table(found, numbers)}\n\nwritten to {folder}:\n  {files.listing(folder)}")
 

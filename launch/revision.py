@@ -1,7 +1,11 @@
-"""Which code made something."""
+"""Which code made something, and with which packages."""
 
+import importlib.metadata
 import pathlib
+import platform
 import subprocess
+
+_PACKAGES = ("phasenet-saxsae", "jax", "jaxlib", "flax", "numpy", "gemmi")
 
 
 def revision() -> str:
@@ -9,3 +13,14 @@ def revision() -> str:
     done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=pathlib.Path(__file__).parent, capture_output=True,
                           text=True, check=False)
     return done.stdout.strip() or "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that numbers hang on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -40,7 +40,6 @@ def main(_: list[str]) -> None:
         raise InputError(f"--pitch={_PITCH.value:g}: a positive number of Angstrom is needed")
     start, cpu_start = time.perf_counter(), time.process_time()
     # Imports here: who mistypes a flag should not wait for them.
-    from launch.reconstruction.files import prepare_folder
     from launch.solution import files, report
     from phasenet import inference, pretrained, solver
     from phasenet.io.amplitudes import read_amplitudes
@@ -50,7 +49,7 @@ def main(_: list[str]) -> None:
     path = _PATTERSON.value or _AMPLITUDES.value
     measured = read_patterson(path) if _PATTERSON.value else read_amplitudes(path, weights.problem.grid)
     pitch = measured.pitch_angstrom if _PITCH.value is None else _PITCH.value
-    folder = prepare_folder(_OUTPUT.value)
+    folder = app.prepare_folder(_OUTPUT.value)
     app.enable_compilation_cache()
     app.say(f"seeking {_NUM_ATOMS.value or weights.problem.atoms.num_atoms} atoms, weights {_WEIGHTS.value}; a first "
             "time some programs are compiled, up to a minute")

@@ -8,7 +8,6 @@ about u = 0, and the same for a density, its inverse and any translation of eith
 """
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -110,8 +109,3 @@ def _first_of_mates(n: int) -> np.ndarray:
 def _distance_from_origin(n: int) -> np.ndarray:
     axis = np.fft.fftfreq(n, 1 / n) ** 2
     return np.sqrt(axis[:, None, None] + axis[None, :, None] + axis[None, None, :])
-
-
-def nyquist(n: int) -> float:
-    """|h| of the farthest reflection, at the corner of reciprocal space."""
-    return math.sqrt(3) * n / 2

@@ -17,6 +17,7 @@ import numpy as np
 from phasenet.errors import InputError
 from phasenet.io.atomic import replacing
 from phasenet.io.npz import read_npz
+from phasenet.io.releases import find_release
 from saxsae import voxels
 from saxsae.components import Components
 from saxsae.model import Architecture, architecture
@@ -81,11 +82,7 @@ def save(folder: pathlib.Path, params: dict, latents: Latents, components: Compo
 
 def resolve(name: str) -> pathlib.Path:
     """The folder of released weights by name (``lean``) or path. Raises InputError where there is none."""
-    for folder in (WEIGHTS / name, pathlib.Path(name), pathlib.Path(name) / "weights"):
-        if (folder / "config.json").is_file():
-            return folder
-    released = ", ".join(sorted(p.parent.name for p in WEIGHTS.glob("*/config.json"))) or "none"
-    raise InputError(f"weights {name!r}: neither a released name ({released}) nor a folder with a config.json")
+    return find_release(WEIGHTS, name)
 
 
 def load(name: str = DEFAULT) -> Pretrained:

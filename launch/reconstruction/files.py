@@ -6,7 +6,6 @@ import numpy as np
 
 from launch import app
 from launch.reconstruction.reference import Placed, Reference
-from phasenet.errors import InputError
 from phasenet.io.maps import write_map
 from saxsae.io.beads import beads_above, write_beads
 from saxsae.io.curves import Curve, write_fit
@@ -14,19 +13,6 @@ from saxsae.reconstruction import Reconstruction
 
 LOG = "log.json"
 _BEAD_RADIUS = 0.62  # of the pitch: the volume of a ball is that of a voxel
-
-
-def prepare_folder(path: str) -> pathlib.Path:
-    """Makes the output folder.
-
-    Raises:
-        InputError: the path is a file, or lies below one.
-    """
-    folder = pathlib.Path(path)
-    if any(p.exists() and not p.is_dir() for p in (folder, *folder.parents)):
-        raise InputError(f"--output={path}: is a file, or lies below one; a folder is needed")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def clear(folder: pathlib.Path) -> None:

@@ -2,8 +2,6 @@
 
 import functools
 import hashlib
-import importlib.metadata
-import platform
 import time
 from collections.abc import Callable
 
@@ -16,8 +14,6 @@ from saxsae.guinier import guinier
 from saxsae.io.curves import Curve
 from saxsae.pretrained import Pretrained
 from saxsae.reconstruction import Reconstruction
-
-_PACKAGES = ("phasenet-saxsae", "jax", "jaxlib", "flax", "numpy", "gemmi")
 
 
 def curve_lines(curve: Curve) -> list[str]:
@@ -141,14 +137,3 @@ def describe_weights(name: str, weights: Pretrained) -> dict:
     """Which weights they were: config.json, and the SHA-256 of the decoder."""
     decoder = (pretrained.resolve(name) / "decoder.npz").read_bytes()
     return {"name": name, "sha256": hashlib.sha256(decoder).hexdigest(), **weights.info}
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that numbers hang on."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

@@ -5,7 +5,7 @@ import hashlib
 import jax
 import numpy as np
 
-from launch.reconstruction.report import versions
+from launch.revision import versions
 from phasenet import patterson, pretrained, synthesis
 from phasenet.errors import InputError
 from phasenet.preparation import Prepared

@@ -22,8 +22,8 @@ class PattersonTask(Task):
 
     Config: ``problem`` (the fields of synthesis.Problem, ``problem.atoms`` those of atoms.AtomRules);
     ``model`` (``kind``, the fields of model.Architecture or dense.DenseArchitecture, and ``lowering``);
-    ``loss_factor``; ``examples.seed``, ``examples.count`` and ``examples.steps_a_set`` (0: a fresh example for every place in every batch;
-    else so many are drawn from, and remade after so many steps: the paper's schedule);
+    ``loss_factor``; ``examples.seed``, ``examples.count`` and ``examples.steps_a_set`` (0: a fresh example for
+    every place in every batch; else so many are drawn from, and remade after so many steps: the paper's schedule);
     ``validation.count`` and, if validation examples are to be made otherwise, ``validation.corner_rule``.
     """
 
@@ -76,7 +76,8 @@ class PattersonTask(Task):
     def export(self, params, workdir, step):
         info = {"step": step, "seed": self.config.seed, "revision": revision(), "validation": self._scores,
                 "config": self.config.to_dict()}
-        pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), self.architecture, self.problem, info)
+        pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), self.architecture, self.problem,
+                        info)
 
     @functools.cached_property
     def _validation(self) -> list[synthesis.Example]:

@@ -13,7 +13,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from launch import devices
+from launch import app, devices
 from launch.plotting import shapes
 from launch.reconstruction import files, report
 from phasenet.errors import InputError
@@ -180,9 +180,9 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
     taken.write_text("precious")
     for path in (taken, taken / "below"):
         with pytest.raises(InputError, match="is a file"):
-            files.prepare_folder(str(path))
+            app.prepare_folder(str(path))
     assert taken.read_text() == "precious"
-    assert files.prepare_folder(str(tmp_path / "a" / "b")).is_dir()
+    assert app.prepare_folder(str(tmp_path / "a" / "b")).is_dir()
 
 
 def test_only_results_of_an_earlier_run_are_cleared(tmp_path):
