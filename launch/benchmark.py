@@ -2,8 +2,12 @@
 
     python -m launch.benchmark --suite=conv [--json=FILE]
 
-Read the ratios: on a busy machine the absolute numbers fall, for ours and for the peer alike.
+Read the ratios, the peer's time over ours (CPU: the processor's): on a busy machine the absolute numbers fall, for ours
+and for the peer alike. GFLOP/s count the direct way; `floor` is the share of what the processor can do at most, by the
+rate of a matrix product, or of copying, measured at the same time. The end says of each bar whether it holds.
 """
+
+import time
 
 from absl import flags
 
@@ -13,8 +17,8 @@ from launch.benchmarks import SUITES, missing, suite
 _SUITE = flags.DEFINE_enum("suite", None, [*SUITES, "all"], "What to measure.", required=True)
 _JSON = flags.DEFINE_string("json", None, "Write items and summary there.")
 
-_HEADER = (f"{'':44} {'peer':>7} {'ours ms':>9} {'peer ms':>9} {'ratio':>6} "
-           f"{'GFLOP/s':>8} {'peer':>6} {'/core s':>8} {'matmul':>7}")
+_HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CPU':>7} "
+           f"{'GFLOP/s':>8} {'peer':>6} {'floor':>6}")
 
 
 def main(_: list[str]) -> None:
@@ -23,15 +27,24 @@ def main(_: list[str]) -> None:
     items, summary = [], {}
     for name in names:
         run = suite(name)
-        app.say(f"suite {name}\n{_HEADER}")
+        start = time.perf_counter()
+        app.say(f"\nsuite {name}\n{_HEADER}")
 
         def report(row, name=name):
             items.append({**row._asdict(), "suite": name} | _rates(row))
             app.say(_line(row))
 
         summary[name] = run(report)
+        app.say(f"{time.perf_counter() - start:.0f} s")
+    app.say()
     for name, values in summary.items():
-        app.say(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in values.items()))
+        numbers = (f"{key} {value:.3g}" for key, value in values.items() if key != "bars")
+        app.say(f"{name}: " + ", ".join(numbers))
+    app.say()
+    for name, values in summary.items():
+        for bar in values.get("bars", ()):
+            app.say(f"{name}: {bar}")
+        values["bars"] = [bar.as_json() for bar in values.get("bars", ())]
     if _JSON.value:
         app.write_json(_JSON.value, {"items": items, "summary": summary})
         app.say(f"written to {_JSON.value}")
@@ -45,18 +58,17 @@ def _all() -> list[str]:
     return [name for name in SUITES if not missing(name)]
 
 
-def _rates(row) -> dict[str, float]:
-    return {"gflops": row.gflops, "peer_gflops": row.peer_gflops} if row.flops else {}
+def _rates(row) -> dict[str, float | None]:
+    rates = {"gflops": row.gflops, "peer_gflops": row.peer_gflops} if row.flops else {}
+    return rates | {"cpu_ratio": row.cpu_ratio, "floor_share": row.floor_share}
 
 
 def _line(row) -> str:
-    times = (f"{row.id:44} {row.peer:>7} {1e3 * row.seconds:9.1f} {1e3 * row.peer_seconds:9.1f} "
-             f"{row.ratio:6.1f}")
-    if not row.flops:
-        return times
-    matmul = row.details.get("matmul_gflops")
-    return (f"{times} {row.gflops:8.1f} {row.peer_gflops:6.1f} "
-            f"{row.flops / row.cpu_seconds / 1e9:8.1f}" + (f" {matmul:7.0f}" if matmul else ""))
+    line = (f"{row.id:50} {row.peer:>8} {1e3 * row.seconds:9.4g} {1e3 * row.peer_seconds:9.4g} "
+            f"{row.ratio:7.3g} {row.cpu_ratio:7.3g}")
+    gflops = f" {row.gflops:8.1f} {row.peer_gflops:6.1f}" if row.flops else f" {'':8} {'':6}"
+    share = "" if row.floor_share is None else f"{row.floor_share:.0%}"
+    return f"{line}{gflops} {share:>6}".rstrip()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
 """What `launch.benchmark` measures: each suite is a module with `run(report) -> summary`.
 
-A suite measures our way and its named peer by turns in one process, calls `report(row)` for each
-row as it is done and returns what the whole of them says.
+A suite measures our way and its named peer by turns in one process tree, calls `report(row)` for each
+row as it is done and returns what the whole of them says: numbers by name and, where something is asked of it,
+
+    "bars": [bars.at_most("share of a step", share, MOST_SHARE), bars.at_least("ratio", row.ratio, LEAST_RATIO)]
+
+with each bound a constant of the suite's module; `launch.benchmark` says for each whether it holds. A row has a floor
+where `timing.compare` is told what must be computed (`flops`) or read and written (`moved_bytes`).
 """
 
 import importlib

@@ -136,17 +136,9 @@ def _compare(name, function, arguments, flops, seconds) -> Row:
     deviation = max(jax.tree.leaves(jax.tree.map(_deviation, ours(*arguments), direct(*arguments))))
     return compare(
         name, "direct", lambda: ours(*arguments), lambda: direct(*arguments), flops=flops,
-        seconds=seconds, batch=BATCH, deviation=deviation, matmul_gflops=_matmul_gflops())
+        seconds=seconds, batch=BATCH, deviation=deviation)
 
 
 def _deviation(ours, direct) -> float:
     """Largest difference, relative to the largest value."""
     return float(jnp.max(jnp.abs(ours - direct)) / jnp.maximum(jnp.max(jnp.abs(direct)), 1e-30))
-
-
-def _matmul_gflops(size: int = 1536) -> float:
-    """GFLOP/s of a large float32 matrix product at this moment: the best of five."""
-    a = jnp.ones((size, size))
-    product = jax.jit(jnp.matmul).lower(a, a).compile()
-    row = compare("matmul", "matmul", lambda: product(a, a), lambda: product(a, a), most_rounds=2)
-    return 2 * size**3 / min(row.seconds, row.peer_seconds) / 1e9

@@ -11,7 +11,7 @@ import pytest
 
 from configs import phasenet_small
 from launch import benchmarks
-from launch.benchmarks import align, genetic, scaling, synthesis, timing, zernike
+from launch.benchmarks import align, bars, floor, genetic, scaling, synthesis, timing, zernike
 from phasenet import density
 from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
@@ -59,6 +59,33 @@ def test_all_leaves_out_what_has_no_peer_and_its_name_fails(flag, code, tmp_path
     lines = [line for line in told.splitlines() if "a_peer_that_nobody_has" in line]
     assert len(lines) == 1 and "suite align" in lines[0] and "[benchmark]" in lines[0]
     assert "Traceback" not in done.stderr
+
+
+def test_a_bar_says_whether_it_holds():
+    low, high = bars.at_most("share", 0.06, 0.05), bars.at_least("ratio", 20, 20)
+    assert not low.holds and high.holds
+    assert str(low) == "share 0.06 (at most 0.05): MISSED" and str(high) == "ratio 20 (at least 20): holds"
+    assert high.as_json() == {"name": "ratio", "value": 20.0, "bound": 20, "at_least": True, "holds": True}
+
+
+def test_a_row_knows_its_floor(monkeypatch):
+    monkeypatch.setattr(floor, "matmul_gflops", lambda: 100.0)
+    monkeypatch.setattr(floor, "copy_gigabytes_per_second", lambda: 10.0)
+    nothing = lambda: None  # noqa: E731
+    row = timing.compare("a", "b", nothing, nothing, flops=2e9, moved_bytes=5e9, seconds=0, kind="test")
+    assert row.floor_seconds == 0.5  # the bytes' are more than the operations' 0.02
+    assert row.details["matmul_gflops"] == 100 and row.details["kind"] == "test"
+    assert row._replace(seconds=2.0).floor_share == 0.25
+    assert timing.compare("a", "b", nothing, nothing, flops=2e9, seconds=0).floor_seconds == 0.02
+    assert timing.compare("a", "b", nothing, nothing, seconds=0).floor_share is None
+
+
+def test_the_two_rates_are_measured(monkeypatch):
+    monkeypatch.setattr(floor, "_SIZE", 64)
+    monkeypatch.setattr(floor, "_COPIED_BYTES", 2**16)
+    monkeypatch.setattr(floor, "_product", floor._product.__wrapped__)
+    monkeypatch.setattr(floor, "_copy", floor._copy.__wrapped__)
+    assert floor.matmul_gflops() > 0 and floor.copy_gigabytes_per_second() > 0
 
 
 def test_numpys_fractions_are_those_of_the_closed_form():
