@@ -7,12 +7,13 @@ from ml_collections import ConfigDict
 from phasenet.errors import InputError
 
 # May change when a run is resumed: they steer the loop, not what it computes at a step. (num_steps
-# also ends a cosine unless optimizer.decay_steps is given.)
-FREE_FIELDS = ("num_steps", "log_every", "eval_every", "checkpoint_every", "checkpoint_minutes",
-               "max_to_keep", "max_minutes")
+# also ends a cosine unless optimizer.decay_steps is given; micro_batches round otherwise.)
+FREE_FIELDS = ("num_steps", "micro_batches", "log_every", "eval_every", "checkpoint_every",
+               "checkpoint_minutes", "max_to_keep", "max_minutes")
 
-_LOWEST = {"batch_size": 1, "num_steps": 1, "ema_decay": 0, "log_every": 1, "eval_every": 0,
-           "checkpoint_every": 0, "checkpoint_minutes": 0, "max_to_keep": 1, "max_minutes": 0}
+_LOWEST = {"batch_size": 1, "micro_batches": 1, "num_steps": 1, "ema_decay": 0, "log_every": 1,
+           "eval_every": 0, "checkpoint_every": 0, "checkpoint_minutes": 0, "max_to_keep": 1,
+           "max_minutes": 0}
 
 
 def base_config() -> ConfigDict:
@@ -21,6 +22,7 @@ def base_config() -> ConfigDict:
     config.seed = 0  # initial parameters and all randomness of the training
     config.task = ""  # "package.module:Class", called with this config
     config.batch_size = 64  # examples a step, over all devices
+    config.micro_batches = 1  # parts of a device's examples, done in turn: the same with less memory
     config.num_steps = 1000  # optimizer steps in all
     config.ema_decay = 0.0  # > 0: evaluation and export use a running average of the parameters
 

@@ -49,7 +49,7 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
     check_config(config)
     say = say if processes.is_chief() else _nothing
     kind = task_class(config.task) if task is None else type(task)
-    examples = steps.example_indices(config.batch_size)
+    examples = steps.example_indices(config.batch_size, config.micro_batches)
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = checkpoint.Checkpoints(workdir, config.max_to_keep)

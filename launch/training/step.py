@@ -51,12 +51,16 @@ def new_state(config: Any, optimizer: optax.GradientTransformation, params: PyTr
         key=jax.random.fold_in(jax.random.key(config.seed), 1))
 
 
-def example_indices(batch_size: int) -> np.ndarray:
-    """(local devices, examples a device) int32: which examples of the batch each device makes."""
+def example_indices(batch_size: int, micro_batches: int = 1) -> np.ndarray:
+    """(local devices, examples a device) int32: which examples of the batch each device makes.
+
+    Raises InputError where they do not divide into the devices' micro-batches.
+    """
     devices = jax.device_count()
-    if batch_size % devices:
+    if batch_size % (devices * micro_batches):
+        parts = f" times config.micro_batches={micro_batches}" if micro_batches > 1 else ""
         raise InputError(f"config.batch_size={batch_size}: expected a multiple of the "
-                         f"{devices} devices")
+                         f"{devices} devices{parts}")
     indices = np.arange(batch_size, dtype=np.int32)
     return indices.reshape(jax.process_count(), jax.local_device_count(), -1)[jax.process_index()]
 
@@ -78,7 +82,8 @@ def make_step(config: Any, task: Task, optimizer: optax.GradientTransformation, 
     on any number of devices. metrics: () float32 each, `loss` and `grad_norm` among them.
     """
 
-    def step_fn(state: TrainState, data: PyTree, example: jax.Array) -> tuple[TrainState, Metrics]:
+    def micro_batch(state: TrainState, data: PyTree, example: jax.Array) -> PyTree:
+        """((loss, metrics), gradients) of the examples, which are made here and left behind."""
         key_step = jax.random.fold_in(state.key, state.step)
         keys = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key_step, i)))(example)
         keys_batch, keys_loss = keys[:, 0], keys[:, 1]
@@ -87,8 +92,12 @@ def make_step(config: Any, task: Task, optimizer: optax.GradientTransformation, 
         def loss_fn(params: PyTree) -> tuple[jax.Array, Metrics]:
             return task.loss(_freeze(params, trainable), batch, keys_loss)
 
-        (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-        loss, metrics, grads = jax.lax.pmean((loss, metrics, grads), AXIS)
+        return jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+
+    def step_fn(state: TrainState, data: PyTree, example: jax.Array) -> tuple[TrainState, Metrics]:
+        parts = example.reshape(config.micro_batches, -1)
+        mean = _mean(lambda part: micro_batch(state, data, part), parts)
+        (loss, metrics), grads = jax.lax.pmean(mean, AXIS)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         new = TrainState(state.step + 1, params, opt_state,
@@ -97,6 +106,20 @@ def make_step(config: Any, task: Task, optimizer: optax.GradientTransformation, 
 
     return jax.pmap(step_fn, axis_name=AXIS, in_axes=(None, None, 0), out_axes=None,
                     donate_argnums=(0,))
+
+
+def _mean(function: Callable[[jax.Array], PyTree], parts: jax.Array) -> PyTree:
+    """The mean of function over parts (n, ...), one after the other; sums in float32."""
+    if len(parts) == 1:
+        return function(parts[0])
+
+    def body_fun(total: PyTree, part: jax.Array) -> tuple[PyTree, None]:
+        return jax.tree.map(jnp.add, total, function(part)), None
+
+    shapes = jax.eval_shape(function, parts[0])
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), shapes)
+    total, _ = jax.lax.scan(body_fun, zeros, parts)
+    return jax.tree.map(lambda leaf: leaf / len(parts), total)
 
 
 def _freeze(params: PyTree, trainable: PyTree) -> PyTree:

@@ -141,6 +141,7 @@ def test_fields_of_the_loop_and_free_fields_may_change(copied):
     workdir, config, _ = copied
     config.num_steps = 7
     config.log_every = 1
+    config.micro_batches = 2
     config.note = "elsewhere"
     assert train(config, workdir, say=quiet).step == 7
 
@@ -156,7 +157,8 @@ def test_a_loss_that_is_not_finite_stops_before_it_is_saved(tmp_path):
 
 
 @pytest.mark.parametrize("field, value", [
-    ("log_every", 0), ("num_steps", 0), ("batch_size", 0), ("ema_decay", 1.0), ("max_to_keep", 0)])
+    ("log_every", 0), ("num_steps", 0), ("batch_size", 0), ("micro_batches", 0), ("ema_decay", 1.0),
+    ("max_to_keep", 0)])
 def test_values_out_of_range_are_named(tmp_path, field, value):
     config = get_config()
     config[field] = value

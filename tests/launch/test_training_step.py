@@ -12,7 +12,7 @@ from phasenet.errors import InputError
 
 
 def run_steps(config, num_steps=3, num_devices=2):
-    """(last state, losses) of a training on the first devices."""
+    """(last state, [(loss, mean_error, grad_norm)] by step) of a training on the first devices."""
     task = LineTask(config)
     params = steps.new_params(config, task)
     trainable = task.trainable(params)
@@ -20,22 +20,60 @@ def run_steps(config, num_steps=3, num_devices=2):
     state = steps.new_state(config, optimizer, params)
     step_fn = steps.make_step(config, task, optimizer, trainable)
     examples = np.arange(config.batch_size, dtype=np.int32).reshape(num_devices, -1)
-    losses = []
+    rows = []
     for _ in range(num_steps):
         state, metrics = step_fn(state, task.data, examples)
-        losses.append(float(metrics["loss"]))
-    return state, losses
+        rows.append(tuple(float(metrics[name]) for name in ("loss", "mean_error", "grad_norm")))
+    return state, rows
 
 
 @pytest.mark.parametrize("corpus", [False, True])
-def test_same_global_batch_gives_same_losses_on_one_device_and_on_two(corpus):
+def test_same_global_batch_gives_same_metrics_on_one_device_and_on_two(corpus):
     config = get_config()
     config.corpus = corpus
-    one, losses_one = run_steps(config, num_devices=1)
-    two, losses_two = run_steps(config, num_devices=2)
-    np.testing.assert_allclose(losses_one, losses_two, rtol=1e-6)
+    one, metrics_one = run_steps(config, num_devices=1)
+    two, metrics_two = run_steps(config, num_devices=2)
+    np.testing.assert_allclose(metrics_one, metrics_two, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
                  one.params, two.params)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_micro_batches_change_nothing_but_rounding(optimizer):
+    config = get_config()
+    config.ema_decay = 0.9
+    config.optimizer.name = optimizer
+    whole, metrics_whole = run_steps(config)
+    for parts in (2, 4):
+        config.micro_batches = parts
+        state, metrics = run_steps(config)
+        np.testing.assert_allclose(metrics, metrics_whole, rtol=1e-6)
+        for field in ("params", "opt_state", "average"):
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+                         getattr(state, field), getattr(whole, field))
+
+
+def test_micro_batches_are_summed_in_float32():
+    # In bfloat16, 256 + 1 is 256.
+    mean = jax.jit(lambda parts: steps._mean(lambda part: part.astype(jnp.bfloat16), parts))(
+        jnp.array([256.0, 1.0, 1.0, 1.0]))
+    assert mean.dtype == jnp.float32 and mean == 259 / 4
+
+
+def test_micro_batches_save_memory():
+    config = get_config()
+    config.batch_size = 4096
+    bytes_needed = {}
+    for parts in (1, 16):
+        config.micro_batches = parts
+        task = LineTask(config)
+        params = steps.new_params(config, task)
+        optimizer = make_optimizer(config, True)
+        state = steps.replicate(steps.new_state(config, optimizer, params))
+        step_fn = steps.make_step(config, task, optimizer, task.trainable(params))
+        compiled = step_fn.lower(state, (), steps.example_indices(4096, parts)).compile()
+        bytes_needed[parts] = compiled.memory_analysis().temp_size_in_bytes
+    assert bytes_needed[16] < bytes_needed[1] / 8
 
 
 def test_replicas_agree_bit_for_bit():
@@ -51,10 +89,10 @@ def test_replicas_agree_bit_for_bit():
 def test_batches_differ_between_steps_examples_and_seeds():
     config = get_config()
     config.optimizer.learning_rate = 0.0
-    _, losses = run_steps(config, num_steps=4)
-    assert len(set(losses)) == 4
+    _, metrics = run_steps(config, num_steps=4)
+    assert len(set(metrics)) == 4
     config.seed = 1
-    assert run_steps(config, num_steps=1)[1][0] != losses[0]
+    assert run_steps(config, num_steps=1)[1][0] != metrics[0]
 
 
 def test_the_state_is_consumed_and_the_corpus_is_not():
@@ -142,6 +180,10 @@ def test_optimizer_mistakes_are_named(field, value, message):
 def test_batch_must_divide_over_the_devices():
     with pytest.raises(InputError, match="config.batch_size=7: expected a multiple of the 2 dev"):
         steps.example_indices(7)
+    with pytest.raises(InputError, match="config.batch_size=6: expected a multiple of the 2 devices "
+                                         "times config.micro_batches=2$"):
+        steps.example_indices(6, 2)
+    np.testing.assert_array_equal(steps.example_indices(8, 4), [[0, 1, 2, 3], [4, 5, 6, 7]])
 
 
 def test_adopt_takes_what_fits_and_names_what_does_not():
