@@ -132,7 +132,9 @@ def _compiled(program: _Program, devices: int):
     def over_runs(function, mapped: int, shared: int):
         axes = (0,) * mapped + (None,) * shared
         inner = jax.vmap(function, in_axes=axes)
-        return jax.pmap(inner, in_axes=axes, devices=jax.local_devices()[:devices])
+        # Without a name the axis is called by an object's address: another program in every process, and never one
+        # that was kept.
+        return jax.pmap(inner, axis_name="devices", in_axes=axes, devices=jax.local_devices()[:devices])
 
     return over_runs(begin, 1, 4), over_runs(go_on, 2, 5)
 

@@ -51,7 +51,8 @@ def evaluate(problem: Problem, settings: solver.Settings, weights: Pretrained | 
         known = weights and weights._replace(params=params)
         return jax.lax.map(lambda key: _case(key, problem, settings, known), keys)
 
-    solve = jax.pmap(solve_share, in_axes=(0, None))
+    # A nameless axis would be called by an object's address: no program could be kept for the next process.
+    solve = jax.pmap(solve_share, axis_name="devices", in_axes=(0, None))
     params = weights.params if weights else {}
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))
     size = share * len(devices)

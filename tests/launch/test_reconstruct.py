@@ -45,7 +45,7 @@ def done(tmp_path_factory):
     assert finished.returncode == 0, finished.stderr
     return types.SimpleNamespace(
         output=finished.stdout, errors=finished.stderr, folder=folder / "made" / "here",
-        also=folder / "also.json")
+        also=folder / "also.json", programs=folder / "cache")
 
 
 def test_it_says_what_it_read_and_did(done):
@@ -119,6 +119,51 @@ def test_beads_are_the_densest_voxels(done):
     index = np.rint(beads.xyz_angstrom / pitch + 15).astype(int)
     np.testing.assert_allclose(beads.xyz_angstrom, (index - 15) * pitch, atol=2e-3)
     assert density[tuple(index.T)].min() >= np.sort(density.reshape(-1))[-len(index)]
+
+
+def test_another_curve_compiles_nothing_new(done, tmp_path):
+    # Other points, other size, other seed, and a reference of other atoms: the programs of the first launch do.
+    rows, atoms = np.loadtxt(EXAMPLE)[1:140:2] * [1.15, 3.0, 3.0], REFERENCE.read_text().splitlines()
+    np.savetxt(tmp_path / "other.dat", rows)
+    (tmp_path / "other.pdb").write_text("\n".join(line for line in atoms[::3] if line.startswith("ATOM")))
+    before = {file.name for file in done.programs.glob("*-cache")}
+    assert before
+    finished = launch(f"--profile={tmp_path / 'other.dat'}", f"--reference={tmp_path / 'other.pdb'}",
+                      f"--output={tmp_path}", "--num_models=2", "--generations=3", "--seed=7",
+                      JAX_COMPILATION_CACHE_DIR=str(done.programs))
+    assert finished.returncode == 0, finished.stderr
+    log = json.loads((tmp_path / "log.json").read_text())
+    assert log["curve"]["points"] == 70 and log["guinier"]["rg_angstrom"] < 20
+    assert {file.name for file in done.programs.glob("*-cache")} == before
+
+
+_TWO_RADII = """
+import pathlib, sys
+import jax
+from saxsae import genetic, pretrained, reconstruct
+from saxsae.io.curves import read_curve
+from saxsae.reconstruction import _compiled
+
+folder = pathlib.Path(sys.argv[1])
+jax.config.update("jax_compilation_cache_dir", str(folder))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+curve, weights, settings = read_curve(sys.argv[2]), pretrained.load(), genetic.Settings(6, 2, 2)
+for radius, seed in ((40.0, 0), (47.0, 3)):
+    found = reconstruct(curve, weights, radius=radius, seed=seed, num_models=1, settings=settings)
+    print(found.radius_angstrom, found.order, len(list(folder.glob("*-cache"))))
+    jax.clear_caches()
+    _compiled.cache_clear()
+"""
+
+
+def test_another_radius_compiles_nothing_new(tmp_path):
+    finished = subprocess.run([sys.executable, "-c", _TWO_RADII, str(tmp_path), str(EXAMPLE)], cwd=ROOT, timeout=600,
+                              capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    first, second = (line.split() for line in finished.stdout.splitlines())
+    assert (first[0], second[0]) == ("40.0", "47.0") and first[1] == second[1]
+    assert first[2] == second[2] and int(first[2]) > 0
 
 
 def test_the_fit_file_is_read_as_a_curve_again(done):
