@@ -45,6 +45,7 @@ def get_config():
     config.model.skip = False  # shortcuts past layers: not in the paper
     config.model.batch_norm = False
     config.model.lowering = "auto"  # of the 3D convolutions, see phasenet/layers.py
+    config.model.dtype = "float32"  # or bfloat16 (for a GPU): of the computations, not of the weights
 
     config.loss_factor = 1.0
     config.examples = ConfigDict()

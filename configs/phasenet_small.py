@@ -24,6 +24,7 @@ def get_config():
     config.model.patterson_reach = 10  # voxels: two atoms are at most 8 apart on an axis, and their spheres add 2
     config.model.density_reach = 5  # voxels: half the box and an atom's radius
     config.model.lowering = "auto"
+    config.model.dtype = "float32"
 
     config.batch_size = 256
     config.num_steps = 10_000

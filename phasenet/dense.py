@@ -6,12 +6,15 @@ matrix products alone: about a hundred times less of it an example than for the 
 Both maps are centrosymmetric, and half of each is used.
 """
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from phasenet.precision import Dense
 
 
 class DenseArchitecture(NamedTuple):
@@ -31,20 +34,26 @@ class DenseArchitecture(NamedTuple):
 
 
 class DensePattersonNetwork(nn.Module):
-    """Centred Patterson maps (B, N, N, N), N even, to centrosymmetric maps of atoms (B, N, N, N) in -1 to 1."""
+    """Centred Patterson maps (B, N, N, N), N even, to centrosymmetric maps of atoms (B, N, N, N) in -1 to 1, float32.
+
+    dtype: of the factors of its products; the parameters are float32 in any case.
+    """
 
     architecture: DenseArchitecture = DenseArchitecture()
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, patterson_maps: jax.Array) -> jax.Array:
         arch, grid = self.architecture, patterson_maps.shape[-1]
         read = (slice(None), *_half_around_origin(arch.patterson_reach, grid).T)
         written, mirrored = _half_around_centre(arch.density_reach, grid)
-        x = nn.Dense(arch.width)(patterson_maps[read])
+        dense = functools.partial(Dense, dtype=self.dtype)
+        x = dense(arch.width)(patterson_maps[read])
         for _ in range(arch.blocks):
-            change = nn.relu(nn.Dense(arch.width, kernel_init=nn.initializers.he_normal())(nn.LayerNorm()(x)))
-            x = x + nn.Dense(arch.width, kernel_init=nn.initializers.variance_scaling(0.1, "fan_in", "normal"))(change)
-        x = nn.Dense(len(written), kernel_init=nn.initializers.zeros)(nn.relu(x))
+            normal = nn.LayerNorm(dtype=self.dtype)(x)
+            change = nn.relu(dense(arch.width, kernel_init=nn.initializers.he_normal())(normal))
+            x = x + dense(arch.width, kernel_init=nn.initializers.variance_scaling(0.1, "fan_in", "normal"))(change)
+        x = dense(len(written), kernel_init=nn.initializers.zeros)(nn.relu(x))
         x = jnp.tanh(x)
         answer = jnp.zeros(patterson_maps.shape)
         return answer.at[(slice(None), *written.T)].set(x).at[(slice(None), *mirrored.T)].set(x)

@@ -4,7 +4,7 @@ A Patterson map (B, N, N, N) goes through convolutions at full resolution, half 
 resolution again, and comes out as the density of the atoms and their inverse.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -40,10 +40,14 @@ PUBLISHED_WEIGHTS = 1_202_821
 
 
 class PattersonNetwork(nn.Module):
-    """Patterson maps (B, N, N, N), N even, to maps of atoms (B, N, N, N) in -1 to 1."""
+    """Patterson maps (B, N, N, N), N even, to maps of atoms (B, N, N, N) in -1 to 1, float32.
+
+    dtype: of the factors of its products; the parameters are float32 in any case.
+    """
 
     architecture: Architecture = PUBLISHED
     lowering: str = "auto"
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, patterson_maps: jax.Array) -> jax.Array:
@@ -62,10 +66,11 @@ class PattersonNetwork(nn.Module):
         if arch.skip:
             x = x + before
         x = self._layer(x, arch.outer_kernel)
-        return jnp.tanh(self._conv(1, arch.outer_kernel)(x))[..., 0]
+        x = self._conv(1, arch.outer_kernel)(x)
+        return jnp.tanh(x.astype(jnp.float32))[..., 0]
 
     def _conv(self, features: int, kernel_size: int) -> layers.Conv3D:
-        return layers.Conv3D(features, kernel_size, lowering=self.lowering,
+        return layers.Conv3D(features, kernel_size, lowering=self.lowering, dtype=self.dtype,
                              kernel_init=nn.initializers.he_normal())
 
     def _layer(self, x: jax.Array, kernel_size: int) -> jax.Array:
@@ -76,7 +81,8 @@ class PattersonNetwork(nn.Module):
 class BatchNormalization(nn.Module):
     """Mean 0, variance 1 over the batch at hand, then a trained scale and shift; no running averages.
 
-    For the experiment alone: an answer depends on the other maps of its batch.
+    For the experiment alone: an answer depends on the other maps of its batch (in training, of its
+    device's part of the batch). Statistics in float32.
     """
 
     @nn.compact
@@ -84,7 +90,9 @@ class BatchNormalization(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
         axes = tuple(range(x.ndim - 1))
-        return (x - x.mean(axes)) * jax.lax.rsqrt(x.var(axes) + 1e-5) * scale + bias
+        wide = x.astype(jnp.float32)
+        wide = (wide - wide.mean(axes)) * jax.lax.rsqrt(wide.var(axes) + 1e-5) * scale + bias
+        return wide.astype(x.dtype)
 
 
 def check_architecture(architecture: Architecture) -> None:

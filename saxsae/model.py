@@ -3,7 +3,8 @@
 ``published`` is the paper's network (section 2.2; widths, kernel sizes and places of the ReLUs from its public code).
 ``lean`` is ours for laptops: a linear code, which starts as the corpus's principal components, plus perceptrons that
 start at zero and correct it. Both take (batch, 32, 32, 32) occupancies in [0, 1] and give latents (batch, latent_size)
-and logits (batch, 32, 32, 32); ``decode`` alone is all that fitting a curve needs.
+and logits (batch, 32, 32, 32), both float32; ``decode`` alone is all that fitting a curve needs. ``dtype`` is that of
+the factors of products; the parameters are float32 in any case.
 """
 
 import functools
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from phasenet import layers
+from phasenet.precision import Dense
 from saxsae import voxels
 
 EMPTY_LOGIT = -15.0  # outside the unit sphere nothing is ever filled
@@ -25,7 +27,7 @@ class PublishedEncoder(nn.Module):
 
     latent_size: int = 200
     lowering: str = "auto"
-    dtype: Any = None
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, occupancy):
@@ -37,22 +39,22 @@ class PublishedEncoder(nn.Module):
             if block < 2:
                 x = layers.max_pool(x)
         x = x.reshape(x.shape[0], -1)
-        return nn.relu(nn.Dense(self.latent_size, dtype=self.dtype, name="latent")(x))
+        return nn.relu(Dense(self.latent_size, dtype=self.dtype, name="latent")(x))
 
 
 class PublishedDecoder(nn.Module):
     """Dense to 8^3 x 32, two 5^3 transposed convolutions of stride 2, one 3^3 convolution to the logits."""
 
     lowering: str = "auto"
-    dtype: Any = None
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, latent):
-        x = nn.relu(nn.Dense(8**3 * 32, dtype=self.dtype, name="expand")(latent))
+        x = nn.relu(Dense(8**3 * 32, dtype=self.dtype, name="expand")(latent))
         x = x.reshape(-1, 8, 8, 8, 32)
         for width in (64, 128):
             x = nn.relu(layers.ConvTranspose3D(width, 5, lowering=self.lowering, dtype=self.dtype)(x))
-        return layers.Conv3D(1, 3, lowering=self.lowering, dtype=self.dtype)(x)[..., 0]
+        return layers.Conv3D(1, 3, lowering=self.lowering, dtype=self.dtype)(x)[..., 0].astype(jnp.float32)
 
 
 class LeanEncoder(nn.Module):
@@ -63,16 +65,16 @@ class LeanEncoder(nn.Module):
 
     latent_size: int = 200
     widths: tuple[int, ...] = (1024, 512)
-    dtype: Any = None
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, occupancy):
         x = pool_blocks(occupancy)
-        code = nn.Dense(self.latent_size, name="linear", dtype=self.dtype)(x)
+        code = Dense(self.latent_size, name="linear", dtype=self.dtype)(x)
         for width in self.widths:
-            x = nn.relu(nn.Dense(width, dtype=self.dtype)(x))
-        return code + nn.Dense(self.latent_size, name="correction", use_bias=False,
-                               kernel_init=nn.initializers.zeros, dtype=self.dtype)(x)
+            x = nn.relu(Dense(width, dtype=self.dtype)(x))
+        return code + Dense(self.latent_size, name="correction", use_bias=False,
+                            kernel_init=nn.initializers.zeros, dtype=self.dtype)(x)
 
 
 class LeanDecoder(nn.Module):
@@ -82,18 +84,18 @@ class LeanDecoder(nn.Module):
     """
 
     widths: tuple[int, ...] = (1024, 256)
-    dtype: Any = None
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, latent):
         mask = voxels.sphere_mask()
-        x = nn.relu(nn.Dense(self.widths[0], dtype=self.dtype)(latent))
+        x = nn.relu(Dense(self.widths[0], dtype=self.dtype)(latent))
         for width in self.widths[1:]:
-            x = nn.relu(nn.Dense(width, dtype=self.dtype)(jnp.concatenate([latent, x], -1)))
+            x = nn.relu(Dense(width, dtype=self.dtype)(jnp.concatenate([latent, x], -1)))
         size = int(mask.sum())
-        logits = nn.Dense(size, name="linear", dtype=self.dtype)(latent)
-        logits += nn.Dense(size, name="correction", use_bias=False, kernel_init=nn.initializers.zeros,
-                           dtype=self.dtype)(x)
+        logits = Dense(size, name="linear", dtype=self.dtype)(latent)
+        logits += Dense(size, name="correction", use_bias=False, kernel_init=nn.initializers.zeros,
+                        dtype=self.dtype)(x)
         return scatter_sphere(logits, EMPTY_LOGIT)
 
 
@@ -141,10 +143,10 @@ class Architecture(NamedTuple):
         return self.decoder.apply({"params": params["decoder"]}, latent)
 
 
-def architecture(kind: str, latent_size: int = 200, lowering: str = "auto") -> Architecture:
+def architecture(kind: str, latent_size: int = 200, lowering: str = "auto", dtype: Any = jnp.float32) -> Architecture:
     """The auto-encoder named ``published`` or ``lean``. Raises ValueError for another name."""
     if kind == "published":
-        return Architecture(PublishedEncoder(latent_size, lowering), PublishedDecoder(lowering))
+        return Architecture(PublishedEncoder(latent_size, lowering, dtype), PublishedDecoder(lowering, dtype))
     if kind == "lean":
-        return Architecture(LeanEncoder(latent_size), LeanDecoder())
+        return Architecture(LeanEncoder(latent_size, dtype=dtype), LeanDecoder(dtype=dtype))
     raise ValueError(f"architecture {kind!r}: expected 'published' or 'lean'")

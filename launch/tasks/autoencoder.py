@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from launch.revision import revision
+from launch.tasks.precision import compute_dtype
 from launch.training import Task
 from launch.training.weights import adopt
 from phasenet.errors import InputError
@@ -38,17 +39,21 @@ def prepare(bits, keys, turn: bool = True):
 class AutoencoderTask(Task):
     """Cross-entropy between a map and what 200 numbers keep of it.
 
-    Config: ``model.kind``, ``model.latent_size``, ``model.lowering``; ``corpus``; ``rotations``;
+    Config: ``model.kind``, ``model.latent_size``, ``model.lowering``, ``model.dtype``; ``corpus``; ``rotations``;
     ``frozen_convolutions`` (stage 2); ``linear_start`` and ``linear_samples`` (lean network only).
     """
 
-    free_fields = ("corpus",)
+    free_fields = ("corpus", "model.dtype")
 
     def __init__(self, config):
         self.config = config
         _check(config)
-        self.network = model.architecture(config.model.kind, config.model.latent_size, config.model.lowering)
+        # Evaluated as it is released; trained in what may be a narrower type.
+        self.network, self._trained_network = (
+            model.architecture(config.model.kind, config.model.latent_size, config.model.lowering, dtype)
+            for dtype in (jnp.float32, compute_dtype(config)))
         corpus = read_packed(config.corpus)
+        self.pose = corpus.pose
         held_out = np.asarray(corpus.split) == 1
         self.data = {"bits": np.asarray(corpus.occupancy)[~held_out]}
         validation = np.asarray(corpus.occupancy)[held_out][:VALIDATION_MAPS]
@@ -70,10 +75,14 @@ class AutoencoderTask(Task):
             key_index, key_turn = jax.random.split(key)
             return data["bits"][jax.random.randint(key_index, (), 0, len(data["bits"]))], key_turn
         bits, keys_turn = jax.vmap(choose)(keys)
-        return prepare(bits, keys_turn, self.config.rotations)
+        return self.prepare(bits, keys_turn)
+
+    def prepare(self, bits, keys):
+        """Packed maps (N, 3724) to the network's input, each in a pose that its key draws."""
+        return prepare(bits, keys, self.config.rotations)
 
     def loss(self, params, batch, keys):
-        logits = self.network.decode(params, self.network.encode(params, batch))
+        logits = self._trained_network.decode(params, self._trained_network.encode(params, batch))
         return losses.cross_entropy(logits, batch), {}
 
     def trainable(self, params):
@@ -86,7 +95,11 @@ class AutoencoderTask(Task):
         return adopt(params, source, fresh=_DENSE if self.config.frozen_convolutions else ())
 
     def evaluate(self, params):
-        encode, decode = jax.jit(self.network.encode), self._decode
+        return self.judge(params, self.network.encode)
+
+    def judge(self, params, encode) -> dict[str, float]:
+        """Figures of ``encode(params, maps)`` and the decoder on the validation maps, kept for the release."""
+        encode, decode = jax.jit(encode), self._decode
         scores, silent = [], None
         for x in np.split(self.validation, range(_CHUNK, len(self.validation), _CHUNK)):
             latent = encode(params, x)
@@ -112,8 +125,12 @@ class AutoencoderTask(Task):
         config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
                 "threshold": self._threshold, "step": step, "seed": self.config.seed, "revision": revision(),
-                "training_maps": len(bits), "config": config, "validation": self._scores}
+                "training_maps": len(bits), "config": config, "validation": self._scores} | self.facts()
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
+
+    def facts(self) -> dict:
+        """What else the release must say of itself."""
+        return {"pose": self.pose}
 
     @functools.cached_property
     def components(self) -> components.Components:
@@ -153,7 +170,7 @@ class AutoencoderTask(Task):
     def _chunks(self, bits, seed: int):
         keys = jax.random.split(jax.random.key(seed), len(bits))
         for start in range(0, len(bits), _CHUNK):
-            yield prepare(bits[start:start + _CHUNK], keys[start:start + _CHUNK], self.config.rotations)
+            yield self.prepare(bits[start:start + _CHUNK], keys[start:start + _CHUNK])
 
 
 def _check(config) -> None:

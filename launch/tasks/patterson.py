@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from launch.revision import revision
+from launch.tasks.precision import compute_dtype
 from launch.training import Task
 from phasenet import losses, peaks, pretrained, synthesis
 from phasenet.errors import InputError
@@ -21,18 +22,22 @@ class PattersonTask(Task):
     """Mean squared error between the network's answer and the atoms with their inverse.
 
     Config: ``problem`` (the fields of synthesis.Problem, ``problem.atoms`` those of atoms.AtomRules);
-    ``model`` (``kind``, the fields of model.Architecture or dense.DenseArchitecture, and ``lowering``);
+    ``model`` (``kind``, the fields of model.Architecture or dense.DenseArchitecture, ``lowering`` and ``dtype``);
     ``loss_factor``; ``examples.seed``, ``examples.count`` and ``examples.steps_a_set`` (0: a fresh example for
     every place in every batch; else so many are drawn from, and remade after so many steps: the paper's schedule);
     ``validation.count`` and, if validation examples are to be made otherwise, ``validation.corner_rule``.
     """
 
+    free_fields = ("model.dtype",)
+
     def __init__(self, config):
         self.config = config
+        dtype = compute_dtype(config)
         try:
             self.problem = pretrained.problem_from(config.problem)
             fields = config.model.to_dict()
-            self._lowering = fields.pop("lowering")
+            lowering = fields.pop("lowering")
+            fields.pop("dtype", None)
             self.architecture = pretrained.architecture_from(fields)
             pretrained.check_fits(self.architecture, self.problem)
             rule = config.validation.corner_rule or self.problem.atoms.corner_rule
@@ -45,7 +50,9 @@ class PattersonTask(Task):
                              f"{config.examples.steps_a_set}: expected 0 and 0, or both above 0")
         if config.validation.count < 1:
             raise InputError(f"config.validation.count={config.validation.count}: expected at least 1")
-        self.network = pretrained.network_of(self.architecture, self._lowering)
+        # Evaluated as it is released; trained in what may be a narrower type.
+        self.network = pretrained.network_of(self.architecture, lowering)
+        self._trained_network = self.network.clone(dtype=dtype)
         self._scores = {}
 
     def init(self, key):
@@ -61,7 +68,7 @@ class PattersonTask(Task):
         return {"patterson": made.patterson, "target": made.target, "valid": made.valid}
 
     def loss(self, params, batch, keys):
-        answer = self.network.apply(params, batch["patterson"])
+        answer = self._trained_network.apply(params, batch["patterson"])
         return self.config.loss_factor * losses.mean_squared_error(answer, batch["target"]), {
             "valid": batch["valid"].mean()}
 

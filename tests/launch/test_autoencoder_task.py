@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -30,6 +31,7 @@ def corpus(lobed_maps, tmp_path_factory):
 def tiny(config, corpus):
     config.corpus = str(corpus)
     config.batch_size, config.num_steps, config.log_every, config.eval_every = 4, 3, 1, 0
+    config.micro_batches = 1
     config.model.latent_size = LATENT
     config.linear_samples = 40
     config.optimizer.warmup_steps = 0
@@ -48,20 +50,20 @@ def trained(corpus, tmp_path_factory):
     return train(tiny(saxsae_lean.get_config(), corpus), workdir, say=lambda _: None), workdir
 
 
-def small_published(kind, latent_size, lowering="auto"):
+def small_published(kind, latent_size, lowering="auto", dtype=jnp.float32):
     """The published network's layout and names in little: its training step takes minutes to compile on a CPU."""
     class Encoder(nn.Module):
         @nn.compact
         def __call__(self, occupancy):
             x = layers.max_pool(occupancy[..., None], 8)
-            x = nn.relu(layers.Conv3D(2, 3)(x))
-            return nn.relu(nn.Dense(latent_size, name="latent")(x.reshape(len(x), -1)))
+            x = nn.relu(layers.Conv3D(2, 3, dtype=dtype)(x))
+            return nn.relu(nn.Dense(latent_size, dtype=dtype, name="latent")(x.reshape(len(x), -1)))
 
     class Decoder(nn.Module):
         @nn.compact
         def __call__(self, latent):
-            x = nn.relu(nn.Dense(4**3 * 2, name="expand")(latent)).reshape(-1, 4, 4, 4, 2)
-            return layers.upsample(layers.ConvTranspose3D(1, 3)(x), 4)[..., 0]
+            x = nn.relu(nn.Dense(4**3 * 2, dtype=dtype, name="expand")(latent)).reshape(-1, 4, 4, 4, 2)
+            return layers.upsample(layers.ConvTranspose3D(1, 3, dtype=dtype)(x), 4)[..., 0].astype(jnp.float32)
 
     return model.Architecture(Encoder(), Decoder())
 
