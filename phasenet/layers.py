@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from phasenet.convolution import correlate, resolve
@@ -88,8 +89,39 @@ def upsample(x: jax.Array, factor: int = 2) -> jax.Array:
     return blocks.reshape(n, factor * d, factor * h, factor * w, c)
 
 
+def conv3d_of_upsampled(x: jax.Array, kernel: jax.Array, *, lowering: str = "auto") -> jax.Array:
+    """`conv3d(upsample(x), kernel)`: (N, D, H, W, Cin) -> (N, 2D, 2H, 2W, Cout), kernels of odd edge.
+
+    Except for "direct" equal voxels are never multiplied apart: the outputs of one parity per axis form a
+    correlation with x itself, whose kernel holds the sums of the taps that meet the same voxel. All eight are one
+    correlation with 8 Cout channels, and for 5^3 taps a fifth of the work.
+    """
+    x, kernel = jnp.asarray(x), jnp.asarray(kernel)
+    if any(k % 2 == 0 for k in kernel.shape[:3]):
+        raise ValueError(f"conv3d_of_upsampled: kernel {kernel.shape[:3]}, expected odd edges")
+    if resolve(lowering) == "direct":
+        return conv3d(upsample(x), kernel, lowering=lowering)
+    sums = (jnp.asarray(_parity_sums(k), kernel.dtype) for k in kernel.shape[:3])
+    small = jnp.einsum("pda,qeb,rfc,abcio->defipqro", *sums, kernel)
+    n, d, h, w, _ = x.shape
+    y = conv3d(x, small.reshape(*small.shape[:4], -1), lowering=lowering)
+    y = y.reshape(n, d, h, w, 2, 2, 2, -1).transpose(0, 1, 4, 2, 5, 3, 6, 7)
+    return y.reshape(n, 2 * d, 2 * h, 2 * w, -1)
+
+
+def _parity_sums(taps: int) -> np.ndarray:
+    """(2, small taps, taps): which taps of a kernel meet the same voxel, for outputs 2 q and 2 q + 1."""
+    reach = taps // 2
+    meets = (np.arange(2)[:, None] + np.arange(taps) - reach) // 2  # voxel q + this
+    small = np.arange(meets.min(), -meets.min() + 1)  # an odd number of taps about q, so that SAME fits
+    return (small[None, :, None] == meets[:, None, :]).astype(np.float32)
+
+
 class Conv3D(nn.Module):
-    """`conv3d` with its parameters "kernel" (k, k, k, Cin, features) and "bias" (features,)."""
+    """`conv3d` with its parameters "kernel" (k, k, k, Cin, features) and "bias" (features,).
+
+    With `upsampled` it is the convolution of the input enlarged by 2 (`conv3d_of_upsampled`).
+    """
 
     features: int
     kernel_size: int = 3
@@ -97,6 +129,7 @@ class Conv3D(nn.Module):
     dtype: Any = None
     lowering: str = "auto"
     kernel_init: Callable = nn.initializers.lecun_normal()
+    upsampled: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -106,7 +139,7 @@ class Conv3D(nn.Module):
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = conv3d(x, kernel, lowering=self.lowering)
+        y = (conv3d_of_upsampled if self.upsampled else conv3d)(x, kernel, lowering=self.lowering)
         return y if bias is None else y + bias
 
 

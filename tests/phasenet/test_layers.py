@@ -89,6 +89,43 @@ def test_many_samples_in_parts_and_large_grids_in_slabs(lowering, monkeypatch):
         close(got, expected, 1296)
 
 
+@pytest.mark.parametrize("grid, taps", [
+    ((5, 11, 10, 9), (3, 2, 3)), ((4, 12, 5, 17), (5, 3, 2)), ((1, 7, 7, 7), (6, 7, 8)), ((3, 16, 9, 3), (7, 1, 3))])
+@pytest.mark.parametrize("group_bytes", [1, 2**24])
+def test_fourier_space_in_tiles_and_groups(grid, taps, group_bytes, monkeypatch):
+    monkeypatch.setattr("phasenet.spectral._LONGEST", 10)
+    monkeypatch.setattr("phasenet.spectral._GROUP_BYTES", group_bytes)
+    x, kernel = normal(0, *grid, 3), normal(1, *taps, 3, 2)
+    for padding in (tuple(((k - 1) // 2, k // 2) for k in taps), ((0, 2), (1, 0), (3, 1))):
+        ours = value_and_gradients(lambda *a, p=padding: correlate(*a, p, "spectral"), x, kernel)
+        direct = value_and_gradients(lambda *a, p=padding: correlate(*a, p, "direct"), x, kernel)
+        for got, expected in zip(ours, direct, strict=True):
+            assert got.shape == expected.shape
+            close(got, expected, 1000)
+
+
+def test_large_kernels_between_few_channels_go_through_fourier_space():
+    def transforms(taps, features_in, features_out):
+        x, kernel = normal(0, 1, 8, 8, 8, features_in), normal(1, taps, taps, taps, features_in, features_out)
+        return "fft" in str(jax.make_jaxpr(layers.conv3d)(x, kernel))
+
+    assert transforms(7, 20, 20) and transforms(5, 20, 20)
+    assert not transforms(3, 20, 20) and not transforms(5, 1, 20) and not transforms(5, 64, 64)
+
+
+@pytest.mark.parametrize("taps", [(5, 5, 5), (3, 1, 7)])
+def test_convolution_of_an_upsampled_map(taps):
+    x, kernel = normal(0, 2, 4, 3, 5, 3), normal(1, *taps, 3, 4)
+    expected = value_and_gradients(lambda x, k: layers.conv3d(layers.upsample(x), k, lowering="direct"), x, kernel)
+    for lowering in ("auto", "direct"):
+        function = functools.partial(layers.conv3d_of_upsampled, lowering=lowering)
+        for got, want in zip(value_and_gradients(function, x, kernel), expected, strict=True):
+            assert got.shape == want.shape
+            close(got, want, 400)
+    with pytest.raises(ValueError, match="odd"):
+        layers.conv3d_of_upsampled(x, normal(1, 3, 4, 3, 3, 4))
+
+
 def test_correlate_with_unequal_padding():
     x, kernel, padding = normal(0, 1, 5, 5, 5, 3), normal(1, 3, 2, 4, 3, 2), ((0, 2), (1, 0), (3, 1))
     for lowering in FAST:
