@@ -62,19 +62,19 @@ class PattersonNetwork(nn.Module):
             x = self._layer(x, arch.inner_kernel)
             if arch.skip and number % 2 == 0:
                 x = shortcut = x + shortcut
-        x = layers.upsample(x)
         if arch.skip:
-            x = x + before
-        x = self._layer(x, arch.outer_kernel)
+            x = self._layer(layers.upsample(x) + before, arch.outer_kernel)
+        else:
+            x = self._layer(x, arch.outer_kernel, upsampled=True)
         x = self._conv(1, arch.outer_kernel)(x)
         return jnp.tanh(x.astype(jnp.float32))[..., 0]
 
-    def _conv(self, features: int, kernel_size: int) -> layers.Conv3D:
+    def _conv(self, features: int, kernel_size: int, upsampled: bool = False) -> layers.Conv3D:
         return layers.Conv3D(features, kernel_size, lowering=self.lowering, dtype=self.dtype,
-                             kernel_init=nn.initializers.he_normal())
+                             kernel_init=nn.initializers.he_normal(), upsampled=upsampled)
 
-    def _layer(self, x: jax.Array, kernel_size: int) -> jax.Array:
-        x = self._conv(self.architecture.features, kernel_size)(x)
+    def _layer(self, x: jax.Array, kernel_size: int, upsampled: bool = False) -> jax.Array:
+        x = self._conv(self.architecture.features, kernel_size, upsampled)(x)
         return nn.relu(BatchNormalization()(x) if self.architecture.batch_norm else x)
 
 
