@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+LINEAR_GAIN = 8.0  # logits per unit of occupancy of a linear code
+
 
 class Components(NamedTuple):
     """A linear code of the unit sphere's voxels.
@@ -27,6 +29,10 @@ class Components(NamedTuple):
     def decode(self, code: np.ndarray) -> np.ndarray:
         """(N, K) to (N, 14147), not cut."""
         return (code * self.sd) @ self.basis.T + self.mean
+
+    def logits(self, code):
+        """(N, K) to (N, 14147), zero at the threshold: cut at one half they give the cut linear reconstruction."""
+        return LINEAR_GAIN * (self.decode(code) - self.threshold)
 
 
 def fit(values: np.ndarray, count: int, seed: int = 0, oversampling: int = 60, rounds: int = 4) -> Components:

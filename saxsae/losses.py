@@ -1,5 +1,6 @@
 """What the auto-encoders are trained on and judged by."""
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -9,6 +10,24 @@ from saxsae import voxels
 def cross_entropy(logits, occupancy):
     """Mean sigmoid cross-entropy over all voxels (the paper's loss): two (..., 32, 32, 32) to a scalar."""
     return optax.sigmoid_binary_cross_entropy(logits, occupancy).mean()
+
+
+def soft_correlation(logits, occupancy, threshold=0.5, sharpness=4.0):
+    """A smooth form of ``binary_correlation``: the cut is a sigmoid of logits, ``sharpness`` times as steep as theirs.
+
+    Args:
+      logits: (N, 31 or 32, ...) decoded maps.
+      occupancy: maps of the same shape in [0, 1].
+      threshold: probability at which the cut lies.
+
+    Returns:
+      (N,) Pearson correlations over the 31^3 voxels.
+    """
+    inside = (slice(None), *(slice(voxels.GRID),) * 3)
+    a = jax.nn.sigmoid(sharpness * (logits[inside] - jax.scipy.special.logit(threshold))).reshape(len(logits), -1)
+    b = occupancy[inside].reshape(len(occupancy), -1)
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    return (a * b).sum(1) * jax.lax.rsqrt((a**2).sum(1) * (b**2).sum(1) + 1e-6)
 
 
 def binary_correlation(probability, occupancy, threshold):

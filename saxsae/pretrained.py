@@ -1,13 +1,15 @@
 """Released weights of an auto-encoder: a folder of .npz files and one config.json, written and read here.
 
-    config.json     architecture, latent size, threshold, and where the weights come from
+    config.json     architecture, latent size, threshold, pose and refinement, and where the weights come from
     decoder.npz     float16 parameters, names joined by "/"
     encoder.npz     the same
     latents.npz     the latent distribution over the training maps: mean, sd, quantiles (101, K), bank (M, K)
     components.npz  the baseline: principal components of the same corpus, in 8 bits
 """
 
+import functools
 import json
+import math
 import pathlib
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from phasenet.errors import InputError
 from phasenet.io.atomic import replacing
 from phasenet.io.npz import read_npz
 from phasenet.io.releases import find_release
-from saxsae import voxels
+from saxsae import encoding, pose, voxels
 from saxsae.components import Components
 from saxsae.model import Architecture, architecture
 
@@ -51,6 +53,8 @@ class Pretrained(NamedTuple):
       latents: distribution over the training maps.
       components: principal components of the same corpus, the baseline.
       info: config.json as it stands: architecture, scores, seed, revision.
+      pose: in which the network knows its maps, one of ``pose.POSES``.
+      refinement: of the encoder's codes.
     """
 
     network: Architecture
@@ -59,6 +63,20 @@ class Pretrained(NamedTuple):
     latents: Latents
     components: Components
     info: dict
+    pose: str = pose.POSES[0]
+    refinement: encoding.Refinement = encoding.Refinement()
+
+    def encode(self, occupancy) -> encoding.Encoded:
+        """Binary maps (N, 31, 31, 31), in any pose, to their codes. Jit it with the maps as argument."""
+        return encoding.encode(functools.partial(self.network.encode, self.params), self._decoder, occupancy,
+                               self.threshold, self.pose, self.refinement)
+
+    def decode(self, code: encoding.Encoded):
+        """Probabilities (N, 31, 31, 31), in the pose of what was encoded; above ``threshold`` a voxel is filled."""
+        return encoding.decode(self._decoder, code, self.pose)
+
+    def _decoder(self, latent):
+        return self.network.decode(self.params, latent)
 
 
 def save(folder: pathlib.Path, params: dict, latents: Latents, components: Components, info: dict) -> None:
@@ -109,7 +127,8 @@ def load(name: str = DEFAULT) -> Pretrained:
                                                "sd": ("K",), "threshold": ()}, "a release")
     basis = stored["basis"].astype(np.float32) * stored["scale"]
     components = Components(stored["mean"].astype(np.float32), basis, stored["sd"], float(stored["threshold"]))
-    return Pretrained(network, params, float(info["threshold"]), latents, components, info)
+    return Pretrained(network, params, float(info["threshold"]), latents, components, info,
+                      info.get("pose", pose.POSES[0]), encoding.Refinement(**info.get("refinement", {})))
 
 
 def _read_info(path: pathlib.Path) -> dict:
@@ -126,6 +145,13 @@ def _read_info(path: pathlib.Path) -> dict:
         raise InputError(f"{path}: 'latent_size' is {size!r}, expected a whole number above 0")
     if type(threshold) not in (int, float) or not 0 < threshold < 1:
         raise InputError(f"{path}: 'threshold' is {threshold!r}, expected a number between 0 and 1")
+    if info.get("pose", pose.POSES[0]) not in pose.POSES:
+        raise InputError(f"{path}: 'pose' is {info['pose']!r}, expected {' or '.join(pose.POSES)}")
+    refinement = info.get("refinement", {})
+    if not (isinstance(refinement, dict) and set(refinement) <= set(encoding.Refinement._fields)
+            and all(type(x) in (int, float) and 0 <= x < math.inf for x in refinement.values())
+            and type(refinement.get("steps", 0)) is int):
+        raise InputError(f"{path}: 'refinement' is {refinement!r}, expected numbers: steps, rate, sharpness")
     return info
 
 

@@ -12,7 +12,7 @@ from launch.tasks.precision import compute_dtype
 from launch.training import Task
 from launch.training.weights import adopt
 from phasenet.errors import InputError
-from saxsae import components, losses, model, pretrained, voxels
+from saxsae import components, losses, model, pose, pretrained, voxels
 from saxsae.io.packed import read_packed
 
 THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)
@@ -53,6 +53,7 @@ class AutoencoderTask(Task):
             model.architecture(config.model.kind, config.model.latent_size, config.model.lowering, dtype)
             for dtype in (jnp.float32, compute_dtype(config)))
         corpus = read_packed(config.corpus)
+        self.pose = corpus.pose
         held_out = np.asarray(corpus.split) == 1
         self.data = {"bits": np.asarray(corpus.occupancy)[~held_out]}
         validation = np.asarray(corpus.occupancy)[held_out][:VALIDATION_MAPS]
@@ -74,7 +75,11 @@ class AutoencoderTask(Task):
             key_index, key_turn = jax.random.split(key)
             return data["bits"][jax.random.randint(key_index, (), 0, len(data["bits"]))], key_turn
         bits, keys_turn = jax.vmap(choose)(keys)
-        return prepare(bits, keys_turn, self.config.rotations)
+        return self.prepare(bits, keys_turn)
+
+    def prepare(self, bits, keys):
+        """Packed maps (N, 3724) to the network's input, each in a pose that its key draws."""
+        return prepare(bits, keys, self.config.rotations)
 
     def loss(self, params, batch, keys):
         logits = self._trained_network.decode(params, self._trained_network.encode(params, batch))
@@ -90,7 +95,11 @@ class AutoencoderTask(Task):
         return adopt(params, source, fresh=_DENSE if self.config.frozen_convolutions else ())
 
     def evaluate(self, params):
-        encode, decode = jax.jit(self.network.encode), self._decode
+        return self.judge(params, self.network.encode)
+
+    def judge(self, params, encode) -> dict[str, float]:
+        """Figures of ``encode(params, maps)`` and the decoder on the validation maps, kept for the release."""
+        encode, decode = jax.jit(encode), self._decode
         scores, silent = [], None
         for x in np.split(self.validation, range(_CHUNK, len(self.validation), _CHUNK)):
             latent = encode(params, x)
@@ -116,8 +125,12 @@ class AutoencoderTask(Task):
         config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
                 "threshold": self._threshold, "step": step, "seed": self.config.seed, "revision": revision(),
-                "training_maps": len(bits), "config": config, "validation": self._scores}
+                "training_maps": len(bits), "config": config, "validation": self._scores} | self.facts()
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
+
+    def facts(self) -> dict:
+        """What else the release must say of itself."""
+        return {"pose": pose.POSES[0] if self.config.rotations else self.pose}
 
     @functools.cached_property
     def components(self) -> components.Components:
@@ -157,7 +170,7 @@ class AutoencoderTask(Task):
     def _chunks(self, bits, seed: int):
         keys = jax.random.split(jax.random.key(seed), len(bits))
         for start in range(0, len(bits), _CHUNK):
-            yield prepare(bits[start:start + _CHUNK], keys[start:start + _CHUNK], self.config.rotations)
+            yield self.prepare(bits[start:start + _CHUNK], keys[start:start + _CHUNK])
 
 
 def _check(config) -> None:
