@@ -13,15 +13,20 @@ from absl import flags
 
 from launch import app
 from launch.benchmarks import SUITES, missing, suite
+from phasenet.errors import InputError
 
 _SUITE = flags.DEFINE_enum("suite", None, [*SUITES, "all"], "What to measure.", required=True)
 _JSON = flags.DEFINE_string("json", None, "Write items and summary there.")
+
+_PLOT = flags.DEFINE_string("plot", None, "Picture of what suite scaling measured.")
 
 _HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CPU':>7} "
            f"{'GFLOP/s':>8} {'peer':>6} {'floor':>6}")
 
 
 def main(_: list[str]) -> None:
+    if _PLOT.value and _SUITE.value not in ("scaling", "all"):
+        raise InputError(f"--plot={_PLOT.value}: only suite scaling has a picture")
     app.enable_compilation_cache()
     names = _all() if _SUITE.value == "all" else [_SUITE.value]
     items, summary = [], {}
@@ -48,6 +53,11 @@ def main(_: list[str]) -> None:
     if _JSON.value:
         app.write_json(_JSON.value, {"items": items, "summary": summary})
         app.say(f"written to {_JSON.value}")
+    if _PLOT.value:
+        from launch.plotting import scaling
+
+        scaling.draw(_PLOT.value, items, summary["scaling"])
+        app.say(f"drawn to {_PLOT.value}")
 
 
 def _all() -> list[str]:
@@ -64,6 +74,9 @@ def _rates(row) -> dict[str, float | None]:
 
 
 def _line(row) -> str:
+    peak = row.details.get("peak_gigabytes")
+    if not row.peer:
+        return f"{row.id:50} {'':>8} {1e3 * row.seconds:9.4g} {'peak':>9} {peak:7.2f} GB"
     line = (f"{row.id:50} {row.peer:>8} {1e3 * row.seconds:9.4g} {1e3 * row.peer_seconds:9.4g} "
             f"{row.ratio:7.3g} {row.cpu_ratio:7.3g}")
     gflops = f" {row.gflops:8.1f} {row.peer_gflops:6.1f}" if row.flops else f" {'':8} {'':6}"

@@ -83,8 +83,7 @@ def decode_shapes(network: Architecture, params: dict, threshold, latents):
     """Latents (P, K) to the main connected region of each decoded map: boolean (P, 31, 31, 31)."""
     grid = voxels.GRID
     logits = network.decode(params, latents)[:, :grid, :grid, :grid]
-    filled = (logits > jax.scipy.special.logit(threshold)) & voxels.sphere_mask()
-    return jax.vmap(connectivity.main_region)(filled, logits)[0]
+    return connectivity.main_regions(logits, jax.scipy.special.logit(threshold), voxels.sphere_mask())
 
 
 def profiles(shapes, q_inv_angstrom, radii, order: int | None):

@@ -18,9 +18,11 @@ from launch.benchmarks.timing import Row
 from phasenet.errors import InputError
 
 SUITES = {name: f"launch.benchmarks.{name}" for name in (
-    "conv", "anneal", "synthesis", "zernike", "genetic", "align", "scaling")}
+    "conv", "train_phasenet", "train_saxsae", "anneal", "synthesis", "zernike", "genetic", "align", "scaling",
+    "reconstruct", "memory")}
 # Peers that are no part of the installation: the benchmark extra has them.
-PEERS = {"zernike": "ZMPY3D", "align": "freesas"}
+PEERS = {"train_phasenet": "torch", "train_saxsae": "torch", "zernike": "ZMPY3D", "align": "freesas",
+         "reconstruct": "denss"}
 
 
 def suite(name: str) -> Callable[[Callable[[Row], None]], dict[str, Any]]:

@@ -13,9 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from launch.benchmarks import bars
 from launch.benchmarks.timing import Row, compare
 from saxsae import connectivity, genetic, model, pretrained, reconstruction, scattering, voxels, zernike
 
+LEAST_PUBLISHED_RATIO = 10.0  # time of a generation with the published decoder over ours
+MOST_SECONDS = 0.5  # of a generation
 ORDER = 20
 R_MAX_ANGSTROM = 40.0
 _PUBLISHED_GENES = 10  # decoded at a time: all at once would need 5 GB and more
@@ -33,7 +36,9 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
         summary |= {f"share_{part}": 1 / row.ratio, f"milliseconds_{part}": 1e3 * row.seconds}
     row = beside_published(generation, whole, decoding=1 / summary["share_decode"])
     report(row)
-    return summary | {"milliseconds_generation": 1e3 * row.seconds, "ratio_published": row.ratio}
+    return summary | {"milliseconds_generation": 1e3 * row.seconds, "ratio_published": row.ratio, "bars": [
+        bars.at_least("time with the published decoder over ours", row.ratio, LEAST_PUBLISHED_RATIO),
+        bars.at_most("seconds of a generation", row.seconds, MOST_SECONDS)]}
 
 
 def beside_published(generation: "Generation", whole: Callable, decoding: float, genes: int = _PUBLISHED_GENES) -> Row:
@@ -108,7 +113,7 @@ class Generation:
     def connectivity(self, logits: jax.Array) -> jax.Array:
         """The main region of each map."""
         level = float(np.log(self.released.threshold / (1 - self.released.threshold)))
-        return jax.vmap(connectivity.main_region)((logits > level) & voxels.sphere_mask(), logits)[0]
+        return connectivity.main_regions(logits, level, voxels.sphere_mask())
 
     def moments(self, shapes: jax.Array) -> jax.Array:
         """(P, 31, 31, 31) to (P, K)."""

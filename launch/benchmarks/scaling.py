@@ -1,7 +1,7 @@
 """Suite "scaling": how the cost grows with the grid, the atoms, the population and the number of curves.
 
 Every size (the "peer") is timed by turns with the smallest of its family ("ours"), so that the ratio says how
-many times longer it takes; the exponent is the slope of log time against log size.
+many times longer it takes; `--plot=FILE` draws it. The exponent is the slope of log time against log size.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +47,8 @@ def exponent(name: str, sizes: Sequence[int], make: Callable[[int], Program], re
     """The exponent of the cost over these sizes, the smallest first; `make` gives the program of a size."""
     smallest, times = make(sizes[0]), [1.0]
     for size in sizes[1:]:
-        row = compare(f"{name}, {size} beside {sizes[0]}", str(size), smallest, make(size), seconds=seconds)
+        row = compare(f"{name}, {size} beside {sizes[0]}", str(size), smallest, make(size), seconds=seconds,
+                      family=name, size=size, smallest=sizes[0])
         report(row)
         times.append(row.ratio)
     return slope(sizes, times)

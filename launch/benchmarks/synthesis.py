@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from configs import phasenet_small
+from launch.benchmarks import bars
 from launch.benchmarks.timing import Row, compare
 from launch.tasks.patterson import PattersonTask
 from launch.training import step as steps
@@ -19,6 +20,8 @@ from launch.training.optimizer import make_optimizer
 from phasenet import synthesis
 from phasenet.atoms import AtomRules
 
+LEAST_RATIO = 20.0  # NumPy's time over ours, on the larger maps
+MOST_SHARE = 0.05  # of a training step
 BATCH = 64
 PROBLEMS = {
     "10 atoms, box 12, maps of 40": synthesis.Problem(),
@@ -40,7 +43,9 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
                     f"deviation_{size}": row.details["deviation"]}
     row = training_step("of a step of phasenet_small.py", phasenet_small.get_config())
     report(row)
-    return summary | {"share_of_training_step": 1 / row.ratio}
+    return summary | {"share_of_training_step": 1 / row.ratio, "bars": [
+        bars.at_least("NumPy's time over ours, maps of 40", summary["ratio_grid_40"], LEAST_RATIO),
+        bars.at_most("share of a training step", 1 / row.ratio, MOST_SHARE)]}
 
 
 def examples(name: str, problem: synthesis.Problem, batch: int, seconds: float = 8.0) -> Row:
@@ -52,8 +57,9 @@ def examples(name: str, problem: synthesis.Problem, batch: int, seconds: float =
     # The same atoms must give the same maps, or the times mean nothing.
     patterson_maps, targets = plain.maps(np.asarray(made.positions))
     deviation = max(_deviation(patterson_maps, made.patterson), _deviation(targets, made.target))
+    # At least the two maps of an example are written.
     return compare(name, "NumPy", lambda: ours(keys), lambda: plain.run(batch), seconds=seconds,
-                   batch=batch, deviation=deviation)
+                   moved_bytes=2 * 4 * batch * problem.grid**3, batch=batch, deviation=deviation)
 
 
 def training_step(name: str, config: Any, seconds: float = 10.0) -> Row:

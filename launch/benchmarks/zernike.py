@@ -15,9 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from launch.benchmarks import bars
 from launch.benchmarks.timing import Row, compare
 from saxsae import scattering, voxels, zernike
 
+LEAST_CPU_RATIO = 20.0  # ZMPY3D's processor time over ours
+MOST_ERROR = 1e-4  # relative, of moments and profiles
 MAPS = 300
 ORDER = 20
 R_MAX_ANGSTROM = 40.0
@@ -32,7 +35,10 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
     report(row)
     return {"ratio": row.ratio, "cpu_ratio": row.details["cpu_ratio"], "milliseconds_a_map": 1e3 * row.seconds,
             "peer_milliseconds_a_map": 1e3 * row.peer_seconds,
-            **{name: row.details[name] for name in ("moment_error", "profile_error", "peer_difference")}}
+            **{name: row.details[name] for name in ("moment_error", "profile_error", "peer_difference")},
+            "bars": [bars.at_least("ZMPY3D's CPU time over ours", row.details["cpu_ratio"], LEAST_CPU_RATIO),
+                     bars.at_most("relative error of the moments", row.details["moment_error"], MOST_ERROR),
+                     bars.at_most("relative error of the profiles", row.details["profile_error"], MOST_ERROR)]}
 
 
 def measure(maps: np.ndarray, peer_maps: int, seconds: float = 8.0) -> Row:
@@ -45,16 +51,24 @@ def measure(maps: np.ndarray, peer_maps: int, seconds: float = 8.0) -> Row:
     theirs = np.stack([peer.profile(peer.moments(one)) for one in maps[:_CHECKED]])
     few = maps[:peer_maps]
     row = compare(f"order {ORDER}, {len(maps)} maps, by the map", "ZMPY3D", lambda: ours(*arguments),
-                  lambda: [peer.profile(peer.moments(one)) for one in few], seconds=seconds)
+                  lambda: [peer.profile(peer.moments(one)) for one in few], flops=folded_flops(len(maps)),
+                  seconds=seconds)
     # What is compared are maps, not calls.
     share = len(maps) / len(few)
     return row._replace(
         seconds=row.seconds / len(maps), peer_seconds=row.peer_seconds / len(few), ratio=row.ratio * share,
         cpu_seconds=row.cpu_seconds / len(maps), peer_cpu_seconds=row.peer_cpu_seconds / len(few),
-        details={"cpu_ratio": share * row.peer_cpu_seconds / row.cpu_seconds,
+        flops=row.flops / len(maps), floor_seconds=row.floor_seconds / len(maps),
+        details=row.details | {"cpu_ratio": share * row.peer_cpu_seconds / row.cpu_seconds,
                  "moment_error": _error(moments, true_moments),
                  "profile_error": float(np.abs(intensities / true_intensities - 1).max()),
                  "peer_difference": _error(theirs, true_intensities)})
+
+
+def folded_flops(maps: int) -> float:
+    """Of the moments alone, as products over an octant of the ball with the modes of each of the eight parities."""
+    corner = np.indices((voxels.CENTRE + 1,) * 3).reshape(3, -1)
+    return 2.0 * maps * np.count_nonzero((corner**2).sum(0) <= voxels.CENTRE**2) * len(zernike.modes(ORDER).n)
 
 
 def profiles(maps: jax.Array, q_inv_angstrom: jax.Array, r_max: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -11,12 +11,26 @@ import pytest
 
 from configs import phasenet_small
 from launch import benchmarks
-from launch.benchmarks import align, bars, floor, genetic, scaling, synthesis, timing, zernike
+from launch.benchmarks import (
+    align,
+    bars,
+    children,
+    floor,
+    genetic,
+    memory,
+    reconstruct,
+    scaling,
+    synthesis,
+    timing,
+    zernike,
+)
+from launch.plotting import scaling as scaling_plot
 from phasenet import density
 from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
 from phasenet.synthesis import Problem
 from saxsae import genetic as search, pretrained, voxels
+from saxsae.io.packed import read_packed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = Problem(AtomRules(3, 5.0), 16)
@@ -204,6 +218,63 @@ def test_what_scaling_times_runs(released):
     assert scaling.generations(released, 6, 2)().chi_squared.shape == (2, 6)
 
 
+def test_a_child_is_measured_by_itself():
+    ballast = np.ones(2**25)  # 268 MB that are not the child's
+    script = "import time; block = bytearray(b'x' * 60_000_000); end = time.process_time() + 0.3\n" \
+             "while time.process_time() < end: pass\nprint('done')"
+    finished = children.run([sys.executable, "-c", script])
+    assert finished.output.strip() == "done" and 60e6 < finished.peak_bytes < ballast.nbytes
+    assert finished.cpu_seconds > 0.25 and finished.wall_seconds > 0.25
+    with pytest.raises(RuntimeError, match="ended with 1:\n(.*\n)*.*no such thing"):
+        children.run([sys.executable, "-c", "raise SystemExit('no such thing')"])
+
+
+def test_the_whole_jobs_row_compares_medians():
+    ours = [children.Finished(seconds, 2 * seconds, 10**9, "") for seconds in (10.0, 12.0, 50.0)]
+    row = reconstruct.row("job", ours, [children.Finished(24.0, 30.0, 1, "")])
+    assert row.ratio == 2 and row.cpu_ratio == 1.25 and row.details["peak_gigabytes"] == 1
+
+
+def test_denss_makes_a_map_that_is_read(tmp_path):
+    pytest.importorskip("denss")
+    reconstruct.denss(tmp_path, "tiny", "-s", "12", "-n", "16", "-nm", "2", "--thorough_alignment_off", "-en_off")
+    found = reconstruct.read_map(tmp_path / "tiny" / "tiny_avg.mrc")
+    assert found.density.shape == (16,) * 3 and found.density.max() > 0 and (found.pitch_angstrom > 1).all()
+
+
+def test_memory_names_launches_that_are_there(tmp_path):
+    for launch, flags in memory.launches(tmp_path).values():
+        assert (ROOT / "launch" / f"{launch}.py").is_file()
+        for flag in flags:
+            name, _, value = flag.partition("=")
+            if name in ("--config", "--profile", "--reference", "--pairs", "--patterson", "--config.corpus"):
+                assert (ROOT / value).exists(), flag
+    shapes = read_packed(tmp_path / "corpus.npz")
+    assert set(shapes.split) == {0, 1}
+    sizes = np.asarray(voxels.unpack(shapes.occupancy)).sum((1, 2, 3))
+    assert sizes.min() > 100 and np.ptp(sizes) < 0.2 * sizes.mean()  # one body, turned
+
+
+def test_memory_holds_its_bars(monkeypatch):
+    peaks = {"train_phasenet_published": 9e9, "reconstruct": 1e9}
+    monkeypatch.setattr(memory, "launches", lambda folder: {name: (name, []) for name in peaks})
+    monkeypatch.setattr(memory.children, "launch", lambda name: children.Finished(1.0, 1.0, peaks[name], ""))
+    rows = []
+    summary = memory.run(rows.append)
+    assert summary["train_phasenet_published"] == 9 and len(rows) == 2
+    assert [bar.holds for bar in summary["bars"]] == [True, False]
+
+
+def test_scaling_is_drawn(tmp_path):
+    families = ("grid_patterson", "grid_synthesis", "atoms_drawn", "atoms_maps", "population", "curves")
+    items = [{"ratio": float(size), "details": {"family": name, "size": size, "smallest": 1}}
+             for name in families for size in (2, 4)]
+    sizes, costs = scaling_plot.points(items, "curves")
+    assert list(sizes) == [1, 2, 4] and list(costs) == [1, 2, 4]
+    scaling_plot.draw(tmp_path / "scaling.png", items, dict.fromkeys(families, 1.0))
+    assert (tmp_path / "scaling.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 def test_summaries_hold_their_keys(monkeypatch):
     def row(*args, **details):
         return timing.Row("a", "b", 1.0, 2.0, 2.0, 1.0, 2.0, None, 1, {"deviation": 0.0, **details})
@@ -221,4 +292,6 @@ def test_summaries_hold_their_keys(monkeypatch):
                                                            peer_difference=0.0))
     assert {"ratio", "cpu_ratio", "profile_error"} <= set(zernike.run(rows.append))
     monkeypatch.setattr(align, "measure", lambda *a: row(correlation=1.0, peer_correlation=1.0))
-    assert {"ratio_slow", "ratio_fast", "correlation", "peer_correlation_fast"} <= set(align.run(rows.append))
+    summary = align.run(rows.append)
+    assert {"ratio_slow", "ratio_fast", "correlation", "peer_correlation_fast"} <= set(summary)
+    assert [bar.holds for bar in summary["bars"]] == [False, False, True]

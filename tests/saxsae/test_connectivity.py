@@ -103,3 +103,21 @@ def test_batches_and_packing():
         np.testing.assert_array_equal(region, main_region(filled, values)[0])
         np.testing.assert_array_equal(
             connectivity.unpack_rows(connectivity.pack_rows(filled)), filled)
+
+
+def test_many_maps_give_the_regions_of_each(monkeypatch):
+    monkeypatch.setattr(connectivity, "_CHUNK", 3)
+    density = np.random.default_rng(3).normal(size=(7, 31, 31, 31)).astype(np.float32)
+    mask = np.indices((31,) * 3).sum(0) < 50
+    together = jax.jit(connectivity.main_regions)(density, 0.3, mask)
+    for region, values in zip(together, density):
+        np.testing.assert_array_equal(region, main_region((values > 0.3) & mask, values)[0])
+
+
+def test_the_first_of_equally_high_voxels_is_the_seed():
+    # Two regions of one size: the one that holds the first highest voxel, in C order, is kept.
+    filled = np.zeros((31, 31, 31), bool)
+    filled[3, 20:24, 8] = filled[5, 2:6, 8] = True
+    density = np.where(filled, 1.0, 0.0).astype(np.float32)
+    region, _ = main_region(filled, density)
+    np.testing.assert_array_equal(np.argwhere(region)[:, 0], 3)

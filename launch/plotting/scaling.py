@@ -1,0 +1,33 @@
+"""How the cost grows with the size of a problem: the picture of `launch.benchmark --suite=scaling`."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from launch.plotting import style
+
+_PANELS = (("maps of a grid", ("grid_patterson", "grid_synthesis"), "voxels an edge"),
+           ("atoms of an example", ("atoms_drawn", "atoms_maps"), "atoms"),
+           ("genes and curves of a search", ("population", "curves"), "genes, or curves of 30 genes"))
+_NAMES = {"grid_patterson": "Patterson maps", "grid_synthesis": "whole examples", "atoms_drawn": "drawing atoms",
+          "atoms_maps": "their maps", "population": "population", "curves": "curves"}
+
+
+def draw(path: str | os.PathLike, items: list[dict[str, Any]], exponents: dict[str, float]) -> None:
+    """Cost beside that of the smallest size of each family, on logarithmic axes, with the fitted exponents."""
+    with style.figure(path, 7.6, 2.9) as figure:
+        for axes, (title, families, label) in zip(figure.subplots(1, 3), _PANELS, strict=True):
+            for name in families:
+                sizes, costs = points(items, name)
+                axes.loglog(sizes, costs, "o-", markersize=3.5, label=f"{_NAMES[name]}, exponent {exponents[name]:.2f}")
+            axes.set(title=title, xlabel=label)
+            axes.legend(loc="upper left")
+        figure.axes[0].set_ylabel("cost beside the smallest")
+
+
+def points(items: list[dict[str, Any]], family: str) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes of a family and what each costs, in units of the smallest."""
+    rows = [item for item in items if item["details"].get("family") == family]
+    sizes = [rows[0]["details"]["smallest"], *(item["details"]["size"] for item in rows)]
+    return np.array(sizes, float), np.array([1.0, *(item["ratio"] for item in rows)])
