@@ -78,6 +78,75 @@ def test_one_device_and_two_train_alike(get_config):
     assert len(set(losses[:3])) == 3
 
 
+def numbers(arrays):
+    return np.concatenate([np.ravel(leaf).astype(np.float64) for leaf in jax.tree.leaves(arrays)])
+
+
+@pytest.mark.parametrize("get_config", [phasenet_small.get_config])
+def test_bfloat16_matches_float32_to_its_rounding(get_config):
+    losses, gradients = [], []
+    for dtype in ("float32", "bfloat16"):
+        config = tiny(get_config())
+        config.model.dtype = dtype
+        task = PattersonTask(config)
+        rng = np.random.default_rng(0)  # the dense network's last layer would start at zero
+        params = jax.tree.map(lambda leaf, rng=rng: leaf + 0.05 * rng.standard_normal(leaf.shape, np.float32),
+                              jax.jit(task.init)(jax.random.key(0)))
+        batch = jax.jit(task.batch)(jax.random.split(jax.random.key(5), 8), 0, task.data)
+
+        def loss_fn(params, task=task, batch=batch):
+            answer = task._trained_network.apply(params, batch["patterson"])
+            return task.loss(params, batch, None)[0], answer
+
+        (loss, answer), gradient = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))(params)
+        # The answer and the mean of its errors are float32: in bfloat16 the mean would be up to 2e-3 off.
+        assert loss.dtype == answer.dtype == jnp.float32
+        assert loss == pytest.approx(np.square(numbers(answer) - numbers(batch["target"])).mean(), rel=1e-4)
+        losses.append(float(loss))
+        gradients.append(gradient)
+    assert losses[1] == pytest.approx(losses[0], rel=2**-8) and losses[1] != losses[0]
+    for (path, leaf), narrow in zip(jax.tree_util.tree_leaves_with_path(gradients[0]), jax.tree.leaves(gradients[1]),
+                                    strict=True):
+        assert narrow.dtype == jnp.float32
+        deviation = np.linalg.norm(numbers(leaf) - numbers(narrow)) / np.linalg.norm(numbers(leaf))
+        assert 1e-4 < deviation < 0.03, jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("get_config", [phasenet_small.get_config])
+def test_bfloat16_trains_as_float32_does_and_leaves_a_state_of_float32(get_config):
+    ends = []
+    for dtype in ("float32", "bfloat16"):
+        config = tiny(get_config())
+        config.model.dtype, config.micro_batches, config.ema_decay = dtype, 2, 0.9
+        config.optimizer.schedule = "constant"
+        config.optimizer.learning_rate = 1e-2
+        task = PattersonTask(config)
+        params = steps.new_params(config, task)
+        optimizer = make_optimizer(config, task.trainable(params))
+        state = steps.new_state(config, optimizer, params)
+        step_fn = steps.make_step(config, task, optimizer, task.trainable(params))
+        losses = []
+        for _ in range(30):
+            state, metrics = step_fn(state, task.data, np.arange(4, dtype=np.int32)[None])
+            losses.append(float(metrics["loss"]))
+        for leaf in jax.tree.leaves((state.params, state.opt_state, state.average)):
+            assert leaf.dtype in (jnp.float32, jnp.int32)  # int32: the optimizer's count of steps
+        ends.append(np.mean(losses[-5:]))
+        assert ends[-1] < 0.9 * losses[0]
+    assert ends[1] == pytest.approx(ends[0], rel=0.05)
+
+
+def test_it_is_evaluated_in_float32_whatever_it_is_trained_in(trained):
+    _, workdir = trained
+    config = tiny(phasenet_small.get_config())
+    params = pretrained.load(str(workdir)).params
+    expected = PattersonTask(config).evaluate(params)
+    config.model.dtype = "bfloat16"
+    assert PattersonTask(config).evaluate(params) == expected
+    del config.model.dtype  # as configs were before
+    assert PattersonTask(config)._trained_network.dtype == jnp.float32
+
+
 def test_resume_is_bit_for_bit(trained, tmp_path):
     result, _ = trained
     config = tiny(phasenet_small.get_config())
@@ -135,6 +204,7 @@ def test_validation_is_fixed_and_apart_from_training():
 @pytest.mark.parametrize("change, message", [
     ({"problem.grid": 18}, "grid=18: expected a multiple of 4"),
     ({"problem.atoms.num_atoms": 0}, "num_atoms=0: expected a whole number, at least 1"),
+    ({"model.dtype": "float16"}, "config.model.dtype='float16': expected one of float32, bfloat16"),
     ({"model.kind": "cubic"}, "kind='cubic': expected one of convolutional, dense"),
     ({"model.patterson_reach": 8}, "patterson_reach=8: a map of 16 has less than that"),
     ({"problem.target": "single"}, "a dense network needs target=pair"),
