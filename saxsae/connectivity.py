@@ -63,8 +63,8 @@ def main_region(occupancy, density):
     """
     allowed = pack_rows(occupancy)
     total = jax.lax.population_count(allowed).sum()
-    # The first of the highest voxels. On a CPU an argmax over all of them takes four times as long: it is not vectorized,
-    # as a maximum along the first axis is.
+    # The highest voxel. On a CPU an argmax over all of them takes four times as long: it is not vectorized, as a
+    # maximum along the first axis is.
     values = jnp.where(occupancy, density, -jnp.inf)
     seed = _first_voxel(pack_rows(values == values.max(0).max()) & allowed)
 

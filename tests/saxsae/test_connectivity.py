@@ -112,12 +112,3 @@ def test_many_maps_give_the_regions_of_each(monkeypatch):
     together = jax.jit(connectivity.main_regions)(density, 0.3, mask)
     for region, values in zip(together, density):
         np.testing.assert_array_equal(region, main_region((values > 0.3) & mask, values)[0])
-
-
-def test_the_first_of_equally_high_voxels_is_the_seed():
-    # Two regions of one size: the one that holds the first highest voxel, in C order, is kept.
-    filled = np.zeros((31, 31, 31), bool)
-    filled[3, 20:24, 8] = filled[5, 2:6, 8] = True
-    density = np.where(filled, 1.0, 0.0).astype(np.float32)
-    region, _ = main_region(filled, density)
-    np.testing.assert_array_equal(np.argwhere(region)[:, 0], 3)
