@@ -162,6 +162,7 @@ def test_what_the_second_stage_trains_in_the_published_network(corpus):
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"model.kind": "vast"}, "config.model.kind='vast': expected"),
+    ({"model.dtype": "half"}, "config.model.dtype='half': expected one of float32, bfloat16"),
     ({"model.latent_size": 0}, "config.model.latent_size=0"),
     ({"model.latent_size": 201}, "at most 200"),
     ({"frozen_convolutions": True}, "the lean network has no convolutions"),
