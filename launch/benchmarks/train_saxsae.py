@@ -1,4 +1,4 @@
-"""Suite "train_saxsae": both auto-encoders' training steps against PyTorch: 4 maps the published one, 64 the lean one."""
+"""Suite "train_saxsae": training steps of the auto-encoders against PyTorch, 4 maps (published) and 64 (lean)."""
 
 from collections.abc import Callable
 from typing import Any
