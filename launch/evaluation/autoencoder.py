@@ -1,10 +1,13 @@
 """How much of a structure 200 numbers keep: the decoded map against the input (paper figure 1c)."""
 
+import functools
+
 import jax
 import numpy as np
 
-from saxsae import descriptors, losses, model, voxels
+from saxsae import descriptors, encoding, losses, model, voxels
 from saxsae.batches import voxelize_many
+from saxsae.encoding import Refinement
 from saxsae.io.structures import Structure, nearest_neighbour_spacing
 from saxsae.pretrained import Pretrained
 
@@ -17,49 +20,64 @@ def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[
                 for s in structures]
     packed, r_max = voxelize_many([s.xyz_angstrom for s in structures], spacings)
     maps = np.asarray(voxels.unpack(packed))
-    network, linear = correlations(maps, pretrained)
+    scores = correlations(maps, pretrained)
     items = []
     for i, structure in enumerate(structures):
         shape = descriptors.describe(maps[i] > 0.5)
-        items.append({"id": structure.name, "correlation": float(network[i]),
-                      "pca200": float(linear[i]), "reference_radius_angstrom": float(r_max[i]),
+        items.append({"id": structure.name, **{name: float(score[i]) for name, score in scores.items()},
+                      "reference_radius_angstrom": float(r_max[i]),
                       "kind": structure.kind, **shape._asdict(),
                       "shape": descriptors.reason(shape)})
     surface = [item["surface_fraction"] for item in items]
-    return items, {
-        "count": len(items), "mean_correlation": float(network.mean()),
-        "median_correlation": float(np.median(network)),
-        "fraction_above_0.90": float((network > 0.9).mean()),
-        "pca200_mean_correlation": float(linear.mean()),
-        "pca200_median_correlation": float(np.median(linear)),
-        "pca200_fraction_above_0.90": float((linear > 0.9).mean()),
-        "correlation_with_surface_fraction": _pearson(network, surface),
-        "threshold": pretrained.threshold}
+    summary = {"count": len(items)}
+    for name, score in scores.items():
+        prefix = "" if name == "correlation" else f"{name}_"
+        summary |= {f"{prefix}mean_correlation": float(score.mean()),
+                    f"{prefix}median_correlation": float(np.median(score)),
+                    f"{prefix}fraction_above_0.90": float((score > 0.9).mean())}
+    return items, summary | {
+        "correlation_with_surface_fraction": _pearson(scores["correlation"], surface),
+        "threshold": pretrained.threshold, "pose": pretrained.pose,
+        "refinement_steps": pretrained.refinement.steps}
 
 
-def correlations(maps: np.ndarray, pretrained: Pretrained) -> tuple[np.ndarray, np.ndarray]:
-    """Correlation of binary maps (N, 31, 31, 31) with what is kept of them.
+def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarray]:
+    """Correlation of binary maps (N, 31, 31, 31), pose as given, with what is kept of them.
 
-    Returns: (N,) through the network, (N,) through the components.
+    Returns: (N,) each. ``correlation``: encoder, refinement, decoder. ``encoder_alone``: without the refinement.
+    ``pca200``: the linear code. ``pca200_refined``: the linear code, refined as the network's is.
     """
     network, code = pretrained.network, pretrained.components
+    none = Refinement()
+
+    def linear_encoder(padded):
+        inside = padded[(slice(None), *(slice(voxels.GRID),) * 3)]
+        return code.encode(inside[:, voxels.sphere_mask()])
+
+    def linear_decoder(latent):
+        return model.scatter_sphere(code.logits(latent), model.EMPTY_LOGIT)
 
     @jax.jit
-    def through_network(params, maps):
-        logits = network.decode(params, network.encode(params, voxels.pad(maps)))
-        return losses.binary_correlation(jax.nn.sigmoid(logits), maps, pretrained.threshold)
+    def through(params, maps):
+        nonlinear = (functools.partial(network.encode, params), functools.partial(network.decode, params))
+        linear = (linear_encoder, linear_decoder)
+        found = {}
+        for name, (encoder, decoder), threshold, settings in (
+                ("correlation", nonlinear, pretrained.threshold, pretrained.refinement),
+                ("encoder_alone", nonlinear, pretrained.threshold, none),
+                ("pca200", linear, 0.5, none), ("pca200_refined", linear, 0.5, pretrained.refinement)):
+            kept = encoding.encode(encoder, decoder, maps, threshold, pretrained.pose, settings)
+            shown = encoding.decode(decoder, kept, pretrained.pose)
+            found[name] = losses.binary_correlation(shown, maps, threshold)
+        return found
 
-    by_network, by_components = [], []
+    batches = []
     for start in range(0, len(maps), _BATCH):
         batch = maps[start:start + _BATCH]
         filler = np.zeros((_BATCH - len(batch), *batch.shape[1:]), batch.dtype)
-        padded = np.concatenate([batch, filler])
-        by_network.append(np.asarray(through_network(pretrained.params, padded))[:len(batch)])
-        linear = code.decode(code.encode(padded[:, voxels.sphere_mask()]))
-        grid = model.scatter_sphere(linear, 0.0)
-        by_components.append(np.asarray(
-            losses.binary_correlation(grid, padded, code.threshold))[:len(batch)])
-    return np.concatenate(by_network), np.concatenate(by_components)
+        scores = through(pretrained.params, np.concatenate([batch, filler]))
+        batches.append({name: np.asarray(score)[:len(batch)] for name, score in scores.items()})
+    return {name: np.concatenate([scores[name] for scores in batches]) for name in batches[0]}
 
 
 def _pearson(a, b) -> float | None:

@@ -49,7 +49,8 @@ def encoded(items: list[dict], summary: dict) -> str:
     """The structures that the auto-encoder keeps worst, what is hard about them, and the means."""
     keys = list(_ENCODED_SUMMARY)[1:]
     means = [{"what": what, **{key: summary[f"{prefix}{key}"] for key in keys}}
-             for what, prefix in (("network", ""), ("PCA-200", "pca200_"))]
+             for what, prefix in (("network", ""), ("its encoder alone", "encoder_alone_"), ("PCA-200", "pca200_"),
+                                  ("PCA-200, refined", "pca200_refined_"))]
     paper = {"what": "paper (its 542 models)", "mean_correlation": 0.88,
              "fraction_above_0.90": 0.561}
     worst = sorted(items, key=lambda item: item["correlation"])[:_WORST]
