@@ -12,7 +12,7 @@
     saxs1c  correlations of the auto-encoder       saxs2c  the shape on the reference
     saxs1d  distribution of four latent numbers    saxs2d  correlations with and without the radius
                                                    saxs2e  radii found
-                                                   saxs2f  examples at several correlations
+    samples  shapes of random codes                saxs2f  examples at several correlations
 
     patterson1  covered pixels                     patterson7   losses of a training
     patterson2  the network                        patterson8   losses with and without inverse atoms
@@ -38,7 +38,8 @@ from launch import app
 from phasenet.errors import InputError
 
 _EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "saxsae" / "examples"
-_SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "saxs2d", "saxs2e", "saxs2f"]
+_SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "saxs2d", "saxs2e", "saxs2f",
+         "samples"]
 _PATTERSON = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
 _NAMES = [*_SAXS, *_PATTERSON]
 _RUN = ("saxs2a", "saxs2b", "saxs2c")  # from one reconstruction
@@ -54,7 +55,8 @@ _NETWORK = flags.DEFINE_string("network", "small", "Weights of patterson2, 10 an
 _WORKDIR = flags.DEFINE_string("workdir", None, "The training of patterson7.")
 _WORKDIRS = flags.DEFINE_list("workdirs", [], "NAME=DIR of each training of patterson8 to 9b.")
 _NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Runs of saxs2a to 2c.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of saxs2a to 2c, patterson3, 10 and 11.", lower_bound=0, upper_bound=2**31 - 1)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of saxs2a to 2c, samples, patterson3, 10 and 11.", lower_bound=0, upper_bound=2**31 - 1)
 
 
 def main(_: list[str]) -> None:
@@ -103,6 +105,10 @@ def _draw_saxs(name: str, path: pathlib.Path, results: list[dict]) -> None:
         saxs.saxs1a(path, _REFERENCE.value)
     elif name in ("saxs1b", "saxs1d"):
         getattr(saxs, name)(path, _WEIGHTS.value)
+    elif name == "samples":
+        from launch.plotting import samples
+
+        samples.samples(path, _WEIGHTS.value, _SEED.value)
     elif name == "saxs2f":
         saxs.saxs2f(path, results, _PAIRS.value, _MAPS.value)
     else:
