@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from phasenet.convolution import correlate, resolve
+from phasenet.precision import promote_product
 
 
 def conv3d(x: jax.Array, kernel: jax.Array, *, lowering: str = "auto") -> jax.Array:
@@ -138,9 +139,9 @@ class Conv3D(nn.Module):
         bias = None
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = promote_product(x, kernel, bias, dtype=self.dtype)
         y = (conv3d_of_upsampled if self.upsampled else conv3d)(x, kernel, lowering=self.lowering)
-        return y if bias is None else y + bias
+        return y if bias is None else (y + bias).astype(y.dtype)
 
 
 class ConvTranspose3D(nn.Module):
@@ -161,6 +162,6 @@ class ConvTranspose3D(nn.Module):
         bias = None
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = promote_product(x, kernel, bias, dtype=self.dtype)
         y = conv_transpose3d(x, kernel, stride=self.stride, lowering=self.lowering)
-        return y if bias is None else y + bias
+        return y if bias is None else (y + bias).astype(y.dtype)

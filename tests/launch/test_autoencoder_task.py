@@ -99,6 +99,28 @@ def test_training_lowers_the_loss(lean_task):
     assert all(np.diff(losses) < 0)
 
 
+def test_bfloat16_matches_float32_to_its_rounding(corpus):
+    losses, gradients = [], []
+    for dtype in ("float32", "bfloat16"):
+        config = tiny(saxsae_lean.get_config(), corpus)
+        config.model.dtype, config.linear_start = dtype, False
+        task = autoencoder.AutoencoderTask(config)
+        rng = np.random.default_rng(0)  # the corrections would start at zero
+        params = jax.tree.map(lambda leaf, rng=rng: leaf + 0.01 * rng.standard_normal(leaf.shape, np.float32),
+                              jax.jit(task.init)(jax.random.key(0)))
+        loss, gradient = jax.jit(jax.value_and_grad(
+            lambda params, task=task: task.loss(params, task.validation[:2], None)[0]))(params)
+        losses.append(loss)
+        gradients.append(gradient)
+    assert losses[1].dtype == jnp.float32 and losses[1] != losses[0]
+    assert float(losses[1]) == pytest.approx(float(losses[0]), rel=2e-3)
+    for (path, leaf), narrow in zip(jax.tree_util.tree_leaves_with_path(gradients[0]), jax.tree.leaves(gradients[1]),
+                                    strict=True):
+        assert narrow.dtype == jnp.float32
+        deviation = np.linalg.norm(leaf - narrow) / np.linalg.norm(leaf)
+        assert 1e-5 < deviation < 0.03, jax.tree_util.keystr(path)
+
+
 def test_the_lean_network_starts_as_the_principal_components(lean_task):
     params = jax.device_get(lean_task.init(jax.random.key(0)))
     code = lean_task.components

@@ -82,7 +82,7 @@ def numbers(arrays):
     return np.concatenate([np.ravel(leaf).astype(np.float64) for leaf in jax.tree.leaves(arrays)])
 
 
-@pytest.mark.parametrize("get_config", [phasenet_small.get_config])
+@pytest.mark.parametrize("get_config", [phasenet_small.get_config, phasenet_comparison.get_config])
 def test_bfloat16_matches_float32_to_its_rounding(get_config):
     losses, gradients = [], []
     for dtype in ("float32", "bfloat16"):
