@@ -5,6 +5,7 @@ independent runs. How a gene becomes a chi^2 is not known here: ``score(latents,
 given, and may improve a radius within its neighbourhood.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -91,6 +92,21 @@ class Info(NamedTuple):
 
 
 Score = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def in_parts(score: Score, parts: int) -> Score:
+    """The same score for a population in so many parts, one after another; in fewer where they do not divide it.
+
+    The parts stay in a processor's cache; and a loop's input is in memory, where the compiler would otherwise work
+    out a mutated radius anew for each number of each profile that it enters: a quarter of a generation on a CPU.
+    """
+    def scored(latents, radii):
+        count = len(radii)
+        shape = math.gcd(count, parts), -1
+        genes = (a.reshape(*shape, *a.shape[1:]) for a in (latents, radii))
+        return tuple(a.reshape(count) for a in jax.lax.map(lambda part: score(*part), tuple(genes)))
+
+    return scored
 
 
 def draw_latents(key, prior: Prior, shape: tuple[int, ...]):

@@ -24,6 +24,7 @@ RADIUS_LIMITS = (10.0, 300.0)  # Angstrom, where the curve has no Guinier region
 RADIUS_STEPS = (-0.06, -0.03, 0.0, 0.03, 0.06)  # tried around every radius at every scoring
 BLUR_ANGSTROM = 3.38  # of the final map: about 15 A resolution; edges sharper than that are no knowledge of the curve's
 NUM_POINTS = 128  # of the curve that is fitted: one length, one compiled program
+SCORED_PARTS = 2  # of a population
 _GENERATIONS_A_CALL = 5  # between reports of progress
 
 
@@ -121,11 +122,11 @@ class _Program(NamedTuple):
 def _compiled(program: _Program, devices: int):
     """``begin`` and ``go_on``, each pmapped over devices and vmapped over runs."""
     def begin(key, params, threshold, curve, prior):
-        score = functools.partial(program.score, params, threshold, curve)
+        score = genetic.in_parts(functools.partial(program.score, params, threshold, curve), SCORED_PARTS)
         return genetic.init(key, prior, score, program.settings)
 
     def go_on(key, state, until, params, threshold, curve, prior):
-        score = functools.partial(program.score, params, threshold, curve)
+        score = genetic.in_parts(functools.partial(program.score, params, threshold, curve), SCORED_PARTS)
         return genetic.evolve(key, state, until, prior, score, program.settings)
 
     def over_runs(function, mapped: int, shared: int):

@@ -100,7 +100,7 @@ class Generation:
         def score(latents, radii):
             return self.profile(curve, self.moments(self.connectivity(self.decode(params, latents))), radii)
 
-        return genetic.step(key, state, prior, score, self.settings)
+        return genetic.step(key, state, prior, genetic.in_parts(score, reconstruction.SCORED_PARTS), self.settings)
 
     def operators(self, key, state, prior) -> genetic.State:
         """Selection, crossing, mutation and sorting: a generation whose score is nothing to find."""

@@ -210,3 +210,17 @@ def test_empty_shapes_sink_to_the_bottom():
     state = jax.jit(lambda s: genetic.evolve(jax.random.key(1), s, 3, prior, score, SETTINGS))(state)
     assert np.isfinite(state.chi_squared[0]) and np.isfinite(state.best_mean)
     assert not np.isnan(np.asarray(state.chi_squared)).any()
+
+
+@pytest.mark.parametrize(("count", "parts"), [(6, 2), (6, 4), (5, 2)])
+def test_a_score_in_parts_is_the_score(count, parts):
+    seen = []
+
+    def score(latents, radii):
+        seen.append(len(radii))
+        return latents.sum(1) * radii, radii + 1
+
+    latents, radii = jnp.arange(2.0 * count).reshape(count, 2), jnp.arange(1.0, count + 1)
+    for found, whole in zip(genetic.in_parts(score, parts)(latents, radii), score(latents, radii)):
+        np.testing.assert_array_equal(found, whole)
+    assert seen[0] == count // np.gcd(count, parts)
