@@ -18,10 +18,17 @@ def draw(path: str | os.PathLike, items: list[dict[str, Any]], exponents: dict[s
     """Cost beside that of the smallest size of each family, on logarithmic axes, with the fitted exponents."""
     with style.figure(path, 7.6, 2.9) as figure:
         for axes, (title, families, label) in zip(figure.subplots(1, 3), _PANELS, strict=True):
+            ticks, highest = [], 1.0
             for name in families:
                 sizes, costs = points(items, name)
                 axes.loglog(sizes, costs, "o-", markersize=3.5, label=f"{_NAMES[name]}, exponent {exponents[name]:.2f}")
-            axes.set(title=title, xlabel=label)
+                ticks, highest = sorted({*ticks, *sizes}), max(highest, costs.max())
+            axes.set(title=title, xlabel=label, ylim=(0.85, 4 * highest))  # room for the legend
+            ticks = [tick for tick, left in zip(ticks, [0, *ticks], strict=False) if tick > 1.15 * left]
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=45)
+            axes.set_xticks([], minor=True)
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
             axes.legend(loc="upper left")
         figure.axes[0].set_ylabel("cost beside the smallest")
 
