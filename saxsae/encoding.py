@@ -87,10 +87,14 @@ def encode(encoder: Callable, decoder: Callable, occupancy, threshold, posture: 
     return Encoded(refine(decoder, encoder(padded), padded, threshold, settings), rotation)
 
 
-def decode(decoder: Callable, code: Encoded, posture: str):
-    """Probabilities (N, 31, 31, 31) in the maps' own pose."""
+def decode(decoder: Callable, code: Encoded, threshold, posture: str, sharpness: float = Refinement().sharpness):
+    """How surely each voxel is filled, (N, 31, 31, 31) in the maps' own pose; above one half it counts as filled.
+
+    The cut at ``threshold`` is made steeper by ``sharpness`` before maps are turned back: a gentle slope, interpolated,
+    would shrink what is thin.
+    """
     inside = (slice(None), *(slice(voxels.GRID),) * 3)
-    probability = jax.nn.sigmoid(decoder(code.latent)[inside])
+    filled = jax.nn.sigmoid(sharpness * (decoder(code.latent)[inside] - jax.scipy.special.logit(threshold)))
     if posture == "principal":
-        probability = jax.vmap(voxels.rotate)(probability, jnp.swapaxes(code.rotation, 1, 2))
-    return probability
+        filled = jax.vmap(voxels.rotate)(filled, jnp.swapaxes(code.rotation, 1, 2))
+    return filled

@@ -72,8 +72,8 @@ class Pretrained(NamedTuple):
                                self.threshold, self.pose, self.refinement)
 
     def decode(self, code: encoding.Encoded):
-        """Probabilities (N, 31, 31, 31), in the pose of what was encoded; above ``threshold`` a voxel is filled."""
-        return encoding.decode(self._decoder, code, self.pose)
+        """How surely voxels are filled, (N, 31, 31, 31) in the pose of what was encoded: above one half they are."""
+        return encoding.decode(self._decoder, code, self.threshold, self.pose, self.refinement.sharpness)
 
     def _decoder(self, latent):
         return self.network.decode(self.params, latent)

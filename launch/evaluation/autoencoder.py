@@ -67,8 +67,8 @@ def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarr
                 ("encoder_alone", nonlinear, pretrained.threshold, none),
                 ("pca200", linear, 0.5, none), ("pca200_refined", linear, 0.5, pretrained.refinement)):
             kept = encoding.encode(encoder, decoder, maps, threshold, pretrained.pose, settings)
-            shown = encoding.decode(decoder, kept, pretrained.pose)
-            found[name] = losses.binary_correlation(shown, maps, threshold)
+            filled = encoding.decode(decoder, kept, threshold, pretrained.pose)
+            found[name] = losses.binary_correlation(filled, maps, 0.5)
         return found
 
     batches = []
