@@ -68,8 +68,8 @@ def measure(job: Job, report: Callable[[Row], None], seconds: float) -> dict[str
     ours()
     difference = abs(float(losses[0]) - float(theirs.step())) / float(losses[0])
     if max(deviation, difference) > SAME:
-        raise AssertionError(f"{job.name}: PyTorch makes something else: outputs differ by {deviation:.1g}, the loss by "
-                             f"{difference:.1g}")
+        raise AssertionError(f"{job.name}: PyTorch makes something else: outputs differ by {deviation:.1g}, the loss "
+                             f"by {difference:.1g}")
     rows.append(compare(f"{job.name}, training step", "PyTorch", ours, theirs.step, seconds=seconds,
                         flops=job.flops and 3 * job.flops, memory_format=memory_format))
     for row in rows:

@@ -38,18 +38,30 @@ class Checkpoints:
 
     def __init__(self, workdir: pathlib.Path, max_to_keep: int = 3) -> None:
         self.folder = pathlib.Path(workdir).absolute() / "checkpoints"
+        self._max_to_keep = max_to_keep
+        self._open(1)
+
+    def _open(self, gigabytes_at_once: int) -> None:
+        """The manager, which holds so much of a state a second time while it writes; it must exceed each array."""
+        self._gigabytes_at_once = gigabytes_at_once
+        handlers = {"state": ocp.StandardCheckpointHandler(save_concurrent_gb=gigabytes_at_once),
+                    "config": ocp.JsonCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(
-            self.folder, item_names=("state", "config", "record"),
+            self.folder, item_handlers=handlers,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=max_to_keep, enable_async_checkpointing=False,
+                max_to_keep=self._max_to_keep, enable_async_checkpointing=False,
                 cleanup_tmp_directories=True))
 
     def save(self, state: "TrainState", config: dict[str, Any], pending: Pending) -> None:
         """Saves the state under its step, with the config and the metrics since the last row."""
-        arrays = jax.device_get(_tree(state))
+        arrays = _own_copy(_tree(state))
         step = int(arrays["step"])
         if step in self._manager.all_steps():
             return
+        largest = max(leaf.nbytes for leaf in jax.tree.leaves(arrays))
+        if largest >= self._gigabytes_at_once * 10**9:
+            self._manager.close()
+            self._open(largest // 10**9 + 1)
         self._manager.save(step, args=ocp.args.Composite(
             state=ocp.args.StandardSave(arrays),
             config=ocp.args.JsonSave(config),
@@ -212,6 +224,16 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         below = isinstance(value, dict) and value
         flat |= _flat(value, f"{prefix}{name}.") if below else {f"{prefix}{name}": value}
     return flat
+
+
+def _own_copy(tree: PyTree) -> PyTree:
+    """The replica of one device: Orbax copies host arrays, all at once, and the arrays of a device one by one.
+
+    Of several processes each has arrays that are no business of the others, which Orbax takes from the host alone.
+    """
+    if jax.process_count() > 1:
+        return jax.device_get(tree)
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
 def _tree(state: "TrainState") -> dict[str, PyTree]:

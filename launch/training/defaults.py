@@ -8,10 +8,10 @@ from phasenet.errors import InputError
 
 # May change when a run is resumed: they steer the loop, not what it computes at a step. (num_steps
 # also ends a cosine unless optimizer.decay_steps is given; micro_batches round otherwise.)
-FREE_FIELDS = ("num_steps", "micro_batches", "log_every", "eval_every", "checkpoint_every",
+FREE_FIELDS = ("num_steps", "micro_batches", "steps_a_call", "log_every", "eval_every", "checkpoint_every",
                "checkpoint_minutes", "max_to_keep", "max_minutes")
 
-_LOWEST = {"batch_size": 1, "micro_batches": 1, "num_steps": 1, "ema_decay": 0, "log_every": 1,
+_LOWEST = {"batch_size": 1, "micro_batches": 1, "steps_a_call": 1, "num_steps": 1, "ema_decay": 0, "log_every": 1,
            "eval_every": 0, "checkpoint_every": 0, "checkpoint_minutes": 0, "max_to_keep": 1,
            "max_minutes": 0}
 
@@ -23,7 +23,8 @@ def base_config() -> ConfigDict:
     config.task = ""  # "package.module:Class", called with this config
     config.batch_size = 64  # examples a step, over all devices
     config.micro_batches = 1  # parts of a device's examples, done in turn: the same with less memory
-    config.num_steps = 1000  # optimizer steps in all
+    config.steps_a_call = 1  # steps in one program: more for small networks on a GPU, not on a CPU
+    config.num_steps = 1000  # optimizer steps in all; a multiple of steps_a_call, as what comes every so often
     config.ema_decay = 0.0  # > 0: evaluation and export use a running average of the parameters
 
     config.log_every = 100  # steps between lines of progress and rows of metrics.jsonl
@@ -56,5 +57,9 @@ def check_config(config: Any) -> None:
     for name, lowest in _LOWEST.items():
         if not config[name] >= lowest:
             raise InputError(f"config.{name}={config[name]}: expected at least {lowest}")
+    for name in ("num_steps", "log_every", "eval_every", "checkpoint_every"):
+        if config[name] % config.steps_a_call:
+            raise InputError(f"config.{name}={config[name]}: expected a multiple of config.steps_a_call="
+                             f"{config.steps_a_call}")
     if not config.ema_decay < 1:
         raise InputError(f"config.ema_decay={config.ema_decay}: expected less than 1")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from launch import app
 from launch.training import checkpoint, processes, step as steps
@@ -73,7 +74,7 @@ class _Run:
                  checkpoints: checkpoint.Checkpoints, say: Callable[[str], None]) -> None:
         self.config, self.workdir, self.task = config, workdir, task
         self.checkpoints, self.say = checkpoints, say
-        self.pending: list[dict[str, Any]] = []  # metrics of the steps since the last row
+        self.pending: list[dict[str, Any]] = []  # metrics of the steps, or calls, since the last row
 
     def start(self, init_from: str | None) -> tuple[steps.TrainState, Callable]:
         """The state to begin with, restored or fresh, and the compiled step."""
@@ -85,6 +86,9 @@ class _Run:
         restored = self.checkpoints.restore(like, self.say)
         if restored is not None:
             state, self.pending = restored
+            if int(state.step) % config.steps_a_call:
+                raise InputError(f"config.steps_a_call={config.steps_a_call}: {self.workdir} stands at step "
+                                 f"{int(state.step)}, which is no multiple of it")
             self.say(f"resumed from step {int(state.step)} of {self.workdir}"
                      + (f"; {init_from} was its beginning" if init_from else ""))
         else:
@@ -116,7 +120,7 @@ class _Run:
         try:
             while not reason:
                 state, values = step_fn(state, data, examples)
-                step += 1
+                step += config.steps_a_call
                 self.pending.append(values)
                 # Stay a step behind the device, no more: a signal must not wait for a long queue.
                 jax.block_until_ready(self.pending[-2:][0])
@@ -159,8 +163,10 @@ class _Run:
 
     def fetch_pending(self, step: int) -> None:
         """Brings pending metrics to the host. Raises InputError where a step went astray."""
-        self.pending = [{name: float(value) for name, value in row.items()}
-                        for row in jax.device_get(self.pending)]
+        calls = [{name: np.atleast_1d(values) for name, values in call.items()}
+                 for call in jax.device_get(self.pending)]
+        self.pending = [{name: float(values[i]) for name, values in call.items()}
+                        for call in calls for i in range(len(call["loss"]))]
         for at, row in enumerate(self.pending, start=step - len(self.pending) + 1):
             for name in ("loss", "grad_norm"):
                 if not math.isfinite(row[name]):

@@ -76,10 +76,11 @@ def replicate(tree: PyTree) -> PyTree:
 
 def make_step(config: Any, task: Task, optimizer: optax.GradientTransformation, trainable: PyTree,
               ) -> Callable[[TrainState, PyTree, np.ndarray], tuple[TrainState, Metrics]]:
-    """The compiled step: (state, data, example_indices) -> (state, metrics); it consumes the state.
+    """The compiled steps of a call: (state, data, example_indices) -> (state, metrics); consumes the state.
 
     Keys are folded by step and by example of the global batch, not by device: the same batch arises
-    on any number of devices. metrics: () float32 each, `loss` and `grad_norm` among them.
+    on any number of devices. metrics: () float32 each, `loss` and `grad_norm` among them; with
+    several steps in a call (config.steps_a_call,).
     """
 
     def micro_batch(state: TrainState, data: PyTree, example: jax.Array) -> PyTree:
@@ -104,8 +105,12 @@ def make_step(config: Any, task: Task, optimizer: optax.GradientTransformation, 
                          _average(state, params, config.ema_decay), state.key)
         return new, {"loss": loss, **metrics, "grad_norm": optax.tree.norm(grads)}
 
-    return jax.pmap(step_fn, axis_name=AXIS, in_axes=(None, None, 0), out_axes=None,
-                    donate_argnums=(0,))
+    def steps_fn(state: TrainState, data: PyTree, example: jax.Array) -> tuple[TrainState, Metrics]:
+        return jax.lax.scan(lambda state, _: step_fn(state, data, example), state, length=config.steps_a_call)
+
+    # One alone without a loop: in one, XLA's CPU backend is slow (https://github.com/jax-ml/jax/issues/12868).
+    return jax.pmap(step_fn if config.steps_a_call == 1 else steps_fn, axis_name=AXIS,
+                    in_axes=(None, None, 0), out_axes=None, donate_argnums=(0,))
 
 
 def _mean(function: Callable[[jax.Array], PyTree], parts: jax.Array) -> PyTree:

@@ -112,6 +112,40 @@ def test_time_limit_ends_a_slice(finished, tmp_path):
     assert_same(train(config, tmp_path, say=quiet).state, finished[1].state)
 
 
+def test_several_steps_a_call(finished, tmp_path):
+    config = get_config()
+    config.ema_decay = 0.9
+    config.steps_a_call = config.log_every = config.eval_every = 3
+    config.max_minutes = 1e-9
+    result = train(config, tmp_path, say=quiet)
+    assert (result.step, result.reason) == (3, loop.TIME_LIMIT)
+    config.max_minutes = 0.0
+    config.steps_a_call, config.num_steps = 2, 6
+    config.log_every = config.eval_every = config.checkpoint_every = 2
+    with pytest.raises(InputError, match="config.steps_a_call=2: .* stands at step 3, which is no multiple of it"):
+        train(config, tmp_path, say=quiet)
+    config.steps_a_call = config.log_every = config.eval_every = config.checkpoint_every = 3
+    result = train(config, tmp_path, say=quiet)
+    assert_same(result.state, finished[1].state)
+    assert result.step == 6 and curves(tmp_path)[-1]["step"] == 6
+    losses, one_by_one = ([row["loss"] for row in curves(folder) if "loss" in row]
+                          for folder in (tmp_path, finished[0]))
+    assert len(losses) == 2 and np.mean(losses) == pytest.approx(np.mean(one_by_one), rel=1e-6)
+    config.steps_a_call = 4
+    with pytest.raises(InputError, match="config.num_steps=6: expected a multiple of config.steps_a_call=4"):
+        train(config, tmp_path / "other", say=quiet)
+
+
+def test_a_state_larger_than_is_held_at_once_is_saved(tmp_path, finished):
+    checkpoints = checkpoint.Checkpoints(tmp_path)
+    checkpoints._gigabytes_at_once = 0  # as if every array were larger
+    checkpoints.save(finished[1].state, {"a": 1}, [])
+    assert checkpoints._gigabytes_at_once == 1 and checkpoints.read_config() == {"a": 1}
+    state, pending = checkpoints.restore(finished[1].state, quiet)
+    assert_same(state, finished[1].state)
+    checkpoints.close()
+
+
 def test_saving_by_minutes(tmp_path):
     config = get_config()
     config.num_steps = 3
