@@ -60,9 +60,10 @@ def centred(patterson_map: jax.Array) -> jax.Array:
     return jnp.fft.fftshift(patterson_map, axes=(-3, -2, -1))
 
 
-def scaled(patterson_map: jax.Array, scale: str) -> jax.Array:
+def scaled(patterson_map: jax.Array, scale: str, grid: int | None = None) -> jax.Array:
     """A map (origin at voxel 0) as a network takes it. Raises ValueError for an unknown scale.
 
+    grid: voxels an edge where the map's own are fewer, and all others zero.
     "raw": unchanged; "origin": P / P(0); "rms": divided by the root mean square of what lies more
     than 3 voxels from the origin, so that interatomic peaks are of order 1 whatever the atoms are.
     """
@@ -73,7 +74,8 @@ def scaled(patterson_map: jax.Array, scale: str) -> jax.Array:
     if scale != "rms":
         raise ValueError(f"scale={scale!r}: expected one of {', '.join(SCALES)}")
     away = _distance_from_origin(patterson_map.shape[0]) > 3
-    power = jnp.where(away, patterson_map**2, 0.0).sum() / away.sum()
+    voxels = len(away) ** 3 if grid is None else grid**3
+    power = jnp.where(away, patterson_map**2, 0.0).sum() / (voxels - (~away).sum())
     return patterson_map / jnp.sqrt(jnp.maximum(power, 1e-12))
 
 

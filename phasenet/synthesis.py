@@ -82,8 +82,22 @@ def example(key: jax.Array, problem: Problem) -> Example:
     """One example, from its key alone."""
     key_atoms, key_noise = jax.random.split(key)
     positions, valid = random_atoms(key_atoms, problem.atoms)
-    measured = measure(key_noise, positions, problem)
-    return Example(network_input(measured, problem), target(positions, problem), positions, valid)
+    compact = problem._replace(grid=_compact_grid(problem))
+    measured = measure(key_noise, positions, compact)
+    answer = jnp.pad(target(positions, compact), (problem.grid - compact.grid) // 2)
+    return Example(network_input(measured, problem), answer, positions, valid)
+
+
+def _compact_grid(problem: Problem) -> int:
+    """Voxels an edge that hold the atoms and their Patterson map, so that a larger one adds nothing but zeros.
+
+    The grid itself where a larger one changes more: a resolution or noise refer to its reflections.
+    """
+    bounded = problem.form_factor == "sphere" and problem.atoms.stay_inside
+    if not bounded or problem.h_max is not None or problem.noise:
+        return problem.grid
+    # The atoms reach so far from the centre, differences of two places in them less than four times as far.
+    return min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1))
 
 
 def measure(key: jax.Array, positions: jax.Array, problem: Problem) -> jax.Array:
@@ -95,9 +109,16 @@ def measure(key: jax.Array, positions: jax.Array, problem: Problem) -> jax.Array
 
 
 def network_input(patterson_map: jax.Array, problem: Problem) -> jax.Array:
-    """A Patterson map (origin at voxel 0, any overall scale if `scale` is not "raw") as the network takes it."""
-    result = patterson.scaled(patterson_map, problem.scale)
-    return patterson.centred(result) if problem.centred else result
+    """A Patterson map (origin at voxel 0, any overall scale if `scale` is not "raw") as the network takes it.
+
+    A map of fewer voxels than the problem's grid is zero beyond them.
+    """
+    result = patterson.scaled(patterson_map, problem.scale, problem.grid)
+    margin = (problem.grid - len(result)) // 2
+    if not margin:
+        return patterson.centred(result) if problem.centred else result
+    result = jnp.pad(patterson.centred(result), margin)
+    return result if problem.centred else jnp.fft.ifftshift(result)
 
 
 def target(positions: jax.Array, problem: Problem) -> jax.Array:

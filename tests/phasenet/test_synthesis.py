@@ -37,6 +37,21 @@ def test_the_input_is_the_patterson_map_of_the_atoms(batch):
         assert np.unravel_index(found.argmax(), found.shape) == (8, 8, 8)
 
 
+@pytest.mark.parametrize("change", [
+    {}, {"target": "single", "centred": False}, {"scale": "rms"}, {"scale": "origin"}, {"h_max": 5.0},
+    {"form_factor": "gaussian", "b_factor": 30.0}, {"atoms": TINY.atoms._replace(stay_inside=False)}])
+def test_the_large_map_of_a_small_box_is_made_in_little(change):
+    problem = TINY._replace(grid=24, **change)
+    example = jax.jit(functools.partial(synthesis.example, problem=problem))(KEYS[0])
+    measured = synthesis.measure(KEYS[0], example.positions, problem)
+    np.testing.assert_allclose(example.patterson, synthesis.network_input(measured, problem), atol=1e-4)
+    np.testing.assert_allclose(example.target, synthesis.target(example.positions, problem), atol=1e-5)
+    made = str(jax.make_jaxpr(functools.partial(synthesis.example, problem=problem))(KEYS[0]))
+    exact = set(change) & {"h_max", "form_factor", "atoms"}
+    assert ("fft_lengths=(24, 24, 24)" in made) == bool(exact)
+    assert ("fft_lengths=(16, 16, 16)" in made) != bool(exact)
+
+
 def test_an_example_does_not_depend_on_its_batch(batch):
     pair = jax.jit(jax.vmap(functools.partial(synthesis.example, problem=TINY)))(KEYS[2:])
     for field in ("patterson", "target", "positions"):
