@@ -6,8 +6,8 @@
 DIR holds .npz archives of structures, or PDB and mmCIF files; an .npz archive or a text file of PDB
 ids (downloaded from RCSB) will do as well. The result's format is told in saxsae/io/packed.py.
 
-With --poses=6 --made=12000 the shapes stand in their principal axes, each structure six times, and shapes that no
-structure has are among them (launch/poses.py): the set that configs/saxsae_lean.py is trained on.
+With --poses=4 --made=8000 each structure is there in four random poses, and shapes that no structure has are among them
+(launch/poses.py): the set that configs/saxsae_lean_refined.py is trained on.
 """
 
 import pathlib
@@ -43,9 +43,9 @@ _DOWNLOADS = flags.DEFINE_string(
     "download_dir", None, "Where downloads are kept; default: rcsb/ beside the output.")
 _URL = flags.DEFINE_string("rcsb_url", rcsb.URL, "Server of the downloads.")
 _POSES = flags.DEFINE_integer(
-    "poses", 0, "Poses a training structure, in its principal axes but for a small turn; 0: one, as it is.", 0)
+    "poses", 0, "Random poses of each training structure; 0: one, as it is.", 0)
 _MADE = flags.DEFINE_integer("made", 0, "Shapes made up beside them; needs --poses.", 0)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the small turns and the made shapes.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the poses and the made shapes.")
 _JSON = flags.DEFINE_string("json", None, "Write the counts there as JSON too.")
 
 
@@ -54,7 +54,7 @@ def main(_) -> None:
     if output.suffix != ".npz":
         raise InputError(f"--output={output}: the packed set is an .npz file")
     if _MADE.value and not _POSES.value:
-        raise InputError(f"--made={_MADE.value} needs --poses: made shapes stand in their principal axes")
+        raise InputError(f"--made={_MADE.value}: needs --poses")
     kept_out = exclusion.references(_EXCLUDE.value)  # first: a wrong path should not cost the rest
     structures, failures = gather(
         _INPUT.value, _DOWNLOADS.value or output.absolute().parent / "rcsb", _URL.value,
@@ -75,7 +75,7 @@ def main(_) -> None:
 
     validation = validation_mask([s.name for s in structures], [s.pdb_id for s in structures], _VALIDATION.value)
     if _POSES.value:
-        structures, spacings, validation = poses.principal(
+        structures, spacings, validation = poses.several(
             structures, validation, _POSES.value, _MADE.value, np.random.default_rng(_SEED.value), app.say)
     else:
         spacings = [bead_spacing(s) for s in structures]
@@ -84,7 +84,7 @@ def main(_) -> None:
     names, ids, sources = (np.array(column) for column in zip(
         *((s.name, s.pdb_id, s.source) for s in structures), strict=True))
     packed.write_packed(output, packed.PackedSet(
-        bits, r_max, names, ids, sources, validation.astype(np.uint8), packed.POSES[bool(_POSES.value)]))
+        bits, r_max, names, ids, sources, validation.astype(np.uint8)))
 
     counts |= {"written": len(structures), "training": int((validation == 0).sum()),
                "validation": int(validation.sum())}

@@ -1,6 +1,6 @@
 """Released weights of an auto-encoder: a folder of .npz files and one config.json, written and read here.
 
-    config.json     architecture, latent size, threshold, pose and refinement, and where the weights come from
+    config.json     architecture, latent size, threshold, refinement, and where the weights come from
     decoder.npz     float16 parameters, names joined by "/"
     encoder.npz     the same
     latents.npz     the latent distribution over the training maps: mean, sd, quantiles (101, K), bank (M, K)
@@ -20,7 +20,7 @@ from phasenet.errors import InputError
 from phasenet.io.atomic import replacing
 from phasenet.io.npz import read_npz
 from phasenet.io.releases import find_release
-from saxsae import encoding, pose, voxels
+from saxsae import encoding, voxels
 from saxsae.components import Components
 from saxsae.model import Architecture, architecture
 
@@ -53,7 +53,6 @@ class Pretrained(NamedTuple):
       latents: distribution over the training maps.
       components: principal components of the same corpus, the baseline.
       info: config.json as it stands: architecture, scores, seed, revision.
-      pose: in which the network knows its maps, one of ``pose.POSES``.
       refinement: of the encoder's codes.
     """
 
@@ -63,20 +62,12 @@ class Pretrained(NamedTuple):
     latents: Latents
     components: Components
     info: dict
-    pose: str = pose.POSES[0]
     refinement: encoding.Refinement = encoding.Refinement()
 
-    def encode(self, occupancy) -> encoding.Encoded:
-        """Binary maps (N, 31, 31, 31), in any pose, to their codes. Jit it with the maps as argument."""
-        return encoding.encode(functools.partial(self.network.encode, self.params), self._decoder, occupancy,
-                               self.threshold, self.pose, self.refinement)
-
-    def decode(self, code: encoding.Encoded):
-        """How surely voxels are filled, (N, 31, 31, 31) in the pose of what was encoded: above one half they are."""
-        return encoding.decode(self._decoder, code, self.threshold, self.pose, self.refinement.sharpness)
-
-    def _decoder(self, latent):
-        return self.network.decode(self.params, latent)
+    def encode(self, occupancy):
+        """Maps (N, 32, 32, 32) to their refined codes (N, K). Jit it with the maps as argument."""
+        return encoding.refine(functools.partial(self.network.decode, self.params),
+                               self.network.encode(self.params, occupancy), occupancy, self.threshold, self.refinement)
 
 
 def save(folder: pathlib.Path, params: dict, latents: Latents, components: Components, info: dict) -> None:
@@ -128,7 +119,7 @@ def load(name: str = DEFAULT) -> Pretrained:
     basis = stored["basis"].astype(np.float32) * stored["scale"]
     components = Components(stored["mean"].astype(np.float32), basis, stored["sd"], float(stored["threshold"]))
     return Pretrained(network, params, float(info["threshold"]), latents, components, info,
-                      info.get("pose", pose.POSES[0]), encoding.Refinement(**info.get("refinement", {})))
+                      encoding.Refinement(**info.get("refinement", {})))
 
 
 def _read_info(path: pathlib.Path) -> dict:
@@ -145,8 +136,6 @@ def _read_info(path: pathlib.Path) -> dict:
         raise InputError(f"{path}: 'latent_size' is {size!r}, expected a whole number above 0")
     if type(threshold) not in (int, float) or not 0 < threshold < 1:
         raise InputError(f"{path}: 'threshold' is {threshold!r}, expected a number between 0 and 1")
-    if info.get("pose", pose.POSES[0]) not in pose.POSES:
-        raise InputError(f"{path}: 'pose' is {info['pose']!r}, expected {' or '.join(pose.POSES)}")
     refinement = info.get("refinement", {})
     if not (isinstance(refinement, dict) and set(refinement) <= set(encoding.Refinement._fields)
             and all(type(x) in (int, float) and 0 <= x < math.inf for x in refinement.values())

@@ -12,6 +12,7 @@ The network's input is the same grid padded with zeros at the end of each axis t
 """
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -145,3 +146,13 @@ def random_rotation(key):
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ])
+
+
+def random_symmetry(occupancy, key):
+    """One of the 48 turned and mirrored images that keep a map (31, 31, 31) on its grid, each as likely."""
+    key_order, key_flip = jax.random.split(key)
+    orders = [functools.partial(jnp.transpose, axes=order) for order in itertools.permutations(range(3))]
+    occupancy = jax.lax.switch(jax.random.randint(key_order, (), 0, len(orders)), orders, occupancy)
+    for axis, flip in enumerate(jax.random.bernoulli(key_flip, 0.5, (3,))):
+        occupancy = jnp.where(flip, jnp.flip(occupancy, axis), occupancy)
+    return occupancy

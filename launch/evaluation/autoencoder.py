@@ -37,8 +37,7 @@ def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[
                     f"{prefix}fraction_above_0.90": float((score > 0.9).mean())}
     return items, summary | {
         "correlation_with_surface_fraction": _pearson(scores["correlation"], surface),
-        "threshold": pretrained.threshold, "pose": pretrained.pose,
-        "refinement_steps": pretrained.refinement.steps}
+        "threshold": pretrained.threshold, "refinement_steps": pretrained.refinement.steps}
 
 
 def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarray]:
@@ -59,6 +58,7 @@ def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarr
 
     @jax.jit
     def through(params, maps):
+        padded = voxels.pad(maps)
         nonlinear = (functools.partial(network.encode, params), functools.partial(network.decode, params))
         linear = (linear_encoder, linear_decoder)
         found = {}
@@ -66,9 +66,8 @@ def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarr
                 ("correlation", nonlinear, pretrained.threshold, pretrained.refinement),
                 ("encoder_alone", nonlinear, pretrained.threshold, none),
                 ("pca200", linear, 0.5, none), ("pca200_refined", linear, 0.5, pretrained.refinement)):
-            kept = encoding.encode(encoder, decoder, maps, threshold, pretrained.pose, settings)
-            filled = encoding.decode(decoder, kept, threshold, pretrained.pose)
-            found[name] = losses.binary_correlation(filled, maps, 0.5)
+            latent = encoding.refine(decoder, encoder(padded), padded, threshold, settings)
+            found[name] = losses.binary_correlation(jax.nn.sigmoid(decoder(latent)), padded, threshold)
         return found
 
     batches = []

@@ -12,7 +12,7 @@ from launch.tasks.precision import compute_dtype
 from launch.training import Task
 from launch.training.weights import adopt
 from phasenet.errors import InputError
-from saxsae import components, losses, model, pose, pretrained, voxels
+from saxsae import components, losses, model, pretrained, voxels
 from saxsae.io.packed import read_packed
 
 THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)
@@ -53,7 +53,6 @@ class AutoencoderTask(Task):
             model.architecture(config.model.kind, config.model.latent_size, config.model.lowering, dtype)
             for dtype in (jnp.float32, compute_dtype(config)))
         corpus = read_packed(config.corpus)
-        self.pose = corpus.pose
         held_out = np.asarray(corpus.split) == 1
         self.data = {"bits": np.asarray(corpus.occupancy)[~held_out]}
         validation = np.asarray(corpus.occupancy)[held_out][:VALIDATION_MAPS]
@@ -94,6 +93,10 @@ class AutoencoderTask(Task):
     def adopt(self, params, source):
         return adopt(params, source, fresh=_DENSE if self.config.frozen_convolutions else ())
 
+    def read_weights(self, path):
+        """Of a release, too: its folder."""
+        return pretrained.load(str(path)).params if (path / "config.json").is_file() else super().read_weights(path)
+
     def evaluate(self, params):
         return self.judge(params, self.network.encode)
 
@@ -130,7 +133,7 @@ class AutoencoderTask(Task):
 
     def facts(self) -> dict:
         """What else the release must say of itself."""
-        return {"pose": pose.POSES[0] if self.config.rotations else self.pose}
+        return {}
 
     @functools.cached_property
     def components(self) -> components.Components:

@@ -1,4 +1,4 @@
-"""Trains the lean auto-encoder on shapes in their principal axes, for codes that gradient steps will refine."""
+"""Trains the lean auto-encoder for codes that gradient steps will refine, on maps that were voxelized in many poses."""
 
 import functools
 
@@ -6,7 +6,7 @@ import jax
 
 from launch.tasks.autoencoder import AutoencoderTask
 from phasenet.errors import InputError
-from saxsae import encoding, losses, pose, voxels
+from saxsae import encoding, losses, voxels
 
 
 class RefinedAutoencoderTask(AutoencoderTask):
@@ -24,12 +24,12 @@ class RefinedAutoencoderTask(AutoencoderTask):
             raise InputError("config.refinement: a number of steps below 0")
         self._settings = encoding.Refinement(settings.steps, settings.rate, settings.sharpness)
         super().__init__(config)
-        if self.pose != "principal" or config.rotations:
-            raise InputError(f"{config.corpus}: shapes in pose {self.pose!r}, rotations={config.rotations}; this task "
-                             "needs 'principal' (launch.prepare_structures --poses) and config.rotations=False")
+        if config.rotations:
+            raise InputError("config.rotations: this task turns maps on their grid alone; the poses between come from "
+                             "launch.prepare_structures --poses")
 
     def prepare(self, bits, keys):
-        return _mirrored(bits, keys)
+        return _turned(bits, keys)
 
     def evaluate(self, params):
         alone = self.judge(params, self.network.encode)
@@ -53,6 +53,6 @@ class RefinedAutoencoderTask(AutoencoderTask):
 
 
 @jax.jit
-def _mirrored(bits, keys):
-    """Packed maps (N, 3724) to the network's input (N, 32, 32, 32), each in one of eight mirrored poses."""
-    return voxels.pad(jax.vmap(pose.mirror)(voxels.unpack(bits), keys))
+def _turned(bits, keys):
+    """Packed maps (N, 3724) to the network's input (N, 32, 32, 32), each in one of 48 poses."""
+    return voxels.pad(jax.vmap(voxels.random_symmetry)(voxels.unpack(bits), keys))

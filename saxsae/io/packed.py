@@ -5,9 +5,7 @@ Arrays of the archive (npz, compressed, no pickles), for N shapes:
   r_max_angstrom (N,) float32       largest distance of an atom from the centroid
   names, pdb_ids, sources (N,) str  the structure, its PDB id or "", where it came from
   split (N,) uint8                  0 training, 1 validation; a PDB id is never on both sides
-  pose () str                       "as-is": turned as in the source; "principal": the longest extent along the first
-                                    axis, the shortest along the last, up to a small turn; both with the centroid on
-                                    the centre voxel
+  pose () str                       "as-is": turned as in the source, centroid on the centre voxel
   version () int                    1
 """
 
@@ -19,7 +17,6 @@ import numpy as np
 from phasenet.errors import InputError
 from phasenet.io.atomic import replacing
 from phasenet.io.npz import read_npz
-from saxsae.pose import POSES
 from saxsae.voxels import GRID
 
 VERSION = 1
@@ -37,7 +34,6 @@ class PackedSet(NamedTuple):
       pdb_ids: (N,) str, lower case, "" where unknown.
       sources: (N,) str.
       split: (N,) uint8, 0 training, 1 validation.
-      pose: one of POSES, of all shapes.
     """
 
     occupancy: np.ndarray
@@ -46,13 +42,14 @@ class PackedSet(NamedTuple):
     pdb_ids: np.ndarray
     sources: np.ndarray
     split: np.ndarray
-    pose: str = POSES[0]
 
 
 def write_packed(path: str | os.PathLike, shapes: PackedSet) -> None:
     """Writes `shapes` to `path`; the file appears only when it is complete."""
     with replacing(path) as part, open(part, "wb") as file:
-        np.savez_compressed(file, version=np.array(VERSION), **shapes._asdict())
+        np.savez_compressed(
+            file, pose=np.array("as-is"), version=np.array(VERSION), **shapes._asdict()
+        )
 
 
 def read_packed(path: str | os.PathLike) -> PackedSet:
@@ -67,9 +64,7 @@ def read_packed(path: str | os.PathLike) -> PackedSet:
         raise InputError(
             f"{path}: a packed set of version {version}; this code reads version {VERSION}"
         )
-    shapes = PackedSet(**{name: arrays[name] for name in _FIELDS}, pose=str(arrays.get("pose", POSES[0])))
-    if shapes.pose not in POSES:
-        raise InputError(f"{path}: a pose called {shapes.pose!r}; this code knows {' and '.join(POSES)}")
+    shapes = PackedSet(**{name: arrays[name] for name in _FIELDS})
     count = len(shapes.occupancy) if shapes.occupancy.ndim else 0
     if (
         shapes.occupancy.shape != (count, ROW_BYTES)

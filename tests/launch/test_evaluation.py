@@ -10,7 +10,7 @@ import pytest
 from launch.evaluation import autoencoder, cases, reconstruction, report, resumable
 from phasenet.errors import InputError
 from phasenet.io.maps import read_map
-from saxsae import pose, voxels
+from saxsae import voxels
 from saxsae.components import Components
 from saxsae.guinier import guinier
 from saxsae.io.corpus import write_references
@@ -248,28 +248,6 @@ def test_correlations_do_not_depend_on_the_batch():
     for name, scores in whole.items():
         np.testing.assert_allclose(scores[17:], one[name], atol=1e-5)
     np.testing.assert_allclose(whole["pca200"], whole["pca200_refined"], atol=1e-6)  # no steps in this release
-
-
-def test_an_upright_code_is_judged_in_the_pose_given():
-    """A decoder that returns what was encoded loses what turning there and back blurs, and nothing on the grid."""
-    class Identity:
-        def encode(self, params, maps):
-            return maps
-
-        def decode(self, params, latent):
-            return 40 * latent - 20
-
-    axis = np.arange(31) - 15.0
-    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
-    slanted = grid @ pose.small_turn(np.random.default_rng(0), 90.0)
-    maps = np.array([(((place / (4, 7, 11)) ** 2).sum(-1) <= 1) for place in (grid, slanted)], np.float32)
-    size = int(voxels.sphere_mask().sum())
-    nothing = Components(np.zeros(size, np.float32), np.zeros((size, 2), np.float32), np.ones(2, np.float32), 0.5)
-    release = Pretrained(Identity(), {}, 0.5, None, nothing, {}, pose="principal")
-    straight, turned = autoencoder.correlations(maps, release)["correlation"]
-    assert straight == pytest.approx(1, abs=1e-5) and 0.9 < turned < 1
-    code = release.encode(maps)
-    assert code.rotation.shape == (2, 3, 3) and release.decode(code).shape == maps.shape
 
 
 def test_a_table_leaves_out_empty_columns():

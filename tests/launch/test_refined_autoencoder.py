@@ -1,29 +1,30 @@
-"""The principal-axis training in little: rows in their poses, a release that says how its codes are found."""
+"""Training for refined codes in little: rows in random poses, a release that says how its codes are found."""
 
+import jax
 import numpy as np
 import pytest
 
-from configs import saxsae_lean_principal
+from configs import saxsae_lean_refined
 from launch import poses
 from launch.training import train
 from phasenet.errors import InputError
-from saxsae import pretrained, voxels
-from saxsae.io.packed import PackedSet, read_packed, write_packed
+from saxsae import losses, pretrained, voxels
+from saxsae.io.packed import PackedSet, write_packed
 from saxsae.io.structures import Structure
 
 
 @pytest.fixture(scope="module")
 def corpus(lobed_maps, tmp_path_factory):
-    path = tmp_path_factory.mktemp("principal") / "lobes.npz"
+    path = tmp_path_factory.mktemp("posed") / "lobes.npz"
     count = len(lobed_maps)
     names = np.array([f"lobes{i}" for i in range(count)])
     write_packed(path, PackedSet(voxels.pack(lobed_maps), np.full(count, 30, np.float32), names, names, names,
-                                 (np.arange(count) % 4 == 0).astype(np.uint8), "principal"))
+                                 (np.arange(count) % 4 == 0).astype(np.uint8)))
     return path
 
 
 def tiny(corpus):
-    config = saxsae_lean_principal.get_config()
+    config = saxsae_lean_refined.get_config()
     config.corpus = str(corpus)
     config.batch_size, config.num_steps, config.log_every, config.eval_every = 4, 2, 1, 0
     config.model.latent_size, config.linear_samples, config.optimizer.warmup_steps = 6, 40, 0
@@ -31,39 +32,61 @@ def tiny(corpus):
     return config
 
 
-def test_a_release_carries_its_pose_and_its_refinement(corpus, tmp_path, lobed_maps):
+def test_a_release_carries_its_refinement(corpus, tmp_path, lobed_maps):
     result = train(tiny(corpus), tmp_path, say=lambda _: None)
     assert result.metrics["correlation"] > result.metrics["encoder_correlation"] > 0.3
     release = pretrained.load(str(tmp_path))
-    assert release.pose == "principal" and release.refinement.steps == 5
+    assert release.refinement == (5, 0.2, 4.0)
     assert release.info["validation"]["encoder_correlation"] == result.metrics["encoder_correlation"]
-    code = release.encode(lobed_maps[:2])
-    assert code.latent.shape == (2, 6) and np.asarray(release.decode(code)).max() <= 1
+    maps = np.asarray(voxels.pad(lobed_maps[:3]))
+
+    def kept(code):
+        shown = jax.nn.sigmoid(release.network.decode(release.params, code))
+        return np.asarray(losses.binary_correlation(shown, maps, release.threshold))
+    assert kept(release.encode(maps)).mean() > kept(release.network.encode(release.params, maps)).mean()
 
 
-def test_shapes_as_they_are_and_turns_are_refused(corpus, tmp_path):
-    write_packed(tmp_path / "plain.npz", read_packed(corpus)._replace(pose="as-is"))
-    with pytest.raises(InputError, match="'as-is'"):
-        train(tiny(tmp_path / "plain.npz"), tmp_path / "a", say=lambda _: None)
+def test_a_training_goes_on_from_a_release(corpus, tmp_path):
+    train(tiny(corpus), tmp_path / "first", say=lambda _: None)
+    before = pretrained.load(str(tmp_path / "first")).params
     config = tiny(corpus)
-    config.rotations = True
-    with pytest.raises(InputError, match="rotations=False"):
-        train(config, tmp_path / "b", say=lambda _: None)
+    config.num_steps, config.optimizer.learning_rate = 1, 1e-7
+    after = train(config, tmp_path / "second", init_from=str(tmp_path / "first" / "weights"), say=lambda _: None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), jax.device_get(after.state.params), before)
 
 
-def test_structures_stand_up_several_times_and_validation_once():
+def test_turns_by_interpolation_and_fewer_steps_than_none_are_refused(corpus, tmp_path):
+    for change, message in (({"rotations": True}, "config.rotations"),
+                            ({"refinement.steps": -1}, "below 0")):
+        config = tiny(corpus)
+        config.update_from_flattened_dict(change)
+        with pytest.raises(InputError, match=message):
+            train(config, tmp_path / message[-5:], say=lambda _: None)
+
+
+def test_structures_stand_in_several_poses_and_validation_in_one():
     rng = np.random.default_rng(0)
-    bodies = [Structure((rng.normal(size=(400, 3)) * [4, 12, 8]).astype(np.float32), np.full(400, 6, np.uint8),
+    bodies = [Structure((rng.normal(size=(400, 3)) * [4, 12, 8] + 50).astype(np.float32), np.full(400, 6, np.uint8),
                         "atoms", f"body{i}", source="here") for i in range(3)]
-    rows, spacings, held_out = poses.principal(bodies, np.array([False, True, False]), 3, 4, np.random.default_rng(1),
-                                               lambda _: None)
+    rows, spacings, held_out = poses.several(bodies, np.array([False, True, False]), 3, 4, np.random.default_rng(1),
+                                             lambda _: None)
     names = [row.name for row in rows]
     assert names[:7] == ["body0"] * 3 + ["body1"] + ["body2"] * 3 and len(rows) == len(spacings) == 11
     assert all(name.startswith("made_") for name in names[7:])
     assert held_out.tolist() == [name == "body1" for name in names]
-    for row in rows:
-        assert (np.diff(row.xyz_angstrom.var(0)) < 0).all()
-    upright = np.cov(rows[0].xyz_angstrom.T)
-    np.testing.assert_allclose(upright - np.diag(np.diag(upright)), 0, atol=1e-3)
+    centred = bodies[0].xyz_angstrom - bodies[0].xyz_angstrom.mean(0)
+    turns = [np.linalg.lstsq(centred, row.xyz_angstrom, rcond=None)[0].T for row in rows[:3]]
+    for turn in turns:
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-4)
+        assert np.linalg.det(turn) == pytest.approx(1, abs=1e-4)
+    assert np.abs(turns[0] - turns[1]).max() > 0.1
     # Every second pose is fuller, as bead models are.
     assert spacings[0] is None and voxels.contact_distance(spacings[1]) > voxels.CONTACT_ANGSTROM
+
+
+def test_random_turns_are_uniform():
+    rng = np.random.default_rng(0)
+    turns = np.array([poses.random_turn(rng) for _ in range(2000)])
+    np.testing.assert_allclose(np.linalg.det(turns), 1)
+    np.testing.assert_allclose(turns.mean(0), 0, atol=0.06)
+    assert (np.trace(turns, axis1=1, axis2=2) ** 2).mean() == pytest.approx(1, abs=0.1)  # the character of l = 1

@@ -163,3 +163,22 @@ def test_no_folder_no_config_and_another_file_are_told(tmp_path, damaged):
     (damaged / "config.json").unlink()
     assert "nor a folder with a config.json" in refusal(damaged)
     assert "nor a folder with a config.json" in refusal(damaged / "encoder.npz")
+
+
+@pytest.mark.parametrize("refinement", [7, {"steps": 1.5}, {"steps": -1}, {"rate": "fast"}, {"speed": 3}])
+def test_a_refinement_that_cannot_be(damaged, refinement):
+    info = json.loads((damaged / "config.json").read_text()) | {"refinement": refinement}
+    (damaged / "config.json").write_text(json.dumps(info))
+    assert "'refinement'" in refusal(damaged)
+
+
+def test_a_release_refines_as_it_says(damaged):
+    plain = pretrained.load(str(damaged))
+    maps = (np.random.default_rng(1).random((2, 32, 32, 32)) > 0.8).astype(np.float32)
+    np.testing.assert_array_equal(plain.encode(maps), plain.network.encode(plain.params, maps))
+    info = json.loads((damaged / "config.json").read_text()) | {"refinement": {"steps": 3, "rate": 0.1}}
+    (damaged / "config.json").write_text(json.dumps(info))
+    steps = pretrained.load(str(damaged))
+    assert steps.refinement == (3, 0.1, 4.0)
+    moved = np.abs(np.asarray(steps.encode(maps)) - np.asarray(plain.encode(maps)))
+    assert 0 < moved.max() < 0.31  # Adam moves a number by its rate at most

@@ -1,5 +1,7 @@
 """Atoms to voxels: the geometry of the grid, against closed forms and a brute-force twin."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -153,3 +155,12 @@ def test_random_rotations_are_rotations_and_uniform():
     np.testing.assert_allclose(quantiles, np.linspace(-0.9, 0.9, 19)[:, None].repeat(9, 1), atol=0.03)
     angle = np.sort(np.arccos(np.clip((np.trace(matrices, axis1=1, axis2=2) - 1) / 2, -1, 1)))
     np.testing.assert_allclose((angle - np.sin(angle)) / np.pi, np.linspace(0, 1, len(angle)), atol=0.02)
+
+
+def test_symmetries_are_the_48_images_on_the_grid():
+    occupancy = (np.random.default_rng(0).random((31, 31, 31)) > 0.5).astype(np.float32) * voxels.sphere_mask()
+    keys = jax.random.split(jax.random.key(0), 400)
+    drawn = {np.asarray(one).tobytes() for one in jax.jit(jax.vmap(voxels.random_symmetry, (None, 0)))(occupancy, keys)}
+    images = {np.ascontiguousarray(occupancy.transpose(order)[::a, ::b, ::c]).tobytes()
+              for order in itertools.permutations(range(3)) for a, b, c in itertools.product((1, -1), repeat=3)}
+    assert drawn == images and len(drawn) == 48

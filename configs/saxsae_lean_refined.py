@@ -1,0 +1,33 @@
+"""The lean auto-encoder for codes that gradient steps refine: the default weights of launch.reconstruct.
+
+    python -m launch.prepare_structures --input=STRUCTURES --output=work/posed.npz --exclude=PAIRS,REFERENCES.npz \\
+        --poses=4 --made=8000
+    python -m launch.train --config=configs/saxsae_lean_refined.py --workdir=work/refined --init_from=WEIGHTS \\
+        --config.corpus=work/posed.npz
+
+WEIGHTS: a release or a workdir of configs/saxsae_lean.py; without them it starts from principal components.
+Expected: see the table of released weights in README.md.
+"""
+
+from configs import saxsae_lean
+
+
+def get_config():
+    config = saxsae_lean.get_config()
+    config.task = "launch.tasks.refined_autoencoder:RefinedAutoencoderTask"
+    config.corpus = "work/posed.npz"  # packed structures in several poses each, and made shapes
+    config.rotations = False  # turned on the grid alone: what interpolation gives is smoother than what is met later
+    config.linear_samples = 6000
+
+    config.refinement = type(config)()
+    config.refinement.steps = 100  # of gradient steps from the encoder's code, in the release
+    config.refinement.validation_steps = 20  # the same in the evaluations of the training
+    config.refinement.rate = 0.2  # of the first, in units of a latent number
+    config.refinement.sharpness = 4.0  # of the soft correlation, in the loss as well
+
+    config.num_steps = 6000
+    config.optimizer.learning_rate = 5e-4
+    config.optimizer.final_fraction = 0.0
+    config.optimizer.b2 = 0.99
+    config.eval_every = 2000
+    return config
