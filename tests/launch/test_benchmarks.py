@@ -283,7 +283,7 @@ def test_summaries_hold_their_keys(monkeypatch):
     monkeypatch.setattr(synthesis, "training_step", row)
     rows = []
     summary = synthesis.run(rows.append)
-    assert len(rows) == 3 and summary["share_of_training_step"] == 0.5
+    assert len(rows) == 4 and summary["share_of_phasenet_small"] == 0.5
     assert {"ratio_grid_40", "examples_per_second_grid_24"} <= set(summary)
     monkeypatch.setattr(scaling, "exponent", lambda name, sizes, make, report: 1.0)
     assert set(scaling.run(rows.append)) == {"grid_patterson", "grid_synthesis", "atoms_drawn", "atoms_maps",
