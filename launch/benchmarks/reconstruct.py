@@ -4,8 +4,8 @@ Both take the shipped example's curve and nothing else, as a user would give it.
 program is kept yet) and warm; DENSS makes 4 maps in its FAST mode, aligns and averages them, with its own command
 `denss-all` and its defaults: one core, the largest dimension estimated from the curve by itself; only its plots are
 off, where ours are on. It sleeps for a second before each of its alignments, which its wall time holds and its
-processor time does not. Its seeds are the time of day. Beside the times stands the correlation of each map with the body
-that the curve was computed from.
+processor time does not. Its seeds are the time of day. Beside the times stands the correlation of each map with the
+body that the curve was computed from.
 """
 
 import pathlib
