@@ -1,10 +1,11 @@
 """3D correlation as products of Fourier coefficients: for large kernels between few channels, on CPU.
 
 The products of a layer of 20 -> 20 channels with kernels of 7^3 on 20^3 voxels are 90 times fewer multiplications this
-way, and with all transforms and gradients it is three times faster than the other lowerings of `convolution`. What bounds it then is memory, so
-everything is laid out with depth frequencies first and the plane's last: arrays of coefficients are
-(Ld, 2, ..., F), real and imaginary parts side by side, F = Lh * (Lw // 2 + 1). The transform along the depth is a
-matrix product, the one over planes an FFT, and a kernel, which has few taps, is transformed by matrix products alone.
+way, and with all transforms and gradients it is three times faster than the other lowerings of `convolution`. What
+bounds it then is memory, so everything is laid out with depth frequencies first and the plane's last: arrays of
+coefficients are (Ld, 2, ..., F), real and imaginary parts side by side, F = Lh * (Lw // 2 + 1). The transform along
+the depth is a matrix product, the one over planes an FFT, and a kernel, which has few taps, is transformed by matrix
+products alone.
 
 A grid of up to `_LONGEST` voxels is taken whole: zeros fill it up to the transform's length, where what wraps around
 meets only zeros. A longer one is cut into tiles that overlap by the kernel (overlap-save), or the coefficients of the
