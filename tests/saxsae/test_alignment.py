@@ -65,6 +65,12 @@ def test_distinct_maxima_lie_apart():
     assert np.allclose(chosen[0], grid[jnp.argmax(values)])
 
 
+def test_hands_of_one_rotation_are_distinct():
+    rotation = jnp.asarray(Rotation.random(3, random_state=1).as_matrix()[[0, 0, 1, 2]], jnp.float32)
+    matrices = alignment._matrix(rotation, jnp.array([1.0, -1.0, 1.0, 1.0]))
+    assert list(rotations.distinct_maxima(jnp.arange(4.0, 0.0, -1.0), matrices, 2, 30.0)) == [0, 1]
+
+
 def test_interpolation_is_exact_for_linear_maps_and_zero_outside():
     points = np.asarray(alignment.grid_points(9, 2.0))
     volume = (1 + points @ [0.3, -0.2, 0.5]).reshape(9, 9, 9)
