@@ -22,6 +22,7 @@ _BEST_SCORED = 2048  # orientations among which the distinct ones are looked for
 _CANDIDATES = 16  # distinct rotations kept, times the number of hands
 _APART_DEGREES = 20.0
 _LEADERS = 3  # of these, times the number of hands, refined on every voxel
+_HOPEFUL = 0.95  # share of the best rough score from which a leader may still win
 _ROUGH_POINTS = 4096
 _ROUGH_STEPS, _FINE_STEPS = 14, 16  # at most
 _ROUGH_GAIN, _FINE_GAIN = 1e-4, 2e-6  # a step that promises less than this share of the score is not taken
@@ -139,7 +140,7 @@ def _secant_update(inverse: jax.Array, step: jax.Array, fall: jax.Array) -> jax.
     return jnp.where(usable, updated, inverse)
 
 
-def _refine(pose: _Pose, sample, points, target, extent, free, steps: int, gain: float,
+def _refine(pose: _Pose, sample, points, target, extent, free, steps: jax.Array, gain: float,
             pearson: bool):
     """Climb the overlap from one pose: BFGS, begun with the Gauss-Newton curvature.
 
@@ -238,16 +239,17 @@ def _superpose(moving, moving_pitch, fixed, fixed_pitch, shift, both_hands) -> S
     _, chosen = jax.lax.top_k(target * lottery, min(_ROUGH_POINTS, target.shape[0]))
     free = jnp.append(jnp.ones(3), jnp.where(shift, jnp.ones(3), 0.0))
 
-    def climb(poses, points, target, steps, gain, pearson):
-        return jax.lax.map(lambda pose: _refine(pose, sample, points, target, radius / 2, free, steps, gain, pearson),
-                           poses)
+    def climb(poses, steps, points, target, gain, pearson):
+        return jax.lax.map(lambda one: _refine(one[0], sample, points, target, radius / 2, free, one[1], gain, pearson),
+                           (poses, steps))
 
     poses = _Pose(rotation, jnp.broadcast_to(centre, (len(hand), 3)), hand)
-    poses, scores = climb(poses, points[:, chosen], target[chosen], _ROUGH_STEPS, _ROUGH_GAIN, pearson=False)
+    poses, scores = climb(poses, jnp.full(len(hand), _ROUGH_STEPS), points[:, chosen], target[chosen], _ROUGH_GAIN,
+                          pearson=False)
     leaders = rotations.distinct_maxima(scores, _matrix(poses.rotation, poses.hand), _LEADERS * len(hands),
                                         _APART_DEGREES / 2)
-    leaders = jax.tree.map(lambda x: x[leaders], poses)
-    poses, scores = climb(leaders, points, target, _FINE_STEPS, _FINE_GAIN, pearson=True)
+    steps = jnp.where(scores[leaders] >= _HOPEFUL * jnp.max(scores), _FINE_STEPS, 0)
+    poses, scores = climb(jax.tree.map(lambda x: x[leaders], poses), steps, points, target, _FINE_GAIN, pearson=True)
     best = jnp.argmax(scores)
     pose = jax.tree.map(lambda x: x[best], poses)
     shifted = pose.position - pose.rotation @ (_mirror(pose.hand) * pivot)
