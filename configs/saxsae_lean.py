@@ -28,6 +28,11 @@ def get_config():
     config.linear_samples = 10000  # maps from which those components come
     config.frozen_convolutions = False  # the paper's second stage: train the dense layers alone
 
+    config.refinement = type(config)()  # of codes in the release: gradient steps from the encoder's answer
+    config.refinement.steps = 100
+    config.refinement.rate = 0.2  # of the first, in units of a latent number
+    config.refinement.sharpness = 4.0  # of the soft correlation that they climb
+
     config.optimizer.learning_rate = 1e-3
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 200

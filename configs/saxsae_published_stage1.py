@@ -18,6 +18,7 @@ def get_config():
     config.num_steps = 11700  # 15 epochs of 50,000 structures, as in the public code
     config.ema_decay = 0.0
     config.linear_start = False
+    config.refinement.steps = 0  # the paper's codes are the encoder's
 
     config.optimizer.learning_rate = 5e-4
     config.optimizer.schedule = "constant"

@@ -12,7 +12,7 @@ from launch.tasks.precision import compute_dtype
 from launch.training import Task
 from launch.training.weights import adopt
 from phasenet.errors import InputError
-from saxsae import components, losses, model, pretrained, voxels
+from saxsae import components, encoding, losses, model, pretrained, voxels
 from saxsae.io.packed import read_packed
 
 THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)
@@ -40,10 +40,11 @@ class AutoencoderTask(Task):
     """Cross-entropy between a map and what 200 numbers keep of it.
 
     Config: ``model.kind``, ``model.latent_size``, ``model.lowering``, ``model.dtype``; ``corpus``; ``rotations``;
-    ``frozen_convolutions`` (stage 2); ``linear_start`` and ``linear_samples`` (lean network only).
+    ``frozen_convolutions`` (stage 2); ``linear_start`` and ``linear_samples`` (lean network only); ``refinement`` of
+    the release's codes.
     """
 
-    free_fields = ("corpus", "model.dtype")
+    free_fields = ("corpus", "model.dtype", "refinement.steps")
 
     def __init__(self, config):
         self.config = config
@@ -133,7 +134,8 @@ class AutoencoderTask(Task):
 
     def facts(self) -> dict:
         """What else the release must say of itself."""
-        return {}
+        refinement = self.config.refinement
+        return {"refinement": {name: refinement[name] for name in encoding.Refinement._fields}}
 
     @functools.cached_property
     def components(self) -> components.Components:
@@ -185,6 +187,8 @@ def _check(config) -> None:
         raise InputError(f"config.model.latent_size={size}: expected at least 1")
     if config.frozen_convolutions and kind != "published":
         raise InputError(f"config.frozen_convolutions: the {kind} network has no convolutions to freeze")
+    if config.refinement.steps < 0:
+        raise InputError(f"config.refinement.steps={config.refinement.steps}: expected at least 0")
     if config.linear_start and kind != "lean":
         raise InputError(f"config.linear_start: the {kind} network has no linear code to start from")
     if config.linear_start and size > MOST_COMPONENTS:

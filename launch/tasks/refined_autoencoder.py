@@ -12,16 +12,15 @@ from saxsae import encoding, losses, voxels
 class RefinedAutoencoderTask(AutoencoderTask):
     """Cross-entropy plus one minus the soft correlation, which the refinement climbs.
 
-    Config, beside that of AutoencoderTask: ``refinement.steps``, ``rate`` and ``sharpness``, which the release
-    carries, and ``refinement.validation_steps`` in evaluations, fewer to save time.
+    Config, beside that of AutoencoderTask: ``refinement.validation_steps`` in evaluations, fewer to save time.
     """
 
-    free_fields = (*AutoencoderTask.free_fields, "refinement.steps", "refinement.validation_steps")
+    free_fields = (*AutoencoderTask.free_fields, "refinement.validation_steps")
 
     def __init__(self, config):
         settings = config.refinement
-        if min(settings.validation_steps, settings.steps) < 0:
-            raise InputError("config.refinement: a number of steps below 0")
+        if settings.validation_steps < 0:
+            raise InputError(f"config.refinement.validation_steps={settings.validation_steps}: expected at least 0")
         self._settings = encoding.Refinement(settings.steps, settings.rate, settings.sharpness)
         super().__init__(config)
         if config.rotations:
@@ -42,9 +41,6 @@ class RefinedAutoencoderTask(AutoencoderTask):
         logits = network.decode(params, network.encode(params, batch))
         correlation = losses.soft_correlation(logits, batch, 0.5, self._settings.sharpness).mean()
         return losses.cross_entropy(logits, batch) + 1 - correlation, {"soft_correlation": correlation}
-
-    def facts(self):
-        return super().facts() | {"refinement": self._settings._asdict()}
 
     def _encode(self, params, maps):
         settings = self._settings._replace(steps=self.config.refinement.validation_steps)

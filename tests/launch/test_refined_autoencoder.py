@@ -57,7 +57,8 @@ def test_a_training_goes_on_from_a_release(corpus, tmp_path):
 
 def test_turns_by_interpolation_and_fewer_steps_than_none_are_refused(corpus, tmp_path):
     for change, message in (({"rotations": True}, "config.rotations"),
-                            ({"refinement.steps": -1}, "below 0")):
+                            ({"refinement.steps": -1}, "refinement.steps=-1"),
+                            ({"refinement.validation_steps": -2}, "validation_steps=-2")):
         config = tiny(corpus)
         config.update_from_flattened_dict(change)
         with pytest.raises(InputError, match=message):
