@@ -16,7 +16,7 @@ from saxsae import alignment
 TRUTH_GRID = 32
 TRUTH_SIDE = 2.7  # of the box, in units of r_max
 TRUTH_SIGMA_ANGSTROM = 3.38
-_CHUNK = 2048  # atoms blurred at a time
+_CHUNK = 512  # atoms blurred at a time
 
 
 def pearson(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -33,13 +33,13 @@ def truth_pitch(r_max: float) -> float:
 
 @jax.jit
 def _blurred(xyz: jax.Array, weight: jax.Array, pitch: jax.Array) -> jax.Array:
-    """Gaussians integrated over voxels: (C, 2048, 3), (C, 2048) -> (32, 32, 32)."""
+    """Gaussians integrated over voxels: (C, M, 3), (C, M) -> (32, 32, 32)."""
     edges = (jnp.arange(TRUTH_GRID + 1) - TRUTH_GRID / 2) * pitch
 
     def step_fn(density, chunk):
         atoms, mass = chunk
         reach = (edges - atoms[..., None]) / (TRUTH_SIGMA_ANGSTROM * np.sqrt(2.0))
-        x, y, z = jnp.moveaxis(jnp.diff(jax.lax.erf(reach), axis=-1) / 2, 1, 0)  # (2048, 32) each
+        x, y, z = jnp.moveaxis(jnp.diff(jax.lax.erf(reach), axis=-1) / 2, 1, 0)  # (M, 32) each
         plane = (mass[:, None, None] * x[:, :, None] * y[:, None]).reshape(len(mass), -1)
         return density + jnp.matmul(plane.T, z, precision="highest"), None
 
