@@ -38,7 +38,9 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
         # What is compared are swaps, not calls.
         ratio = row.ratio * chains * _SWAPS / _PLAIN_SWAPS
         rate, peer_rate = chains * _SWAPS / row.seconds, _PLAIN_SWAPS / row.peer_seconds
-        row = row._replace(seconds=1 / rate, peer_seconds=1 / peer_rate, ratio=ratio)
+        row = row._replace(seconds=1 / rate, peer_seconds=1 / peer_rate, ratio=ratio,
+                           cpu_seconds=row.cpu_seconds / (chains * _SWAPS),
+                           peer_cpu_seconds=row.peer_cpu_seconds / _PLAIN_SWAPS)
         report(row)
         summary |= {f"swaps_per_second_{chains}": rate, f"ratio_{chains}": ratio}
     if not plain.agrees(data, problem):

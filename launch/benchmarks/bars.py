@@ -13,6 +13,7 @@ class Bar(NamedTuple):
 
     @property
     def holds(self) -> bool:
+        """Whether the value keeps to the bound."""
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
     def __str__(self) -> str:
@@ -20,12 +21,15 @@ class Bar(NamedTuple):
         return f"{self.name} {self.value:.3g} ({wanted}): {'holds' if self.holds else 'MISSED'}"
 
     def as_json(self) -> dict[str, str | float | bool]:
+        """Its fields and whether it holds."""
         return {**self._asdict(), "holds": self.holds}
 
 
 def at_most(name: str, value: float, bound: float) -> Bar:
+    """A bar that holds up to the bound."""
     return Bar(name, float(value), bound)
 
 
 def at_least(name: str, value: float, bound: float) -> Bar:
+    """A bar that holds from the bound on."""
     return Bar(name, float(value), bound, at_least=True)
