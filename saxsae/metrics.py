@@ -16,7 +16,7 @@ from saxsae import alignment
 TRUTH_GRID = 32
 TRUTH_SIDE = 2.7  # of the box, in units of r_max
 TRUTH_SIGMA_ANGSTROM = 3.38
-_CHUNK = 512  # atoms blurred at a time
+_CHUNK = 2048  # atoms blurred at a time: models of up to so many share a program
 
 
 def pearson(a: jax.Array, b: jax.Array) -> jax.Array:
