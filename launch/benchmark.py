@@ -17,7 +17,6 @@ from phasenet.errors import InputError
 
 _SUITE = flags.DEFINE_enum("suite", None, [*SUITES, "all"], "What to measure.", required=True)
 _JSON = flags.DEFINE_string("json", None, "Write items and summary there.")
-
 _PLOT = flags.DEFINE_string("plot", None, "Picture of what suite scaling measured.")
 
 _HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CPU':>7} "

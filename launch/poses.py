@@ -16,8 +16,9 @@ ASSEMBLIES = 1 / 3  # of the made shapes are structures side by side
 _LARGEST = 20000  # atoms of a part of an assembly
 
 
-def several(structures: list[Structure], validation: np.ndarray, count: int, made: int, rng: np.random.Generator,
-              say: Callable[[str], None]) -> tuple[list[Structure], list[float | None], np.ndarray]:
+def in_random_poses(structures: list[Structure], validation: np.ndarray, count: int, made: int,
+                    rng: np.random.Generator, say: Callable[[str], None],
+                    ) -> tuple[list[Structure], list[float | None], np.ndarray]:
     """Rows in random poses.
 
     Args:

@@ -75,7 +75,7 @@ def main(_) -> None:
 
     validation = validation_mask([s.name for s in structures], [s.pdb_id for s in structures], _VALIDATION.value)
     if _POSES.value:
-        structures, spacings, validation = poses.several(
+        structures, spacings, validation = poses.in_random_poses(
             structures, validation, _POSES.value, _MADE.value, np.random.default_rng(_SEED.value), app.say)
     else:
         spacings = [bead_spacing(s) for s in structures]

@@ -133,12 +133,14 @@ def assembly(parts: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarra
 def _contact(whole: np.ndarray, part: np.ndarray, direction: np.ndarray, touch: float = 5.0) -> float:
     """How far ``part`` must go along ``direction`` so that no two points overlap, seen in columns ``touch`` wide."""
     side = np.linalg.svd(direction[None])[2][1:]
+
     def extremes(points, sign):
         column, height = np.round(points @ side.T / touch).astype(int), sign * (points @ direction)
         top = {}
         for place, value in zip(map(tuple, column), height, strict=True):
             top[place] = max(top.get(place, -np.inf), value)
         return top
+
     above, below = extremes(whole, 1), extremes(part, -1)
     shared = above.keys() & below.keys()
     return max((above[k] + below[k] for k in shared), default=0.0) + touch / 2

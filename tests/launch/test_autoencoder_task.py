@@ -12,20 +12,9 @@ from launch.training import train
 from phasenet import layers
 from phasenet.errors import InputError
 from saxsae import model, pretrained, voxels
-from saxsae.io.packed import PackedSet, read_packed, write_packed
+from saxsae.io.packed import read_packed, write_packed
 
 LATENT = 6
-
-
-@pytest.fixture(scope="module")
-def corpus(lobed_maps, tmp_path_factory):
-    """A packed set of 24 bodies of two ellipsoids, every fourth for validation."""
-    path = tmp_path_factory.mktemp("corpus") / "lobes.npz"
-    count = len(lobed_maps)
-    names = np.array([f"lobes{i}" for i in range(count)])
-    write_packed(path, PackedSet(voxels.pack(lobed_maps), np.full(count, 30, np.float32), names, names, names,
-                                 (np.arange(count) % 4 == 0).astype(np.uint8)))
-    return path
 
 
 def tiny(config, corpus):

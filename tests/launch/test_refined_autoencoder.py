@@ -9,18 +9,7 @@ from launch import poses
 from launch.training import train
 from phasenet.errors import InputError
 from saxsae import losses, pretrained, voxels
-from saxsae.io.packed import PackedSet, write_packed
 from saxsae.io.structures import Structure
-
-
-@pytest.fixture(scope="module")
-def corpus(lobed_maps, tmp_path_factory):
-    path = tmp_path_factory.mktemp("posed") / "lobes.npz"
-    count = len(lobed_maps)
-    names = np.array([f"lobes{i}" for i in range(count)])
-    write_packed(path, PackedSet(voxels.pack(lobed_maps), np.full(count, 30, np.float32), names, names, names,
-                                 (np.arange(count) % 4 == 0).astype(np.uint8)))
-    return path
 
 
 def tiny(corpus):
@@ -69,8 +58,8 @@ def test_structures_stand_in_several_poses_and_validation_in_one():
     rng = np.random.default_rng(0)
     bodies = [Structure((rng.normal(size=(400, 3)) * [4, 12, 8] + 50).astype(np.float32), np.full(400, 6, np.uint8),
                         "atoms", f"body{i}", source="here") for i in range(3)]
-    rows, spacings, held_out = poses.several(bodies, np.array([False, True, False]), 3, 4, np.random.default_rng(1),
-                                             lambda _: None)
+    rows, spacings, held_out = poses.in_random_poses(
+        bodies, np.array([False, True, False]), 3, 4, np.random.default_rng(1), lambda _: None)
     names = [row.name for row in rows]
     assert names[:7] == ["body0"] * 3 + ["body1"] + ["body2"] * 3 and len(rows) == len(spacings) == 11
     assert all(name.startswith("made_") for name in names[7:])

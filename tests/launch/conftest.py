@@ -1,0 +1,18 @@
+"""What the tests of the trainings share."""
+
+import numpy as np
+import pytest
+
+from saxsae import voxels
+from saxsae.io.packed import PackedSet, write_packed
+
+
+@pytest.fixture(scope="module")
+def corpus(lobed_maps, tmp_path_factory):
+    """The path of 24 bodies of two ellipsoids, every fourth for validation."""
+    path = tmp_path_factory.mktemp("corpus") / "lobes.npz"
+    count = len(lobed_maps)
+    names = np.array([f"lobes{i}" for i in range(count)])
+    write_packed(path, PackedSet(voxels.pack(lobed_maps), np.full(count, 30, np.float32), names, names, names,
+                                 (np.arange(count) % 4 == 0).astype(np.uint8)))
+    return path
