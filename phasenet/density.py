@@ -44,6 +44,22 @@ def density(positions: jax.Array, grid: int, *, form_factor: str = "sphere", b_f
     return _gaussians(positions, weights, grid, math.sqrt(b_factor / (8 * math.pi**2)))
 
 
+def mean_transform(grid: int, form_factor: str = "sphere", b_factor: float = 0.0) -> np.ndarray:
+    """Transform of a lone atom's map about the atom, the mean over its places in a voxel: (N, N, N/2 + 1), real.
+
+    The form factor times that of the voxel, over which a map takes its means; `form_factor` and `b_factor` as above.
+    """
+    h, k = np.fft.fftfreq(grid), np.fft.rfftfreq(grid)
+    waves = np.stack(np.meshgrid(h, h, k, indexing="ij"))
+    squared = np.square(waves).sum(0)
+    if form_factor == "sphere":
+        x = np.maximum(2 * np.pi * np.sqrt(squared), 1e-3)
+        values = 3 * (np.sin(x) - x * np.cos(x)) / x**3
+    else:
+        values = np.exp(-b_factor / 4 * squared)
+    return ATOM_VOLUME * values * np.sinc(waves).prod(0)
+
+
 def covered_fractions(offset: jax.Array) -> jax.Array:
     """Fractions of the 3^3 voxels around an atom that its sphere of radius 1 covers.
 

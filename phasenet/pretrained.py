@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from phasenet import dense, model, synthesis
+from phasenet import dense, dual_space, model, synthesis
 from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
 from phasenet.io.atomic import replacing
@@ -24,9 +24,12 @@ WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "small"
 
 
-Architecture = model.Architecture | dense.DenseArchitecture
+Architecture = model.Architecture | dense.DenseArchitecture | dual_space.DualSpaceArchitecture
 
-_KINDS = {"convolutional": model.Architecture, "dense": dense.DenseArchitecture}
+# For each kind its sizes and what checks them.
+_KINDS = {"convolutional": (model.Architecture, model.check_architecture),
+          "dense": (dense.DenseArchitecture, dense.check_dense),
+          "dual_space": (dual_space.DualSpaceArchitecture, dual_space.check_dual_space)}
 
 
 class Pretrained(NamedTuple):
@@ -46,7 +49,7 @@ class Pretrained(NamedTuple):
 
     def answer(self, patterson_map: jax.Array) -> jax.Array:
         """The network on one prepared map: (N, N, N) -> (N, N, N)."""
-        return network_of(self.architecture).apply(self.params, patterson_map[None])[0]
+        return network_of(self.architecture, self.problem).apply(self.params, patterson_map[None])[0]
 
 
 def save(folder: pathlib.Path, params: dict, architecture: Architecture, problem: synthesis.Problem,
@@ -115,8 +118,9 @@ def architecture_from(fields: Any) -> Architecture:
     kind = fields.pop("kind")
     if kind not in _KINDS:
         raise ValueError(f"kind={kind!r}: expected one of {', '.join(_KINDS)}")
-    architecture = _KINDS[kind](**fields)
-    (dense.check_dense if kind == "dense" else model.check_architecture)(architecture)
+    sizes, check = _KINDS[kind]
+    architecture = sizes(**fields)
+    check(architecture)
     return architecture
 
 
@@ -124,16 +128,22 @@ def check_fits(architecture: Architecture, problem: synthesis.Problem) -> None:
     """Raises ValueError where a network of this architecture cannot answer this problem."""
     if isinstance(architecture, dense.DenseArchitecture) and (problem.target != "pair" or not problem.centred):
         raise ValueError("a dense network needs target=pair and centred=True")
+    if isinstance(architecture, dual_space.DualSpaceArchitecture) and (
+            problem.target != "single" or problem.scale != "raw" or not problem.centred):
+        raise ValueError("a dual-space network needs target=single, scale=raw and centred=True")
     jax.eval_shape(lambda: init_params(jax.random.key(0), architecture, problem))
 
 
 def kind_of(architecture: Architecture) -> str:
     """The name of an architecture's kind in a config."""
-    return next(kind for kind, cls in _KINDS.items() if isinstance(architecture, cls))
+    return next(kind for kind, (sizes, _) in _KINDS.items() if isinstance(architecture, sizes))
 
 
-def network_of(architecture: Architecture, lowering: str = "auto") -> nn.Module:
-    """The network of an architecture; lowering: of its convolutions."""
+def network_of(architecture: Architecture, problem: synthesis.Problem,
+               lowering: str = "auto") -> nn.Module | dual_space.DualSpaceNetwork:
+    """The network of an architecture, with its init and apply, for a problem; lowering: of its convolutions."""
+    if isinstance(architecture, dual_space.DualSpaceArchitecture):
+        return dual_space.DualSpaceNetwork(architecture, problem)
     if isinstance(architecture, dense.DenseArchitecture):
         return dense.DensePattersonNetwork(architecture)
     return model.PattersonNetwork(architecture, lowering)
@@ -141,7 +151,7 @@ def network_of(architecture: Architecture, lowering: str = "auto") -> nn.Module:
 
 def init_params(key: jax.Array, architecture: Architecture, problem: synthesis.Problem) -> dict:
     """Fresh parameters. Raises ValueError where the architecture does not fit the problem's grid."""
-    return network_of(architecture).init(key, jnp.zeros((1,) + (problem.grid,) * 3))
+    return network_of(architecture, problem).init(key, jnp.zeros((1,) + (problem.grid,) * 3))
 
 
 def _name(path: tuple) -> str:

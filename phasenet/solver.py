@@ -1,6 +1,5 @@
 """The whole way: a Patterson map to atom positions and how well they explain it."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -113,10 +112,7 @@ def annealing_data(patterson_map: jax.Array, candidates: peaks.Candidates, probl
 
 def compared_reflections(problem: Problem) -> reflections.Reflections:
     """Those that the annealer compares: on the smallest grid that holds the whole Patterson map."""
-    spread = problem.form_factor != "sphere" or not problem.atoms.stay_inside
-    if problem.h_max is not None or problem.noise or spread:
-        return reflections.reflections(problem.grid, problem.h_max)
-    return reflections.reflections(min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1)))
+    return reflections.reflections(synthesis.compact(problem).grid, problem.h_max)
 
 
 def absolute_scale(patterson_map: jax.Array, problem: Problem, *, has_f000: bool) -> jax.Array:

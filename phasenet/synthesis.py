@@ -82,22 +82,22 @@ def example(key: jax.Array, problem: Problem) -> Example:
     """One example, from its key alone."""
     key_atoms, key_noise = jax.random.split(key)
     positions, valid = random_atoms(key_atoms, problem.atoms)
-    compact = problem._replace(grid=_compact_grid(problem))
-    measured = measure(key_noise, positions, compact)
-    answer = jnp.pad(target(positions, compact), (problem.grid - compact.grid) // 2)
+    small = compact(problem)
+    measured = measure(key_noise, positions, small)
+    answer = jnp.pad(target(positions, small), (problem.grid - small.grid) // 2)
     return Example(network_input(measured, problem), answer, positions, valid)
 
 
-def _compact_grid(problem: Problem) -> int:
-    """Voxels an edge that hold the atoms and their Patterson map, so that a larger one adds nothing but zeros.
+def compact(problem: Problem) -> Problem:
+    """The problem on the smallest grid that holds its atoms and their Patterson map: a larger one adds but zeros.
 
-    The grid itself where a larger one changes more: a resolution or noise refer to its reflections.
+    As it is where a larger grid changes more: a resolution or noise refer to its reflections.
     """
     bounded = problem.form_factor == "sphere" and problem.atoms.stay_inside
     if not bounded or problem.h_max is not None or problem.noise:
-        return problem.grid
+        return problem
     # The atoms reach so far from the centre, differences of two places in them less than four times as far.
-    return min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1))
+    return problem._replace(grid=min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1)))
 
 
 def measure(key: jax.Array, positions: jax.Array, problem: Problem) -> jax.Array:

@@ -30,7 +30,7 @@ def check(problem: Problem, stages: list[str], weights: Pretrained) -> None:
     if "network" not in stages:
         return
     try:
-        jax.eval_shape(weights.answer, jax.ShapeDtypeStruct((problem.grid,) * 3, jnp.float32))
+        jax.eval_shape(weights._replace(problem=problem).answer, jax.ShapeDtypeStruct((problem.grid,) * 3, jnp.float32))
     except ValueError as error:
         raise InputError(f"--grid={problem.grid}: {error}") from error
 
@@ -48,7 +48,7 @@ def evaluate(problem: Problem, settings: solver.Settings, weights: Pretrained | 
     share = max(1, min(_SHARE, -(-num_cases // len(devices))))
     # The parameters are an argument: as constants they would be compiled into the program.
     def solve_share(keys, params):
-        known = weights and weights._replace(params=params)
+        known = weights and weights._replace(params=params, problem=problem)
         return jax.lax.map(lambda key: _case(key, problem, settings, known), keys)
 
     # A nameless axis would be called by an object's address: no program could be kept for the next process.

@@ -51,7 +51,7 @@ class PattersonTask(Task):
         if config.validation.count < 1:
             raise InputError(f"config.validation.count={config.validation.count}: expected at least 1")
         # Evaluated as it is released; trained in what may be a narrower type.
-        self.network = pretrained.network_of(self.architecture, lowering)
+        self.network = pretrained.network_of(self.architecture, self.problem, lowering)
         self._trained_network = self.network.clone(dtype=dtype)
         self._scores = {}
 

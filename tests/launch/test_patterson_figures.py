@@ -39,7 +39,7 @@ RESULT = {"task": "phasing", "summary": {"atoms": 6}, "items": [
 def make_run(folder, problem=TINY, architecture=SMALL, loss_factor=1.0, examples=0):
     """A workdir as a training leaves it: losses of 4e-3, 2e-3, 1e-3 times the factor."""
     maps = np.zeros((1, *(problem.grid,) * 3), np.float32)
-    shapes = jax.eval_shape(lambda: pretrained.network_of(architecture).init(jax.random.key(0), maps))
+    shapes = jax.eval_shape(lambda: pretrained.network_of(architecture, problem).init(jax.random.key(0), maps))
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape), shapes)
     pretrained.save(folder / "weights", params, architecture, problem, {"config": {

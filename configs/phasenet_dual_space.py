@@ -1,0 +1,48 @@
+"""The dual-space network for a mixture of problems: the default weights of launch.solve.
+
+    python -m launch.train --config=configs/phasenet_dual_space.py --workdir=work/dual_space
+
+About an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import phasenet_published
+
+
+def get_config():
+    config = phasenet_published.get_config()
+    config.task = "launch.tasks.dual_space:DualSpaceTask"
+    config.problem.target = "single"  # it shows the atoms in one hand
+
+    config.model = ConfigDict()
+    config.model.kind = "dual_space"
+    config.model.width = 16  # of the two hidden layers in each voxel
+    config.model.filters = 4  # learned isotropic filters of the current map
+    config.model.projected_filters = 2  # of the last map of the measured amplitudes
+    config.model.atom_width = 0.75  # of the Gaussian atoms that it works on, voxels
+    config.model.rounds = 40  # from one start
+    config.model.starts = 16  # at most
+    config.model.good = 0.98  # the correlation of Patterson maps that ends the search
+
+    # Number of atoms, box, largest |h| (of maps of 40; 0: all), noise. On periodic maps of 28.
+    config.mixture = (
+        (10, 12.0, 0.0, 0.0), (10, 12.0, 0.0, 0.1), (20, 12.0, 0.0, 0.0), (40, 12.0, 0.0, 0.0), (40, 12.0, 0.0, 0.1),
+        (40, 18.0, 0.0, 0.1), (20, 18.0, 0.0, 0.0), (5, 12.0, 14.0, 0.0), (10, 12.0, 10.0, 0.0),
+        (10, 12.0, 7.0, 0.0), (10, 12.0, 5.0, 0.0), (20, 12.0, 14.0, 0.05), (20, 12.0, 10.0, 0.0),
+        (20, 20.0, 10.0, 0.0), (40, 18.0, 14.0, 0.0), (10, 18.0, 7.0, 0.1))
+    config.training_grid = 28
+    config.rounds_before = 45  # at most, without gradients
+    config.rounds = 6  # through which gradients go
+
+    config.batch_size = 16
+    config.num_steps = 2400
+    config.ema_decay = 0.98
+    config.validation.count = 16  # cases of each problem
+    del config.validation.corner_rule, config.examples.count, config.examples.steps_a_set, config.loss_factor
+    config.optimizer.learning_rate = 3e-3
+    config.optimizer.warmup_steps = 0
+    config.optimizer.clip_norm = 0.3
+    config.log_every = 25
+    config.eval_every = 400
+    return config

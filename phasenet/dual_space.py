@@ -1,0 +1,283 @@
+"""A network unrolled as a dual-space iteration: measured amplitudes and a learned prior, turn by turn.
+
+Each round a small network, the same one in every round and every voxel, makes from the current map a density
+and a map to project; the projection gives that map the measured amplitudes and leaves its phases (and what was not
+measured). At first this is the relaxed-reflect-reflect iteration (Elser, Lan, Bendory, arXiv:1706.00399) with
+a soft threshold for a density; training changes it. It starts from random phases, and shows the atoms in one of
+the two hands. Of the map's size, the number of atoms and the resolution it knows but a few numbers.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from phasenet import density, patterson, reflections, synthesis
+from phasenet.synthesis import Problem
+
+# Standard deviations, voxels, of the Gaussians that a learned filter is a sum of.
+_WIDTHS = np.array([0.4, 0.7, 1.1, 1.7, 2.6, 4.0])
+# Atoms' own transforms are not divided by less than this share of their total.
+_LEAST_FACTOR = 0.025
+_CONDITIONS = 5
+
+
+class DualSpaceArchitecture(NamedTuple):
+    """Sizes of the network and of its use. All static.
+
+    Attributes:
+      width: of the two hidden layers in each voxel.
+      filters: learned isotropic filters of the current map.
+      projected_filters: of the last map of the measured amplitudes.
+      atom_width: standard deviation of the Gaussian atoms that the iteration works on, voxels.
+      rounds: from one start.
+      starts: from random phases, at most.
+      good: the agreement of amplitudes that ends the search.
+    """
+
+    width: int = 16
+    filters: int = 4
+    projected_filters: int = 2
+    atom_width: float = 0.75
+    rounds: int = 60
+    starts: int = 8
+    good: float = 0.99
+
+
+class Data(NamedTuple):
+    """What is known of a map of N voxels an edge.
+
+    Attributes:
+      amplitudes: (N, N, N/2 + 1) as Gaussian atoms of height 1 would have them; 0 where not measured.
+      measured: (N, N, N/2 + 1) bool.
+      conditions: (3,) number of atoms, resolution and noise, of order 1.
+    """
+
+    amplitudes: jax.Array
+    measured: jax.Array
+    conditions: jax.Array
+
+
+class State(NamedTuple):
+    """projected (N, N, N): the last map with the measured amplitudes; transform (N, N, N/2 + 1): its own;
+    memory (N, N, N): what the next round adds to it."""
+
+    projected: jax.Array
+    transform: jax.Array
+    memory: jax.Array
+
+
+class Round(nn.Module):
+    """One round: (state, data) to (state, density (N, N, N))."""
+
+    architecture: DualSpaceArchitecture = DualSpaceArchitecture()
+
+    @nn.compact
+    def __call__(self, state: State, data: Data) -> tuple[State, jax.Array]:
+        arch, grid = self.architecture, len(data.amplitudes)
+        step = self.param("step", nn.initializers.constant(0.5), ())
+        cut = self.param("cut", nn.initializers.constant(2.2), ())
+        steepness = self.param("steepness", nn.initializers.constant(4.0), ())
+        current = state.memory + step * state.projected
+        spread = _rms(current)
+        # The root mean square of the solution, which its amplitudes tell.
+        unit = _rms_of_transform(data.amplitudes, grid)
+        conditions = jnp.concatenate([data.conditions, jnp.stack([spread, _rms(jax.nn.relu(current))]) / unit])
+
+        seen = [current, state.projected, _highest_around(current)]
+        seen += self._filtered("filters", arch.filters, jnp.fft.rfftn(current), grid)
+        seen += self._filtered("projected_filters", arch.projected_filters, state.transform, grid)
+        # Channels first: one voxel after another would be slow on a CPU.
+        hidden = jnp.stack(seen).reshape(len(seen), -1) / (5 * unit)
+        for number in range(2):
+            hidden = jax.nn.relu(self._mixed(f"hidden_{number}", hidden, arch.width, conditions))
+        # Zeros at first: then this is relaxed-reflect-reflect with a soft threshold.
+        out = self._mixed("out", hidden, 3, None, nn.initializers.zeros).reshape(3, grid, grid, grid)
+
+        share = jax.nn.sigmoid(steepness * (current / (cut * spread) - 1) + out[0])
+        found = current * share + unit * out[1]
+        projected, transform = project(2 * found - current + unit * out[2], data)
+        return State(projected, transform, current - step * found), found
+
+    def _filtered(self, name: str, count: int, transform: jax.Array, grid: int) -> list[jax.Array]:
+        weights = self.param(name, nn.initializers.normal(0.5), (count, len(_WIDTHS)))
+        profiles = jnp.einsum("cj,jxyz->cxyz", weights, _gaussian_profiles(grid))
+        return [jnp.fft.irfftn(transform * profile, s=(grid,) * 3) for profile in profiles]
+
+    def _mixed(self, name: str, channels: jax.Array, width: int, conditions: jax.Array | None,
+               init=nn.initializers.lecun_normal()) -> jax.Array:
+        kernel = self.param(f"{name}_kernel", init, (channels.shape[0], width))
+        bias = self.param(f"{name}_bias", nn.initializers.zeros, (width,))
+        if conditions is not None:
+            bias = bias + conditions @ self.param(f"{name}_conditions", nn.initializers.normal(0.3),
+                                                  (len(conditions), width))
+        return kernel.T @ channels + bias[:, None]
+
+
+class DualSpaceNetwork(NamedTuple):
+    """The iteration from a Patterson map to a map of the atoms; no flax module, for it is a search.
+
+    Attributes:
+      architecture: its sizes.
+      problem: what the atoms are like, and what was measured of them.
+    """
+
+    architecture: DualSpaceArchitecture
+    problem: Problem
+
+    def init(self, key: jax.Array, patterson_maps: jax.Array) -> dict:
+        """Fresh parameters; they do not depend on the maps' size."""
+        del patterson_maps
+        shapes = (8, 8, 8), (8, 8, 5)
+        data = Data(jnp.ones(shapes[1]), jnp.ones(shapes[1], bool), jnp.zeros(_CONDITIONS - 2))
+        state = State(jnp.ones(shapes[0]), jnp.ones(shapes[1], jnp.complex64), jnp.ones(shapes[0]))
+        return Round(self.architecture).init(key, state, data)
+
+    def apply(self, params: dict, patterson_maps: jax.Array) -> jax.Array:
+        """Centred Patterson maps (B, N, N, N) on the atoms' scale to maps (B, N, N, N) of half their density,
+        in one of the two hands, in the middle of the box."""
+        return jax.lax.map(lambda one: self._answer(params, one), patterson_maps)
+
+    def _answer(self, params: dict, patterson_map: jax.Array) -> jax.Array:
+        problem = synthesis.compact(self.problem)
+        which = reflections.reflections(problem.grid)
+        observed = reflections.observed_intensities(jnp.fft.ifftshift(patterson_map), which)
+        data = prepare(observed.reshape(problem.grid, problem.grid, -1), problem, self.architecture.atom_width)
+        found = search(params, data, self.architecture)
+        answer = centred(as_problem_shows(found, problem, self.architecture.atom_width), problem.atoms.inner_box)
+        return jnp.pad(answer, (self.problem.grid - problem.grid) // 2)
+
+
+def prepare(intensities: jax.Array, problem: Problem, atom_width: float) -> Data:
+    """Squared amplitudes (N, N, N/2 + 1) of the problem's atoms, on their scale, as the iteration takes them."""
+    grid = intensities.shape[0]
+    sharper = gaussian_transform(grid, atom_width) / _atom_transform(grid, problem)
+    measured = np.ones(intensities.shape, bool)
+    if problem.h_max is not None:
+        measured = patterson.index_radius(grid) <= problem.h_max
+    amplitudes = jnp.where(measured, jnp.sqrt(jnp.maximum(intensities, 0.0)) * sharper, 0.0)
+    finest = min(0.5, (problem.h_max or grid) / grid)
+    conditions = jnp.array([problem.atoms.num_atoms / 20 - 1, 4 * finest - 1, 10 * problem.noise])
+    return Data(amplitudes, jnp.asarray(measured), conditions)
+
+
+def start(key: jax.Array, data: Data) -> State:
+    """Random phases."""
+    grid = len(data.amplitudes)
+    noise = jnp.fft.rfftn(jax.random.normal(key, (grid,) * 3))
+    transform = data.amplitudes * noise / (jnp.abs(noise) + 1e-6)
+    projected = jnp.fft.irfftn(transform, s=(grid,) * 3)
+    return State(projected, transform, 0.5 * projected)
+
+
+def project(values: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
+    """A map (N, N, N) with the measured amplitudes in place of its own, and that map's transform."""
+    transform = jnp.fft.rfftn(values)
+    power = transform.real**2 + transform.imag**2
+    transform = jnp.where(data.measured, data.amplitudes * jax.lax.rsqrt(power + 1e-8) * transform, transform)
+    return jnp.fft.irfftn(transform, s=values.shape), transform
+
+
+def search(params: dict, data: Data, architecture: DualSpaceArchitecture) -> jax.Array:
+    """The density (N, N, N) from the best of some starts, whose transform agrees best with the amplitudes."""
+    one_round = Round(architecture)
+    grid = len(data.amplitudes)
+
+    def trial(key):
+        def body_fun(_, carry):
+            return one_round.apply(params, carry[0], data)
+
+        return jax.lax.fori_loop(0, architecture.rounds, body_fun, (start(key, data), jnp.zeros((grid,) * 3)))[1]
+
+    def cond_fun(carry):
+        number, _, best = carry
+        return (number < architecture.starts) & (best < architecture.good)
+
+    def body_fun(carry):
+        number, found, best = carry
+        new = trial(jax.random.fold_in(jax.random.key(0), number))
+        value = agreement(new, data)
+        return number + 1, jnp.where(value > best, new, found), jnp.maximum(value, best)
+
+    return jax.lax.while_loop(cond_fun, body_fun, (0, jnp.zeros((grid,) * 3), jnp.float32(-1.0)))[1]
+
+
+def agreement(found: jax.Array, data: Data) -> jax.Array:
+    """Correlation of a density's Patterson map with the measured one, both of Gaussian atoms and without F000."""
+    grid = len(data.amplitudes)
+    transform = jnp.fft.rfftn(found)
+    weights = jnp.where(data.measured, patterson.multiplicity(grid), 0.0).at[0, 0, 0].set(0.0)
+    calculated, observed = transform.real**2 + transform.imag**2, data.amplitudes**2
+    products = [(weights * a * b).sum() for a, b in ((calculated, observed), (calculated,) * 2, (observed,) * 2)]
+    return products[0] / jnp.sqrt(jnp.maximum(products[1] * products[2], 1e-30))
+
+
+def true_transform(positions: jax.Array, grid: int, atom_width: float) -> jax.Array:
+    """Transform (N, N, N/2 + 1) of the map that the iteration looks for: Gaussian atoms of height 1."""
+    index = jnp.fft.fftfreq(grid, 1 / grid), jnp.fft.fftfreq(grid, 1 / grid), jnp.fft.rfftfreq(grid, 1 / grid)
+    waves = [jnp.exp(-2j * jnp.pi / grid * positions[:, axis, None] * index[axis]) for axis in range(3)]
+    return jnp.einsum("nx,ny,nz->xyz", *waves) * gaussian_transform(grid, atom_width)
+
+
+def as_problem_shows(found: jax.Array, problem: Problem, atom_width: float) -> jax.Array:
+    """Gaussian atoms of height 1 as half the density of the problem's atoms: (N, N, N) to (N, N, N)."""
+    grid = len(found)
+    back = _atom_transform(grid, problem) / gaussian_transform(grid, atom_width)
+    # What the Gaussian hardly holds is not blown up.
+    back = np.where(back < 4 * back[0, 0, 0], back, 0.0)
+    return jnp.fft.irfftn(jnp.fft.rfftn(found) * back, s=found.shape) / 2
+
+
+def centred(values: jax.Array, inner_box: float) -> jax.Array:
+    """A periodic map turned so that as much of it as can be lies in the box in its middle."""
+    grid = len(values)
+    inside = np.abs(np.arange(grid) + 0.5 - grid / 2) <= inner_box / 2 + 1
+    box = (inside[:, None, None] & inside[:, None] & inside).astype(np.float32)
+    held = jnp.fft.irfftn(jnp.fft.rfftn(values) * np.conj(np.fft.rfftn(box)), s=values.shape)
+    shift = jnp.stack(jnp.unravel_index(jnp.argmax(held), values.shape))
+    return jnp.roll(values, -shift, axis=(0, 1, 2))
+
+
+def check_dual_space(architecture: DualSpaceArchitecture) -> None:
+    """Raises ValueError for sizes that make no network."""
+    for name in ("width", "filters", "projected_filters", "rounds", "starts"):
+        value, least = getattr(architecture, name), 0 if name.endswith("filters") else 1
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name}={value}: expected a whole number, at least {least}")
+    for name in ("atom_width", "good"):
+        if not 0 < getattr(architecture, name) < 100:
+            raise ValueError(f"{name}={getattr(architecture, name)}: expected more than 0")
+
+
+def gaussian_transform(grid: int, atom_width: float) -> np.ndarray:
+    """Transform (N, N, N/2 + 1), real, of a Gaussian atom at the origin whose map has the height 1."""
+    values = np.exp(-2 * (np.pi * atom_width * patterson.index_radius(grid) / grid) ** 2)
+    return (values * grid**3 / (patterson.multiplicity(grid) * values).sum()).astype(np.float32)
+
+
+def _atom_transform(grid: int, problem: Problem) -> np.ndarray:
+    """The transform of one of the problem's atoms, a mean over its places in a voxel, kept from 0."""
+    values = density.mean_transform(grid, problem.form_factor, problem.b_factor)
+    return np.maximum(values, _LEAST_FACTOR * density.ATOM_VOLUME).astype(np.float32)
+
+
+def _gaussian_profiles(grid: int) -> np.ndarray:
+    radius = patterson.index_radius(grid) / grid
+    return np.exp(-2 * (np.pi * _WIDTHS[:, None, None, None] * radius) ** 2).astype(np.float32)
+
+
+def _highest_around(values: jax.Array) -> jax.Array:
+    """Of each voxel and its 26 neighbours, periodic, the highest value."""
+    for axis in range(3):
+        values = jnp.maximum(values, jnp.maximum(jnp.roll(values, 1, axis), jnp.roll(values, -1, axis)))
+    return values
+
+
+def _rms(values: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.square(values).mean() + 1e-10)
+
+
+def _rms_of_transform(amplitudes: jax.Array, grid: int) -> jax.Array:
+    return jnp.sqrt((patterson.multiplicity(grid) * jnp.square(amplitudes)).sum()) / grid**3
