@@ -17,7 +17,7 @@ from phasenet.synthesis import Problem
 # Folded into the key of the validation cases.
 _VALIDATION = 2
 # A map with this correlation with the true one shows all atoms.
-_SOLVED = 0.85
+_SOLVED = 0.9
 
 
 class DualSpaceTask(Task):
