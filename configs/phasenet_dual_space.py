@@ -2,7 +2,7 @@
 
     python -m launch.train --config=configs/phasenet_dual_space.py --workdir=work/dual_space
 
-About an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md.
+Half an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md.
 """
 
 from ml_collections import ConfigDict
@@ -21,9 +21,9 @@ def get_config():
     config.model.filters = 4  # learned isotropic filters of the current map
     config.model.projected_filters = 2  # of the last map of the measured amplitudes
     config.model.atom_width = 0.75  # of the Gaussian atoms that it works on, voxels
-    config.model.rounds = 40  # from one start
+    config.model.rounds = 60  # from one start, at most
     config.model.starts = 16  # at most
-    config.model.good = 0.98  # the correlation of Patterson maps that ends the search
+    config.model.good = 0.998  # the correlation of Patterson maps that ends the search
 
     # Number of atoms, box, largest |h| (of maps of 40; 0: all), noise. On periodic maps of 28.
     config.mixture = (
@@ -36,7 +36,7 @@ def get_config():
     config.rounds = 6  # through which gradients go
 
     config.batch_size = 16
-    config.num_steps = 2400
+    config.num_steps = 1200
     config.ema_decay = 0.98
     config.validation.count = 16  # cases of each problem
     del config.validation.corner_rule, config.examples.count, config.examples.steps_a_set, config.loss_factor
@@ -44,5 +44,5 @@ def get_config():
     config.optimizer.warmup_steps = 0
     config.optimizer.clip_norm = 0.3
     config.log_every = 25
-    config.eval_every = 400
+    config.eval_every = 300
     return config

@@ -32,9 +32,9 @@ class DualSpaceArchitecture(NamedTuple):
       filters: learned isotropic filters of the current map.
       projected_filters: of the last map of the measured amplitudes.
       atom_width: standard deviation of the Gaussian atoms that the iteration works on, voxels.
-      rounds: from one start.
+      rounds: from one start, at most.
       starts: from random phases, at most.
-      good: the agreement of amplitudes that ends the search.
+      good: the `agreement` that ends the search.
     """
 
     width: int = 16
@@ -42,8 +42,8 @@ class DualSpaceArchitecture(NamedTuple):
     projected_filters: int = 2
     atom_width: float = 0.75
     rounds: int = 60
-    starts: int = 8
-    good: float = 0.99
+    starts: int = 16
+    good: float = 0.998
 
 
 class Data(NamedTuple):
@@ -145,7 +145,7 @@ class DualSpaceNetwork(NamedTuple):
         which = reflections.reflections(problem.grid)
         observed = reflections.observed_intensities(jnp.fft.ifftshift(patterson_map), which)
         data = prepare(observed.reshape(problem.grid, problem.grid, -1), problem, self.architecture.atom_width)
-        found = search(params, data, self.architecture)
+        found = search(params, data, self.architecture).density
         answer = centred(as_problem_shows(found, problem, self.architecture.atom_width), problem.atoms.inner_box)
         return jnp.pad(answer, (self.problem.grid - problem.grid) // 2)
 
@@ -180,28 +180,42 @@ def project(values: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
     return jnp.fft.irfftn(transform, s=values.shape), transform
 
 
-def search(params: dict, data: Data, architecture: DualSpaceArchitecture) -> jax.Array:
-    """The density (N, N, N) from the best of some starts, whose transform agrees best with the amplitudes."""
+class Found(NamedTuple):
+    """density (N, N, N); agreement: () of its amplitudes with those measured; starts: () how many were made."""
+
+    density: jax.Array
+    agreement: jax.Array
+    starts: jax.Array
+
+
+def search(params: dict, data: Data, architecture: DualSpaceArchitecture) -> Found:
+    """The density that agrees best with the amplitudes, each start's last; the first good one ends the search."""
     one_round = Round(architecture)
-    grid = len(data.amplitudes)
+    nothing = jnp.zeros((len(data.amplitudes),) * 3)
 
     def trial(key):
-        def body_fun(_, carry):
-            return one_round.apply(params, carry[0], data)
+        def cond_fun(carry):
+            number, _, _, value = carry
+            return (number < architecture.rounds) & (value < architecture.good)
 
-        return jax.lax.fori_loop(0, architecture.rounds, body_fun, (start(key, data), jnp.zeros((grid,) * 3)))[1]
+        def body_fun(carry):
+            number, state, _, _ = carry
+            state, density = one_round.apply(params, state, data)
+            return number + 1, state, density, agreement(density, data)
 
-    def cond_fun(carry):
-        number, _, best = carry
-        return (number < architecture.starts) & (best < architecture.good)
+        begin = 0, start(key, data), nothing, jnp.float32(-1.0)
+        return jax.lax.while_loop(cond_fun, body_fun, begin)[2:]
 
-    def body_fun(carry):
-        number, found, best = carry
-        new = trial(jax.random.fold_in(jax.random.key(0), number))
-        value = agreement(new, data)
-        return number + 1, jnp.where(value > best, new, found), jnp.maximum(value, best)
+    def cond_fun(best):
+        return (best.starts < architecture.starts) & (best.agreement < architecture.good)
 
-    return jax.lax.while_loop(cond_fun, body_fun, (0, jnp.zeros((grid,) * 3), jnp.float32(-1.0)))[1]
+    def body_fun(best):
+        density, value = trial(jax.random.fold_in(jax.random.key(0), best.starts))
+        better = value > best.agreement
+        return Found(jnp.where(better, density, best.density), jnp.where(better, value, best.agreement),
+                     best.starts + 1)
+
+    return jax.lax.while_loop(cond_fun, body_fun, Found(nothing, jnp.float32(-1.0), jnp.int32(0)))
 
 
 def agreement(found: jax.Array, data: Data) -> jax.Array:
