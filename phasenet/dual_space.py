@@ -245,13 +245,20 @@ def as_problem_shows(found: jax.Array, problem: Problem, atom_width: float) -> j
 
 
 def centred(values: jax.Array, inner_box: float) -> jax.Array:
-    """A periodic map turned so that as much of it as can be lies in the box in its middle."""
+    """A periodic map turned by whole voxels so that the atoms' mean, as far as it shows them, is in its middle.
+
+    They are what lies in the box where most of the map is: a map of a crystal has no other end.
+    """
     grid = len(values)
     inside = np.abs(np.arange(grid) + 0.5 - grid / 2) <= inner_box / 2 + 1
     box = (inside[:, None, None] & inside[:, None] & inside).astype(np.float32)
     held = jnp.fft.irfftn(jnp.fft.rfftn(values) * np.conj(np.fft.rfftn(box)), s=values.shape)
     shift = jnp.stack(jnp.unravel_index(jnp.argmax(held), values.shape))
-    return jnp.roll(values, -shift, axis=(0, 1, 2))
+    values = jnp.roll(values, -shift, axis=(0, 1, 2))
+    weights = jnp.square(jnp.maximum(values, 0.0)) * box
+    place = jnp.arange(grid) + 0.5 - grid / 2
+    mean = jnp.stack([(weights.sum(axes) * place).sum() for axes in ((1, 2), (0, 2), (0, 1))])
+    return jnp.roll(values, -jnp.round(mean / jnp.maximum(weights.sum(), 1e-12)).astype(int), axis=(0, 1, 2))
 
 
 def check_dual_space(architecture: DualSpaceArchitecture) -> None:

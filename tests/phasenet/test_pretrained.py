@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from phasenet import dense, model, pretrained
+from phasenet import dense, dual_space, model, pretrained
 from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
 from phasenet.model import Architecture
@@ -151,6 +151,18 @@ def test_a_dense_network_is_saved_and_loaded(tmp_path):
     assert loaded.architecture == architecture and pretrained.kind_of(architecture) == "dense"
     assert jax.tree.structure(loaded.params) == jax.tree.structure(params)
     assert jax.eval_shape(loaded.answer, np.zeros((8, 8, 8), np.float32)).shape == (8, 8, 8)
+
+
+def test_a_dual_space_network_is_saved_and_loaded(tmp_path):
+    architecture = dual_space.DualSpaceArchitecture(width=4, filters=1, projected_filters=0)
+    problem = PROBLEM._replace(target="single", scale="raw")
+    params = jax.jit(lambda key: pretrained.init_params(key, architecture, problem))(jax.random.key(0))
+    pretrained.save(tmp_path, params, architecture, problem, {})
+    loaded = pretrained.load(str(tmp_path))
+    assert loaded.architecture == architecture and pretrained.kind_of(architecture) == "dual_space"
+    assert jax.tree.structure(loaded.params) == jax.tree.structure(params)
+    with pytest.raises(ValueError, match="a dual-space network needs target=single"):
+        pretrained.check_fits(architecture, problem._replace(scale="rms"))
 
 
 def test_a_config_of_other_weights_is_told(damaged):
