@@ -25,8 +25,9 @@ NONE, GIVEN, RANDOM, REPAIR, RESTART = range(len(STAGES))
 
 # |s| of the point atoms' reflections, cycles a voxel; finer ones cost more than they tell.
 _FINEST = 0.3
-# Misfit that the missing aliases cause, and a little more: above this point atoms need not be tried with voxels.
-_ALIASES = 1e-3
+# Misfit that the missing aliases cause: seldom more than the first, which is tried with voxels at once; at most the
+# second (atoms that all lie alike in their voxels), which is tried where moves gain no more.
+_ALIASES, _MOST_ALIASES = 1e-3, 5e-2
 # Share of the smallest distance that atoms keep from a place where another is put.
 _ROOM = 0.95
 # Floor of the standard deviations in the last refinement: below it the point atoms' slopes are wrong.
@@ -199,11 +200,6 @@ def compact_grid(problem: Problem) -> int:
     return min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1)) if bounded else problem.grid
 
 
-def loose_misfit(noise: jax.Array | float) -> jax.Array:
-    """Misfit of point atoms below which they may be right: aliases, and noise as strong as is likely."""
-    return _ALIASES + 1.5 * jnp.square(noise)
-
-
 def init(key: jax.Array, case: Case) -> Walk:
     """A walk that has yet to draw its first starts."""
     zero, far, false = jnp.int32(0), jnp.float32(jnp.inf), jnp.array(False)
@@ -215,8 +211,9 @@ def init(key: jax.Array, case: Case) -> Walk:
 
 def step(walk: Walk, case: Case) -> Walk:
     """One thing: the exact refinement of what may be right, a kick or new starts if stuck, or else a round of moves."""
-    promising = (walk.cost < loose_misfit(case.noise)) & (walk.cost < 0.99 * walk.tried)
-    spent = walk.rounds >= case.settings.rounds  # and nothing was promising
+    limit = jnp.where(walk.stuck, _MOST_ALIASES, _ALIASES) + 1.5 * jnp.square(case.noise)
+    promising = (walk.cost < limit) & (walk.cost < 0.99 * walk.tried)
+    spent = (walk.rounds >= case.settings.rounds) & (walk.drawn > 0)  # and nothing was promising
     leaves = walk.kicks >= case.settings.kicks
     leaves &= ~(walk.cost < walk.best_cost)
     what = jnp.where(promising | spent, 0, jnp.where(~walk.stuck, 1, jnp.where(leaves, 3, 2)))
@@ -266,20 +263,22 @@ def _begun(walk: Walk, case: Case) -> Walk:
     # Where the starts lie matters little; that none clash does.
     rules = case.problem.atoms._replace(stay_inside=False, corner_rule="any")
     positions = jax.vmap(lambda key: random_atoms(key, rules)[0])(jax.random.split(key_starts, race[0]))
+    given = jnp.zeros(len(positions), bool)
     share = -(-len(case.given) // race[0])
     if share:
         padded = jnp.pad(case.given, ((0, share * race[0] - len(case.given)), (0, 0), (0, 0)), constant_values=jnp.nan)
         low = jnp.minimum(walk.drawn, share - 1) * race[0]
         chunk = jax.lax.dynamic_slice_in_dim(padded, low, race[0])
-        present = jnp.isfinite(chunk).all((1, 2), keepdims=True) & (walk.drawn < share)
-        positions = jnp.where(present, chunk, positions)
+        given = jnp.isfinite(chunk).all((1, 2)) & (walk.drawn < share)
+        positions = jnp.where(given[:, None, None], chunk, positions)
     costs = jnp.zeros(len(positions))
     for level, count in zip(levels, race, strict=False):
-        chosen = jax.lax.top_k(-costs, min(count, len(costs)))[1]
+        costs, chosen = jax.lax.top_k(-costs, min(count, len(costs)))
+        given = given[chosen]
         positions, costs = _each(lambda start, level=level: refinement.refine_level(start, case.data, case.model,
                                                                                    level), positions[chosen], case)
     best = costs.argmin()
-    stage = jnp.where(walk.drawn < share, GIVEN, jnp.where(walk.drawn == share, RANDOM, RESTART))
+    stage = jnp.where(given[best], GIVEN, jnp.where(walk.drawn <= share, RANDOM, RESTART))
     return walk._replace(
         key=key, positions=positions[best], cost=costs[best], stuck=jnp.array(False), best=positions[best],
         best_cost=jnp.float32(jnp.inf), kicks=jnp.int32(0), tried=jnp.float32(jnp.inf), drawn=walk.drawn + 1,

@@ -41,8 +41,8 @@ def test_the_gradient_is_that_of_the_squared_error(fit):
         moved = refinement.Atoms(start + shift, jnp.exp(parameters[-2]), parameters[-1])
         return refinement.linearize(moved, data, MODEL, fit).cost / 2
 
-    numeric = np.asarray(jax.grad(error)(jnp.zeros(3 * len(start) + 2)))
-    found = np.asarray(refinement.linearize(refinement.atoms_at(start), data, MODEL, fit).gradient)
+    numeric = np.asarray(jax.jit(jax.grad(error))(jnp.zeros(3 * len(start) + 2)))
+    found = np.asarray(jax.jit(lambda: refinement.linearize(refinement.atoms_at(start), data, MODEL, fit).gradient)())
     np.testing.assert_allclose(found[:-2], numeric[:-2], rtol=1e-3, atol=1e-4 * np.abs(numeric).max())
     for place, name in ((-2, "scale"), (-1, "b_factor")):
         wanted = numeric[place] if name in fit else 0.0
@@ -64,7 +64,7 @@ def test_unmeasured_reflections_do_not_count():
     positions, data = case(4)
     measured = jax.random.uniform(jax.random.key(0), data.weights.shape) > 0.3
     broken = Data(jnp.where(measured, data.intensities, 1e4), measured.astype(jnp.float32))
-    found, _ = refinement.coarse_to_fine(displaced(9, positions, 0.7), broken, MODEL)
+    found, _ = refinement.coarse_to_fine(displaced(9, positions, 0.7), broken, MODEL, refinement.COARSE_TO_FINE[2:])
     assert worst_error(found, positions) < 0.1
 
 
