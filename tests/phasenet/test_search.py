@@ -17,7 +17,7 @@ PROBLEM = Problem(atoms=AtomRules(num_atoms=9, inner_box=14.0), grid=32)
 # Fewer levels compile sooner; every answer is confirmed four times.
 SETTINGS = Settings(levels=(Level((0.08, 0.1), 20), Level((0.15, 0.2, 0.3), 10)), race=(3, 1), rounds=60,
                     confirmations=4)
-ABSENT = jnp.full((9, 3), jnp.nan)
+ABSENT = jnp.full((9, 3), jnp.nan, jnp.float32)  # a weak type would be another program
 
 
 @functools.lru_cache
@@ -30,10 +30,19 @@ def solve(seed, measured, problem=PROBLEM, given=(ABSENT,) * 4):
     return program(problem)(jax.random.key(seed), measured, jnp.stack(given))
 
 
+@functools.lru_cache
+def maker(problem):
+    def make(key):
+        positions, valid = random_atoms(key, problem.atoms)
+        return positions, valid, synthesis.measure(key, positions, problem)
+
+    return jax.jit(make)
+
+
 def case(seed, problem=PROBLEM):
-    positions, valid = random_atoms(jax.random.key(seed), problem.atoms)
+    positions, valid, measured = maker(problem)(jax.random.key(seed))
     assert valid
-    return positions, synthesis.measure(jax.random.key(seed), positions, problem)
+    return positions, measured
 
 
 def worst_error(found, true):
