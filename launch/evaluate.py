@@ -3,7 +3,7 @@
     python -m launch.evaluate --task=autoencoder --references=FILE.npz --json=FILE
     python -m launch.evaluate --task=reconstruction --pairs=DIR [--given_radius] --json=FILE
     python -m launch.evaluate --task=simulated --references=FILE.npz [--given_radius] --json=FILE
-    python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=small] --json=FILE
+    python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=dual_space] --json=FILE
 
 An interrupted run of shapes with --json goes on where it was: the same command.
 """
@@ -16,7 +16,7 @@ from absl import flags
 from launch import app
 from phasenet.errors import InputError
 
-_PROBLEM = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise")
+_PROBLEM = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise", "corner", "corner_rule")
 _USES = {
     "autoencoder": {"references", "limit"},
     "reconstruction": {"pairs", "limit", "given_radius", "maps_dir", "num_models", "seed"},
@@ -33,19 +33,22 @@ _MAPS_DIR = flags.DEFINE_string("maps_dir", None, "Folder for the reconstructed 
 _PUBLISHED = flags.DEFINE_bool(
     "published", False, "Measure the maps of a published_maps.npz beside the references too.")
 _WEIGHTS = flags.DEFINE_string(
-    "weights", None, "Released weights by name, or their folder; by default lean, for phasing small.")
+    "weights", None, "Released weights by name, or their folder; by default lean, for phasing dual_space.")
 _NUM_MODELS = flags.DEFINE_integer("num_models", None, "Independent models a curve.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the reconstructions, or of the random atoms.", lower_bound=0,
                               upper_bound=2**31 - 1)
 _NUM_CASES = flags.DEFINE_integer("num_cases", 500, "Sets of random atoms.", lower_bound=1)
-_NUM_ATOMS = flags.DEFINE_integer("num_atoms", None, "Of a case; this and the next five are as the weights' own.")
+_NUM_ATOMS = flags.DEFINE_integer("num_atoms", None, "Of a case; this and the next seven are as the weights' own.")
 _INNER_BOX = flags.DEFINE_float("inner_box", None, "Edge of the box of the atoms' centres, voxels.")
 _GRID = flags.DEFINE_integer("grid", None, "Voxels an edge of the maps.")
 _MIN_DISTANCE = flags.DEFINE_float("min_distance", None, "Between two atoms, voxels.")
 _H_MAX = flags.DEFINE_float("h_max", None, "Largest |h| of the reflections, in 1/grid a voxel.")
 _NOISE = flags.DEFINE_float("noise", None, "Of squared amplitudes, relative.")
+_CORNER = flags.DEFINE_float("corner", None, "Edge of a reserved corner of the box, voxels.")
+_CORNER_RULE = flags.DEFINE_enum("corner_rule", None, ["any", "empty", "filled"], "What is done with it.")
 _STAGES = flags.DEFINE_list(
-    "stages", ["network", "anneal"], "network,anneal; or anneal: from the exact atoms and their inverses.")
+    "stages", ["network", "anneal"], "network,anneal, with or without refine; refine: without a network; anneal: from "
+    "the exact atoms and their inverses.")
 _PICKER = flags.DEFINE_enum("picker", "fit", ["fit", "peaks"], "How atoms are read from the network's map.")
 _NUM_CHAINS = flags.DEFINE_integer("num_chains", 4, "Annealings a case, of which the best counts.", lower_bound=1)
 _NUM_SWAPS = flags.DEFINE_integer("num_swaps", 1000, "Proposals of an annealing.", lower_bound=1)
@@ -146,8 +149,8 @@ def _phasing() -> None:
         schedule=annealing.Schedule(_NUM_SWAPS.value, _TEMPERATURE.value, cooled))
     app.say(f"{_NUM_CASES.value} cases of {problem.atoms.num_atoms} atoms in a box of {problem.atoms.inner_box:g} "
             f"voxels, maps of {problem.grid}")
-    items = phasing.evaluate(problem, settings, weights if "network" in _STAGES.value else None,
-                             _NUM_CASES.value, _SEED.value, report.Phased(_NUM_CASES.value))
+    items = phasing.evaluate(problem, settings, weights, _STAGES.value, _NUM_CASES.value, _SEED.value,
+                             report.Phased(_NUM_CASES.value))
     summary = phasing.summarize(items)
     app.say(report.phasing(summary))
     result = {"task": "phasing", "weights": name,

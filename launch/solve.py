@@ -24,9 +24,9 @@ _AMPLITUDES = flags.DEFINE_string(
     "amplitudes", None, "Amplitudes |F|: .npy of (N, N, N) or (N, N, N/2 + 1), or a text of rows h k l F.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the results.", required=True)
 _NUM_ATOMS = flags.DEFINE_integer(
-    "num_atoms", None, "How many atoms; by default what the weights were trained for.", lower_bound=1, upper_bound=500)
+    "num_atoms", None, "How many atoms; by default as the map tells, or the weights.", lower_bound=1, upper_bound=500)
 _PITCH = flags.DEFINE_float("pitch", None, "Edge of a voxel (A); by default from the header of a CCP4 map.")
-_WEIGHTS = flags.DEFINE_string("weights", "small", "Released weights by name, or their folder.")
+_WEIGHTS = flags.DEFINE_string("weights", "dual_space", "Released weights by name, or their folder.")
 _PICKER = flags.DEFINE_enum(
     "picker", "fit", ["fit", "peaks"], "Candidates: atoms fitted to the network's map, or its peaks (the paper's way).")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the annealer.", lower_bound=0, upper_bound=2**31 - 1)
@@ -51,8 +51,8 @@ def main(_: list[str]) -> None:
     pitch = measured.pitch_angstrom if _PITCH.value is None else _PITCH.value
     folder = app.prepare_folder(_OUTPUT.value)
     app.enable_compilation_cache()
-    app.say(f"seeking {_NUM_ATOMS.value or weights.problem.atoms.num_atoms} atoms, weights {_WEIGHTS.value}; a first "
-            "time some programs are compiled, up to a minute")
+    app.say(f"seeking {_NUM_ATOMS.value or 'the'} atoms, weights {_WEIGHTS.value}; a first time some programs are "
+            "compiled, up to a minute")
     settings = solver.Settings(picker=_PICKER.value)
     found, prepared, problem = inference.solve(
         measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings, name=path)

@@ -33,7 +33,7 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
     Args:
       patterson_map: (M, M, M) of any scale, its origin at voxel 0 or in the middle.
       weights: see `pretrained.load`; the map is brought to their grid where that loses nothing.
-      num_atoms: by default that of the weights.
+      num_atoms: by default what the map's sum and power tell, if F000 is in it; otherwise that of the weights.
       seed: of the annealer; the same one gives the same answer.
       name: what messages call the map.
 
@@ -47,8 +47,24 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
     except ValueError as error:
         raise InputError(str(error)) from None
     prepared = preparation.prepare(patterson_map, problem, name)
+    if num_atoms is None:
+        problem, prepared = _counted(patterson_map, problem, prepared, name)
     solution = _solve(jax.random.key(seed), prepared.patterson, weights.params, weights.architecture, problem, settings)
     return Answer(solution, prepared, problem)
+
+
+def _counted(patterson_map: np.ndarray, problem: Problem, prepared: preparation.Prepared, name: str,
+             ) -> tuple[Problem, preparation.Prepared]:
+    """The problem of as many atoms as the map speaks of, where it does, and the map made ready for that many."""
+    assumed = problem.atoms.num_atoms
+    if prepared.num_atoms is None:
+        return problem, prepared._replace(notes=(*prepared.notes, f"{assumed} atoms are assumed, as the weights' own: "
+                                                 "say how many there are"))
+    counted = problem._replace(atoms=problem.atoms._replace(num_atoms=max(round(prepared.num_atoms), 1)))
+    if counted != problem:
+        prepared = preparation.prepare(patterson_map, counted, name)
+    return counted, prepared._replace(notes=(*prepared.notes, f"{counted.atoms.num_atoms} atoms, by its sum and power "
+                                             f"({prepared.num_atoms:.2f})"))
 
 
 # The parameters are an argument: as constants they would be compiled into the program.

@@ -30,11 +30,13 @@ class Prepared(NamedTuple):
     Attributes:
       patterson: (N, N, N) float32, N = problem.grid, its origin at voxel 0, on the atoms' scale.
       has_f000: whether F000 came with the map; otherwise the number of atoms gave it.
+      num_atoms: how many atoms its sum and its power speak of, where F000 is in it; else None.
       notes: what was found and assumed, one line each.
     """
 
     patterson: np.ndarray
     has_f000: bool
+    num_atoms: float | None
     notes: tuple[str, ...]
 
 
@@ -53,8 +55,8 @@ def prepare(values: np.ndarray, problem: Problem, name: str) -> Prepared:
     values, symmetry = symmetrised(values, name)
     values, grid = on_grid(values, problem.grid, name)
     values, positive = without_negative_intensities(values, name)
-    values, found, scale = on_atoms_scale(values, problem)
-    return Prepared(values, found, (*origin, *symmetry, *grid, *positive, *scale))
+    values, estimate, scale = on_atoms_scale(values, problem)
+    return Prepared(values, estimate is not None, estimate, (*origin, *symmetry, *grid, *positive, *scale))
 
 
 def origin_first(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
@@ -136,8 +138,8 @@ def without_negative_intensities(values: np.ndarray, name: str) -> tuple[np.ndar
             [f"{share:.1e} of its transform is negative, where squared amplitudes are not: set to 0"])
 
 
-def on_atoms_scale(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, bool, list[str]]:
-    """A map, origin at voxel 0, on the scale of its atoms, float32; whether F000 is in it; and what was assumed.
+def on_atoms_scale(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, float | None, list[str]]:
+    """A map, origin at voxel 0, on the scale of its atoms, float32; how many these are; and what was assumed.
 
     F000^2 is the sum over the map. It is believed where it can be true: no squared amplitude of a
     density that is nowhere negative is larger, and the power of the others speaks of a like number
@@ -156,13 +158,13 @@ def on_atoms_scale(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, bo
     if f000 > intensities.max() / 2 and likely:
         on_scale = np.asarray(solver.absolute_scale(values, problem, has_f000=True))
         if abs(estimate / num_atoms - 1) <= _COUNT_TOLERANCE:
-            return on_scale, True, [
+            return on_scale, float(estimate), [
                 f"scale from its sum, taken as the squared total of {num_atoms} atoms (F000 is there)"]
         # What is there is not what is asked for: the map goes by what is there.
-        return on_scale * np.float32((estimate / num_atoms) ** 2), True, [
+        return on_scale * np.float32((estimate / num_atoms) ** 2), float(estimate), [
             f"sum and power of the map speak of about {estimate:.1f} atoms, not {num_atoms}: scaled as that many"]
     reason = (f"its sum is {f000:.3g}, the largest squared amplitude {intensities.max():.3g}"
               if f000 <= intensities.max() / 2 else f"with its sum the map speaks of {estimate:.3g} atoms")
     missing = (expected - by_power.sum(dtype=np.float64)) / by_power.size
-    return by_power + np.float32(missing), False, [
+    return by_power + np.float32(missing), None, [
         f"no F000 in it ({reason}): scale from the power of all others, F000 from {num_atoms} atoms"]

@@ -21,7 +21,7 @@ from phasenet.io.npz import read_npz
 from phasenet.io.releases import find_release
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
-DEFAULT = "small"
+DEFAULT = "dual_space"
 
 
 Architecture = model.Architecture | dense.DenseArchitecture | dual_space.DualSpaceArchitecture

@@ -69,7 +69,7 @@ def solve(key: jax.Array, patterson_map: jax.Array, network: Network, problem: P
 
 
 def candidates_in(answer: jax.Array, problem: Problem, settings: Settings = Settings()) -> peaks.Candidates:
-    """Where the network's answer (N, N, N) shows atoms, and the inverses of these places."""
+    """Where the network's answer (N, N, N) shows atoms, and the inverses of these places if it shows both hands."""
     if settings.picker == "fit":
         found = fitting.fit_atoms(answer, problem)
     elif settings.picker == "peaks":
@@ -78,7 +78,7 @@ def candidates_in(answer: jax.Array, problem: Problem, settings: Settings = Sett
         found = peaks.find_peaks(answer, threshold=settings.threshold, most=most)
     else:
         raise ValueError(f"picker={settings.picker!r}: expected one of {', '.join(PICKERS)}")
-    return peaks.with_inverses(found, merge_distance=settings.merge_distance)
+    return found if problem.target == "single" else peaks.with_inverses(found, merge_distance=settings.merge_distance)
 
 
 def separate(key: jax.Array, patterson_map: jax.Array, candidates: peaks.Candidates, problem: Problem,

@@ -98,10 +98,15 @@ class Phased:
 def phasing(summary: Mapping) -> str:
     """The figures over all cases, beside the paper's."""
     error = summary["mean_error_voxels"]
-    return "\n".join([
+    lines = [
         f"\nmatched          {summary['matched']} of {summary['atoms']} atoms (paper: 4994 of 5000)",
         f"within 1 voxel   {summary['matched_within_1_voxel']}",
         f"mean error       {'-' if error is None else f'{error:.3f}'} voxel (paper: 0.283)",
         f"solved           {summary['fraction_solved']:.1%} of {summary['cases']} cases (all atoms within 1 voxel)",
         f"Patterson map    correlation {summary['mean_patterson_correlation']:.4f} on average",
-        f"processor time   {summary['mean_cpu_seconds']:.2f} s a case"])
+        f"processor time   {summary['mean_cpu_seconds']:.3f} s a case"]
+    if "found_by" in summary:
+        found_by = ", ".join(f"{count} by {stage}" for stage, count in summary["found_by"].items() if count)
+        lines += [f"called solved    {summary['fraction_called_solved']:.1%}, {summary['wrong_called_solved']} of them "
+                  f"wrong ({found_by})", f"ambiguous        {summary['fraction_ambiguous']:.1%}"]
+    return "\n".join(lines)

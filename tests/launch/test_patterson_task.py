@@ -236,13 +236,13 @@ SETTINGS = solver.Settings(schedule=annealing.Schedule(60, 0.0), num_chains=2)
 
 def test_the_annealer_alone_solves_exact_candidates():
     seen = []
-    items = phasing.evaluate(PROBLEM, SETTINGS, None, 5, 3, seen.append)
+    items = phasing.evaluate(PROBLEM, SETTINGS, None, ["anneal"], 5, 3, seen.append)
     summary = phasing.summarize(items)
     assert seen == items and [item["id"] for item in items] == ["0000", "0001", "0002", "0003", "0004"]
     assert summary["fraction_solved"] == 1 and summary["matched"] == summary["atoms"] == 15
     assert summary["mean_error_voxels"] < 1e-3 and summary["mean_patterson_correlation"] > 0.999
     # A case depends on its number and the seed alone, not on how many there are.
-    fewer = phasing.evaluate(PROBLEM, SETTINGS, None, 2, 3, lambda _: None)
+    fewer = phasing.evaluate(PROBLEM, SETTINGS, None, ["anneal"], 2, 3, lambda _: None)
     assert [item["certificate"] for item in fewer] == [item["certificate"] for item in items[:2]]
 
 

@@ -43,7 +43,7 @@ def test_without_f000_power_gives_the_scale_and_the_atoms_f000(offset):
     values = measured() - measured().mean()
     values += {"no mean": 0.0, "below": -0.3, "far above": 5.0}[offset]
     found = prepare(7 * values)
-    assert not found.has_f000 and noted(found, "no F000")
+    assert not found.has_f000 and found.num_atoms is None and noted(found, "no F000")
     # The scale is good to some percent; the sum is the atoms' own.
     assert_same(found.patterson, measured(), tolerance=0.05)
     assert found.patterson.sum() == pytest.approx((3 * 4 * np.pi / 3) ** 2, rel=1e-4)
@@ -52,6 +52,7 @@ def test_without_f000_power_gives_the_scale_and_the_atoms_f000(offset):
 def test_a_number_of_atoms_that_the_map_denies_is_told():
     found = prepare(measured(), PROBLEM._replace(atoms=PROBLEM.atoms._replace(num_atoms=5)))
     assert found.has_f000 and noted(found, "about 3.0 atoms, not 5")
+    assert found.num_atoms == pytest.approx(3.0, abs=0.1)
 
 
 def test_small_asymmetry_is_averaged_and_a_large_one_refused():
