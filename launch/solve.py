@@ -54,9 +54,9 @@ def main(_: list[str]) -> None:
     app.say(f"seeking {_NUM_ATOMS.value or 'the'} atoms, weights {_WEIGHTS.value}; a first time some programs are "
             "compiled, up to a minute")
     settings = solver.Settings(picker=_PICKER.value)
-    found, prepared, problem = inference.solve(
+    found, prepared = inference.solve(
         measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings, name=path)
-    notes = (*measured.notes, *prepared.notes)
+    problem, notes = prepared.problem, (*measured.notes, *prepared.notes)
     for line in (f"{path}: {' x '.join(map(str, measured.values.shape))} voxels", *(f"  {note}" for note in notes)):
         app.say(line)
     report.check_found(found, problem)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from phasenet import preparation, solver, synthesis
+from phasenet.dual_space import DualSpaceArchitecture
 from phasenet.errors import InputError
 from phasenet.pretrained import Architecture, Pretrained
 from phasenet.synthesis import Problem
@@ -17,13 +18,11 @@ class Answer(NamedTuple):
 
     Attributes:
       solution: positions in voxels about their mean, candidates, agreement.
-      prepared: the map as it was solved, and what was found and assumed about it.
-      problem: what the atoms were taken to be like.
+      prepared: the map as it was solved, what the atoms were taken to be like, and what was assumed.
     """
 
     solution: solver.Solution
     prepared: preparation.Prepared
-    problem: Problem
 
 
 def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | None = None, seed: int = 0,
@@ -46,25 +45,15 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
         synthesis.check_problem(problem)
     except ValueError as error:
         raise InputError(str(error)) from None
-    prepared = preparation.prepare(patterson_map, problem, name)
-    if num_atoms is None:
-        problem, prepared = _counted(patterson_map, problem, prepared, name)
+    prepared = preparation.prepare(patterson_map, problem, name, count=num_atoms is None,
+                                   adapt=isinstance(weights.architecture, DualSpaceArchitecture))
+    problem = prepared.problem
+    try:
+        synthesis.check_problem(problem)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from None
     solution = _solve(jax.random.key(seed), prepared.patterson, weights.params, weights.architecture, problem, settings)
-    return Answer(solution, prepared, problem)
-
-
-def _counted(patterson_map: np.ndarray, problem: Problem, prepared: preparation.Prepared, name: str,
-             ) -> tuple[Problem, preparation.Prepared]:
-    """The problem of as many atoms as the map speaks of, where it does, and the map made ready for that many."""
-    assumed = problem.atoms.num_atoms
-    if prepared.num_atoms is None:
-        return problem, prepared._replace(notes=(*prepared.notes, f"{assumed} atoms are assumed, as the weights' own: "
-                                                 "say how many there are"))
-    counted = problem._replace(atoms=problem.atoms._replace(num_atoms=max(round(prepared.num_atoms), 1)))
-    if counted != problem:
-        prepared = preparation.prepare(patterson_map, counted, name)
-    return counted, prepared._replace(notes=(*prepared.notes, f"{counted.atoms.num_atoms} atoms, by its sum and power "
-                                             f"({prepared.num_atoms:.2f})"))
+    return Answer(solution, prepared)
 
 
 # The parameters are an argument: as constants they would be compiled into the program.

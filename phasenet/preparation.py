@@ -4,6 +4,7 @@ Plain NumPy in float64: this runs once a map, before anything is compiled. `name
 calls the map, a file's name or a flag.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ SYMMETRY_TOLERANCE = 1e-3
 LOSS_TOLERANCE = 1e-3
 # Of the sum of all squared amplitudes: how much of it may be negative.
 NEGATIVE_TOLERANCE = 0.02
+# Edge of the box about the atoms' mean, of their extent.
+_ROOM = 1.25
 # Relative disagreement of two estimates of the number of atoms that is worth a word.
 _COUNT_TOLERANCE = 0.2
 
@@ -29,19 +32,26 @@ class Prepared(NamedTuple):
 
     Attributes:
       patterson: (N, N, N) float32, N = problem.grid, its origin at voxel 0, on the atoms' scale.
+      problem: what it is solved as.
       has_f000: whether F000 came with the map; otherwise the number of atoms gave it.
-      num_atoms: how many atoms its sum and its power speak of, where F000 is in it; else None.
       notes: what was found and assumed, one line each.
     """
 
     patterson: np.ndarray
+    problem: Problem
     has_f000: bool
-    num_atoms: float | None
     notes: tuple[str, ...]
 
 
-def prepare(values: np.ndarray, problem: Problem, name: str) -> Prepared:
-    """A Patterson map (M, M, M) of any scale as `problem.atoms.num_atoms` atoms on its grid would give it.
+def prepare(values: np.ndarray, problem: Problem, name: str, *, count: bool = False, adapt: bool = False) -> Prepared:
+    """A Patterson map (M, M, M) of any scale as the atoms of a problem on its grid would give it.
+
+    Args:
+      values: the map.
+      problem: what the network is for.
+      name: what messages call the map.
+      count: seek as many atoms as the map speaks of, if it does, not as many as the problem has.
+      adapt: the network takes any grid, box and resolution: those of the map.
 
     Raises InputError for what is not a Patterson map, or does not fit the grid.
     """
@@ -53,10 +63,51 @@ def prepare(values: np.ndarray, problem: Problem, name: str) -> Prepared:
         raise InputError(f"{name}: the value at index {place} is {values[place]}")
     values, origin = origin_first(values, name)
     values, symmetry = symmetrised(values, name)
+    problem, adapted = as_measured(values, problem) if adapt else (problem, [])
     values, grid = on_grid(values, problem.grid, name)
     values, positive = without_negative_intensities(values, name)
-    values, estimate, scale = on_atoms_scale(values, problem)
-    return Prepared(values, estimate is not None, estimate, (*origin, *symmetry, *grid, *positive, *scale))
+    scaled, estimate, scale = on_atoms_scale(values, problem)
+    if count:
+        counted, counting = _counted(problem, estimate)
+        if counted != problem:
+            scaled, _, scale = on_atoms_scale(values, counted)
+        problem, scale = counted, [*scale, counting]
+    return Prepared(scaled, problem, estimate is not None, (*origin, *symmetry, *adapted, *grid, *positive, *scale))
+
+
+def _counted(problem: Problem, estimate: float | None) -> tuple[Problem, str]:
+    if estimate is None:
+        return problem, (f"{problem.atoms.num_atoms} atoms are assumed, as the weights' own: say how many there are")
+    number = max(round(estimate), 1)
+    return (problem._replace(atoms=problem.atoms._replace(num_atoms=number)),
+            f"{number} atoms, by its sum and power ({estimate:.2f})")
+
+
+def as_measured(values: np.ndarray, problem: Problem) -> tuple[Problem, list[str]]:
+    """The problem on the grid of a map, origin at voxel 0, of its resolution and the box that its extent speaks of."""
+    size = len(values)
+    if size % 4 or size < 8:
+        return problem, []  # on the weights' grid, if it fits there
+    intensities = np.abs(np.fft.rfftn(values).real)
+    radius = patterson.index_radius(size)
+    finest = float(radius[intensities > ROUNDING * np.delete(intensities.ravel(), 0).max()].max())
+    notes = []
+    h_max = None
+    if finest < size / 2:
+        h_max = math.ceil(100 * finest) / 100
+        notes.append(f"no reflections beyond |h| = {finest:.2f}: what lies beyond is taken as not measured")
+    axis = np.abs(np.fft.fftfreq(size, 1 / size))
+    distance = np.maximum.reduce(np.meshgrid(axis, axis, axis, indexing="ij"))
+    rest = values - np.median(values[distance >= size // 2 - 1])
+    reach = float(distance[np.abs(rest) > LOSS_TOLERANCE * np.ptp(values)].max())
+    if reach < size // 2 - 1:
+        # Two atoms' spheres add 2 voxels to the distance of their centres; about their mean some lie farther out.
+        box = float(math.ceil(_ROOM * max(reach - 2, 1)))
+        notes.append(f"it ends {reach:g} voxels from its origin: the atoms are taken to lie in a box of {box:g}")
+    else:
+        box = float(size // 2 + 4)
+        notes.append(f"it does not end: the atoms are taken to lie in a box of {box:g} voxels of a periodic cell")
+    return problem._replace(grid=size, h_max=h_max, atoms=problem.atoms._replace(inner_box=box)), notes
 
 
 def origin_first(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:

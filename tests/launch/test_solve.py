@@ -88,7 +88,7 @@ def test_it_says_what_it_read_and_found(done):
     assert done.errors == ""
     summary = done.log["summary"]
     for words in ("map.ccp4: 16 x 16 x 16 voxels", *done.log["notes"], "in the middle, at voxel (8, 8, 8)",
-                  "voxel edge 0.5 A, from the map's header", "F000 is there", "seeking 3 atoms",
+                  "voxel edge 0.5 A, from the map's header", "F000 is there", "3 atoms, by its sum and power",
                   f"{summary['correlation']:.4f}", f"{summary['r_factor']:.4f}", "does not tell the hand or the origin",
                   f"written to {done.folder}"):
         assert words in done.output

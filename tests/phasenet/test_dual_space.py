@@ -152,6 +152,7 @@ def test_a_small_case_is_solved_untrained(solved):
     matching = metrics.match(solution.positions, jnp.asarray(ATOMS - ATOMS.mean(0)))
     assert matching.matched.all() and float(matching.distance.max()) < 0.3
     assert float(solution.agreement.correlation) > 0.98
+    assert solution.candidates.valid.sum() == 3  # one hand: no inverses beside them
 
 
 def test_a_search_that_finds_nothing_good_gives_its_best(params):
