@@ -17,6 +17,7 @@ from phasenet.errors import InputError
 
 _SUITE = flags.DEFINE_enum("suite", None, [*SUITES, "all"], "What to measure.", required=True)
 _JSON = flags.DEFINE_string("json", None, "Write items and summary there.")
+_CASES = flags.DEFINE_integer("cases", None, "Cases of each kind in suite phasing; by default a few.", lower_bound=1)
 _PLOT = flags.DEFINE_string("plot", None, "Picture of what suite scaling measured.")
 
 _HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CPU':>7} "
@@ -26,6 +27,8 @@ _HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CP
 def main(_: list[str]) -> None:
     if _PLOT.value and _SUITE.value not in ("scaling", "all"):
         raise InputError(f"--plot={_PLOT.value}: only suite scaling has a picture")
+    if _CASES.value and _SUITE.value != "phasing":
+        raise InputError(f"--cases={_CASES.value}: only suite phasing has cases")
     app.enable_compilation_cache()
     names = _all() if _SUITE.value == "all" else [_SUITE.value]
     items, summary = [], {}
@@ -38,7 +41,7 @@ def main(_: list[str]) -> None:
             items.append({**row._asdict(), "suite": name} | _rates(row))
             app.say(_line(row))
 
-        summary[name] = run(report)
+        summary[name] = run(report, **({"cases": _CASES.value} if _CASES.value else {}))
         app.say(f"{time.perf_counter() - start:.0f} s")
     app.say()
     for name, values in summary.items():

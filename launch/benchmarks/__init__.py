@@ -19,10 +19,10 @@ from phasenet.errors import InputError
 
 SUITES = {name: f"launch.benchmarks.{name}" for name in (
     "conv", "train_phasenet", "train_saxsae", "anneal", "synthesis", "zernike", "genetic", "align", "scaling",
-    "reconstruct", "memory")}
-# Peers that are no part of the installation: the benchmark extra has them.
+    "reconstruct", "memory", "phasing")}
+# Peers that are no part of the installation: the benchmark extra has them, but for one that is a file of its own.
 PEERS = {"train_phasenet": "torch", "train_saxsae": "torch", "zernike": "ZMPY3D", "align": "freesas",
-         "reconstruct": "denss"}
+         "reconstruct": "denss", "phasing": "classical_phasing"}
 
 
 def suite(name: str) -> Callable[[Callable[[Row], None]], dict[str, Any]]:
@@ -40,4 +40,5 @@ def missing(name: str) -> str | None:
     peer = PEERS.get(name)
     if peer is None or importlib.util.find_spec(peer) is not None:
         return None
-    return f"its peer {peer} is not installed (pip install -e .[benchmark])"
+    where = "put its folder on PYTHONPATH" if name == "phasing" else "pip install -e .[benchmark]"
+    return f"its peer {peer} is not installed ({where})"
