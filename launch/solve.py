@@ -5,7 +5,8 @@
 
 The folder then holds
 
-    positions.csv     the atoms about their mean, in voxels and, where the pitch is known, in Angstrom
+    positions.csv     the atoms about their mean, in voxels and, where the pitch is known, in Angstrom; and, where
+                      they were refined, their standard deviations
     positions.xyz, positions.pdb   the same for viewers; one voxel is 1 A where the pitch is not known
     sections.png      three sections of the Patterson map: as given, and of the atoms found
     log.json          everything about the run
@@ -29,9 +30,13 @@ _PITCH = flags.DEFINE_float("pitch", None, "Edge of a voxel (A); by default from
 _WEIGHTS = flags.DEFINE_string("weights", "dual_space", "Released weights by name, or their folder.")
 _PICKER = flags.DEFINE_enum(
     "picker", "fit", ["fit", "peaks"], "Candidates: atoms fitted to the network's map, or its peaks (the paper's way).")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the annealer.", lower_bound=0, upper_bound=2**31 - 1)
+_REFINE = flags.DEFINE_bool("refine", True, "Refine the atoms, move wrong ones, and certify the answer.")
+_NOISE = flags.DEFINE_float(
+    "noise", 0.0, "Standard deviation of the squared amplitudes, relative: what the certificate allows for.",
+    lower_bound=0.0, upper_bound=1.0)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the annealer and the search.", lower_bound=0, upper_bound=2**31 - 1)
 _JSON = flags.DEFINE_string("json", None, "Write the log there too.")
-_LOGGED = ("patterson", "amplitudes", "output", "num_atoms", "pitch", "weights", "picker", "seed")
+_LOGGED = ("patterson", "amplitudes", "output", "num_atoms", "pitch", "weights", "picker", "refine", "noise", "seed")
 flags.mark_flags_as_mutual_exclusive(["patterson", "amplitudes"], required=True)
 
 
@@ -54,20 +59,20 @@ def main(_: list[str]) -> None:
     app.say(f"seeking {_NUM_ATOMS.value or 'the'} atoms, weights {_WEIGHTS.value}; a first time some programs are "
             "compiled, up to a minute")
     settings = solver.Settings(picker=_PICKER.value)
-    found, prepared = inference.solve(
-        measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings, name=path)
+    answer = inference.solve(measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings,
+                             refine=_REFINE.value, noise=_NOISE.value, name=path)
+    prepared = answer.prepared
     problem, notes = prepared.problem, (*measured.notes, *prepared.notes)
     for line in (f"{path}: {' x '.join(map(str, measured.values.shape))} voxels", *(f"  {note}" for note in notes)):
         app.say(line)
-    report.check_found(found, problem)
+    report.check_found(answer)
 
-    numbers = report.summary(found, problem)
-    files.write_positions(folder, found.positions, pitch, numbers["correlation"])
-    files.draw(folder, prepared.patterson, report.fitted_map(found.positions, problem), numbers["correlation"],
+    numbers = report.summary(answer)
+    files.write_positions(folder, answer.positions, answer.deviations, pitch, numbers["correlation"])
+    files.draw(folder, prepared.patterson, report.fitted_map(answer.positions, problem), numbers["correlation"],
                numbers["r_factor"])
     numbers |= {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
-    log = report.log(path, "patterson" if _PATTERSON.value else "amplitudes", prepared, notes, problem, settings, found,
-                     numbers, pitch)
+    log = report.log(path, "patterson" if _PATTERSON.value else "amplitudes", answer, notes, settings, numbers, pitch)
     log |= {"flags": {name: flags.FLAGS[name].value for name in _LOGGED},
             "weights": report.describe_weights(_WEIGHTS.value, weights)}
     files.write_log(folder, log, _JSON.value)

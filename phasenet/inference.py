@@ -4,9 +4,10 @@ import functools
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from phasenet import preparation, solver, synthesis
+from phasenet import certificate, preparation, reflections, search, solver, synthesis
 from phasenet.dual_space import DualSpaceArchitecture
 from phasenet.errors import InputError
 from phasenet.pretrained import Architecture, Pretrained
@@ -17,23 +18,38 @@ class Answer(NamedTuple):
     """What was made of a map.
 
     Attributes:
-      solution: positions in voxels about their mean, candidates, agreement.
+      positions: (n, 3) the atoms, voxels about their mean, in one of the two hands.
+      deviations: (n, 3) their standard deviations, voxels; None where the refined ones are not the answer.
+      agreement: how well these atoms explain the map.
+      status: "solved" where nothing but the expected noise is left, "ambiguous" where another set of atoms fits as
+        well, "not solved"; None without refinement.
+      solution: of the network and the annealer.
+      refined: of the search that refined it; None without.
       prepared: the map as it was solved, what the atoms were taken to be like, and what was assumed.
     """
 
+    positions: np.ndarray
+    deviations: np.ndarray | None
+    agreement: reflections.Agreement
+    status: str | None
     solution: solver.Solution
+    refined: search.Found | None
     prepared: preparation.Prepared
 
 
 def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | None = None, seed: int = 0,
-          settings: solver.Settings = solver.Settings(), name: str = "the map") -> Answer:
+          settings: solver.Settings = solver.Settings(), refine: bool = True, noise: float = 0.0,
+          name: str = "the map") -> Answer:
     """The atoms behind a Patterson map.
 
     Args:
       patterson_map: (M, M, M) of any scale, its origin at voxel 0 or in the middle.
       weights: see `pretrained.load`; the map is brought to their grid where that loses nothing.
       num_atoms: by default what the map's sum and power tell, if F000 is in it; otherwise that of the weights.
-      seed: of the annealer; the same one gives the same answer.
+      seed: of the annealer and the search; the same one gives the same answer.
+      settings: of the network's and the annealer's part.
+      refine: whether the atoms are refined, wrong ones moved, and the answer certified.
+      noise: standard deviation of the squared amplitudes, relative to themselves, that the certificate allows for.
       name: what messages call the map.
 
     Raises InputError for what is not a Patterson map or does not fit the weights, in one line.
@@ -52,8 +68,19 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
         synthesis.check_problem(problem)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None
-    solution = _solve(jax.random.key(seed), prepared.patterson, weights.params, weights.architecture, problem, settings)
-    return Answer(solution, prepared)
+    key = jax.random.key(seed)
+    solution = _solve(key, prepared.patterson, weights.params, weights.architecture, problem, settings)
+    if not refine:
+        return Answer(np.asarray(solution.positions), None, solution.agreement, None, solution, None, prepared)
+    # Whether there is noise is compiled in, how much is not.
+    found = _search(key, prepared.patterson, problem=problem._replace(noise=float(noise > 0)),
+                    given=solution.positions[None], noise=jnp.float32(noise))
+    quality = found.answer.quality
+    status = certificate.STATUSES[int(found.status)]
+    if status == "not solved" and not quality.correlation > solution.agreement.correlation:
+        return Answer(np.asarray(solution.positions), None, solution.agreement, status, solution, found, prepared)
+    return Answer(np.asarray(found.answer.atoms.positions), np.asarray(found.answer.deviations),
+                  reflections.Agreement(quality.correlation, quality.r_factor), status, solution, found, prepared)
 
 
 # The parameters are an argument: as constants they would be compiled into the program.
@@ -62,3 +89,6 @@ def _solve(key: jax.Array, patterson_map: jax.Array, params: dict, architecture:
            settings: solver.Settings) -> solver.Solution:
     answer = Pretrained(architecture, params, problem, {}).answer
     return solver.solve(key, patterson_map, answer, problem, settings)
+
+
+_search = jax.jit(search.search, static_argnames=("problem", "settings"))

@@ -44,7 +44,7 @@ class Solution(NamedTuple):
       valid: (n,) False where there were fewer candidates than atoms.
       candidates: what the annealer chose from.
       agreement: of the atoms' Patterson map with the measured one.
-      errors: (chains, swaps) the annealer's error E after each swap.
+      errors: (chains, swaps) the annealer's error E after each swap; (1, 1) where there is nothing to choose.
     """
 
     positions: jax.Array
@@ -85,11 +85,14 @@ def separate(key: jax.Array, patterson_map: jax.Array, candidates: peaks.Candida
              settings: Settings = Settings()) -> Solution:
     """The atoms among the candidates, by the annealer; the Patterson map on the atoms' scale."""
     which = compared_reflections(problem)
-    # The annealer needs a place more than atoms; those added are not valid.
+    # The annealer needs a place more than atoms; those added are not valid, and leave it nothing to swap.
     spare = max(problem.atoms.num_atoms + 1 - len(candidates.valid), 0)
+    schedule, num_chains = settings.schedule, settings.num_chains
+    if spare:
+        schedule, num_chains = schedule._replace(num_swaps=1), 1
     candidates = jax.tree.map(lambda leaf: jnp.pad(leaf, ((0, spare),) + ((0, 0),) * (leaf.ndim - 1)), candidates)
     data = annealing_data(patterson_map, candidates, problem)
-    state, info = annealing.select(key, data, problem.atoms.num_atoms, settings.schedule, settings.num_chains)
+    state, info = annealing.select(key, data, problem.atoms.num_atoms, schedule, num_chains)
     positions, valid = candidates.positions[state.members], candidates.valid[state.members]
     mean = jnp.where(valid[:, None], positions, 0.0).sum(0) / jnp.maximum(valid.sum(), 1)
     fit = reflections.agreement(jnp.square(state.total).sum(0), data.observed, which)

@@ -11,13 +11,14 @@ LOG = "log.json"
 NAMES = ("positions.csv", "positions.xyz", "positions.pdb", "sections.png")
 
 
-def write_positions(folder: pathlib.Path, atoms: np.ndarray, pitch: float | None, correlation: float) -> None:
-    """positions.csv, .xyz and .pdb of atoms (n, 3) in voxels; pitch in Angstrom, if known."""
+def write_positions(folder: pathlib.Path, atoms: np.ndarray, deviations: np.ndarray | None, pitch: float | None,
+                    correlation: float) -> None:
+    """positions.csv, .xyz and .pdb of atoms (n, 3) in voxels; deviations (n, 3) and pitch in Angstrom, if known."""
     # A log of an earlier run must not stand beside the new files.
     (folder / LOG).unlink(missing_ok=True)
     found = f"{len(atoms)} atoms found from a Patterson map, correlation {correlation:.4f}"
     undetermined = "about their mean; the hand and the origin are not determined"
-    positions.write_csv(folder / "positions.csv", atoms, pitch)
+    positions.write_csv(folder / "positions.csv", atoms, pitch, deviations)
     positions.write_xyz(folder / "positions.xyz", atoms, pitch, f"{found}; {undetermined}")
     positions.write_pdb(folder / "positions.pdb", atoms, pitch, (
         f"{found};", f"{undetermined}.", "Elements are not known: all are written as carbon."))

@@ -6,24 +6,28 @@ import jax
 import numpy as np
 
 from launch.revision import versions
-from phasenet import patterson, pretrained, synthesis
+from phasenet import patterson, pretrained, search, synthesis
 from phasenet.errors import InputError
-from phasenet.preparation import Prepared
+from phasenet.inference import Answer
 from phasenet.pretrained import Pretrained
-from phasenet.solver import Settings, Solution
+from phasenet.solver import Settings
 from phasenet.synthesis import Problem
 
 # Each atom's own peak at the origin alone makes maps of any two sets of atoms correlate to about this.
 _BY_CHANCE = 0.7
 # Right answers of the released weights stay below this.
 _LARGE_R = 0.4
+_VERDICTS = {
+    "solved": "Solved: these atoms leave nothing of the map but the noise that was allowed for.",
+    "ambiguous": "Ambiguous: another set of atoms fits as well; both are in log.json.",
+    "not solved": "Not solved: more of the map is left than the noise that was allowed for (--noise)."}
 _LOGGED_SWAPS = 200  # of each chain of the annealer, evenly chosen
 
 
-def check_found(found: Solution, problem: Problem) -> None:
-    """Raises InputError where the network sees fewer places than atoms are asked for."""
-    candidates, asked = int(found.candidates.valid.sum()), problem.atoms.num_atoms
-    if candidates < asked:
+def check_found(answer: Answer) -> None:
+    """Raises InputError where there are fewer places than atoms asked for."""
+    candidates, asked = int(answer.solution.candidates.valid.sum()), answer.prepared.problem.atoms.num_atoms
+    if not np.isfinite(answer.positions).all():
         raise InputError(
             f"{asked} atoms are asked for, but the network's map gives only {candidates} candidate "
             f"position{'s' * (candidates != 1)}: ask for fewer with --num_atoms, or take another "
@@ -35,21 +39,34 @@ def fitted_map(atoms: jax.Array, problem: Problem) -> jax.Array:
     return patterson.patterson(synthesis.atom_map(atoms, problem), h_max=problem.h_max)
 
 
-def summary(found: Solution, problem: Problem) -> dict:
+def summary(answer: Answer) -> dict:
     """The numbers of the table."""
-    return {"num_atoms": problem.atoms.num_atoms, "candidates": int(found.candidates.valid.sum()),
-            "correlation": float(found.agreement.correlation), "r_factor": float(found.agreement.r_factor)}
+    numbers = {"num_atoms": len(answer.positions), "candidates": int(answer.solution.candidates.valid.sum()),
+               "correlation": float(answer.agreement.correlation), "r_factor": float(answer.agreement.r_factor),
+               "status": answer.status}
+    if answer.refined is None:
+        return numbers
+    found = answer.refined
+    return numbers | {
+        "found_by": search.STAGES[int(found.stage)], "rounds": int(found.rounds),
+        "chi_squared": float(found.answer.quality.chi_squared),
+        "largest_deviation_voxels": None if answer.deviations is None else float(np.max(answer.deviations))}
 
 
 def table(numbers: dict) -> str:
     """The result in a few lines."""
-    rows = (("atoms", f"{numbers['num_atoms']}", ""),
-            ("candidates", f"{numbers['candidates']}", "where the network sees an atom or its inverse"),
+    rows = [("atoms", f"{numbers['num_atoms']}", ""),
+            ("candidates", f"{numbers['candidates']}", "where the network sees an atom, or its inverse"),
             ("correlation", f"{numbers['correlation']:.4f}", "of the Patterson map with that of the atoms found"),
             ("R factor", f"{numbers['r_factor']:.4f}", "of the amplitudes"),
-            ("wall seconds", f"{numbers['wall_seconds']:.0f}", f"CPU {numbers['cpu_seconds']:.0f}"))
+            ("wall seconds", f"{numbers['wall_seconds']:.0f}", f"CPU {numbers['cpu_seconds']:.0f}")]
+    if numbers.get("largest_deviation_voxels") is not None:
+        rows.insert(4, ("deviation", f"{numbers['largest_deviation_voxels']:.4f}",
+                        "voxel, the largest standard deviation of a coordinate"))
     width = max(len(name) for name, _, _ in rows)
     lines = [f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows]
+    if numbers["status"] is not None:
+        lines.append(_VERDICTS[numbers["status"]])
     if numbers["correlation"] < _BY_CHANCE:
         lines.append("These atoms do not explain the map: any others would fit about as well.")
     elif numbers["r_factor"] > _LARGE_R:
@@ -58,20 +75,24 @@ def table(numbers: dict) -> str:
                               "atoms are as good."])
 
 
-def log(path: str, kind: str, prepared: Prepared, notes: tuple[str, ...], problem: Problem, settings: Settings,
-        found: Solution, numbers: dict, pitch: float | None) -> dict:
+def log(path: str, kind: str, answer: Answer, notes: tuple[str, ...], settings: Settings, numbers: dict,
+        pitch: float | None) -> dict:
     """What log.json tells of the map and the result."""
-    atoms, shown = np.asarray(found.positions), np.asarray(found.candidates.valid)
-    errors = np.asarray(found.errors)
+    found, problem = answer.solution, answer.prepared.problem
+    shown, errors = np.asarray(found.candidates.valid), np.asarray(found.errors)
     swaps = np.unique(np.linspace(0, errors.shape[1] - 1, _LOGGED_SWAPS).astype(int))
-    return {
-        "input": {"path": path, "kind": kind, "has_f000": prepared.has_f000},
-        "notes": notes, "summary": numbers, "pitch_angstrom": pitch,
-        "positions_voxels": atoms, "positions_angstrom": None if pitch is None else atoms.astype(float) * pitch,
+    result = {
+        "input": {"path": path, "kind": kind, "has_f000": answer.prepared.has_f000},
+        "notes": notes, "summary": numbers, "pitch_angstrom": pitch, "positions_voxels": answer.positions,
+        "positions_angstrom": None if pitch is None else answer.positions.astype(float) * pitch,
+        "deviations_voxels": answer.deviations,
         "candidates": {"positions_voxels": np.asarray(found.candidates.positions)[shown],
                        "heights": np.asarray(found.candidates.heights)[shown]},
         "annealing": {"swaps": swaps + 1, "errors": errors[:, swaps]},
         "problem": problem, "settings": settings, "versions": versions()}
+    if answer.status == "ambiguous":
+        result["other_positions_voxels"] = np.asarray(answer.refined.other)
+    return result
 
 
 def describe_weights(name: str, weights: Pretrained) -> dict:

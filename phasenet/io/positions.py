@@ -16,13 +16,15 @@ _MOST_PDB_ATOMS = 9999
 _ELEMENT = "C"
 
 
-def write_csv(path: str | os.PathLike, positions_voxels: np.ndarray, pitch_angstrom: float | None = None) -> None:
+def write_csv(path: str | os.PathLike, positions_voxels: np.ndarray, pitch_angstrom: float | None = None,
+              deviations_voxels: np.ndarray | None = None) -> None:
     """Writes a table with a header: atom (from 1), x, y, z in voxels and, where the pitch is known, in Angstrom.
 
     Args:
       path: the file.
       positions_voxels: (n, 3).
       pitch_angstrom: edge of a voxel, if known.
+      deviations_voxels: (n, 3) standard deviations, if known: the last three columns.
 
     Raises:
       ValueError: positions that are not numbers, or a pitch that is not positive.
@@ -32,6 +34,9 @@ def write_csv(path: str | os.PathLike, positions_voxels: np.ndarray, pitch_angst
     if pitch_angstrom is not None:
         columns.append(positions * pitch_angstrom)
         names += [f"{axis}_angstrom" for axis in "xyz"]
+    if deviations_voxels is not None:
+        columns.append(np.asarray(deviations_voxels))
+        names += [f"{axis}_deviation_voxels" for axis in "xyz"]
     rows = [",".join([str(number), *(f"{value:.4f}" for value in row)])
             for number, row in enumerate(np.hstack(columns), 1)]
     _write(path, [",".join(["atom", *names]), *rows])

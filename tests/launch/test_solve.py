@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from launch.solution import report, sections
-from phasenet import density, model, patterson, peaks, pretrained, reflections, synthesis
+from phasenet import certificate, density, metrics, model, patterson, peaks, pretrained, reflections, synthesis
 from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
+from phasenet.inference import Answer
 from phasenet.io.maps import write_map
+from phasenet.preparation import Prepared
 from phasenet.solver import Solution
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -114,7 +116,8 @@ def test_the_log_is_whole(done):
 def test_the_atoms_are_the_same_in_all_files_and_fit_as_said(inputs, done):
     rows = read_table(done.folder / "positions.csv")
     atoms = rows[:, 1:4]
-    np.testing.assert_allclose(rows[:, 4:], atoms * PITCH, atol=1e-4)
+    np.testing.assert_allclose(rows[:, 4:7], atoms * PITCH, atol=1e-4)
+    np.testing.assert_allclose(rows[:, 7:], done.log["deviations_voxels"], atol=1e-4)
     np.testing.assert_allclose(done.log["positions_voxels"], atoms, atol=1e-4)
     np.testing.assert_allclose(done.log["positions_angstrom"], atoms * PITCH, atol=1e-4)
     np.testing.assert_allclose(atoms.mean(0), 0, atol=1e-3)
@@ -128,9 +131,17 @@ def test_the_atoms_are_the_same_in_all_files_and_fit_as_said(inputs, done):
     assert done.log["summary"]["correlation"] == pytest.approx(correlation, abs=0.04)
 
 
+def test_a_search_from_a_network_that_knows_nothing_is_exact_and_certified(inputs, done):
+    true = read_table(inputs.folder / "three_atoms.csv")[:, 1:]
+    matching = metrics.match(np.array(done.log["positions_voxels"], np.float32), true.astype(np.float32))
+    assert matching.matched.all() and float(matching.distance.max()) < 2e-3
+    assert done.log["summary"]["status"] == "solved" and "\nSolved: " in done.output
+    assert done.log["summary"]["largest_deviation_voxels"] < 0.01
+
+
 def test_amplitudes_are_solved_alike(inputs, done, tmp_path):
     finished = launch("launch.solve", f"--amplitudes={inputs.folder / 'amplitudes.npy'}", "--num_atoms=4", "--pitch=2",
-                      "--picker=peaks",
+                      "--picker=peaks", "--norefine",
                       f"--weights={inputs.folder / 'tiny'}", f"--output={tmp_path}", **inputs.cache)
     assert finished.returncode == 0, finished.stderr
     log = json.loads((tmp_path / "log.json").read_text())
@@ -148,7 +159,7 @@ def test_amplitudes_are_solved_alike(inputs, done, tmp_path):
     (["--patterson={}/three_atoms.npy", "--weights=nobodys"], 1, "weights 'nobodys'"),
     (["--patterson={}/three_atoms.npy", "--num_atoms=0"], 1, "num_atoms"),
     (["--patterson={}/three_atoms.npy", "--num_atoms=200"], 1, "num_atoms=200: too many for min_distance=2.0"),
-    (["--patterson={}/three_atoms.npy", "--weights={}/blind"], 1,
+    (["--patterson={}/three_atoms.npy", "--weights={}/blind", "--norefine"], 1,
      "3 atoms are asked for, but the network's map gives only 0 candidate positions"),
     (["--patterson={}/three_atoms.npy", "--pitch=-1"], 1, "--pitch=-1"),
     (["--amplitudes={}/map.ccp4"], 1, "map.ccp4: neither a NumPy array"),
@@ -175,18 +186,33 @@ def test_an_output_that_is_a_file_is_refused(inputs, tmp_path):
 def test_fewer_candidates_than_atoms_are_refused_with_both_numbers():
     valid = np.arange(8) < 3
     candidates = peaks.Candidates(np.zeros((8, 3)), np.where(valid, 0.4, 0.0), valid)
-    found = Solution(np.zeros((3, 3)), np.ones(3, bool), candidates, reflections.Agreement(0.5, 0.5), np.ones((1, 1)))
+    agreement = reflections.Agreement(0.5, 0.5)
+    found = Solution(np.zeros((4, 3)), np.arange(4) < 3, candidates, agreement, np.ones((1, 1)))
+    prepared = Prepared(np.zeros((16,) * 3), PROBLEM._replace(atoms=AtomRules(num_atoms=4)), True, ())
+    positions = np.where(found.valid[:, None], found.positions, np.nan)
+    answer = Answer(positions, None, agreement, None, found, None, prepared)
     with pytest.raises(InputError, match="4 atoms are asked for, .* only 3 candidate positions"):
-        report.check_found(found, PROBLEM._replace(atoms=AtomRules(num_atoms=4)))
-    report.check_found(found, PROBLEM)
+        report.check_found(answer)
+    report.check_found(answer._replace(positions=found.positions))
 
 
 def test_a_poor_fit_is_called_one():
     numbers = {"num_atoms": 3, "candidates": 9, "correlation": 0.95, "r_factor": 0.1, "wall_seconds": 1.0,
-               "cpu_seconds": 2.0}
-    assert "do not explain" not in report.table(numbers)
+               "cpu_seconds": 2.0, "status": None}
+    assert "do not explain" not in report.table(numbers) and "olved" not in report.table(numbers)
     assert "do not explain" in report.table(numbers | {"correlation": 0.5})
     assert "in part only" in report.table(numbers | {"r_factor": 0.5})
+    for status in certificate.STATUSES:
+        assert f"\n{status.capitalize()}: " in report.table(numbers | {"status": status})
+
+
+def test_without_refinement_the_networks_atoms_are_the_answer(inputs, tmp_path):
+    finished = launch("launch.solve", f"--patterson={inputs.folder / 'three_atoms.npy'}", "--norefine",
+                      f"--weights={inputs.folder / 'tiny'}", f"--output={tmp_path}", **inputs.cache)
+    assert finished.returncode == 0, finished.stderr
+    log = json.loads((tmp_path / "log.json").read_text())
+    assert log["summary"]["status"] is None and log["deviations_voxels"] is None
+    assert "olved:" not in finished.stdout and read_table(tmp_path / "positions.csv").shape == (3, 4)
 
 
 def test_the_sections_that_hold_most_are_shown():

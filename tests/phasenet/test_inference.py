@@ -29,6 +29,9 @@ def test_the_shipped_example_is_solved(weights, shipped):
     matching = metrics.match(answer.solution.positions, atoms)
     assert matching.matched.all() and matching.distance.max() < 0.3
     assert answer.solution.agreement.correlation > 0.99 and answer.prepared.has_f000
+    exact = metrics.match(answer.positions, atoms)
+    assert exact.matched.all() and exact.distance.max() < 1e-3 and answer.status == "solved"
+    assert answer.agreement.correlation > 0.99999 and (answer.deviations < 1e-3).all()
     # Nobody said that there are six, nor where.
     rules = weights.problem.atoms._replace(num_atoms=6, inner_box=9.0)
     assert answer.prepared.problem == weights.problem._replace(grid=24, atoms=rules)
@@ -37,7 +40,8 @@ def test_the_shipped_example_is_solved(weights, shipped):
 
 def test_without_f000_as_many_atoms_as_the_weights_have_are_assumed_and_said(weights, shipped):
     problem = weights.problem._replace(atoms=weights.problem.atoms._replace(num_atoms=6))
-    answer = phasenet.solve(shipped - shipped.mean(), weights._replace(problem=problem))
+    answer = phasenet.solve(shipped - shipped.mean(), weights._replace(problem=problem), refine=False)
+    assert answer.status is None and answer.refined is None and answer.deviations is None
     assert not answer.prepared.has_f000 and answer.prepared.problem.atoms.num_atoms == 6
     assert answer.prepared.notes[-1] == "6 atoms are assumed, as the weights' own: say how many there are"
 
