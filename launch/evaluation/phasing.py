@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from launch.one_core import compiling_for_one_core
 from phasenet import certificate, metrics, peaks, search, solver, synthesis
 from phasenet.errors import InputError
 from phasenet.pretrained import Pretrained
@@ -78,7 +79,9 @@ def evaluate(problem: Problem, settings: solver.Settings, weights: Pretrained | 
     items, compiled = [], None
     for start in range(0, num_cases, size):
         chunk = keys(jnp.arange(start, start + size)).reshape(len(devices), share)  # the last ones may be surplus
-        compiled = compiled or solve.lower(chunk, params).compile()
+        if compiled is None:
+            with compiling_for_one_core():
+                compiled = solve.lower(chunk, params).compile()
         cpu, wall = time.process_time(), time.perf_counter()
         results = jax.device_get(compiled(chunk, params))
         seconds = {"cpu_seconds": (time.process_time() - cpu) / size,
