@@ -61,7 +61,7 @@ def best_moves(positions: jax.Array, data: Data, model: PointModel, min_distance
         linear = (4 * weights * base * model.form) * jnp.conj(z)
         square = (2 * weights * model.form**2) * jnp.conj(z) ** 2
         constant = (weights * base**2).sum() + (2 * weights * model.form**2 * power).sum()
-        costs = _real_sum(jnp.concatenate([linear, square]), model, size) + constant
+        costs = real_sum(jnp.concatenate([linear, square]), model, size) + constant
         costs = jnp.where(taken, jnp.inf, costs).ravel()
         best = costs.argmin()
         return best, costs[best]
@@ -115,7 +115,7 @@ def _near(positions: jax.Array, period: float, size: int, distance: float) -> ja
     return jax.lax.fori_loop(0, len(positions), body_fun, jnp.zeros((size,) * 3, bool))
 
 
-def _real_sum(coefficients: jax.Array, model: PointModel, size: int) -> jax.Array:
+def real_sum(coefficients: jax.Array, model: PointModel, size: int) -> jax.Array:
     """The real part of sum c_s e(p) + sum d_s e(2p), at all grid points p; coefficients: (2R,) c, then d."""
     target, source, conjugated, factor = _entries(model.grid, len(model.index), model.index.tobytes(), size)
     values = coefficients[source]
