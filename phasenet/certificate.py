@@ -20,8 +20,10 @@ FLOOR = 1e-3
 # Where the data are said to have no noise, right answers end below 1e-4 (rounding), wrong ones above 100.
 _MOST_CHI_SQUARED = 1.2
 _SPREAD = 5.0  # standard deviations of chi^2 itself that are allowed beyond
-# Two answers are different where an atom lies farther from its like, voxels, and as far beyond their uncertainties.
+# Two answers are different where an atom lies farther from its like, voxels.
 _DIFFERENT = 0.5
+# Largest standard deviation of a coordinate, voxels, with which an atom is surely within a voxel of its place.
+_FIRM = 0.2
 
 
 class Quality(NamedTuple):
@@ -71,8 +73,18 @@ def quality(calculated: jax.Array, observed: jax.Array, noise: jax.Array | float
 def passes(found: Quality, num_reflections: jax.Array | int) -> jax.Array:
     """Whether nothing but the expected noise is left: () bool."""
     # A wrong answer's scale may vanish, and chi^2 with it.
-    limit = _MOST_CHI_SQUARED + _SPREAD * jnp.sqrt(2 / num_reflections)
-    return (found.chi_squared <= limit) & (found.correlation > 0.5)
+    return (found.chi_squared <= most_chi_squared(num_reflections)) & (found.correlation > 0.5)
+
+
+def most_chi_squared(num_reflections: jax.Array | int) -> jax.Array:
+    """The largest chi^2 that passes, of so many reflections: ()."""
+    return _MOST_CHI_SQUARED + _SPREAD * jnp.sqrt(2 / num_reflections)
+
+
+def firm(deviations: jax.Array, found: Quality) -> jax.Array:
+    """Whether the data fix every atom to within a voxel: () bool, from (n, 3) standard deviations, voxels."""
+    # What is left may be less than what was expected.
+    return deviations.max() * jnp.sqrt(jnp.minimum(found.chi_squared, 1.0)) <= _FIRM
 
 
 def differ(first: jax.Array, second: jax.Array) -> jax.Array:

@@ -33,6 +33,8 @@ _ROOM = 0.95
 # Floor of the standard deviations in the last refinement: below it the point atoms' slopes are wrong.
 _SLOPE_FLOOR = 0.05
 _EXACT_STEPS = 6
+# Noisy reflections for each coordinate below which other atoms may fit as well: then answers are confirmed so often.
+_FEW_REFLECTIONS, _CONFIRMATIONS = 30, 2
 
 
 class Settings(NamedTuple):
@@ -48,7 +50,7 @@ class Settings(NamedTuple):
       kicks: so often without a better end before new starts are drawn.
       rounds: of relocation, in all; a kick and new starts count as one.
       confirmations: how many more answers, each from new starts, must agree with the first; where one that fits as
-        well differs, the answer is ambiguous.
+        well differs, the answer is ambiguous. With few and noisy reflections two at least.
       width: starts or trials refined at once; 1 fits a CPU's cache, more fill a GPU.
     """
 
@@ -84,7 +86,8 @@ class Found(NamedTuple):
     Attributes:
       answer: the best there is, where it is not solved.
       status: () index into certificate.STATUSES.
-      other: (n, 3) a different set that fits as well, where ambiguous; else NaN.
+      other: (n, 3) a different set that fits as well, where ambiguous; NaN where none was met, and ambiguous are only
+        the places of some atoms, by their deviations.
       stage: () index into STAGES: what found the answer.
       rounds, restarts: () of relocation, and kicks and new starts, until it was found or given up.
     """
@@ -164,14 +167,18 @@ def search(key: jax.Array, patterson_map: jax.Array, problem: Problem, settings:
     """
     case = make_case(patterson_map, problem, settings, given, noise)
 
+    few = len(case.exact_model.index) < _FEW_REFLECTIONS * 3 * problem.atoms.num_atoms
+    confirmations = max(settings.confirmations, _CONFIRMATIONS if problem.noise and few else 0)
+
     def cond_fun(walk):
-        done = (walk.passed > settings.confirmations) | walk.ambiguous
+        done = (walk.passed > confirmations) | walk.ambiguous
         spent = walk.rounds >= settings.rounds
         return ~done & ~(spent & jnp.isfinite(walk.answer.quality.misfit))
 
     walk = jax.lax.while_loop(cond_fun, lambda walk: step(walk, case), init(key, case))
-    status = jnp.where(walk.ambiguous, certificate.AMBIGUOUS,
-                       jnp.where(walk.passed > 0, certificate.SOLVED, certificate.NOT_SOLVED))
+    vague = walk.ambiguous | ~certificate.firm(walk.answer.deviations, walk.answer.quality)
+    status = jnp.where(walk.passed == 0, certificate.NOT_SOLVED,
+                       jnp.where(vague, certificate.AMBIGUOUS, certificate.SOLVED))
     return Found(walk.answer, status, walk.other, walk.answer_stage, walk.rounds, walk.restarts)
 
 

@@ -66,6 +66,14 @@ def test_a_hand_and_an_order_make_no_other_answer():
     assert certificate.differ(ATOMS.at[0].set(ATOMS[1]), ATOMS)
 
 
+def test_atoms_that_the_data_do_not_fix_are_not_firm():
+    found = certificate.Quality(*map(jnp.float32, (0.99, 0.05, 0.01, 1.0)))
+    deviations = jnp.full((4, 3), 0.05)
+    assert certificate.firm(deviations, found)
+    assert not certificate.firm(deviations.at[2, 1].set(0.3), found)
+    assert certificate.firm(deviations.at[2, 1].set(0.3), found._replace(chi_squared=jnp.float32(1e-4)))
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.03, 0.1])
 def test_noise_is_seen_where_the_map_should_be_empty(noise):
     measured = synthesis.measure(jax.random.key(1), ATOMS, PROBLEM._replace(noise=noise))
