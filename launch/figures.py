@@ -21,6 +21,7 @@
     patterson5  the box within a box               patterson10  maps beside the network's answers
     patterson6  vectors from the nearest corner    patterson11  the annealer's error by swaps
                                                    patterson12  distances from the true atoms
+    certificate  right and wrong answers by what they leave of the map
 
 saxs1c takes the JSON of ``launch.evaluate --task=autoencoder``; saxs2d, 2e and 2f those of ``--task=reconstruction`` or
 ``simulated``; saxs2f also the ``--pairs`` and the ``--maps_dir`` of that evaluation. The other saxs figures use
@@ -41,7 +42,7 @@ _EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "saxsae" / "examples"
 _SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "saxs2d", "saxs2e", "saxs2f",
          "samples"]
 _PATTERSON = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
-_NAMES = [*_SAXS, *_PATTERSON]
+_NAMES = [*_SAXS, *_PATTERSON, "certificate"]
 _RUN = ("saxs2a", "saxs2b", "saxs2c")  # from one reconstruction
 _FIGURE = flags.DEFINE_enum("figure", None, [*_NAMES, "all"], "Which figure.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.", required=True)
@@ -56,7 +57,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The training of patterson7.")
 _WORKDIRS = flags.DEFINE_list("workdirs", [], "NAME=DIR of each training of patterson8 to 9b.")
 _NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Runs of saxs2a to 2c.", lower_bound=1)
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "Of saxs2a to 2c, samples, patterson3, 10 and 11.", lower_bound=0, upper_bound=2**31 - 1)
+    "seed", 0, "Of saxs2a to 2c, samples, patterson3, 10, 11, certificate.", lower_bound=0, upper_bound=2**31 - 1)
 
 
 def main(_: list[str]) -> None:
@@ -78,6 +79,8 @@ def main(_: list[str]) -> None:
         try:
             if name in _SAXS:
                 _draw_saxs(name, path, results)
+            elif name == "certificate":
+                _draw_certificate(path)
             else:
                 patterson.draw(name, path, patterson.Inputs(
                     _NETWORK.value, _WORKDIR.value, _WORKDIRS.value, results, _SEED.value))
@@ -113,6 +116,13 @@ def _draw_saxs(name: str, path: pathlib.Path, results: list[dict]) -> None:
         saxs.saxs2f(path, results, _PAIRS.value, _MAPS.value)
     else:
         getattr(saxs, name)(path, results)
+
+
+def _draw_certificate(path: pathlib.Path) -> None:
+    from launch.plotting import certificate
+
+    for problem, counts in certificate.draw(path, _SEED.value).items():
+        app.say(f"{problem}: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in counts.items()))
 
 
 def _read_results(path: str) -> dict:

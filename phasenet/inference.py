@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from phasenet import certificate, preparation, reflections, search, solver, synthesis
+from phasenet import certificate, counting, preparation, reflections, search, solver, synthesis
 from phasenet.dual_space import DualSpaceArchitecture
 from phasenet.errors import InputError
 from phasenet.pretrained import Architecture, Pretrained
 from phasenet.synthesis import Problem
+
+# Other numbers of atoms that are tried, each with a program of its own.
+_MOST_COUNTS = 4
 
 
 class Answer(NamedTuple):
@@ -75,12 +78,31 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
     # Whether there is noise is compiled in, how much is not.
     found = _search(key, prepared.patterson, problem=problem._replace(noise=float(noise > 0)),
                     given=solution.positions[None], noise=jnp.float32(noise))
+    if num_atoms is None and prepared.estimate is not None and int(found.status) == certificate.NOT_SOLVED:
+        found, prepared = _recounted(key, found, prepared, noise)
     quality = found.answer.quality
     status = certificate.STATUSES[int(found.status)]
     if status == "not solved" and not quality.correlation > solution.agreement.correlation:
         return Answer(np.asarray(solution.positions), None, solution.agreement, status, solution, found, prepared)
     return Answer(np.asarray(found.answer.atoms.positions), np.asarray(found.answer.deviations),
                   reflections.Agreement(quality.correlation, quality.r_factor), status, solution, found, prepared)
+
+
+def _recounted(key: jax.Array, found: search.Found, prepared: preparation.Prepared, noise: float,
+               ) -> tuple[search.Found, preparation.Prepared]:
+    """What was found for a number of atoms near the estimate if that solves the map, else what was found before."""
+    problem = prepared.problem
+    before = problem.atoms.num_atoms
+    others = tuple(number for number in counting.likely_counts(prepared.estimate) if number != before)[:_MOST_COUNTS]
+    number, again = counting.search_counts(
+        key, prepared.patterson, problem._replace(noise=noise), others, has_f000=True)
+    if int(again.status) == certificate.NOT_SOLVED:
+        tried = " or ".join(map(str, others))
+        return found, prepared._replace(notes=(*prepared.notes, f"nor do {tried} atoms solve it"))
+    counted = problem._replace(atoms=problem.atoms._replace(num_atoms=number))
+    return again, prepared._replace(
+        patterson=prepared.patterson * np.float32((number / before) ** 2), problem=counted,
+        notes=(*prepared.notes, f"{before} atoms do not solve it, {number} do"))
 
 
 # The parameters are an argument: as constants they would be compiled into the program.

@@ -34,12 +34,14 @@ class Prepared(NamedTuple):
       patterson: (N, N, N) float32, N = problem.grid, its origin at voxel 0, on the atoms' scale.
       problem: what it is solved as.
       has_f000: whether F000 came with the map; otherwise the number of atoms gave it.
+      estimate: how many atoms its sum and power speak of; None without F000.
       notes: what was found and assumed, one line each.
     """
 
     patterson: np.ndarray
     problem: Problem
     has_f000: bool
+    estimate: float | None
     notes: tuple[str, ...]
 
 
@@ -72,7 +74,8 @@ def prepare(values: np.ndarray, problem: Problem, name: str, *, count: bool = Fa
         if counted != problem:
             scaled, _, scale = on_atoms_scale(values, counted)
         problem, scale = counted, [*scale, counting]
-    return Prepared(scaled, problem, estimate is not None, (*origin, *symmetry, *adapted, *grid, *positive, *scale))
+    notes = (*origin, *symmetry, *adapted, *grid, *positive, *scale)
+    return Prepared(scaled, problem, estimate is not None, estimate, notes)
 
 
 def _counted(problem: Problem, estimate: float | None) -> tuple[Problem, str]:

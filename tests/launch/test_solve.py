@@ -188,7 +188,7 @@ def test_fewer_candidates_than_atoms_are_refused_with_both_numbers():
     candidates = peaks.Candidates(np.zeros((8, 3)), np.where(valid, 0.4, 0.0), valid)
     agreement = reflections.Agreement(0.5, 0.5)
     found = Solution(np.zeros((4, 3)), np.arange(4) < 3, candidates, agreement, np.ones((1, 1)))
-    prepared = Prepared(np.zeros((16,) * 3), PROBLEM._replace(atoms=AtomRules(num_atoms=4)), True, ())
+    prepared = Prepared(np.zeros((16,) * 3), PROBLEM._replace(atoms=AtomRules(num_atoms=4)), True, 4.0, ())
     positions = np.where(found.valid[:, None], found.positions, np.nan)
     answer = Answer(positions, None, agreement, None, found, None, prepared)
     with pytest.raises(InputError, match="4 atoms are asked for, .* only 3 candidate positions"):

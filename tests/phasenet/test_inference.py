@@ -2,11 +2,12 @@
 
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
 import phasenet
-from phasenet import metrics, pretrained
+from phasenet import certificate, inference, metrics, preparation, pretrained, synthesis
 from phasenet.errors import InputError
 
 EXAMPLES = pathlib.Path(phasenet.__file__).parent / "examples"
@@ -44,6 +45,21 @@ def test_without_f000_as_many_atoms_as_the_weights_have_are_assumed_and_said(wei
     assert answer.status is None and answer.refined is None and answer.deviations is None
     assert not answer.prepared.has_f000 and answer.prepared.problem.atoms.num_atoms == 6
     assert answer.prepared.notes[-1] == "6 atoms are assumed, as the weights' own: say how many there are"
+
+
+def test_a_number_of_atoms_that_sum_and_power_tell_wrongly_is_settled_by_the_certificate():
+    true = np.array([[1.3, -2.0, 0.4], [-1.9, 0.2, -1.5], [0.6, 1.8, 1.1]], np.float32)
+    problem = synthesis.Problem(atoms=synthesis.AtomRules(4, 5.0), grid=16)
+    values = np.asarray(synthesis.measure(jax.random.key(0), true, problem))
+    prepared = preparation.prepare(values, problem, "map")._replace(estimate=3.6)
+    # As if for four atoms: sum and power were taken as theirs.
+    prepared = prepared._replace(patterson=prepared.patterson * np.float32((4 / 3) ** 2), notes=())
+    found, counted = inference._recounted(jax.random.key(1), None, prepared, 0.0)
+    assert certificate.STATUSES[int(found.status)] == "solved"
+    assert counted.notes == ("4 atoms do not solve it, 3 do",) and counted.problem.atoms.num_atoms == 3
+    np.testing.assert_allclose(counted.patterson, values, rtol=0.03, atol=1e-3 * values.max())
+    matching = metrics.match(found.answer.atoms.positions, true - true.mean(0))
+    assert matching.matched.all() and matching.distance.max() < 0.02
 
 
 def test_what_is_no_patterson_map_is_refused_before_anything_is_solved(weights, shipped):
