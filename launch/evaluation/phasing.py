@@ -28,7 +28,7 @@ def check(problem: Problem, stages: list[str], weights: Pretrained) -> None:
         raise InputError(str(error)) from error
     if tuple(stages) not in STAGES:
         raise InputError(f"--stages={','.join(stages)}: expected one of "
-                         + ", ".join(",".join(known) for known in STAGES))
+                         + "; ".join(",".join(known) for known in STAGES))
     if "network" not in stages:
         return
     try:

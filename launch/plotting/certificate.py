@@ -37,7 +37,7 @@ def draw(path: pathlib.Path, seed: int, cases: int = 30, searches: int = 10) -> 
             axes.axvline(limit, color="black", linewidth=0.8, linestyle="--")
             axes.set_xscale("log")
             axes.set_title(name)
-            axes.legend()
+            axes.legend(loc="upper center")
             called = status == certificate.SOLVED
             counted[name] = {"right": int(right.sum()), "wrong": int((~right).sum()),
                              "right_not_called": int((right & ~called).sum()),

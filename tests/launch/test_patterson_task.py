@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from configs import phasenet_comparison, phasenet_small, phasenet_twin
-from launch.evaluation import phasing
+from launch.evaluation import phasing, report
 from launch.tasks.patterson import PattersonTask
 from launch.training import step as steps, train
 from launch.training.optimizer import make_optimizer
@@ -246,6 +246,18 @@ def test_the_annealer_alone_solves_exact_candidates():
     assert [item["certificate"] for item in fewer] == [item["certificate"] for item in items[:2]]
 
 
+def test_the_search_alone_is_exact_and_says_so():
+    items = phasing.evaluate(PROBLEM, SETTINGS, None, ["refine"], 4, 3, lambda _: None)
+    summary = phasing.summarize(items)
+    assert summary["matched"] == 12 and summary["mean_error_voxels"] < 1e-3
+    assert summary["fraction_called_solved"] == 1 and summary["wrong_called_solved"] == 0
+    assert sum(summary["found_by"].values()) == 4 and summary["within_2_deviations"] > 0.9
+    assert {item["certificate"]["status"] for item in items} == {"solved"}
+    assert "called solved    100.0%, 0 of them wrong (" in report.phasing(summary)
+    # An item that was called wrongly would be counted.
+    assert phasing.summarize([items[0], items[1] | {"solved": False}])["wrong_called_solved"] == 1
+
+
 def test_a_perfect_network_is_read_exactly_where_atoms_clash():
     class Perfect:
         def answer(self, patterson_map):
@@ -284,7 +296,8 @@ def test_evaluate_phasing_writes_the_contracts_keys(trained, tmp_path):
 
 
 @pytest.mark.parametrize("args, line", [
-    (["--stages=anneal,network"], "--stages=anneal,network: expected one of network,anneal, anneal"),
+    (["--stages=anneal,network"],
+     "--stages=anneal,network: expected one of network,anneal; network,anneal,refine; refine; anneal"),
     (["--num_atoms=0"], "num_atoms=0: expected a whole number, at least 1"),
     (["--grid=12"], "--grid=12"),
     (["--weights=nowhere"], "weights 'nowhere': neither a released name"),
