@@ -8,6 +8,7 @@ import pathlib
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -37,3 +38,11 @@ def lobed_maps() -> np.ndarray:
             parts.append((((grid - centre) / rng.uniform(3, 7, 3)) ** 2).sum(-1) <= 1)
         maps.append((parts[0] | parts[1]) & ((grid**2).sum(-1) <= 225))
     return np.array(maps, np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_programs():
+    """Programs do not outlive their file: each holds memory maps, of which a process may have but 65,530 on Linux, and
+    past that XLA's compiler crashes."""
+    yield
+    jax.clear_caches()
