@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from phasenet import metrics, patterson
+from phasenet import metrics, patterson, reflections
 
 STATUSES = ("not solved", "solved", "ambiguous")
 NOT_SOLVED, SOLVED, AMBIGUOUS = range(len(STATUSES))
@@ -54,20 +54,12 @@ def quality(calculated: jax.Array, observed: jax.Array, noise: jax.Array | float
     noise: standard deviation of an intensity relative to itself; measured: (R,) 0 where it was not, else 1.
     """
     measured = jnp.ones_like(observed) if measured is None else measured
-    count = jnp.maximum(measured.sum(), 1)
-
-    def mean(values):
-        return (measured * values).sum() / count
-
-    # Means of the intensities stay in: without F000 both Patterson maps have the mean 0.
-    product, power, norm = mean(calculated * observed), mean(calculated**2), mean(observed**2)
-    difference = jnp.square(calculated - observed)
-    amplitude, model = (jnp.sqrt(jnp.maximum(values, 0.0)) for values in (observed, calculated))
-    scale = mean(amplitude * model) / jnp.maximum(mean(model**2), 1e-30)
+    fit = reflections.weighted_agreement(calculated, observed, measured)
+    difference = measured * jnp.square(calculated - observed)
     deviations = standard_deviations(calculated, noise)
-    return Quality(product / jnp.sqrt(jnp.maximum(power * norm, 1e-30)),
-                   mean(jnp.abs(amplitude - scale * model)) / jnp.maximum(mean(amplitude), 1e-30),
-                   mean(difference) / jnp.maximum(norm, 1e-30), mean(difference / deviations**2))
+    return Quality(fit.correlation, fit.r_factor,
+                   difference.sum() / jnp.maximum((measured * jnp.square(observed)).sum(), 1e-30),
+                   (difference / deviations**2).sum() / jnp.maximum(measured.sum(), 1))
 
 
 def passes(found: Quality, num_reflections: jax.Array | int) -> jax.Array:

@@ -164,7 +164,7 @@ def prepare(intensities: jax.Array, problem: Problem, atom_width: float) -> Data
 
 
 def start(key: jax.Array, data: Data) -> State:
-    """Random phases."""
+    """The measured amplitudes with random phases."""
     grid = len(data.amplitudes)
     noise = jnp.fft.rfftn(jax.random.normal(key, (grid,) * 3))
     transform = data.amplitudes * noise / (jnp.abs(noise) + 1e-6)
@@ -219,17 +219,19 @@ def search(params: dict, data: Data, architecture: DualSpaceArchitecture) -> Fou
 
 
 def agreement(found: jax.Array, data: Data) -> jax.Array:
-    """Correlation of a density's Patterson map with the measured one, both of Gaussian atoms and without F000."""
+    """Correlation () of a density's (N, N, N) Patterson map with the measured one, of Gaussian atoms, without F000."""
     grid = len(data.amplitudes)
     transform = jnp.fft.rfftn(found)
     weights = jnp.where(data.measured, patterson.multiplicity(grid), 0.0).at[0, 0, 0].set(0.0)
-    calculated, observed = transform.real**2 + transform.imag**2, data.amplitudes**2
-    products = [(weights * a * b).sum() for a, b in ((calculated, observed), (calculated,) * 2, (observed,) * 2)]
-    return products[0] / jnp.sqrt(jnp.maximum(products[1] * products[2], 1e-30))
+    calculated = transform.real**2 + transform.imag**2
+    return reflections.weighted_agreement(calculated, data.amplitudes**2, weights).correlation
 
 
 def true_transform(positions: jax.Array, grid: int, atom_width: float) -> jax.Array:
-    """Transform (N, N, N/2 + 1) of the map that the iteration looks for: Gaussian atoms of height 1."""
+    """Transform (N, N, N/2 + 1) of the map that the iteration looks for: Gaussian atoms of height 1.
+
+    positions: (n, 3) voxels from voxel 0, where `density.density` has them from the map's middle.
+    """
     index = jnp.fft.fftfreq(grid, 1 / grid), jnp.fft.fftfreq(grid, 1 / grid), jnp.fft.rfftfreq(grid, 1 / grid)
     waves = [jnp.exp(-2j * jnp.pi / grid * positions[:, axis, None] * index[axis]) for axis in range(3)]
     return jnp.einsum("nx,ny,nz->xyz", *waves) * gaussian_transform(grid, atom_width)

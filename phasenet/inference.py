@@ -60,17 +60,11 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
     problem = weights.problem
     if num_atoms is not None:
         problem = problem._replace(atoms=problem.atoms._replace(num_atoms=num_atoms))
-    try:
-        synthesis.check_problem(problem)
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    _check(problem, "")
     prepared = preparation.prepare(patterson_map, problem, name, count=num_atoms is None,
                                    adapt=isinstance(weights.architecture, DualSpaceArchitecture))
     problem = prepared.problem
-    try:
-        synthesis.check_problem(problem)
-    except ValueError as error:
-        raise InputError(f"{name}: {error}") from None
+    _check(problem, f"{name}: ")
     key = jax.random.key(seed)
     solution = _solve(key, prepared.patterson, weights.params, weights.architecture, problem, settings)
     if not refine:
@@ -86,6 +80,13 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
         return Answer(np.asarray(solution.positions), None, solution.agreement, status, solution, found, prepared)
     return Answer(np.asarray(found.answer.atoms.positions), np.asarray(found.answer.deviations),
                   reflections.Agreement(quality.correlation, quality.r_factor), status, solution, found, prepared)
+
+
+def _check(problem: Problem, prefix: str) -> None:
+    try:
+        synthesis.check_problem(problem)
+    except ValueError as error:
+        raise InputError(f"{prefix}{error}") from None
 
 
 def _recounted(key: jax.Array, found: search.Found, prepared: preparation.Prepared, noise: float,

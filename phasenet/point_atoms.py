@@ -7,7 +7,6 @@ density is its aliases, some percent of F at |s| = 0.3: enough to find atoms, no
 """
 
 import functools
-import math
 from typing import NamedTuple
 
 import jax
@@ -52,7 +51,7 @@ def point_model(grid: int, s_max: float, form_factor: str = "sphere", b_factor: 
     index = np.flatnonzero(first & (radius <= s_max + 1e-9) & (np.abs(vectors) < 0.5).all(1))
     index = index[np.argsort(radius[index], kind="stable")]
     vectors, radius = vectors[index], radius[index]
-    form = _atom(radius, form_factor, b_factor) * np.sinc(vectors).prod(1)
+    form = density.mean_transform(grid, form_factor, b_factor).ravel()[index]
     return PointModel(grid, index, vectors.T.astype(np.float32), radius, form.astype(np.float32))
 
 
@@ -72,19 +71,6 @@ def waves(positions: jax.Array, model: PointModel) -> tuple[jax.Array, jax.Array
     return (cosine * cosine - sine * sine) * model.form, 2 * sine * cosine * model.form
 
 
-def observed(patterson_map: jax.Array, model: PointModel) -> jax.Array:
-    """|F|^2 of a Patterson map, origin at voxel 0, at the model's reflections: (N, N, N) -> (R,).
-
-    A map of more voxels than the model's grid is cropped about its origin first, which loses nothing while all
-    atoms lie within half the grid of each other.
-    """
-    size, grid = patterson_map.shape[0], model.grid
-    if grid < size:
-        low = size // 2 - grid // 2
-        patterson_map = jnp.fft.ifftshift(patterson.centred(patterson_map)[(slice(low, low + grid),) * 3])
-    return jnp.fft.rfftn(patterson_map).real.ravel()[model.index]
-
-
 def unwrapped(positions: jax.Array, period: float) -> jax.Array:
     """Atoms of a periodic map as one cluster about its mean: (n, 3) -> (n, 3).
 
@@ -96,13 +82,6 @@ def unwrapped(positions: jax.Array, period: float) -> jax.Array:
     # Rounding may put the first atom itself at the end.
     result = (positions - start + 1e-3) % period
     return result - result.mean(0)
-
-
-def _atom(radius: np.ndarray, form_factor: str, b_factor: float) -> np.ndarray:
-    if form_factor == "gaussian":
-        return density.ATOM_VOLUME * np.exp(-b_factor * radius**2 / 4)
-    q = 2 * math.pi * np.maximum(radius, 1e-3)
-    return density.ATOM_VOLUME * 3 * (np.sin(q) - q * np.cos(q)) / q**3
 
 
 def _polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
 """Which reflections are compared, and with what weight: half of reciprocal space, sparse or whole."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,8 +39,10 @@ def structure_factors(density: jax.Array, which: Reflections) -> jax.Array:
     return jnp.stack([factors.real, factors.imag])
 
 
-def observed_intensities(patterson_map: jax.Array, which: Reflections) -> jax.Array:
+def observed_intensities(patterson_map: jax.Array, which: Any) -> jax.Array:
     """|F|^2 of a Patterson map, its origin at voxel 0: (N, N, N) -> (R,).
+
+    which: has a `grid` and an `index` into it, as Reflections and point_atoms.PointModel.
 
     A map larger than the reflections' grid is cropped about its origin, which loses nothing while
     all atoms lie within N/2 of each other.
@@ -67,8 +69,12 @@ class Agreement(NamedTuple):
 
 def agreement(calculated: jax.Array, observed: jax.Array, which: Reflections) -> Agreement:
     """The two figures of merit of intensities (R,) against (R,)."""
+    return weighted_agreement(calculated, observed, jnp.where(which.index == 0, 0.0, which.weights))
+
+
+def weighted_agreement(calculated: jax.Array, observed: jax.Array, weights: jax.Array) -> Agreement:
+    """The same for intensities and weights of one shape: what each counts, 0 for F000 and what was not measured."""
     # Without F000 both maps have the mean 0, and Parseval gives Pearson's correlation.
-    weights = jnp.where(which.index == 0, 0.0, which.weights)
     products = [(weights * a * b).sum() for a, b in
                 ((calculated, observed), (calculated, calculated), (observed, observed))]
     correlation = products[0] / jnp.sqrt(jnp.maximum(products[1] * products[2], 1e-30))

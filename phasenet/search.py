@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from phasenet import certificate, point_atoms, refinement, relocation
+from phasenet import certificate, point_atoms, refinement, reflections, relocation, synthesis
 from phasenet.atoms import random_atoms
 from phasenet.certificate import Quality
 from phasenet.point_atoms import PointModel
@@ -187,24 +187,20 @@ def make_case(patterson_map: jax.Array, problem: Problem, settings: Settings = S
     """Arguments as of `search`."""
     limit = math.inf if problem.h_max is None else problem.h_max / problem.grid
     shape = (problem.form_factor, problem.b_factor)
-    model = point_atoms.point_model(compact_grid(problem), min(_FINEST, limit), *shape)
+    # Fewer reflections, which tell the same.
+    small = synthesis.compact(problem._replace(noise=0.0))
+    model = point_atoms.point_model(small.grid, min(_FINEST, limit), *shape)
     exact = model
     if problem.noise:
         # Every reflection counts, and those of the smaller grid are not independent.
         exact = point_atoms.point_model(problem.grid, min(0.5, limit), *shape)
-    observed, exact_observed = (point_atoms.observed(patterson_map, which) for which in (model, exact))
+    observed, exact_observed = (reflections.observed_intensities(patterson_map, which) for which in (model, exact))
     # With these weights E is the misfit.
     data = Data(observed, jnp.full(len(observed), jax.lax.rsqrt(jnp.square(observed).sum())))
     if given is None:
         given = jnp.zeros((0, problem.atoms.num_atoms, 3))
     return Case(problem, settings, model, data, exact, Data(exact_observed, jnp.ones_like(exact_observed)), given,
                 jnp.asarray(problem.noise if noise is None else noise, jnp.float32))
-
-
-def compact_grid(problem: Problem) -> int:
-    """The smallest grid that holds the whole Patterson map: fewer reflections, which tell the same."""
-    bounded = problem.form_factor == "sphere" and problem.atoms.stay_inside and problem.h_max is None
-    return min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1)) if bounded else problem.grid
 
 
 def init(key: jax.Array, case: Case) -> Walk:

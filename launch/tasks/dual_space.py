@@ -1,13 +1,12 @@
 """Trains the dual-space network of phasenet on a mixture of problems, made up in the training step."""
 
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from launch.revision import revision
+from launch.tasks import release
 from launch.training import Task
 from phasenet import dual_space, losses, pretrained, synthesis
 from phasenet.atoms import random_atoms
@@ -91,10 +90,8 @@ class DualSpaceTask(Task):
         return self._scores
 
     def export(self, params, workdir, step):
-        info = {"step": step, "seed": self.config.seed, "revision": revision(), "validation": self._scores,
-                "config": self.config.to_dict()}
-        pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), self.architecture, self.problem,
-                        info)
+        release.write(workdir, params, self.architecture, self.problem, config=self.config, step=step,
+                      scores=self._scores)
 
     def _part(self, num_atoms: int, inner_box: float, h_max: float, noise: float) -> Problem:
         atoms = self.problem.atoms._replace(num_atoms=num_atoms, inner_box=inner_box)

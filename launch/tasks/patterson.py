@@ -1,13 +1,12 @@
 """Trains the networks of phasenet on examples made up in the training step."""
 
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from launch.revision import revision
+from launch.tasks import release
 from launch.tasks.precision import compute_dtype
 from launch.training import Task
 from phasenet import losses, peaks, pretrained, synthesis
@@ -81,10 +80,8 @@ class PattersonTask(Task):
         return self._scores
 
     def export(self, params, workdir, step):
-        info = {"step": step, "seed": self.config.seed, "revision": revision(), "validation": self._scores,
-                "config": self.config.to_dict()}
-        pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), self.architecture, self.problem,
-                        info)
+        release.write(workdir, params, self.architecture, self.problem, config=self.config, step=step,
+                      scores=self._scores)
 
     @functools.cached_property
     def _validation(self) -> list[synthesis.Example]:

@@ -52,7 +52,7 @@ def test_its_intensities_are_those_of_the_voxels_but_for_aliases(shape, least):
 def test_a_map_is_cropped_about_its_origin():
     voxels = density.density(ATOMS, 32)
     model = point_atoms.point_model(20, 0.3)
-    cropped = point_atoms.observed(patterson.patterson(voxels), model)
+    cropped = reflections.observed_intensities(patterson.patterson(voxels), model)
     small = patterson.intensities(density.density(ATOMS, 20)).ravel()[model.index]
     np.testing.assert_allclose(cropped, small, atol=1e-3)
     which = reflections.reflections(20)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phasenet import metrics, patterson, point_atoms, refinement, synthesis
+from phasenet import metrics, patterson, point_atoms, refinement, reflections, synthesis
 from phasenet.atoms import AtomRules, random_atoms
 from phasenet.refinement import Data
 from phasenet.synthesis import Problem
@@ -17,7 +17,7 @@ MODEL = point_atoms.point_model(20, 0.3)
 def case(seed, problem=PROBLEM, model=MODEL):
     positions, valid = random_atoms(jax.random.key(seed), problem.atoms)
     assert valid
-    observed = point_atoms.observed(synthesis.measure(jax.random.key(seed), positions, problem), model)
+    observed = reflections.observed_intensities(synthesis.measure(jax.random.key(seed), positions, problem), model)
     return positions, Data(observed, jnp.ones(len(observed)))
 
 
