@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from launch.app import write_json
+from launch import app
 from launch.training import processes
 from phasenet.errors import InputError
 
@@ -49,14 +49,14 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self.folder, item_handlers=handlers,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=self._max_to_keep, enable_async_checkpointing=False,
-                cleanup_tmp_directories=True))
+                # Orbax would remove older ones before this one is sealed.
+                max_to_keep=None, enable_async_checkpointing=False, cleanup_tmp_directories=True))
 
     def save(self, state: "TrainState", config: dict[str, Any], pending: Pending) -> None:
         """Saves the state under its step, with the config and the metrics since the last row."""
         arrays = _own_copy(_tree(state))
         step = int(arrays["step"])
-        if step in self._manager.all_steps():
+        if step in _steps(self.folder):
             return
         largest = max(leaf.nbytes for leaf in jax.tree.leaves(arrays))
         if largest >= self._gigabytes_at_once * 10**9:
@@ -68,39 +68,41 @@ class Checkpoints:
             record=ocp.args.JsonSave({"pending": pending, "arrays": _shapes(arrays)})))
         if processes.is_chief():
             seal(self.folder / str(step))
+            # One that a crash left half removed is older still, and goes here the next time.
+            for old in _steps(self.folder)[self._max_to_keep:]:
+                shutil.rmtree(self.folder / str(old))
 
     def latest_step(self) -> int | None:
         """The newest step saved, None when there is none."""
-        return self._manager.latest_step()
+        return next(iter(_steps(self.folder)), None)
 
     def read_config(self) -> dict[str, Any] | None:
         """The newest config that can be read, None when there is no checkpoint."""
-        for step in self._newest_first():
-            if damage(self.folder / str(step)) is None:
-                args = ocp.args.Composite(config=ocp.args.JsonRestore())
-                return self._manager.restore(step, args=args).config
-        return None
+        step, _ = newest_whole(self.folder)
+        if step is None:
+            return None
+        return self._manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore())).config
 
     def restore(self, like: "TrainState", say: Callable[[str], None],
                 ) -> "tuple[TrainState, Pending] | None":
         """(state, pending) of the newest whole checkpoint, bit for bit; None when there is none.
 
         like: a state of shapes and dtypes. Damaged checkpoints are named through say and moved to
-        workdir/damaged, so that their steps can be saved anew. Raises InputError when all are.
+        workdir/damaged, so that their steps can be saved anew. Raises InputError when all are, unless their saving
+        did not even end: then nothing was ever lost.
         """
-        whole, damaged = None, []
-        for step in self._newest_first():
-            reason = damage(self.folder / str(step))
-            if reason is None:
-                whole = step
-                break
-            damaged.append((step, reason))
+        whole, damaged = newest_whole(self.folder)
         processes.wait_for_all("checkpoints looked through")
-        if whole is None and damaged:
-            step, reason = damaged[0]
-            raise InputError(f"{self.folder / str(step)}: damaged checkpoint ({reason}), and no "
-                             f"whole one before it: remove {self.folder} to start anew")
-        self._set_aside(damaged, say)
+        ended = [step for step in damaged if (self.folder / str(step) / SEAL).exists()]
+        if whole is None and ended:
+            path = self.folder / str(ended[0])
+            raise InputError(f"{path}: damaged checkpoint ({damaged[ended[0]]}), and no whole one before it: remove "
+                             f"{self.folder} to start anew")
+        then = "training starts anew" if whole is None else "the one before is used"
+        for step, reason in damaged.items() if processes.is_chief() else ():
+            self._set_aside(self.folder / str(step), reason, then, say)
+        processes.wait_for_all("damaged checkpoints set aside")
+        self._manager.reload()
         return None if whole is None else self._restore_step(whole, like)
 
     def _restore_step(self, step: int, like: "TrainState") -> "tuple[TrainState, Pending]":
@@ -120,47 +122,60 @@ class Checkpoints:
         key = jax.random.wrap_key_data(arrays["key"])
         return like._replace(**{**arrays, "key": key}), record["pending"]
 
-    def _newest_first(self) -> list[int]:
-        return sorted(self._manager.all_steps(), reverse=True)
-
-    def _set_aside(self, damaged: list[tuple[int, str]], say: Callable[[str], None]) -> None:
-        for step, reason in damaged if processes.is_chief() else ():
-            path = self.folder / str(step)
-            place = self.folder.parent / "damaged" / path.name
-            say(f"{path}: damaged checkpoint ({reason}); moved to {place}, the one before is used")
-            place.parent.mkdir(exist_ok=True)
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.move(path, place)
-        processes.wait_for_all("damaged checkpoints set aside")
-        if damaged:
-            self._manager.reload()
+    def _set_aside(self, path: pathlib.Path, reason: str, then: str, say: Callable[[str], None]) -> None:
+        place = self.folder.parent / "damaged" / path.name
+        say(f"{path}: damaged checkpoint ({reason}); moved to {place}, {then}")
+        place.parent.mkdir(exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.move(path, place)
 
     def close(self) -> None:
         self._manager.close()
 
 
 def read_params(path: pathlib.Path) -> PyTree:
-    """Parameters, averaged where there are such, of a workdir's newest checkpoint: nested dicts."""
-    path = pathlib.Path(path)
-    folder = path / "checkpoints"
-    names = [item.name for item in folder.glob("*") if item.name.isdigit()]
-    if not names:
+    """Parameters, averaged where there are such, of a workdir's newest whole checkpoint: nested dicts.
+
+    A damaged newer one is named on the way. Raises InputError when there is no whole one.
+    """
+    folder = pathlib.Path(path).absolute() / "checkpoints"
+    step, damaged = newest_whole(folder)
+    for worse, reason in damaged.items():
+        line = f"{folder / str(worse)}: damaged checkpoint ({reason})"
+        if step is None:
+            raise InputError(f"{line}, and no whole one before it")
+        if processes.is_chief():
+            app.say(f"{line}; that of step {step} is used")
+    if step is None:
         raise InputError(f"{path}: not a workdir of a training: no checkpoints in it")
-    newest = (folder / max(names, key=int)).absolute()
-    reason = damage(newest)
-    if reason is not None:
-        raise InputError(f"{newest}: damaged checkpoint ({reason})")
+    newest = folder / str(step)
     with ocp.StandardCheckpointer() as reader:
         shapes = dict(reader.metadata(newest / "state").item_metadata)
         state = reader.restore(newest / "state", _zeros(shapes))
     return state["average" if "average" in state else "params"]
 
 
+def newest_whole(folder: pathlib.Path) -> tuple[int | None, dict[int, str]]:
+    """The newest step whose checkpoint is whole, None without one; and what is wrong with those after it."""
+    damaged: dict[int, str] = {}
+    for step in _steps(folder):
+        reason = damage(folder / str(step))
+        if reason is None:
+            return step, damaged
+        damaged[step] = reason
+    return None, damaged
+
+
+def _steps(folder: pathlib.Path) -> list[int]:
+    """The steps of all checkpoints, the newest first."""
+    return sorted((int(item.name) for item in folder.glob("*") if item.name.isdigit()), reverse=True)
+
+
 def seal(folder: pathlib.Path) -> None:
     """Writes files.json: [size, CRC-32] of every file of a finished checkpoint."""
     files = {str(path.relative_to(folder)): _fingerprint(path)
              for path in sorted(folder.rglob("*")) if path.is_file()}
-    write_json(folder / SEAL, files)
+    app.write_json(folder / SEAL, files)
 
 
 def damage(folder: pathlib.Path) -> str | None:
