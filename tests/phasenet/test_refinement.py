@@ -49,22 +49,32 @@ def test_the_gradient_is_that_of_the_squared_error(fit):
         np.testing.assert_allclose(found[place], wanted, rtol=1e-3, atol=1e-4 * np.abs(numeric).max())
 
 
-def test_it_converges_from_one_and_a_half_voxels():
+def test_it_converges_from_afar():
+    """All of 50 cases of the paper's problem from atoms 1.5 voxels (r.m.s.) off, 98% from 2.5."""
     problem = Problem()
     model = point_atoms.point_model(28, 0.3)
-    descend = jax.jit(lambda start, data: refinement.coarse_to_fine(start, data, model))
-    for seed in range(8):
-        positions, data = case(seed, problem, model)
-        found, cost = descend(displaced(seed + 100, positions, 1.5), data)
-        assert worst_error(found, positions) < 0.1
-        assert float(cost / jnp.square(data.intensities).sum()) < 1e-3
+
+    def errors(number, rms):
+        keys = jax.random.split(jax.random.key(number), 3)
+        positions, _ = random_atoms(keys[0], problem.atoms)
+        observed = reflections.observed_intensities(synthesis.measure(keys[0], positions, problem), model)
+        start = positions + rms / 3**0.5 * jax.random.normal(keys[1], positions.shape)
+        found, _ = refinement.coarse_to_fine(refinement.starts_near(keys[2], start), Data(
+            observed, jnp.ones(len(observed))), model)
+        matching = metrics.match(found - found.mean(0), positions)
+        return jnp.where(matching.matched, matching.distance, jnp.inf).max()
+
+    program = jax.jit(lambda rms: jax.lax.map(lambda number: errors(number, rms), jnp.arange(50)))
+    for rms, least in ((1.5, 50), (2.5, 49)):
+        assert (program(rms) < 0.1).sum() >= least
 
 
 def test_unmeasured_reflections_do_not_count():
     positions, data = case(4)
     measured = jax.random.uniform(jax.random.key(0), data.weights.shape) > 0.3
     broken = Data(jnp.where(measured, data.intensities, 1e4), measured.astype(jnp.float32))
-    found, _ = refinement.coarse_to_fine(displaced(9, positions, 0.7), broken, MODEL, refinement.COARSE_TO_FINE[2:])
+    start = displaced(9, positions, 0.7)
+    found, _ = refinement.coarse_to_fine(start[None], broken, MODEL, refinement.COARSE_TO_FINE[2:])
     assert worst_error(found, positions) < 0.1
 
 
