@@ -21,6 +21,8 @@ SYMMETRY_TOLERANCE = 1e-3
 LOSS_TOLERANCE = 1e-3
 # Of the sum of all squared amplitudes: how much of it may be negative.
 NEGATIVE_TOLERANCE = 0.02
+# Largest values between these are kept as they are: in single precision their squares neither overflow nor vanish.
+_SMALL, _LARGE = 1e-9, 1e9
 # Edge of the box about the atoms' mean, of their extent.
 _ROOM = 1.25
 # Relative disagreement of two estimates of the number of atoms that is worth a word.
@@ -64,6 +66,8 @@ def prepare(values: np.ndarray, problem: Problem, name: str, *, count: bool = Fa
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise InputError(f"{name}: the value at index {place} is {values[place]}")
     values, origin = origin_first(values, name)
+    if not _SMALL < values[0, 0, 0] < _LARGE and values[0, 0, 0] > 0:
+        values = values / values[0, 0, 0]  # the scale is found anew below
     values, symmetry = symmetrised(values, name)
     problem, adapted = as_measured(values, problem) if adapt else (problem, [])
     values, grid = on_grid(values, problem.grid, name)

@@ -23,6 +23,11 @@ from phasenet.io.releases import find_release
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "dual_space"
 
+# What a config may ask for: more would be worked out for hours, or not fit any memory, before the arrays tell that it
+# is wrong. Layers and kernels are unrolled where the network's shapes are found.
+_MOST = {"inner_layers": 200, "blocks": 200, "outer_kernel": 63, "inner_kernel": 63, "grid": 512}
+_MOST_OTHERWISE = 20_000
+_LARGEST_PARAMETER = np.finfo(np.float32).max
 
 Architecture = model.Architecture | dense.DenseArchitecture | dual_space.DualSpaceArchitecture
 
@@ -87,7 +92,7 @@ def load(name: str = DEFAULT) -> Pretrained:
         problem = problem_from(info["problem"])
         check_fits(architecture, problem)
         shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), architecture, problem))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: not the weights of a Patterson network ({error})") from error
     arrays = read_npz(folder / "params.npz", ())
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
@@ -97,7 +102,8 @@ def load(name: str = DEFAULT) -> Pretrained:
         raise InputError(f"{folder / 'params.npz'}: array {parameter!r} is {what}")
     for parameter, shape in wanted.items():
         array = arrays[parameter]
-        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+        # Finite also where they are wider than what they become.
+        if array.shape != shape or array.dtype.kind != "f" or not (np.abs(array) < _LARGEST_PARAMETER).all():
             raise InputError(f"{folder / 'params.npz'}: array {parameter!r} is {array.dtype} {array.shape}, but "
                              f"config.json needs finite numbers {shape}")
     params = jax.tree_util.tree_unflatten(structure, [arrays[name].astype(np.float32) for name in wanted])
@@ -107,7 +113,8 @@ def load(name: str = DEFAULT) -> Pretrained:
 def problem_from(fields: Any) -> synthesis.Problem:
     """A Problem from a mapping of its fields, `atoms` a mapping too. Raises TypeError, ValueError."""
     fields = dict(fields)
-    problem = synthesis.Problem(**fields | {"atoms": AtomRules(**fields.get("atoms", {}))})
+    atoms = _made(AtomRules, dict(fields.pop("atoms", {})))
+    problem = _made(synthesis.Problem, fields)._replace(atoms=atoms)
     synthesis.check_problem(problem)
     return problem
 
@@ -119,9 +126,19 @@ def architecture_from(fields: Any) -> Architecture:
     if kind not in _KINDS:
         raise ValueError(f"kind={kind!r}: expected one of {', '.join(_KINDS)}")
     sizes, check = _KINDS[kind]
-    architecture = sizes(**fields)
+    architecture = _made(sizes, fields)
     check(architecture)
     return architecture
+
+
+def _made(kind: type, fields: dict[str, Any]) -> Any:
+    """A named tuple of fields from a file: true and false where these are meant, and no size beyond all measure."""
+    for name, value in fields.items():
+        if isinstance(kind._field_defaults.get(name), bool) and not isinstance(value, bool):
+            raise ValueError(f"{name}={value!r}: expected true or false")
+        if isinstance(value, (int, float)) and not abs(value) <= _MOST.get(name, _MOST_OTHERWISE):
+            raise ValueError(f"{name}={value}: expected at most {_MOST.get(name, _MOST_OTHERWISE)}")
+    return kind(**fields)
 
 
 def check_fits(architecture: Architecture, problem: synthesis.Problem) -> None:

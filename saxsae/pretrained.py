@@ -9,7 +9,6 @@
 
 import functools
 import json
-import math
 import pathlib
 from typing import NamedTuple
 
@@ -26,6 +25,9 @@ from saxsae.model import Architecture, architecture
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "lean"
+_MOST_LATENTS = 10_000  # numbers of a code; the published network has 200
+_MOST_REFINEMENT = 10_000  # steps, rate or sharpness
+_LARGEST_NUMBER = np.finfo(np.float32).max
 
 
 class Latents(NamedTuple):
@@ -125,20 +127,20 @@ def load(name: str = DEFAULT) -> Pretrained:
 def _read_info(path: pathlib.Path) -> dict:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(info, dict):
         raise InputError(f"{path}: not a JSON object")
     kind, size, threshold = (info.get(key) for key in ("kind", "latent_size", "threshold"))
     if not isinstance(kind, str):
         raise InputError(f"{path}: 'kind' is {kind!r}, expected the name of an architecture")
-    if type(size) is not int or size < 1:  # a bool is an int, too
-        raise InputError(f"{path}: 'latent_size' is {size!r}, expected a whole number above 0")
+    if type(size) is not int or not 1 <= size <= _MOST_LATENTS:  # a bool is an int, too
+        raise InputError(f"{path}: 'latent_size' is {size!r}, expected a whole number, 1 to {_MOST_LATENTS}")
     if type(threshold) not in (int, float) or not 0 < threshold < 1:
         raise InputError(f"{path}: 'threshold' is {threshold!r}, expected a number between 0 and 1")
     refinement = info.get("refinement", {})
     if not (isinstance(refinement, dict) and set(refinement) <= set(encoding.Refinement._fields)
-            and all(type(x) in (int, float) and 0 <= x < math.inf for x in refinement.values())
+            and all(type(x) in (int, float) and 0 <= x <= _MOST_REFINEMENT for x in refinement.values())
             and type(refinement.get("steps", 0)) is int):
         raise InputError(f"{path}: 'refinement' is {refinement!r}, expected numbers: steps, rate, sharpness")
     return info
@@ -159,7 +161,8 @@ def _read(path: pathlib.Path, expected: dict[str, tuple], asks: str) -> dict[str
                      for i, n in enumerate(shape))
         if found != want:
             raise InputError(f"{path}: array {name!r} is {found}, but {asks} needs {want}")
-        if arrays[name].dtype.kind not in "fiu" or not np.isfinite(arrays[name]).all():
+        # Finite also where they are wider than what they become.
+        if arrays[name].dtype.kind not in "fiu" or not (np.abs(arrays[name]) < _LARGEST_NUMBER).all():
             raise InputError(f"{path}: array {name!r} holds what is no finite number")
     return arrays
 

@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 
 from phasenet.errors import InputError
-from phasenet.io.patterson_maps import MeasuredMap, check_finite, read_array, read_start
+from phasenet.io.patterson_maps import MeasuredMap, finite_doubles, read_array, read_start
 
 # Friedel mates may differ by this much of the largest amplitude; they are averaged.
 _TOLERANCE = 1e-3
@@ -35,13 +35,12 @@ def read_amplitudes(path: str | os.PathLike, grid: int) -> MeasuredMap:
     path = os.fspath(path)
     start = read_start(path)
     if start.startswith(b"\x93NUMPY"):
-        amplitudes = read_array(path)
-        check_finite(amplitudes, path)
-        amplitudes = amplitudes.astype(np.float64)
-        if amplitudes.min() < 0:
-            place = tuple(map(int, np.unravel_index(amplitudes.argmin(), amplitudes.shape)))
-            raise InputError(f"{path}: the value at index {place} is {amplitudes[place]:.6g}; amplitudes are not "
-                             "negative")
+        amplitudes = finite_doubles(read_array(path), path)
+        for extreme in (amplitudes.argmin(), amplitudes.argmax()):
+            place = tuple(map(int, np.unravel_index(extreme, amplitudes.shape)))
+            if not 0 <= amplitudes[place] < _LARGEST:
+                raise InputError(f"{path}: the value at index {place} is {amplitudes[place]:.6g}; amplitudes are not "
+                                 f"negative, and below {_LARGEST:g}")
         squared, notes = _from_array(amplitudes, path)
     elif b"\0" in start:
         raise InputError(f"{path}: neither a NumPy array (.npy) nor a text of rows h k l F")

@@ -7,6 +7,7 @@ ORIGIN = 0, which every program places alike, voxel (15, 15, 15) at (0, 0, 0) A.
 shall lie between voxels is ORIGIN used instead. Cell 31 h, 90 degrees, P1, mode 2.
 """
 
+import math
 import os
 from typing import NamedTuple
 
@@ -15,7 +16,12 @@ import numpy as np
 
 from phasenet.errors import InputError
 from phasenet.io.atomic import replacing
+from phasenet.io.unpacking import GZIP, check_unpacked
 
+_HEADER_BYTES = 1024
+# Of the header's word 4: bytes a value. 0: signed bytes, 1 and 6: 16 bits, 2: 32-bit floats; the others hold what is
+# no density.
+_VALUE_BYTES = {0: 1, 1: 2, 2: 4, 6: 2}
 _START, _ANGLES, _AXES, _ORIGIN = (5, 6, 7), (14, 15, 16), (17, 18, 19), (50, 51, 52)
 _TOLERANCE = 1e-3  # of a voxel: nearer to a whole number of voxels than this needs no ORIGIN
 
@@ -89,11 +95,10 @@ def read_map(path: str | os.PathLike) -> DensityMap:
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     try:
+        _check_size(os.fspath(path))
         ccp4 = gemmi.read_ccp4_map(os.fspath(path), setup=False)
-    except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        raise InputError(
-            f"{path}: not a readable CCP4/MRC map ({' '.join(str(error).split())})"
-        ) from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: not a readable CCP4/MRC map ({error})") from None
     axes = [ccp4.header_i32(word) - 1 for word in _AXES]
     if sorted(axes) != [0, 1, 2]:
         raise InputError(
@@ -115,6 +120,25 @@ def read_map(path: str | os.PathLike) -> DensityMap:
     density = np.array(ccp4.grid.array, np.float32).transpose(order)
     start = np.array([ccp4.header_i32(word) for word in _START], float)[order]
     origin = np.array([ccp4.header_float(word) for word in _ORIGIN], float)
+    if not np.isfinite(origin).all():
+        raise InputError(f"{path}: header words 50-52 (origin) are {origin.tolist()}; numbers are needed")
     if not np.isfinite(density).all():
         raise InputError(f"{path}: the map holds values that are not numbers")
     return DensityMap(density, pitch, origin if origin.any() else start * pitch)
+
+
+def _check_size(path: str) -> None:
+    """Raises ValueError where the header claims more voxels than the file can hold: gemmi would make room for them."""
+    header = gemmi.read_ccp4_header(path)
+    edges, mode = [header.header_i32(word) for word in (1, 2, 3)], header.header_i32(4)
+    if min(edges) < 1:
+        raise ValueError(f"{' x '.join(map(str, edges))} voxels")
+    if mode not in _VALUE_BYTES:
+        raise ValueError(f"mode {mode}; one of {', '.join(map(str, _VALUE_BYTES))} is needed")
+    claimed, size = _HEADER_BYTES + math.prod(edges) * _VALUE_BYTES[mode], os.path.getsize(path)
+    with open(path, "rb") as file:
+        if file.read(2) == GZIP:
+            check_unpacked(size, claimed)
+        elif claimed > size:
+            raise ValueError(f"the header claims {' x '.join(map(str, edges))} voxels, {claimed} bytes, but the file has "
+                             f"{size}")

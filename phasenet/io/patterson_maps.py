@@ -11,9 +11,11 @@ import numpy as np
 
 from phasenet.errors import InputError
 from phasenet.io.maps import read_map
+from phasenet.io.npy import MAGIC, Header, read_header, read_values
+from phasenet.io.unpacking import GZIP
 
 MOST_VOXELS_AN_EDGE = 512
-_NUMPY, _ZIP, _CCP4, _GZIP = b"\x93NUMPY", b"PK", b"MAP ", b"\x1f\x8b"
+_ZIP, _CCP4 = b"PK", b"MAP "
 _CCP4_PLACE = 208  # bytes: word 53 of the header
 _PITCH_TOLERANCE = 1e-3
 
@@ -40,14 +42,13 @@ def read_patterson(path: str | os.PathLike) -> MeasuredMap:
     """
     path = os.fspath(path)
     start = read_start(path)
-    if start.startswith(_NUMPY):
+    if start.startswith(MAGIC):
         values = read_array(path)
         check_cubic(values.shape, path)
-        check_finite(values, path)
-        return MeasuredMap(values.astype(np.float64), None, ())
+        return MeasuredMap(finite_doubles(values, path), None, ())
     if start.startswith(_ZIP):
         raise InputError(f"{path}: a zip or .npz archive; a single array is needed (.npy)")
-    if start[_CCP4_PLACE:].startswith(_CCP4) or start.startswith(_GZIP):
+    if start[_CCP4_PLACE:].startswith(_CCP4) or start.startswith(GZIP):
         return _read_ccp4(path)
     raise InputError(f"{path}: neither a NumPy array (.npy) nor a CCP4/MRC map")
 
@@ -69,23 +70,29 @@ def read_start(path: str) -> bytes:
 
 
 def read_array(path: str) -> np.ndarray:
-    """A .npy file of three-dimensional real numbers, none of its edges longer than 512; not yet in memory.
+    """A .npy file of three-dimensional real numbers, none of its edges longer than 512.
 
-    Raises InputError for a damaged file, or what is not such an array.
+    Raises InputError for a damaged file, or what is not such an array; it is refused before it is read.
     """
     try:
-        # Mapped: an array of the wrong shape is refused before it is read.
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a readable .npy array ({reason})") from None
-    if values.dtype.kind == "c":
+        with open(path, "rb") as file:
+            header = read_header(file, os.fstat(file.fileno()).st_size)
+            _check_header(header, path)
+            return read_values(file, header)
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a readable .npy array ({error})") from None
+
+
+def _check_header(header: Header, path: str) -> None:
+    dtype, shape = header.dtype, header.shape
+    if dtype.kind == "c":
         raise InputError(f"{path}: complex numbers; a Patterson map and amplitudes are real")
-    if values.dtype.kind not in "fiu":
-        raise InputError(f"{path}: an array of type {values.dtype}; real numbers are needed")
-    if values.ndim != 3 or min(values.shape) < 2 or max(values.shape) > MOST_VOXELS_AN_EDGE:
-        raise InputError(f"{path}: shape {values.shape}; (N, N, N) is needed, N at most {MOST_VOXELS_AN_EDGE}")
-    return values
+    if dtype.kind not in "fiu":
+        raise InputError(f"{path}: an array of type {dtype}; real numbers are needed")
+    if len(shape) != 3 or min(shape) < 2 or max(shape) > MOST_VOXELS_AN_EDGE:
+        raise InputError(f"{path}: shape {shape}; (N, N, N) is needed, N at most {MOST_VOXELS_AN_EDGE}")
 
 
 def check_cubic(shape: tuple[int, ...], path: str) -> None:
@@ -95,14 +102,17 @@ def check_cubic(shape: tuple[int, ...], path: str) -> None:
                          f"{MOST_VOXELS_AN_EDGE}")
 
 
-def check_finite(values: np.ndarray, path: str) -> None:
-    """Raises InputError for NaN and infinities, with the place of the first."""
+def finite_doubles(values: np.ndarray, path: str) -> np.ndarray:
+    """The values as float64. Raises InputError for NaN and infinities, with the place of the first."""
+    with np.errstate(over="ignore"):  # of longer types: it comes out infinite, and is told so
+        values = values.astype(np.float64)
     bad = ~np.isfinite(values)
     if bad.any():
         place = tuple(map(int, np.unravel_index(bad.argmax(), bad.shape)))
         others = int(bad.sum()) - 1
         raise InputError(f"{path}: the value at index {place} is {values[place]}"
                          + (f", and {others} others are no finite numbers either" if others else ""))
+    return values
 
 
 def _read_ccp4(path: str) -> MeasuredMap:

@@ -9,6 +9,7 @@ _WATERS = frozenset("HOH DOD WAT H2O SOL TIP TIP3 TIP4 TP3 SPC OH2".split())
 _POLYMER_ELEMENTS = ("H", "D", "C", "N", "O", "S", "P", "SE")
 _BACKBONE = ("N", "CA", "C")
 CARBON = 6
+_LONGEST_NAME = 60  # characters: each row of a column takes as much room as its longest
 
 
 class AtomTable(NamedTuple):
@@ -28,7 +29,7 @@ class AtomTable(NamedTuple):
 
     @classmethod
     def of(cls, model: gemmi.Model) -> "AtomTable":
-        """The atoms of a model, in their order."""
+        """The atoms of a model, in their order. Raises ValueError for a name that is none."""
         rows = []
         index = -1
         for chain in model:
@@ -42,6 +43,10 @@ class AtomTable(NamedTuple):
                                  residue.subchain, altloc, atom.occ))
         columns = zip(*rows, strict=True) if rows else [()] * len(cls._fields)
         xyz, *columns = columns
+        for column in columns:
+            longest = max((text for text in column if isinstance(text, str)), key=len, default="")
+            if len(longest) > _LONGEST_NAME:
+                raise ValueError(f"a name of {len(longest)} characters, {longest[:20]!r}...")
         return cls(np.array(xyz, float).reshape(-1, 3), *map(np.array, columns))
 
     def keep(self, mask: np.ndarray) -> "AtomTable":

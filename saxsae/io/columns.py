@@ -21,6 +21,8 @@ _COMMENT = re.compile(r"\s*(?:[#!;%]|//)")
 _TRAILING_COMMENT = re.compile(r"\s(?:[#!%]|//).*")
 _SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 _ROWS_OF_A_SECOND_TABLE = 10
+# Characters. A longer line is no row and no names of columns: looked through as such it would take hours.
+LONGEST_LINE = 4096
 
 _NAMES = {
     "q": {"q", "s", "qvector", "momentumtransfer", "scatteringvector", "qa", "qnm", "qinva"},
@@ -92,7 +94,7 @@ def find_block(text: str) -> Block | None:
     for i, line in enumerate(lines, 1):
         if not line.strip() or _COMMENT.match(line):
             continue
-        row = _parse_row(i, line, decimal_comma)
+        row = _parse_row(i, line, decimal_comma) if len(line) <= LONGEST_LINE else None
         if row is None:
             texts_since += 1
             continue
@@ -175,7 +177,7 @@ def _uses_decimal_comma(lines: list[str]) -> bool:
     """Whether rows read 0,01 1,5 or 0,01;1,5: two or more such tokens, never a point."""
     votes = 0
     for line in lines:
-        if _COMMENT.match(line) or not line.strip():
+        if _COMMENT.match(line) or not line.strip() or len(line) > LONGEST_LINE:
             continue
         tokens = re.split(r"[;\s]+", line.strip().rstrip(";"))
         if not all(_DECIMAL_COMMA.fullmatch(t) or re.fullmatch(r"[+-]?\d+", t) for t in tokens):
@@ -215,6 +217,8 @@ def _strip_ends(block: list[_Row]) -> list[_Row]:
 
 
 def _columns_by_name(line: str, columns: int) -> tuple[int, int, int | None] | None:
+    if len(line) > LONGEST_LINE:
+        return None
     line = re.sub(r"^\s*(?:[#!;%]|//)+", "", line)
     line = re.sub(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>|\"|'", "", line)
     separator = r"[,;\t]" if re.search(r"[,;\t]", line.strip()) else r"\s+"

@@ -17,6 +17,7 @@ from saxsae.io.structures import Structure
 
 _UNIT_ANGSTROM = 0.1
 _CARBON = 6
+_FARTHEST = 1_000_000  # tenths of an Angstrom from the origin
 
 
 def read_corpus(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Structure]:
@@ -42,6 +43,7 @@ def read_references(path: str | os.PathLike) -> list[Structure]:
     arrays = read_npz(path, ("names", "offsets", "xyz"))
     names, offsets, xyz = arrays["names"], arrays["offsets"], arrays["xyz"]
     _check(path, names, offsets, xyz)
+    names = text(names)
     count, atoms = len(names), len(xyz)
     kind = _strings(path, arrays, "kind", count)
     pdb_id = _strings(path, arrays, "pdb_id", count)
@@ -121,6 +123,8 @@ def _check(path, names: np.ndarray, offsets: np.ndarray, xyz: np.ndarray) -> Non
             f"{path}: 'offsets' is {offsets.dtype} {offsets.shape}; whole numbers of shape "
             f"({len(names) + 1},) are needed, one more than 'names'"
         )
+    if xyz.size and max(-int(xyz.min()), int(xyz.max())) > _FARTHEST:
+        raise InputError(f"{path}: 'xyz' runs from {xyz.min()} to {xyz.max()} tenths of an Angstrom; no structure does")
     if offsets[0] != 0 or offsets[-1] != len(xyz):
         raise InputError(
             f"{path}: 'offsets' runs from {offsets[0]} to {offsets[-1]}, but 'xyz' has "
@@ -143,4 +147,9 @@ def _strings(path, arrays: dict[str, np.ndarray], key: str, count: int) -> np.nd
             f"{path}: {key!r} is {values.dtype} {values.shape}; {count} strings are needed, "
             "one per name"
         )
-    return values.astype(str)
+    return text(values)
+
+
+def text(values: np.ndarray) -> np.ndarray:
+    """Strings, those of bytes decoded."""
+    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values

@@ -8,9 +8,9 @@ import re
 
 import numpy as np
 
-from saxsae.io.columns import Table
+from saxsae.io.columns import LONGEST_LINE, Table
 
-_HEADER = re.compile(r"^\s*S\s+J\s*EXP\s+ERROR\s+J\s*REG\s+I\s*REG", re.MULTILINE)
+_HEADER = re.compile(r"^[ \t]*S[ \t]+J[ \t]*EXP[ \t]+ERROR[ \t]+J[ \t]*REG[ \t]+I[ \t]*REG", re.MULTILINE)
 # Fixed-width columns touch where a number is negative: they are found by form, not by blanks.
 _NUMBER = re.compile(
     r"[+-]?(?:\d+\.\d*|\.\d+|\d+)[ed][+-]?\d+|[+-]?\d+\.\d+|\*+|[+-]?nan", re.IGNORECASE)
@@ -26,7 +26,7 @@ def read_gnom(text: str) -> Table:
     headers = list(_HEADER.finditer(text))
     rows = []
     for line in text[headers[-1].end():].splitlines():
-        tokens = _NUMBER.findall(line)
+        tokens = _NUMBER.findall(line) if len(line) <= LONGEST_LINE else []
         if len(tokens) == 5:
             rows.append([_value(token) for token in tokens[:3]])
         elif line.strip() and len(tokens) != 2:

@@ -17,9 +17,11 @@ import numpy as np
 from phasenet.errors import InputError
 from phasenet.io.atomic import replacing
 from phasenet.io.npz import read_npz
+from saxsae.io.corpus import text
 from saxsae.voxels import GRID
 
 VERSION = 1
+_LARGEST_ANGSTROM = 1e5
 ROW_BYTES = -(-(GRID**3) // 8)
 _FIELDS = ("occupancy", "r_max_angstrom", "names", "pdb_ids", "sources", "split")
 
@@ -88,6 +90,8 @@ def read_packed(path: str | os.PathLike) -> PackedSet:
                 f"{path}: {name!r} is {array.dtype} {array.shape}; one value for each of the "
                 f"{count} rows of 'occupancy' is needed"
             )
-    if not (np.isfinite(shapes.r_max_angstrom).all() and (shapes.r_max_angstrom > 0).all()):
-        raise InputError(f"{path}: 'r_max_angstrom' must be positive")
-    return shapes
+    if not ((shapes.r_max_angstrom > 0) & (shapes.r_max_angstrom < _LARGEST_ANGSTROM)).all():
+        raise InputError(f"{path}: 'r_max_angstrom' must be positive, and below {_LARGEST_ANGSTROM:g}")
+    if not ((shapes.split == 0) | (shapes.split == 1)).all():
+        raise InputError(f"{path}: 'split' must be 0 or 1")
+    return shapes._replace(names=text(shapes.names), pdb_ids=text(shapes.pdb_ids), sources=text(shapes.sources))

@@ -58,7 +58,7 @@ def _check_coordinates(line: str, number: int, path: str) -> None:
     for axis, start, stop in _COORDINATES:
         field = line[start:stop]
         try:
-            finite = math.isfinite(float(field))
+            finite = math.isfinite(float(field)) and "_" not in field  # 1_0 is ten to Python alone
         except ValueError:
             finite = False
         if not finite:

@@ -24,6 +24,7 @@ URL = "https://files.rcsb.org"
 _NAMES = ("{}-assembly1.cif.gz", "{}.cif.gz")
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 16
+_LONGEST_LIST = 2**24  # bytes: the whole data bank's ids are 2 MB
 _OUTAGE = 5  # entries given up one after another: it is the server or the line, not the entry
 
 
@@ -50,7 +51,9 @@ def read_id_list(path: str | os.PathLike) -> list[str]:
       InputError: missing file, none in it, or a word that is no PDB id (with its line).
     """
     try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+        if os.path.getsize(path) > _LONGEST_LIST:
+            raise InputError(f"{path}: larger than {_LONGEST_LIST // 2**20} MB; a text file of PDB ids is needed")
+        lines = pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (UnicodeDecodeError, OSError) as error:

@@ -1,5 +1,6 @@
 """sasCIF: the measured intensities of a deposited entry (items `_sas_scan_intensity.*`)."""
 
+import collections
 import re
 
 import gemmi
@@ -37,12 +38,12 @@ def read_sascif(text: str, name: str) -> Table:
         raise InputError(
             f"{name}: a CIF without a table of {_CATEGORY}momentum_transfer and intensity")
     error_column = next((i for i in (2, 3) if table.has_column(i)), None)
-    scans = np.array([row[4] if table.has_column(4) else "" for row in table])
-    scan = max(dict.fromkeys(scans), key=lambda s: int(np.sum(scans == s)))
+    scans = [row[4] if table.has_column(4) else "" for row in table]
+    scan = collections.Counter(scans).most_common(1)[0][0]
     rows = [row for row, of in zip(table, scans, strict=True) if of == scan]
-    notes = ["sasCIF entry " + block.name]
+    notes = [f"sasCIF entry {block.name[:60]}"]
     if len(set(scans)) > 1:
-        notes.append(f"the entry has {len(set(scans))} scans: scan {scan}, with the most points, "
+        notes.append(f"the entry has {len(set(scans))} scans: scan {scan[:40]}, with the most points, "
                      "was read")
     sigma = None if error_column is None else _column(rows, error_column)
     return Table(_column(rows, 0), _column(rows, 1), sigma, _unit(block, scan),

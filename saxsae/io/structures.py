@@ -17,11 +17,19 @@ import gemmi
 import numpy as np
 
 from phasenet.errors import InputError
+from phasenet.io.unpacking import GZIP, gunzip
 from saxsae.io.atom_table import CARBON, AtomTable, drop, is_water, scatterers
 from saxsae.io.pdb_text import repair
 
 _OVERLAP_ANGSTROM = 2.0  # heavy atoms of two molecules never come this close
 _CA_STEP_ANGSTROM = 3.8
+# What no structure has, but a broken file may ask for: bytes (the largest entry of the data bank as mmCIF has less
+# than half), separate models in one file, atoms of an assembly (the HIV capsid has 2.4 million), a distance from the
+# origin.
+_MOST_BYTES = 2**30
+_MOST_MODELS = 500
+_MOST_ATOMS = 20_000_000
+_FARTHEST_ANGSTROM = 1e5
 PDB_ID = re.compile(r"[1-9](?=[a-z0-9]*[a-z])[a-z0-9]{3}")
 
 
@@ -70,15 +78,16 @@ def read_structure(
     text = _read_text(path)
     parsed = _parse(text, str(path))
     notes: list[str] = []
-    models = [AtomTable.of(model) for model in parsed]
+    try:
+        models = [AtomTable.of(model) for model in parsed]
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
     models = [model for model in models if len(model.xyz)]
     if not models:
         raise InputError(f"{path}: no atoms in it")
-    atoms, merged = _join_models(models, notes)
-    if not np.isfinite(atoms.xyz).all():
-        bad = int(np.flatnonzero(~np.isfinite(atoms.xyz).all(-1))[0])
-        what = f"{atoms.atom[bad]} of {atoms.residue[bad]} {atoms.residue_key[bad]}"
-        raise InputError(f"{path}: atom {bad + 1} ({what}) has no finite coordinates")
+    for model in models:
+        _check_places(model, path)
+    atoms, merged = _join_models(models, path, notes)
     if not is_water(atoms).all():  # some programs write beads as waters
         atoms = drop(atoms, is_water(atoms), "of water", notes)
     kind = _kind(atoms, notes)
@@ -92,6 +101,8 @@ def read_structure(
     # Merged models are the copies that the operators would make.
     operators = [] if merged or kind == "beads" else parsed.assemblies
     xyz, numbers = _assemble(atoms, operators, assembly, path, notes)
+    if not np.abs(xyz).max() < _FARTHEST_ANGSTROM:  # nor NaN
+        raise InputError(f"{path}: the operators of assembly {assembly} put atoms {np.abs(xyz).max():.3g} A away")
     if kind == "beads":
         numbers = np.full(len(xyz), CARBON)
     entry = (parsed.info["_entry.id"] if "_entry.id" in parsed.info else "").lower()
@@ -137,20 +148,27 @@ def _nearest(
 
 def _read_text(path: str | os.PathLike) -> str:
     try:
+        size = os.path.getsize(path)
+        if size > _MOST_BYTES:
+            raise InputError(f"{path}: {size / 2**20:.0f} MB is too large for a structure (limit "
+                             f"{_MOST_BYTES // 2**20} MB)")
         data = Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        if data.startswith(GZIP):
+            data = gunzip(data)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, not a PDB or mmCIF file") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: damaged or truncated gzip file ({error})") from None
+    except InputError:
+        raise
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
+        raise InputError(f"{path}: not a readable gzip file ({error})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if not data.strip():
         raise InputError(f"{path}: the file is empty; a PDB or mmCIF structure is needed")
-    return data.decode("utf-8", "replace")
+    # Both formats are ASCII. One character for another: gemmi counts columns in bytes.
+    return data.decode("utf-8-sig", "replace").encode("ascii", "replace").decode("ascii")
 
 
 def _parse(text: str, path: str) -> gemmi.Structure:
@@ -171,7 +189,16 @@ def _parse(text: str, path: str) -> gemmi.Structure:
         ) from None
 
 
-def _join_models(models: list[AtomTable], notes: list[str]) -> tuple[AtomTable, bool]:
+def _check_places(atoms: AtomTable, path: str | os.PathLike) -> None:
+    bad = np.flatnonzero(~(np.abs(atoms.xyz) < _FARTHEST_ANGSTROM).all(-1))  # NaN too
+    if bad.size:
+        what = f"{atoms.atom[bad[0]]} of {atoms.residue[bad[0]]} {atoms.residue_key[bad[0]]}"
+        where = ", ".join(f"{x:.6g}" for x in atoms.xyz[bad[0]])
+        raise InputError(f"{path}: atom {bad[0] + 1} ({what}) lies at ({where}); no finite coordinates within "
+                         f"{_FARTHEST_ANGSTROM:g} A")
+
+
+def _join_models(models: list[AtomTable], path: str | os.PathLike, notes: list[str]) -> tuple[AtomTable, bool]:
     """One set of atoms: models that lie where an earlier one lies are dropped, the others merged.
 
     Also returns whether any were merged.
@@ -180,6 +207,9 @@ def _join_models(models: list[AtomTable], notes: list[str]) -> tuple[AtomTable, 
     for model in models[1:]:
         if not any(_cover(model.xyz, other.xyz) for other in kept):
             kept.append(model)
+        if len(kept) > _MOST_MODELS:
+            raise InputError(f"{path}: more than {_MOST_MODELS} models that lie apart; subunits of one structure are "
+                             "fewer")
     if len(kept) < len(models):
         left_out = len(models) - len(kept)
         notes.append(f"{left_out} of {len(models)} models lie on another (an ensemble): left out")
@@ -231,12 +261,15 @@ def _assemble(
     if not named:
         return atoms.xyz, atoms.number
     assembly = named.get(wanted) or assemblies[0]
-    xyz, numbers, moved = [], [], False
+    xyz, numbers, moved, count = [], [], False, 0
     for generator in assembly.generators:
         if generator.subchains:
             mask = np.isin(atoms.subchain, generator.subchains)
         else:
             mask = np.isin(atoms.chain, generator.chains)
+        count += int(mask.sum()) * len(generator.operators)
+        if count > _MOST_ATOMS:
+            raise InputError(f"{path}: assembly {assembly.name} has {count} atoms or more; {_MOST_ATOMS} are too many")
         for operator in generator.operators:
             matrix = np.array(operator.transform.mat.tolist())
             vector = np.array(operator.transform.vec.tolist())

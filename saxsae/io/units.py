@@ -25,7 +25,7 @@ _STATED = {
     # A bare A-1 is also the name of many a sample: it counts in brackets or with a caret.
     "1/A": re.compile(
         rf"(?<![\w/.])1\s*/\s*(?:{_ANGSTROM}|A(?![\w/.])|Ang(?:str|\b))|{_ANGSTROM}{_MINUS_ONE}"
-        rf"|(?<![a-zA-Z0-9])A\s*\^{_MINUS_ONE}|[(\[]\s*A\s*-\s*1\s*[)\]]|(?i:angstr\w*{_MINUS_ONE})"
+        rf"|(?<![a-zA-Z0-9])A\s*\^{_MINUS_ONE}|[(\[]\s*A\s*-\s*1\s*[)\]]|(?i:angstr\w{{0,8}}{_MINUS_ONE})"
         r"|(?i:(?:inverse|reciprocal|per)[ _]angstr)|(?<![a-zA-Z])[qQ]_?(?:inv_?)?A(?![a-zA-Z])"),
 }
 
@@ -39,6 +39,7 @@ def check_unit(unit: str) -> str:
 
 def stated_unit(text: str) -> str | None:
     """The unit of q that a header names, None where it names none or both."""
+    text = " ".join(text.split())  # the patterns try all ways to share out a run of blanks
     named = [unit for unit, pattern in _STATED.items() if pattern.search(text)]
     return named[0] if len(named) == 1 else None
 
