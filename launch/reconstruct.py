@@ -38,8 +38,6 @@ _INITIAL = flags.DEFINE_enum(
 _GENERATIONS = flags.DEFINE_integer(
     "generations", None, "At most so many.", lower_bound=1, upper_bound=10_000)
 _JSON = flags.DEFINE_string("json", None, "Write the log there too.")
-_LOGGED = ("output", "unit", "radius", "q_max", "num_models", "weights", "reference", "seed",
-           "background", "initial", "generations")
 
 
 def main(_: list[str]) -> None:
@@ -49,11 +47,10 @@ def main(_: list[str]) -> None:
     from saxsae.io.curves import read_curve
 
     curve = read_curve(_PROFILE.value, _UNIT.value)
-    from launch import devices
+    from launch import devices, provenance
     from launch.plotting import shapes
     from launch.reconstruction import files, report
     from launch.reconstruction.reference import Comparison, read_reference
-    from launch.revision import versions
     from saxsae import genetic, pretrained
     from saxsae.reconstruction import reconstruct
 
@@ -86,15 +83,13 @@ def main(_: list[str]) -> None:
     files.clear(folder)
     files.write_results(folder, found, level, placed)
     files.draw(folder, curve, found, level, reference, placed, correlations)
-    seconds = {"wall_seconds": time.perf_counter() - start,
-               "cpu_seconds": time.process_time() - cpu_start}
-    numbers = report.summary(found, placed, correlations) | seconds
+    timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
+    numbers = report.summary(found, placed, correlations)
     log = report.log(curve, found, numbers, correlations, level)
-    log |= {"flags": {name: flags.FLAGS[name].value for name in _LOGGED},
-            "weights": report.describe_weights(_WEIGHTS.value, weights),
-            "settings": settings, "versions": versions()}
+    log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.resolve(_WEIGHTS.value), weights.info),
+            "settings": settings, "timing": timing, **provenance.record()}
     files.write_log(folder, log, _JSON.value)
-    app.say(f"\n{report.table(found, numbers)}\n\nwritten to {folder}:\n  {files.listing(folder)}")
+    app.say(f"\n{report.table(found, numbers, timing)}\n\nwritten to {folder}:\n  {files.listing(folder)}")
 
 
 def _check_flags() -> None:

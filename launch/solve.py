@@ -36,7 +36,6 @@ _NOISE = flags.DEFINE_float(
     lower_bound=0.0, upper_bound=1.0)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the annealer and the search.", lower_bound=0, upper_bound=2**31 - 1)
 _JSON = flags.DEFINE_string("json", None, "Write the log there too.")
-_LOGGED = ("patterson", "amplitudes", "output", "num_atoms", "pitch", "weights", "picker", "refine", "noise", "seed")
 flags.mark_flags_as_mutual_exclusive(["patterson", "amplitudes"], required=True)
 
 
@@ -45,6 +44,7 @@ def main(_: list[str]) -> None:
         raise InputError(f"--pitch={_PITCH.value:g}: a positive number of Angstrom is needed")
     start, cpu_start = time.perf_counter(), time.process_time()
     # Imports here: who mistypes a flag should not wait for them.
+    from launch import provenance
     from launch.solution import files, report
     from phasenet import inference, pretrained, solver
     from phasenet.io.amplitudes import read_amplitudes
@@ -71,12 +71,12 @@ def main(_: list[str]) -> None:
     files.write_positions(folder, answer.positions, answer.deviations, pitch, numbers["correlation"])
     files.draw(folder, prepared.patterson, report.fitted_map(answer.positions, problem), numbers["correlation"],
                numbers["r_factor"])
-    numbers |= {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
+    timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     log = report.log(path, "patterson" if _PATTERSON.value else "amplitudes", answer, notes, settings, numbers, pitch)
-    log |= {"flags": {name: flags.FLAGS[name].value for name in _LOGGED},
-            "weights": report.describe_weights(_WEIGHTS.value, weights)}
+    log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.resolve(_WEIGHTS.value), weights.info),
+            "timing": timing, **provenance.record()}
     files.write_log(folder, log, _JSON.value)
-    app.say(f"\n{report.table(numbers)}\n\nwritten to {folder}:\n  {'  '.join((*files.NAMES, files.LOG))}")
+    app.say(f"\n{report.table(numbers, timing)}\n\nwritten to {folder}:\n  {'  '.join((*files.NAMES, files.LOG))}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What launch.reconstruct tells people, and the same as data for its log."""
 
 import functools
-import hashlib
 import time
 from collections.abc import Callable
 
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 
 from launch.reconstruction.reference import Comparison, Placed
-from saxsae import genetic, pretrained, reconstruction, voxels
+from saxsae import genetic, reconstruction, voxels
 from saxsae.guinier import guinier
 from saxsae.io.curves import Curve
 from saxsae.pretrained import Pretrained
@@ -90,8 +89,8 @@ def summary(found: Reconstruction, placed: Placed | None, correlations) -> dict:
     return numbers
 
 
-def table(found: Reconstruction, numbers: dict) -> str:
-    """The result in a few lines."""
+def table(found: Reconstruction, numbers: dict, timing: dict) -> str:
+    """The result in a few lines; timing: wall_seconds and cpu_seconds."""
     radii, others = found.model_radii, found.agreement[1:]
     rows = [("chi^2", f"{numbers['chi_squared']:.3f}",
              f"{len(found.q_inv_angstrom)} points to q = {found.q_inv_angstrom[-1]:.3f} 1/A"),
@@ -106,8 +105,7 @@ def table(found: Reconstruction, numbers: dict) -> str:
     if "correlation" in numbers:
         rows.append(("correlation with reference", f"{numbers['correlation']:.3f}",
                      f"the best model alone {numbers['single_chosen']:.3f}"))
-    rows.append(("wall seconds", f"{numbers['wall_seconds']:.0f}",
-                 f"CPU {numbers['cpu_seconds']:.0f}"))
+    rows.append(("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}"))
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows)
 
@@ -131,9 +129,3 @@ def log(curve: Curve, found: Reconstruction, numbers: dict, correlations, level:
         "models": models, "scale": found.scale, "background": found.background,
         "zernike_order": found.order, "pitch_angstrom": found.pitch_angstrom, "bead_level": level,
         "history": history}
-
-
-def describe_weights(name: str, weights: Pretrained) -> dict:
-    """Which weights they were: config.json, and the SHA-256 of the decoder."""
-    decoder = (pretrained.resolve(name) / "decoder.npz").read_bytes()
-    return {"name": name, "sha256": hashlib.sha256(decoder).hexdigest(), **weights.info}

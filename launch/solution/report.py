@@ -1,15 +1,11 @@
 """What launch.solve tells people, and the same as data for its log."""
 
-import hashlib
-
 import jax
 import numpy as np
 
-from launch.revision import versions
-from phasenet import patterson, pretrained, search, synthesis
+from phasenet import patterson, search, synthesis
 from phasenet.errors import InputError
 from phasenet.inference import Answer
-from phasenet.pretrained import Pretrained
 from phasenet.solver import Settings
 from phasenet.synthesis import Problem
 
@@ -53,13 +49,13 @@ def summary(answer: Answer) -> dict:
         "largest_deviation_voxels": None if answer.deviations is None else float(np.max(answer.deviations))}
 
 
-def table(numbers: dict) -> str:
-    """The result in a few lines."""
+def table(numbers: dict, timing: dict) -> str:
+    """The result in a few lines; timing: wall_seconds and cpu_seconds."""
     rows = [("atoms", f"{numbers['num_atoms']}", ""),
             ("candidates", f"{numbers['candidates']}", "where the network sees an atom, or its inverse"),
             ("correlation", f"{numbers['correlation']:.4f}", "of the Patterson map with that of the atoms found"),
             ("R factor", f"{numbers['r_factor']:.4f}", "of the amplitudes"),
-            ("wall seconds", f"{numbers['wall_seconds']:.0f}", f"CPU {numbers['cpu_seconds']:.0f}")]
+            ("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}")]
     if numbers.get("largest_deviation_voxels") is not None:
         rows.insert(4, ("deviation", f"{numbers['largest_deviation_voxels']:.4f}",
                         "voxel, the largest standard deviation of a coordinate"))
@@ -89,13 +85,7 @@ def log(path: str, kind: str, answer: Answer, notes: tuple[str, ...], settings: 
         "candidates": {"positions_voxels": np.asarray(found.candidates.positions)[shown],
                        "heights": np.asarray(found.candidates.heights)[shown]},
         "annealing": {"swaps": swaps + 1, "errors": errors[:, swaps]},
-        "problem": problem, "settings": settings, "versions": versions()}
+        "problem": problem, "settings": settings}
     if answer.status == "ambiguous":
         result["other_positions_voxels"] = np.asarray(answer.refined.other)
     return result
-
-
-def describe_weights(name: str, weights: Pretrained) -> dict:
-    """Which weights they were: config.json, and the SHA-256 of the parameters."""
-    content = (pretrained.resolve(name) / "params.npz").read_bytes()
-    return {"name": name, "sha256": hashlib.sha256(content).hexdigest(), **weights.info}

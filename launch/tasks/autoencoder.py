@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from launch.revision import revision
+from launch import provenance
 from launch.tasks.precision import compute_dtype
 from launch.training import Task
 from launch.training.weights import adopt
@@ -128,7 +128,7 @@ class AutoencoderTask(Task):
                                      codes)
         config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
-                "threshold": self._threshold, "step": step, "seed": self.config.seed, "revision": revision(),
+                "threshold": self._threshold, "step": step, "seed": self.config.seed, **provenance.code(),
                 "training_maps": len(bits), "config": config, "validation": self._scores} | self.facts()
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
 

@@ -9,11 +9,11 @@ from phasenet.errors import InputError
 # May change when a run is resumed: they steer the loop, not what it computes at a step. (num_steps
 # also ends a cosine unless optimizer.decay_steps is given; micro_batches round otherwise.)
 FREE_FIELDS = ("num_steps", "micro_batches", "steps_a_call", "log_every", "eval_every", "checkpoint_every",
-               "checkpoint_minutes", "max_to_keep", "max_minutes")
+               "checkpoint_minutes", "max_to_keep", "max_minutes", "max_loss_growth")
 
 _LOWEST = {"batch_size": 1, "micro_batches": 1, "steps_a_call": 1, "num_steps": 1, "ema_decay": 0, "log_every": 1,
            "eval_every": 0, "checkpoint_every": 0, "checkpoint_minutes": 0, "max_to_keep": 1,
-           "max_minutes": 0}
+           "max_minutes": 0, "max_loss_growth": 0}
 
 
 def base_config() -> ConfigDict:
@@ -33,6 +33,7 @@ def base_config() -> ConfigDict:
     config.checkpoint_minutes = 10.0  # minutes between checkpoints; 0: by steps only
     config.max_to_keep = 3  # newest checkpoints kept
     config.max_minutes = 0.0  # > 0: save and leave after so long; the same command goes on
+    config.max_loss_growth = 100.0  # a mean loss above so many times the first row's ends the training; 0: none does
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # adam, adamw or sgd (with momentum b1)

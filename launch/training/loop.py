@@ -1,6 +1,7 @@
 """The training loop: owns the clock, the files and the signals; the step owns the arithmetic."""
 
 import datetime
+import json
 import math
 import pathlib
 import time
@@ -10,17 +11,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from launch import app
+from launch import app, provenance
 from launch.training import checkpoint, processes, step as steps
 from launch.training.defaults import FREE_FIELDS, check_config
 from launch.training.optimizer import make_optimizer
 from launch.training.preemption import StopRequest
 from launch.training.task import Task, task_class
-from launch.training.writers import MetricsWriter
+from launch.training.writers import MetricsWriter, read_metrics, whole_export
 from phasenet.errors import InputError
 
 FINISHED = "finished"
 TIME_LIMIT = "time limit"
+RECORD = "run.json"
 
 
 class TrainResult(NamedTuple):
@@ -43,9 +45,9 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
           task: Task | None = None, say: Callable[[str], None] = app.say) -> TrainResult:
     """Trains to config.num_steps, going on from workdir's newest checkpoint where there is one.
 
-    config: see launch/training/defaults.py. task: instead of the one that config.task names. Raises
-    InputError for a config that cannot be, or that differs from the workdir's; for damaged
-    checkpoints; for weights that do not fit; for a loss that is not finite.
+    config: see launch/training/defaults.py. task: instead of the one that config.task names. Each call is noted in
+    workdir/run.json. Raises InputError for a config that cannot be, or that differs from the workdir's; for damaged
+    checkpoints; for weights that do not fit; for a loss that is not finite, or has exploded.
     """
     check_config(config)
     say = say if processes.is_chief() else _nothing
@@ -75,6 +77,7 @@ class _Run:
         self.config, self.workdir, self.task = config, workdir, task
         self.checkpoints, self.say = checkpoints, say
         self.pending: list[dict[str, Any]] = []  # metrics of the steps, or calls, since the last row
+        self.first_loss = 0.0  # of the first row of metrics.jsonl, once there is one
 
     def start(self, init_from: str | None) -> tuple[steps.TrainState, Callable]:
         """The state to begin with, restored or fresh, and the compiled step."""
@@ -97,6 +100,10 @@ class _Run:
                 params = task.adopt(params, task.read_weights(pathlib.Path(init_from)))
                 self.say(f"parameters taken from {init_from}")
             state = steps.new_state(config, optimizer, params)
+        if processes.is_chief():
+            _record(self.workdir, {
+                "from_step": int(state.step), "init_from": init_from, "config": checkpoint.plain_config(config),
+                "devices": f"{jax.device_count()} {jax.default_backend()}", **provenance.code()})
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
         self.say(f"{type(task).__name__}: {count:,} parameters, {config.batch_size} examples a "
                  f"step on {jax.device_count()} {jax.default_backend()} device(s), writing to "
@@ -113,6 +120,8 @@ class _Run:
             self.say(f"step {step} of {config.num_steps}: nothing is left to do")
             return TrainResult(state, step, FINISHED, {})
         writer = MetricsWriter(self.workdir, step)
+        if processes.is_chief():
+            self.first_loss = next((row["loss"] for row in read_metrics(self.workdir) if "loss" in row), 0.0)
         progress = _Progress(config, step)
         begin = saved = time.monotonic()
         metrics: dict[str, float] = {}
@@ -159,10 +168,12 @@ class _Run:
         """The mean of each metric over the steps since the last row, which ends with this."""
         self.fetch_pending(step)
         rows, self.pending = self.pending, []
-        return {name: math.fsum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        means = {name: _mean(rows, name) for name in rows[0]}
+        self.first_loss = self.first_loss or means["loss"]
+        return means
 
     def fetch_pending(self, step: int) -> None:
-        """Brings pending metrics to the host. Raises InputError where a step went astray."""
+        """Brings pending metrics to the host. Raises InputError where the training went astray."""
         calls = [{name: np.atleast_1d(values) for name, values in call.items()}
                  for call in jax.device_get(self.pending)]
         self.pending = [{name: float(values[i]) for name, values in call.items()}
@@ -170,13 +181,19 @@ class _Run:
         for at, row in enumerate(self.pending, start=step - len(self.pending) + 1):
             for name in ("loss", "grad_norm"):
                 if not math.isfinite(row[name]):
-                    raise InputError(self._astray(name, row[name], at))
+                    raise InputError(self._astray(f"{name} is {row[name]}", at))
+        if self.pending:
+            loss, growth = _mean(self.pending, "loss"), self.config.max_loss_growth
+            # Only the chief need know the first row of an earlier call.
+            if processes.any_of([0 < growth * abs(self.first_loss) < loss])[0]:
+                raise InputError(self._astray(f"loss is {loss:.6g}, more than config.max_loss_growth={growth:g} times "
+                                              f"the first row's {self.first_loss:.6g},", step))
 
-    def _astray(self, name: str, value: float, step: int) -> str:
+    def _astray(self, what: str, step: int) -> str:
         good, opt = self.checkpoints.latest_step(), self.config.optimizer
         last = f"last good checkpoint: {self.checkpoints.folder / str(good)}"
-        return (f"{name} is {value} at step {step}: try a lower config.optimizer.learning_rate "
-                f"(now {opt.learning_rate:g}), or config.optimizer.clip_norm (now "
+        return (f"{what} at step {step} of {type(self.task).__name__} (config: {self.workdir / RECORD}): try a lower "
+                f"config.optimizer.learning_rate (now {opt.learning_rate:g}), or config.optimizer.clip_norm (now "
                 f"{opt.clip_norm:g}); " + ("there is no checkpoint yet" if good is None else last))
 
     def evaluate(self, state: steps.TrainState, step: int, writer: MetricsWriter,
@@ -189,7 +206,8 @@ class _Run:
             self.say(f"step {step}/{self.config.num_steps}  evaluation  "
                      + "  ".join(f"{name} {value:.6g}" for name, value in metrics.items()))
         if processes.is_chief():
-            self.task.export(params, self.workdir, step)
+            with whole_export(self.workdir) as folder:
+                self.task.export(params, folder, step)
         return metrics
 
 
@@ -210,6 +228,17 @@ class _Progress:
         left = datetime.timedelta(seconds=round((self._config.num_steps - step) / self._rate))
         return (f"step {step}/{self._config.num_steps}  loss {loss:.6g}  "
                 f"{self._rate * self._config.batch_size:.4g} examples/s  {left} left")
+
+
+def _record(workdir: pathlib.Path, call: dict[str, Any]) -> None:
+    """Adds a call of train to the list of them in workdir/run.json."""
+    path = workdir / RECORD
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    app.write_json(path, [*before, call])
+
+
+def _mean(rows: list[dict[str, float]], name: str) -> float:
+    return math.fsum(row[name] for row in rows) / len(rows)
 
 
 def _nothing(_: str) -> None:

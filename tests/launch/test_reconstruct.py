@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import types
@@ -12,8 +13,9 @@ import jax
 import mrcfile
 import numpy as np
 import pytest
+from same_files import assert_same_files
 
-from launch import app, devices
+from launch import app, devices, provenance
 from launch.plotting import shapes
 from launch.reconstruction import files, report
 from phasenet.errors import InputError
@@ -38,14 +40,19 @@ def launch(*flags, **environment):
 def done(tmp_path_factory):
     """A short run of the shipped example: two runs of three generations."""
     folder = tmp_path_factory.mktemp("reconstruct")
-    finished = launch(
-        f"--profile={EXAMPLE}", f"--reference={REFERENCE}", f"--output={folder / 'made' / 'here'}",
-        "--num_models=2", "--generations=3", "--seed=1", f"--json={folder / 'also.json'}",
-        JAX_COMPILATION_CACHE_DIR=str(folder / "cache"))
-    assert finished.returncode == 0, finished.stderr
+
+    def again():
+        finished = launch(
+            f"--profile={EXAMPLE}", f"--reference={REFERENCE}", f"--output={folder / 'made' / 'here'}",
+            "--num_models=2", "--generations=3", "--seed=1", f"--json={folder / 'also.json'}",
+            JAX_COMPILATION_CACHE_DIR=str(folder / "cache"))
+        assert finished.returncode == 0, finished.stderr
+        return finished
+
+    finished = again()
     return types.SimpleNamespace(
         output=finished.stdout, errors=finished.stderr, folder=folder / "made" / "here",
-        also=folder / "also.json", programs=folder / "cache")
+        also=folder / "also.json", programs=folder / "cache", again=again)
 
 
 def test_it_says_what_it_read_and_did(done):
@@ -66,11 +73,19 @@ def test_all_files_are_there(done):
         assert (done.folder / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_the_same_seed_gives_the_same_files(done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "before")
+    done.again()
+    assert_same_files(tmp_path / "before", done.folder)
+
+
 def test_the_log_is_whole(done):
     log = json.loads((done.folder / "log.json").read_text())
     assert log == json.loads(done.also.read_text())
     assert log["flags"]["seed"] == 1 and log["flags"]["num_models"] == 2
-    assert len(log["weights"]["sha256"]) == 64 and log["weights"]["kind"] == "lean"
+    assert log["flags"]["background"] is False and len(log["flags"]) == 13
+    assert log["weights"]["sha256"] == provenance.weights_digest(WEIGHTS / "lean") and log["weights"]["kind"] == "lean"
+    assert log["revision"] == provenance.revision()
     assert log["versions"]["jax"] == jax.__version__ and log["settings"]["population"] == 300
     assert log["guinier"]["valid"] and log["curve"]["unit"] == "1/A" and log["notes"]
     assert len(log["models"]) == 2 and log["models"][0]["generations"] == 2
@@ -78,7 +93,7 @@ def test_the_log_is_whole(done):
     assert log["history"]["correlation_generation"] == [0, 2]
     summary = log["summary"]
     assert summary["single_chosen"] == log["history"]["correlation"][-1]
-    assert 0.4 < summary["correlation"] <= 1 and summary["wall_seconds"] > 0
+    assert 0.4 < summary["correlation"] <= 1 and log["timing"]["wall_seconds"] > 0
     assert summary["chi_squared"] > 0 and 0.3 < summary["agreement"] <= 1
     assert f"{summary['chi_squared']:.3f}" in done.output
 

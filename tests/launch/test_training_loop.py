@@ -1,5 +1,6 @@
 """launch.training's loop: resuming bit for bit, signals, limits, damaged checkpoints, curves."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -184,10 +185,51 @@ def test_a_loss_that_is_not_finite_stops_before_it_is_saved(tmp_path):
     config = get_config()
     config.optimizer.update({"name": "sgd", "learning_rate": 1e30})
     config.checkpoint_every = 1
-    with pytest.raises(InputError, match=r"(loss|grad_norm) is (nan|inf) at step 2: .*"
-                                         r"config.optimizer.learning_rate \(now 1e\+30\).*"
+    with pytest.raises(InputError, match=r"(loss|grad_norm) is (nan|inf) at step 2 of LineTask "
+                                         r"\(config: \S+run.json\): .*config.optimizer.learning_rate \(now 1e\+30\).*"
                                          r"last good checkpoint: \S+checkpoints/1$"):
         train(config, tmp_path, say=quiet)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_loss_that_has_exploded_stops_the_training(tmp_path, resumed):
+    """It grows about fourfold a step; after resuming, too, it is the first row of all that it is compared with."""
+    config = get_config()
+    config.optimizer.update({"name": "sgd", "b1": 0.0, "learning_rate": 1.5})
+    config.num_steps, config.log_every, config.checkpoint_every, config.eval_every = 40, 1, 1, 0
+    if resumed:
+        config.max_minutes = 1e-9
+        assert train(config, tmp_path, say=quiet).step == 1
+        config.max_minutes = 0.0
+    with pytest.raises(InputError, match=r"loss is \S+, more than config.max_loss_growth=100 times the first row's "
+                                         r"\S+, at step \d+ of LineTask \(config: \S+run.json\): .*"
+                                         r"last good checkpoint: \S+checkpoints/\d+$"):
+        train(config, tmp_path, say=quiet)
+    losses = [row["loss"] for row in curves(tmp_path) if "loss" in row]
+    assert all(np.array(losses) <= 100 * losses[0]) and losses[-1] > losses[0]
+    assert checkpoint.Checkpoints(tmp_path).latest_step() == len(losses)
+    config.max_loss_growth = 0.0
+    assert train(config, tmp_path, say=quiet).step == 40
+
+
+def test_a_loss_may_grow_from_nothing(tmp_path):
+    """Where the first row is zero there is no scale to judge by."""
+    config = get_config()
+    config.loss_scale = 0.0
+    assert train(config, tmp_path, say=quiet).step == 6
+
+
+def test_each_call_is_recorded(finished, tmp_path):
+    config = get_config()
+    config.num_steps = 3
+    train(config, tmp_path, init_from=str(finished[0]), say=quiet)
+    config.num_steps = 6
+    train(config, tmp_path, say=quiet)
+    first, second = json.loads((tmp_path / loop.RECORD).read_text())
+    assert (first["from_step"], second["from_step"]) == (0, 3)
+    assert (first["init_from"], second["init_from"]) == (str(finished[0]), None)
+    assert first["config"]["num_steps"] == 3 and second["config"] == checkpoint.plain_config(config)
+    assert second["versions"]["jax"] == jax.__version__ and second["devices"] == f"{jax.device_count()} cpu"
 
 
 @pytest.mark.parametrize("field, value", [
@@ -290,11 +332,38 @@ def test_a_checkpoint_that_does_not_fit_the_task(copied):
         train(config, workdir, task=WideTask(config), say=quiet)
 
 
-def test_init_from_a_truncated_checkpoint_is_refused(copied):
+def test_init_from_takes_the_checkpoint_before_a_truncated_one(copied, capsys):
     workdir, _, _ = copied
+    before = workdir / "checkpoints" / "3"
     spoil(largest_array_file(workdir / "checkpoints" / "6"), "truncated")
-    with pytest.raises(InputError, match="checkpoints/6: damaged checkpoint"):
+    weights.read_weights(workdir)
+    assert "checkpoints/6: damaged checkpoint (" in (out := capsys.readouterr().out) and "step 3 is used" in out
+    spoil(largest_array_file(before), "truncated")
+    with pytest.raises(InputError, match="checkpoints/6: damaged checkpoint .*no whole one before it"):
         weights.read_weights(workdir)
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_a_checkpoint_whose_saving_did_not_end(finished, tmp_path, monkeypatch, kept):
+    """Killed before the seal of the second: the first is still there, whatever is kept; of the only one: begun anew."""
+    def killed(folder):
+        if folder.name == str(last):
+            raise KeyboardInterrupt
+        sealed(folder)
+
+    config, sealed, said = get_config(), checkpoint.seal, []
+    config.ema_decay, config.max_to_keep = 0.9, kept
+    monkeypatch.setattr(checkpoint, "seal", killed)
+    for last in (3, 6):
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path, say=said.append)
+    assert any("checkpoints/3: damaged" in line and line.endswith("training starts anew") for line in said)
+    last = None
+    result = train(config, tmp_path, say=said.append)
+    assert any("checkpoints/6: damaged" in line and line.endswith("the one before is used") for line in said)
+    assert f"resumed from step 3 of {tmp_path}" in said
+    assert_same(result.state, finished[1].state)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == min(kept, 2)
 
 
 def test_tensorboard_gets_the_curves(finished):
