@@ -8,12 +8,11 @@
 An interrupted run of shapes with --json goes on where it was: the same command.
 """
 
-import hashlib
 import pathlib
 
 from absl import flags
 
-from launch import app
+from launch import app, provenance
 from phasenet.errors import InputError
 
 _PROBLEM = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise", "corner", "corner_rule")
@@ -84,7 +83,7 @@ def main(_: list[str]) -> None:
     evaluate = _autoencoder if _TASK.value == "autoencoder" else _shapes
     evaluate(weights, {
         "task": _TASK.value, "weights": name,
-        "weights_sha256": _fingerprint(pretrained.resolve(name) / "decoder.npz"),
+        "weights_sha256": provenance.weights_digest(pretrained.resolve(name)), "versions": provenance.versions(),
         **{name: flags.FLAGS[name].value for name in sorted(_USES[_TASK.value] - {"maps_dir", "limit"})}})
 
 
@@ -104,7 +103,7 @@ def _autoencoder(weights, settings: dict) -> None:
     items, summary = autoencoder.evaluate(structures, weights)
     summary["weights"] = settings["weights"]
     app.say(report.encoded(items, summary))
-    resumable.finish({**settings, "items": items, "summary": summary}, _JSON.value)
+    resumable.finish({**settings, **provenance.record(), "items": items, "summary": summary}, _JSON.value)
 
 
 def _shapes(weights, settings: dict) -> None:
@@ -129,7 +128,7 @@ def _shapes(weights, settings: dict) -> None:
         chosen[:_LIMIT.value], evaluate, report.shape, _JSON.value, settings)
     summary = reconstruction.summarize(items)
     app.say(report.shapes(items, summary))
-    resumable.finish({**settings, "items": items, "summary": summary}, _JSON.value)
+    resumable.finish({**settings, **provenance.record(), "items": items, "summary": summary}, _JSON.value)
 
 
 def _phasing() -> None:
@@ -154,16 +153,12 @@ def _phasing() -> None:
     summary = phasing.summarize(items)
     app.say(report.phasing(summary))
     result = {"task": "phasing", "weights": name,
-              "weights_sha256": _fingerprint(pretrained.resolve(name) / "params.npz"), "stages": _STAGES.value,
-              "seed": _SEED.value, "problem": problem._asdict(), "settings": settings._asdict(),
-              "items": items, "summary": summary}
+              "weights_sha256": provenance.weights_digest(pretrained.resolve(name)), **provenance.record(),
+              "stages": _STAGES.value, "seed": _SEED.value, "problem": problem._asdict(),
+              "settings": settings._asdict(), "items": items, "summary": summary}
     if _JSON.value is not None:
         app.write_json(_JSON.value, result)
         app.say(f"written to {_JSON.value}")
-
-
-def _fingerprint(file: pathlib.Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

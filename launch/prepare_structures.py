@@ -16,7 +16,7 @@ import time
 import numpy as np
 from absl import flags
 
-from launch import app, exclusion, poses
+from launch import app, exclusion, poses, provenance
 from launch.structure_sources import gather
 from phasenet.errors import InputError
 from saxsae.batches import voxelize_many
@@ -46,7 +46,7 @@ _POSES = flags.DEFINE_integer(
     "poses", 0, "Random poses of each training structure; 0: one, as it is.", 0)
 _MADE = flags.DEFINE_integer("made", 0, "Shapes made up beside them; needs --poses.", 0)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the poses and the made shapes.")
-_JSON = flags.DEFINE_string("json", None, "Write the counts there as JSON too.")
+_JSON = flags.DEFINE_string("json", None, "Write the counts there as JSON too, with flags and versions.")
 
 
 def main(_) -> None:
@@ -92,7 +92,7 @@ def main(_) -> None:
         app.say(f"{count:8d}  {what.replace('_', ' ')}")
     app.say(f"wrote {output} ({output.stat().st_size / 2**20:.1f} MiB)")
     if _JSON.value:
-        app.write_json(_JSON.value, counts)
+        app.write_json(_JSON.value, counts | provenance.record())
 
 
 class _Progress:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 
+from launch import provenance
 from saxsae import model, pretrained
 from saxsae.components import Components
 from saxsae.io.corpus import write_references
@@ -78,6 +80,18 @@ def test_the_autoencoder_of_an_archive(tmp_path, weights):
     assert {"mean_correlation", "fraction_above_0.90", "pca200_mean_correlation", "threshold",
             "pca200_fraction_above_0.90", "weights", "count"} <= set(result["summary"])
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["result.json"]
+    assert result["flags"]["limit"] == 2 and result["flags"]["seed"] == 0 and "num_cases" in result["flags"]
+    assert result["versions"]["jax"] == jax.__version__ and result["revision"] == provenance.revision()
+    assert result["weights_sha256"] == provenance.weights_digest(weights)
+
+
+@pytest.mark.parametrize("name", ["config.json", "encoder.npz", "latents.npz"])
+def test_the_digest_is_of_all_files_of_the_weights(tmp_path, weights, name):
+    shutil.copytree(weights, tmp_path / "weights")
+    (tmp_path / "weights" / "scores.json").write_text("{}")
+    assert provenance.weights_digest(tmp_path / "weights") == provenance.weights_digest(weights)
+    (tmp_path / "weights" / name).write_bytes((weights / name).read_bytes() + b" ")
+    assert provenance.weights_digest(tmp_path / "weights") != provenance.weights_digest(weights)
 
 
 def test_a_missing_folder_is_one_line(tmp_path, weights):

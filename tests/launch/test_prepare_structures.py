@@ -61,6 +61,7 @@ def test_corpus_without_its_references(tmp_path):
     counts = json.loads((tmp_path / "counts.json").read_text())
     assert counts["read"] == 5 and counts["same_pdb_id"] == 1 and counts["written"] == 3
     assert counts["same_shape_above_0.95"] == 1 and counts["training"] + counts["validation"] == 3
+    assert counts["flags"]["max_correlation"] == 0.85 and counts["versions"]["gemmi"]
 
 
 def test_folder_of_files(folder, tmp_path):
