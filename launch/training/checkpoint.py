@@ -148,11 +148,27 @@ def read_params(path: pathlib.Path) -> PyTree:
             app.say(f"{line}; that of step {step} is used")
     if step is None:
         raise InputError(f"{path}: not a workdir of a training: no checkpoints in it")
-    newest = folder / str(step)
-    with ocp.StandardCheckpointer() as reader:
-        shapes = dict(reader.metadata(newest / "state").item_metadata)
-        state = reader.restore(newest / "state", _zeros(shapes))
+    state = read_state(folder / str(step))
     return state["average" if "average" in state else "params"]
+
+
+def read_state(folder: pathlib.Path) -> PyTree:
+    """All arrays of a whole checkpoint, whatever task left them: nested dicts."""
+    # Not by a Checkpointer, which warns that there is but a part of a checkpoint.
+    reader = ocp.StandardCheckpointHandler()
+    shapes = dict(reader.metadata(folder / "state"))
+    return reader.restore(folder / "state", args=ocp.args.StandardRestore(_zeros(shapes)))
+
+
+def origin(path: str | pathlib.Path) -> str:
+    """Whose checkpoints a workdir holds, for a message: task and network of its config; "" for what is no workdir."""
+    folder = pathlib.Path(path).absolute() / "checkpoints"
+    step, _ = newest_whole(folder)
+    if step is None:
+        return ""
+    config = ocp.JsonCheckpointHandler().restore(folder / str(step) / "config")
+    network = ", ".join(f"{name}={value}" for name, value in _flat(config.get("model", {})).items())
+    return f" (a checkpoint of {config.get('task')}" + (f" with {network})" if network else ")")
 
 
 def newest_whole(folder: pathlib.Path) -> tuple[int | None, dict[int, str]]:
@@ -173,27 +189,32 @@ def _steps(folder: pathlib.Path) -> list[int]:
 
 def seal(folder: pathlib.Path) -> None:
     """Writes files.json: [size, CRC-32] of every file of a finished checkpoint."""
-    files = {str(path.relative_to(folder)): _fingerprint(path)
-             for path in sorted(folder.rglob("*")) if path.is_file()}
-    app.write_json(folder / SEAL, files)
+    app.write_json(folder / SEAL, {name: _fingerprint(path) for name, path in _files(folder).items()})
 
 
 def damage(folder: pathlib.Path) -> str | None:
     """What is wrong with a checkpoint's files, None when they are as they were sealed."""
     try:
-        files = json.loads((folder / SEAL).read_text())
-    except (OSError, ValueError):
+        sealed = [(name, size, checksum) for name, (size, checksum) in
+                  json.loads((folder / SEAL).read_text(encoding="utf-8")).items()]
+    except OSError:
         return f"no {SEAL}: saving it did not end"
-    for name, (size, checksum) in files.items():
-        path = folder / name
-        if not path.is_file():
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return f"{SEAL} was altered"
+    files = _files(folder)
+    for name, size, checksum in sealed:
+        if name not in files:
             return f"{name} is gone"
-        found = _fingerprint(path)
+        found = _fingerprint(files[name])
         if found[0] != size:
             return f"{name} has {found[0]} bytes, not {size}"
         if found[1] != checksum:
             return f"{name} was altered"
     return None
+
+
+def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def _fingerprint(path: pathlib.Path) -> tuple[int, int]:
@@ -221,9 +242,12 @@ def plain_config(config: Any) -> dict[str, Any]:
 
 def check_same_config(before: dict[str, Any], now: dict[str, Any], free: tuple[str, ...],
                       workdir: pathlib.Path) -> None:
-    """Raises InputError naming the first field that differs, unless in free, and both values."""
+    """Raises InputError naming the first field that differs, unless in free, and both values.
+
+    The task and the network come first: where these differ, so does the rest.
+    """
     old, new = _flat(before), _flat(now)
-    for name in sorted(old.keys() | new.keys()):
+    for name in sorted(old.keys() | new.keys(), key=lambda name: (name != "task", not name.startswith("model."), name)):
         if any(f"{name}.".startswith(f"{field}.") for field in free):
             continue
         was, given = old.get(name, "absent"), new.get(name, "absent")

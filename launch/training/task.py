@@ -64,7 +64,10 @@ class Task(Protocol):
         return weights.adopt(params, source)
 
     def export(self, params: PyTree, workdir: pathlib.Path, step: int) -> None:
-        """Called after each evaluation and at the end: write weights for release, if wanted."""
+        """Called after each evaluation and at the end: write weights for release, if wanted.
+
+        workdir: a folder whose content is then moved into the workdir of the training, all at once.
+        """
 
 
 def task_class(name: str) -> type[Task]:

@@ -1,7 +1,11 @@
-"""Curves of a training: metrics.jsonl always, TensorBoard where tensorboardX is installed."""
+"""Curves of a training: metrics.jsonl always, TensorBoard where tensorboardX is installed. And where exports go."""
 
+import contextlib
 import json
+import os
 import pathlib
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 from launch.app import write_text
@@ -47,6 +51,25 @@ def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
     """The rows of a workdir's metrics.jsonl; a last line that a crash cut short is left out."""
     text = (pathlib.Path(workdir) / "metrics.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n")[:-1] if line.strip()]
+
+
+@contextlib.contextmanager
+def whole_export(workdir: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder to write into; then its files and folders replace those of their names in workdir.
+
+    Who is killed meanwhile leaves the former files of a release, not some of one step and some of another.
+    """
+    part = workdir / ".export"
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "before").mkdir(parents=True)
+    (part / "now").mkdir()
+    yield part / "now"
+    for path in (part / "now").iterdir():
+        place = workdir / path.name
+        if place.exists():
+            os.rename(place, part / "before" / path.name)
+        os.rename(path, place)
+    shutil.rmtree(part)
 
 
 def _tensorboard(folder: pathlib.Path, step: int) -> Any | None:
