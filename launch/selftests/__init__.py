@@ -1,0 +1,1 @@
+"""What launch.selftest checks of a machine, and what it tells of it."""

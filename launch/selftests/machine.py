@@ -1,0 +1,65 @@
+"""What there is to tell of a machine in a bug report: code, packages, devices, settings, caches."""
+
+import os
+import pathlib
+import platform
+import re
+from typing import Any
+
+import jax
+
+from launch import provenance
+
+_VARIABLES = re.compile(r"(JAX|XLA|TF_CPP|TF_XLA|CUDA|NVIDIA|TPU|OMP|LD_|PYTHON)")
+_SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable",
+             "jax_num_cpu_devices")
+
+
+def describe(cache: pathlib.Path | None) -> dict[str, Any]:
+    """For people and programs; cache: where compiled programs are kept, None where they are not."""
+    return {
+        **provenance.code(), "platform": platform.platform(), "processor": _processor(), "cores": _cores(),
+        "devices": _devices(), "settings": {name: getattr(jax.config, name, "unknown") for name in _SETTINGS},
+        "variables": {name: value for name, value in sorted(os.environ.items()) if _VARIABLES.match(name)},
+        "cache": _cache(cache)}
+
+
+def lines(machine: dict[str, Any]) -> list[str]:
+    """The same, a line for each."""
+    width = max(map(len, machine))
+    return [f"{name:<{width}}  {_text(value)}" for name, value in machine.items()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items()) or "none"
+    return str(value)
+
+
+def _processor() -> str:
+    """By the name that Linux gives it, elsewhere by what Python knows."""
+    try:
+        found = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _cores() -> str:
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{ours} of {os.cpu_count()}"
+
+
+def _devices() -> str:
+    """Their number and kind, and the driver's version as XLA tells it."""
+    devices = jax.devices()
+    driver = " ".join(str(devices[0].client.platform_version).split())
+    where = f", {jax.local_device_count()} of them here" if jax.process_count() > 1 else ""
+    return f"{len(devices)} {devices[0].platform} ({devices[0].device_kind}; {driver}){where}"
+
+
+def _cache(folder: pathlib.Path | None) -> str:
+    if folder is None:
+        return "none"
+    sizes = [path.stat().st_size for path in folder.glob("*-cache")]
+    return f"{folder}: {len(sizes)} programs, {sum(sizes) / 1e6:.0f} MB"
