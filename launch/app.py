@@ -61,21 +61,21 @@ def _guarded(main: Callable[[list[str]], int | None], argv: list[str]) -> int | 
     """main's exit code; what the user can mend becomes one line."""
     try:
         return main(argv)
-    except InputError as error:
-        _complain(error)
     except BrokenPipeError:
         # The reader of our output has left (`| head`): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        line = _resource_line(error)
+        line = line_of(error)
         if line is None:
             raise
-        _complain(line)
+        complain(line)
     return EXIT_BAD_VALUE
 
 
-def _resource_line(error: Exception) -> str | None:
-    """What to say of an error of the machine or its files; None for a fault of ours."""
+def line_of(error: BaseException) -> str | None:
+    """What to say of a user's mistake, or of an error of the machine or its files; None for a fault of ours."""
+    if isinstance(error, InputError):
+        return str(error)
     if isinstance(error, OSError) and error.errno is not None:
         return _os_error_line(error)
     if "No space left on device" in str(error):  # as TensorStore wraps it
@@ -159,13 +159,18 @@ def _line_in_file(error: Exception, path: str) -> int | None:
 
 
 def _refuse(message: object, code: int) -> NoReturn:
-    _complain(message)
+    complain(message)
     sys.exit(code)
 
 
-def _complain(message: object) -> None:
-    name = pathlib.Path(sys.argv[0] or "launch").stem
-    print(f"{name}: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+def complain(message: object) -> None:
+    """Says on one line of standard error what is wrong."""
+    print(f"{name()}: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+
+
+def name() -> str:
+    """Of the launch, as its messages begin."""
+    return pathlib.Path(sys.argv[0] or "launch").stem
 
 
 def _first_line(error: Exception) -> str:

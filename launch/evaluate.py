@@ -5,14 +5,15 @@
     python -m launch.evaluate --task=simulated --references=FILE.npz [--given_radius] --json=FILE
     python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=dual_space] --json=FILE
 
-An interrupted run of shapes with --json goes on where it was: the same command.
+An interrupted run of shapes with --json goes on where it was: the same command. Several processes share the curves
+(flags: launch/cluster.py); their items meet beside the result, in a folder that all of them see.
 """
 
 import pathlib
 
 from absl import flags
 
-from launch import app, provenance
+from launch import app, cluster, provenance
 from phasenet.errors import InputError
 
 _PROBLEM = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise", "corner", "corner_rule")
@@ -22,6 +23,7 @@ _USES = {
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM},
 }
+_SHARED = ("reconstruction", "simulated")
 _TASK = flags.DEFINE_enum("task", None, list(_USES), "What to measure.", required=True)
 _REFERENCES = flags.DEFINE_string("references", None, "Archive (.npz) of reference structures.")
 _PAIRS = flags.DEFINE_string(
@@ -66,8 +68,17 @@ _require("references", ("autoencoder", "simulated"))
 _require("pairs", ("reconstruction",))
 
 
+flags.register_validator("json", lambda value: value is not None or not cluster.wanted(),
+                         "Flag --json must have a value other than None.")  # where several processes meet
+
+
 def main(_: list[str]) -> None:
     _refuse_foreign_flags()
+    with cluster.joined():
+        _measure()
+
+
+def _measure() -> None:
     app.enable_compilation_cache()
     from launch.devices import split_cpu  # here: a mistyped flag should not wait for jax
     from saxsae import pretrained
@@ -92,6 +103,9 @@ def _refuse_foreign_flags() -> None:
     for name in sorted(known - _USES[_TASK.value]):
         if flags.FLAGS[name].present:
             raise InputError(f"--{name} has no meaning for --task={_TASK.value}")
+    if cluster.wanted() and _TASK.value not in _SHARED:
+        raise InputError(f"--task={_TASK.value} is for one process; several share the curves of "
+                         f"--task={' and '.join(_SHARED)}")
 
 
 def _autoencoder(weights, settings: dict) -> None:
@@ -107,6 +121,7 @@ def _autoencoder(weights, settings: dict) -> None:
 
 
 def _shapes(weights, settings: dict) -> None:
+    from launch import processes
     from launch.evaluation import cases, reconstruction, report, resumable
 
     if _TASK.value == "reconstruction":
@@ -126,6 +141,8 @@ def _shapes(weights, settings: dict) -> None:
 
     items = resumable.run_items(
         chosen[:_LIMIT.value], evaluate, report.shape, _JSON.value, settings)
+    if not processes.is_chief():
+        return
     summary = reconstruction.summarize(items)
     app.say(report.shapes(items, summary))
     resumable.finish({**settings, **provenance.record(), "items": items, "summary": summary}, _JSON.value)

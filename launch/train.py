@@ -2,12 +2,14 @@
 
     python -m launch.train --config=configs/FILE.py --workdir=DIR [--config.batch_size=32]
         [--init_from=WEIGHTS]
+
+By several processes: flags in launch/cluster.py, the same workdir for all.
 """
 
 from absl import flags
 from ml_collections import config_flags
 
-from launch import app
+from launch import app, cluster
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to train: a file of configs/.")
 _WORKDIR = flags.DEFINE_string(
@@ -18,12 +20,15 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(_: list[str]) -> None:
-    from launch.training import processes, train  # here: a mistyped flag should not wait for jax
+    with cluster.joined():
+        from launch import processes  # here: a mistyped flag should not wait for jax
+        from launch.training import train
 
-    processes.join()
-    app.enable_compilation_cache()
-    config = _CONFIG.value
-    result = train(config, _WORKDIR.value, init_from=_INIT_FROM.value)
+        app.enable_compilation_cache()
+        config = _CONFIG.value
+        result = train(config, _WORKDIR.value, init_from=_INIT_FROM.value)
+        if not processes.is_chief():
+            return
     rows = {"step": f"{result.step} of {config.num_steps}", "ended": result.reason}
     rows |= {name: f"{value:.6g}" for name, value in result.metrics.items()}
     width = max(map(len, rows))

@@ -1,9 +1,11 @@
 """Item after item, each kept as soon as it is done: an interrupted evaluation goes on where it was.
 
 Beside the result to come, RESULT.json.partial holds one JSON object a line: first what the items
-depend on, then the items. It is removed once the result is written.
+depend on, then the items. Of several processes, which share the items, each has one of its own: .partial.1 and so on.
+They are removed once the result is written.
 """
 
+import glob
 import json
 import pathlib
 import time
@@ -11,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from launch import app
+from launch import app, processes
 from phasenet.errors import InputError
 
 
@@ -25,6 +27,8 @@ def run_items(cases: Sequence[Case], evaluate: Callable[[Case], dict],
               report: Callable[[dict], str], json_path: str | None, binding: dict) -> list[dict]:
     """An item for each case, in order; a case that fails becomes an item with `error`.
 
+    Of several processes each takes its share, and the chief has all of them at the end; the others have their own.
+
     Args:
         evaluate: a case to its item, plain numbers and strings.
         report: an item to the words of its progress line.
@@ -32,8 +36,9 @@ def run_items(cases: Sequence[Case], evaluate: Callable[[Case], dict],
         binding: what the items depend on; items kept under another binding are discarded.
     """
     kept = _Kept(json_path, binding)
+    index, count = processes.index(), processes.count()
     items = []
-    for number, case in enumerate(cases, 1):
+    for number, case in list(enumerate(cases, 1))[index::count]:
         item = kept.items.get(case.id)
         if item is None:
             started = time.perf_counter()
@@ -43,7 +48,17 @@ def run_items(cases: Sequence[Case], evaluate: Callable[[Case], dict],
             seconds = time.perf_counter() - started
             app.say(f"[{number}/{len(cases)}] {case.id}: {words} ({seconds:.0f} s)")
         items.append(item)
-    return items
+    processes.wait_for_all("items done")
+    return _merged(cases, json_path, binding) if count > 1 and processes.is_chief() else items
+
+
+def _merged(cases: Sequence[Case], json_path: str, binding: dict) -> list[dict]:
+    items = _kept_items(json_path, binding, failed=True)
+    for case in cases:
+        if case.id not in items:
+            raise InputError(f"{json_path}: {case.id} is in none of the files {_partial(json_path).name}* beside it; all "
+                             "processes need the same folder")
+    return [items[case.id] for case in cases]
 
 
 def finish(result: dict, json_path: str | None) -> None:
@@ -59,12 +74,18 @@ def finish(result: dict, json_path: str | None) -> None:
         first = items[0]
         raise InputError(f"none of {len(items)} gave a result; {first['id']}: {first['error']}")
     if json_path is not None:
-        _partial(json_path).unlink(missing_ok=True)
+        for path in _partials(json_path):
+            path.unlink(missing_ok=True)
         app.say(f"written to {json_path}")
 
 
-def _partial(json_path: str) -> pathlib.Path:
-    return pathlib.Path(f"{json_path}.partial")
+def _partial(json_path: str, index: int = 0) -> pathlib.Path:
+    return pathlib.Path(f"{json_path}.partial" + (f".{index}" if index else ""))
+
+
+def _partials(json_path: str) -> list[pathlib.Path]:
+    """Those of all processes, of a former run of more of them, too."""
+    return sorted(pathlib.Path(path) for path in glob.glob(glob.escape(f"{json_path}.partial") + "*"))
 
 
 def _guarded(evaluate: Callable[[Case], dict], case: Case) -> dict:
@@ -79,29 +100,42 @@ def _guarded(evaluate: Callable[[Case], dict], case: Case) -> dict:
 
 
 class _Kept:
-    """The items of an earlier run of the same binding, and where the next ones go."""
+    """The items of an earlier run of the same binding, and where this process's next ones go."""
 
     def __init__(self, json_path: str | None, binding: dict) -> None:
         self.items: dict[str, dict] = {}
-        self._path = None if json_path is None else _partial(json_path)
+        self._path = None if json_path is None else _partial(json_path, processes.index())
         if self._path is None:
             return
-        path = self._path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        header, items = _read(path)
-        if header == json.loads(json.dumps(binding)):
-            self.items = {item["id"]: item for item in items if "error" not in item}
-            if self.items:
-                app.say(f"{path}: {len(self.items)} items are done, going on")
-        elif header is not None:
-            app.say(f"{path}: from a run with other flags or weights, begun anew")
-        app.write_text(path, "".join(
-            json.dumps(row) + "\n" for row in (binding, *self.items.values())))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.items = _kept_items(json_path, binding)
+        header, own = _read(self._path)
+        if self.items and processes.is_chief():
+            app.say(f"{self._path}: {len(self.items)} items are done, going on")
+        elif header is not None and not _same(header, binding):
+            app.say(f"{self._path}: from a run with other flags or weights, begun anew")
+        own = [item for item in own if item["id"] in self.items]
+        app.write_text(self._path, "".join(json.dumps(row) + "\n" for row in (binding, *own)))
 
     def add(self, item: dict) -> None:
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(item) + "\n")
+
+
+def _kept_items(json_path: str, binding: dict, failed: bool = False) -> dict[str, dict]:
+    """The items of that binding that all processes have kept, by id; failed: those too that did not work."""
+    found: dict[str, dict] = {}
+    for path in _partials(json_path):
+        header, items = _read(path)
+        for item in items if _same(header, binding) else ():
+            if "error" not in item or (failed and item["id"] not in found):
+                found[item["id"]] = item
+    return found
+
+
+def _same(header: dict | None, binding: dict) -> bool:
+    return header == json.loads(json.dumps(binding))
 
 
 def _read(path: pathlib.Path) -> tuple[dict | None, list[dict]]:

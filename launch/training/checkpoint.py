@@ -16,8 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from launch import app
-from launch.training import processes
+from launch import app, processes
 from phasenet.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from launch import app, provenance
-from launch.training import checkpoint, processes, step as steps
+from launch import app, processes, provenance
+from launch.training import checkpoint, step as steps, weights
 from launch.training.defaults import FREE_FIELDS, check_config
 from launch.training.optimizer import make_optimizer
 from launch.training.preemption import StopRequest
@@ -97,7 +97,7 @@ class _Run:
         else:
             params = steps.new_params(config, task)
             if init_from is not None:
-                params = task.adopt(params, task.read_weights(pathlib.Path(init_from)))
+                params = weights.take_over(params, init_from, task.read_weights, task.adopt)
                 self.say(f"parameters taken from {init_from}")
             state = steps.new_state(config, optimizer, params)
         if processes.is_chief():

@@ -1,7 +1,8 @@
 """--init_from: parameters of another run, put into fresh ones by name."""
 
+import itertools
 import pathlib
-import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 
 from launch.training import checkpoint
 from phasenet.errors import InputError
+from phasenet.io.npz import read_npz
 
 PyTree = Any
 
@@ -27,18 +29,29 @@ def read_weights(path: str | pathlib.Path) -> PyTree:
 
 
 def _from_npz(path: pathlib.Path) -> PyTree:
-    tree: dict[str, Any] = {}
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:  # np.load alone leaks the file
-            for name in arrays.files:
-                *folders, last = name.split("/")
-                branch = tree
-                for folder in folders:
-                    branch = branch.setdefault(folder, {})
-                branch[last] = arrays[name]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged, or not an .npz file of arrays") from error
+    arrays, tree = read_npz(path, ()), {}
+    for name, array in arrays.items():
+        *folders, last = name.split("/")
+        branch = tree
+        for folder in itertools.accumulate(folders, "{}/{}".format):
+            if folder in arrays:
+                raise InputError(f"{path}: {folder!r} is an array as well as a folder of arrays")
+            branch = branch.setdefault(folder.rpartition("/")[2], {})
+        branch[last] = array
     return tree
+
+
+def take_over(params: PyTree, path: str | pathlib.Path, read: Callable[[pathlib.Path], PyTree],
+              put: Callable[[PyTree, PyTree], PyTree]) -> PyTree:
+    """Fresh params with those of --init_from put in, as a task reads (`read`) and adopts (`put`) them.
+
+    Raises InputError where they do not fit, which tells of which training they are.
+    """
+    source = read(pathlib.Path(path))
+    try:
+        return put(params, source)
+    except InputError as error:
+        raise InputError(f"--init_from={path}{checkpoint.origin(path)}: {error}") from None
 
 
 def adopt(params: PyTree, source: PyTree, fresh: tuple[str, ...] = ()) -> PyTree:
@@ -54,11 +67,13 @@ def adopt(params: PyTree, source: PyTree, fresh: tuple[str, ...] = ()) -> PyTree
         if any(f"{name}/".startswith(f"{prefix}/") for prefix in fresh):
             return leaf
         if name not in given:
-            raise InputError(f"init_from: the weights lack {name!r}, which the config asks for; "
-                             f"they have {', '.join(sorted(given)) or 'nothing'}")
-        if np.shape(given[name]) != leaf.shape:
-            raise InputError(f"init_from: {name!r} is {np.shape(given[name])} in the weights, but "
-                             f"the config makes it {leaf.shape}")
-        return jnp.array(given[name], leaf.dtype)
+            raise InputError(f"the weights lack {name!r}, which the config asks for; they have "
+                             f"{', '.join(sorted(given)) or 'nothing'}")
+        array = np.asarray(given[name])
+        if array.shape != leaf.shape:
+            raise InputError(f"{name!r} is {array.shape} in the weights, but the config makes it {leaf.shape}")
+        if not jnp.issubdtype(array.dtype, jnp.number) or not np.isfinite(array.astype(np.float64)).all():
+            raise InputError(f"{name!r} holds what is no finite number")
+        return jnp.array(array, leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(pick, params)

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+from launch import processes
 from launch.app import write_text
-from launch.training import processes
 
 
 class MetricsWriter:

@@ -1,4 +1,4 @@
-"""Kills trainings at random moments and in the middle of a checkpoint's writing: each goes on and ends bit for bit alike.
+"""Kills trainings at random moments and in the middle of a write: each goes on and ends bit for bit alike.
 
     python -m tests.faults.kill_training [--kills=20] [--seed=0] [--training=NAME] [--json=FILE]
 

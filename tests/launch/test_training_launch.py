@@ -8,9 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from toy_training import get_config
 
-from launch.training import train
 from launch.training.writers import read_metrics
 
 TESTS = pathlib.Path(__file__).resolve().parent
@@ -56,23 +54,59 @@ def test_a_run_is_told_to_stop_and_its_checkpoint_is_then_truncated(launch, tmp_
     assert error.startswith(f"train: {step}: damaged checkpoint")
 
 
-def test_two_processes_train_as_one(launch, tmp_path):
-    """Two processes of one device, and what a single process then makes of their checkpoint."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    both = [launch("--config.num_steps=4", XLA_FLAGS="", JAX_COORDINATOR_ADDRESS=address,
-                   JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(index)) for index in (0, 1)]
+@pytest.fixture
+def together(launch):
+    """Starts so many processes of one run, of two devices each."""
+    def start(*args, count=2):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            address = f"localhost:{free.getsockname()[1]}"
+        return [launch(*args, f"--coordinator={address}", f"--num_processes={count}", f"--process_id={index}")
+                for index in range(count)]
+
+    return start
+
+
+def test_two_processes_train_as_one(together, launch, tmp_path):
+    """Two processes of two devices each, what a single process of two makes of their checkpoint, and one of four."""
+    both = together("--config.num_steps=4")
     outs = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], outs
-    assert "step 4/4" in outs[0][0] and "step 4/4" not in outs[1][0]
+    assert [error for _, error in outs] == ["", ""]
+    assert "on 4 cpu device(s)" in outs[0][0] and "step 4/4" in outs[0][0]
+    assert "step" not in outs[1][0] and "finished" not in outs[1][0]
     single = launch("--config.num_steps=6")
+    whole = launch("--config.num_steps=6", f"--workdir={tmp_path / 'whole'}",
+                   XLA_FLAGS="--xla_force_host_platform_device_count=4")
     out, error = single.communicate(timeout=60)
     assert single.returncode == 0 and "resumed from step 4" in out, error
+    out, error = whole.communicate(timeout=60)
+    assert whole.returncode == 0 and "on 4 cpu device(s)" in out, error
 
-    train(get_config(), tmp_path / "whole", say=lambda _: None)
     rows, expected = ([row for row in read_metrics(tmp_path / name) if "loss" in row]
                       for name in ("run", "whole"))
     assert [row["step"] for row in rows] == [2, 4, 6]
     for row, other in zip(rows, expected, strict=True):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    # Written once: no file but those that a single process writes, nor any of process 1.
+    files, others = ({str(path.relative_to(tmp_path / name)) for path in (tmp_path / name / "checkpoints/3").rglob("*")
+                      if path.parent.name != "d"} for name in ("run", "whole"))
+    assert files <= others and "checkpoints/3/state/ocdbt.process_0/manifest.ocdbt" in files
+
+
+@pytest.mark.parametrize("args, code, line", [
+    (["--coordinator=localhost:1234", "--process_id=0"], 2, "flag --num_processes is missing"),
+    (["--num_processes=2", "--process_id=0"], 2, "flag --coordinator is missing"),
+    (["--coordinator=localhost", "--num_processes=2", "--process_id=0"], 1,
+     "--coordinator=localhost: expected HOST:PORT"),
+    (["--coordinator=localhost:1234", "--num_processes=2", "--process_id=2"], 1,
+     "--process_id=2: expected less than --num_processes=2"),
+    (["--coordinator=localhost:1234", "--num_processes=2", "--process_id=1", "--distributed"], 1,
+     "--distributed finds out by itself"),
+    (["--distributed"], 1, "--distributed: neither SLURM, Cloud TPU, Kubernetes nor Open MPI started this process"),
+])
+def test_processes_that_contradict_themselves(launch, args, code, line):
+    process = launch(*args)
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, "")
+    assert error.startswith(f"train: {line}") and error.count("\n") == 1
