@@ -40,7 +40,8 @@ TRAININGS = {
     "phasenet_small": [
         f"--config={ROOT / 'configs' / 'phasenet_small.py'}", "--config.model.width=32", "--config.model.blocks=1",
         "--config.batch_size=8", "--config.validation.count=8", "--config.num_steps=80", "--config.checkpoint_every=8",
-        "--config.log_every=4", "--config.eval_every=16", "--config.max_to_keep=2"],
+        "--config.optimizer.warmup_steps=8", "--config.log_every=4", "--config.eval_every=16",
+        "--config.max_to_keep=2"],
 }
 WAYS = ("in a write", "SIGKILL", "SIGTERM")
 
