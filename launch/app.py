@@ -195,7 +195,7 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
     Arrays, NumPy scalars and named tuples are understood; NaN and infinities become null.
     """
-    write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -212,16 +212,16 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         raise
 
 
-def _plain(value: Any) -> Any:
-    """value in JSON's own types."""
+def plain(value: Any) -> Any:
+    """value in JSON's own types: arrays and named tuples as lists and objects, NaN and infinities as null."""
     if hasattr(value, "tolist"):  # NumPy and JAX arrays and scalars
         value = value.tolist()
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (str, int)):
