@@ -52,7 +52,11 @@ class Server:
 
     def __init__(self, url: str, workers: int = 4, attempts: int = 5, pause_seconds: float = 1.0,
                  timeout_seconds: float = 60.0) -> None:
-        if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", url):
+        try:
+            usable = bool(re.fullmatch(r"https?://[^\s?#]+", url)) and urllib.parse.urlsplit(url).hostname
+        except ValueError:  # half an IPv6 address
+            usable = False
+        if not usable:
             raise InputError(f"{url}: the server's address must begin with http:// or https://")
         self.url = url.rstrip("/")
         self.workers, self.attempts = workers, attempts
@@ -131,7 +135,8 @@ class Server:
                 try:
                     found[key], in_a_row = job.result(), 0
                 except GivenUp as error:
-                    failed[key], in_a_row = str(error), in_a_row + 1
+                    failed[key] = str(error)
+                    in_a_row += not isinstance(error, Unfit)
                     if in_a_row >= min(_OUTAGE, len(keys)):
                         raise InputError(
                             f"{self.url}: {in_a_row} entr{'y' if in_a_row == 1 else 'ies in a row'}, the last {key}, "

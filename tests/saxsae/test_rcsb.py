@@ -1,11 +1,8 @@
 """Downloads against a server that fails, truncates, lacks and lies."""
 
-import collections
-import contextlib
 import gzip
-import http.server
-import threading
 
+import file_server
 import pytest
 
 from phasenet.errors import InputError
@@ -14,56 +11,10 @@ from saxsae.io import rcsb
 ENTRY = gzip.compress(b"data_1abc\n" * 500)
 
 
-class Server:
-    """answers: file name -> list of what to do at each request, the last for all that follow."""
-
-    def __init__(self):
-        self.answers, self.asked, self.at_once, self.most_at_once = {}, collections.Counter(), 0, 0
-        self.lock = threading.Lock()
-
-    def answer(self, name):
-        with self.lock:
-            plan = self.answers.get(name, ["404"])
-            self.asked[name] += 1
-            return plan[min(self.asked[name], len(plan)) - 1]
-
-
 @pytest.fixture
 def server():
-    state = Server()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802 (the library's name)
-            with state.lock:
-                state.at_once += 1
-                state.most_at_once = max(state.most_at_once, state.at_once)
-            with contextlib.suppress(OSError):
-                self.reply(state.answer(self.path.removeprefix("/download/")))
-            with state.lock:
-                state.at_once -= 1
-
-        def reply(self, what):
-            if what == "hang up":
-                return
-            body = b"<html>busy</html>" if what == "page" else ENTRY
-            self.send_response(int(what) if what.isdigit() else 200)
-            if what != "no length":
-                self.send_header("Content-Length", str(0 if what.isdigit() else len(body)))
-            self.end_headers()
-            if not what.isdigit():
-                self.wfile.write(body[: len(body) // 2] if what == "cut" else body)
-
-        def log_message(self, *args):
-            pass
-
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    state.url = f"http://127.0.0.1:{httpd.server_port}"
-    yield state
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with file_server.serving(ENTRY, "/download/") as state:
+        yield state
 
 
 def fetch(server, ids, folder, **kwargs):
@@ -132,6 +83,12 @@ def test_lists_of_ids(tmp_path):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
             rcsb.read_id_list(path)
+    path.write_bytes(b"\xef\xbb\xbf1abc\r\n")  # as some editors begin a file
+    assert rcsb.read_id_list(path) == ["1abc"]
+    with path.open("wb") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(InputError, match="larger than 16 MB"):
+        rcsb.read_id_list(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="text file"):
         rcsb.read_id_list(path)
