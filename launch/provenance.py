@@ -10,7 +10,8 @@ from typing import Any
 
 from absl import flags
 
-_PACKAGES = ("phasenet-saxsae", "jax", "jaxlib", "flax", "numpy", "gemmi")
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_PACKAGES = ("phasenet-saxsae", "jax", "jaxlib", "flax", "optax", "numpy", "gemmi")
 
 
 def record() -> dict[str, Any]:
@@ -24,9 +25,14 @@ def code() -> dict[str, Any]:
 
 
 def revision() -> str:
-    """The git revision of the code, or "unknown"."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=pathlib.Path(__file__).parent, capture_output=True,
-                          text=True, check=False)
+    """The git revision of the code, with "-dirty" where files differ from it, or "unknown"."""
+    if not (_ROOT / ".git").exists():  # installed; git might answer of a repository around that
+        return "unknown"
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(describe, cwd=_ROOT, capture_output=True, text=True, check=False)
+    except OSError:  # no git here
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 
