@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import absl.app
 from absl import flags, logging
 
-from phasenet.errors import InputError
+from phasenet.errors import InputError, one_line
 
 # On CPU each program read back from the cache is met with a page about "+prefer-no-gather", a mere
 # tuning preference (https://github.com/jax-ml/jax/issues/38445); the program is used all the same.
@@ -165,7 +165,7 @@ def _refuse(message: object, code: int) -> NoReturn:
 
 def complain(message: object) -> None:
     """Says on one line of standard error what is wrong."""
-    print(f"{name()}: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+    print(f"{name()}: {one_line(message)}", file=sys.stderr, flush=True)
 
 
 def name() -> str:
@@ -177,15 +177,15 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def prepare_folder(path: str) -> pathlib.Path:
-    """Makes the output folder.
+def prepare_folder(path: str, flag: str = "--output") -> pathlib.Path:
+    """Makes the folder that a flag names.
 
     Raises:
         InputError: the path is a file, or lies below one.
     """
     folder = pathlib.Path(path)
     if any(p.exists() and not p.is_dir() for p in (folder, *folder.parents)):
-        raise InputError(f"--output={path}: is a file, or lies below one; a folder is needed")
+        raise InputError(f"{flag}={path}: is a file, or lies below one; a folder is needed")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
