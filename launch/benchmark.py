@@ -11,7 +11,7 @@ import time
 
 from absl import flags
 
-from launch import app
+from launch import app, provenance
 from launch.benchmarks import SUITES, missing, suite
 from phasenet.errors import InputError
 
@@ -53,7 +53,7 @@ def main(_: list[str]) -> None:
             app.say(f"{name}: {bar}")
         values["bars"] = [bar.as_json() for bar in values.get("bars", ())]
     if _JSON.value:
-        app.write_json(_JSON.value, {"items": items, "summary": summary})
+        app.write_json(_JSON.value, {"items": items, "summary": summary, **provenance.record()})
         app.say(f"written to {_JSON.value}")
     if _PLOT.value:
         from launch.plotting import scaling
