@@ -79,7 +79,8 @@ def line_of(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         return _os_error_line(error)
     if "No space left on device" in str(error):  # as TensorStore wraps it
-        return f"no space left on the disk: {_first_line(error)}"
+        place = re.search(r'local file "([^"]+)"', str(error))
+        return f"{place[1] if place else _first_line(error)}: no space left on the disk"
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return f"out of memory (a smaller batch or count needs less): {_first_line(error)}"
     return None

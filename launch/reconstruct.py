@@ -38,6 +38,7 @@ _INITIAL = flags.DEFINE_enum(
 _GENERATIONS = flags.DEFINE_integer(
     "generations", None, "At most so many.", lower_bound=1, upper_bound=10_000)
 _JSON = flags.DEFINE_string("json", None, "Write the log there too.")
+_PROGRESS = flags.DEFINE_string("progress", None, "Tell how it goes there too, in lines of JSON with the best shape.")
 
 
 def main(_: list[str]) -> None:
@@ -49,7 +50,7 @@ def main(_: list[str]) -> None:
     curve = read_curve(_PROFILE.value, _UNIT.value)
     from launch import devices, provenance
     from launch.plotting import shapes
-    from launch.reconstruction import files, report
+    from launch.reconstruction import files, report, stream
     from launch.reconstruction.reference import Comparison, read_reference
     from saxsae import genetic, pretrained
     from saxsae.reconstruction import reconstruct
@@ -64,7 +65,8 @@ def main(_: list[str]) -> None:
     settings = genetic.Settings()
     if _GENERATIONS.value is not None:
         settings = settings._replace(generations=_GENERATIONS.value)
-    progress = report.Progress(settings, app.say)
+    also = stream.writer(_PROGRESS.value, weights) if _PROGRESS.value is not None else None
+    progress = report.Progress(settings, app.say, also)
     app.say(f"{_NUM_MODELS.value} runs of {settings.population} genes, weights {_WEIGHTS.value}; "
             "a first time some programs are compiled, up to a minute")
     found = reconstruct(

@@ -32,23 +32,29 @@ def curve_lines(curve: Curve) -> list[str]:
 class Progress:
     """Says how the runs come down, and keeps the best model of each report.
 
-    snapshots: (generation, latent (K,), radius) of the best gene of all runs.
+    snapshots: (generation, latent (K,), radius) of the best gene of all runs.   also: see `stream.writer`.
     """
 
-    def __init__(self, settings: genetic.Settings, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: genetic.Settings, say: Callable[[str], None],
+                 also: Callable[[dict, np.ndarray, float], None] | None = None) -> None:
         self.snapshots: list[tuple[int, np.ndarray, float]] = []
-        self._settings, self._say, self._start = settings, say, time.perf_counter()
+        self._settings, self._say, self._also, self._start = settings, say, also, time.perf_counter()
 
     def __call__(self, state: genetic.State) -> None:
         generation, best = int(state.generation.max()), state.chi_squared[:, 0]
         run = int(best.argmin())
         self.snapshots.append((generation, state.latents[run, 0], float(state.radii[run, 0])))
         running = int(genetic.running(state, self._settings).sum())
+        seconds = time.perf_counter() - self._start
+        if self._also is not None:
+            self._also({"generation": generation, "generations": self._settings.generations,
+                        "chi_squared": best.tolist(), "radius_angstrom": float(state.radii[run, 0]),
+                        "running": running, "seconds": seconds}, *self.snapshots[-1][1:])
         # The best few: a line for people, all are in the log.
         runs = " ".join(f"{value:.3g}" for value in np.sort(best)[:8])
         self._say(f"generation {generation:3d}/{self._settings.generations - 1}: chi^2 {runs}; "
                   f"best r_max {state.radii[run, 0]:.1f} A; {running} of {len(best)} runs go on; "
-                  f"{time.perf_counter() - self._start:.0f} s")
+                  f"{seconds:.0f} s")
 
 
 def radius_of_gyration(density: np.ndarray, pitch: float) -> float:

@@ -1,0 +1,101 @@
+// The page of a curve: read it, show how, start.
+
+import {ask, figure, inAngstrom, post, say} from "./api.js";
+import {facts, filePlace, fillWeights, refuse, values} from "./files.js";
+
+let curve = null, reference = null;
+
+function showCurve(reading) {
+  curve = reading;
+  byId("reading").hidden = byId("settings").hidden = !reading;
+  byId("drop-curve").classList.toggle("done", Boolean(reading));
+  byId("choose-text").textContent = reading ? "Choose another curve" : "Choose a curve";
+  if (!reading) return;
+  const line = reading.guinier;
+  byId("called").textContent = reading.name;
+  facts(byId("facts"), [
+    ["Points", String(reading.points)],
+    ["q", `${figure(reading.q_min)} to ${figure(reading.q_max)} 1/Å`],
+    ["Unit in the file", inAngstrom(reading.unit)],
+    ["Sigma", reading.sigma_estimated ? "estimated from the curve's own scatter" : "from the file"],
+    line ? ["Guinier Rg", `${line.rg.toFixed(2)} ± ${line.rg_sigma.toFixed(2)} Å`]
+      : ["Guinier region", `none: ${reading.no_guinier}`],
+    line && ["I(0)", figure(line.i0, 5)],
+    line && ["Guinier points", `${line.first} to ${line.last} (q Rg ${line.q_rg_min.toFixed(2)} to ${line.q_rg_max.toFixed(2)})`]]);
+  byId("notes").replaceChildren(...reading.notes.map((note) => element("li", {}, inAngstrom(note))));
+  byId("example-reference").hidden = reading.id !== "example" || Boolean(reference);
+  drawCurve(reading);
+}
+
+function drawCurve({q, intensity, sigma, guinier}) {
+  const positive = intensity.map((value) => (value > 0 ? value : null));
+  const place = element("div");
+  byId("plot").replaceChildren(place);
+  const dropped = positive.filter((value) => value === null).length;
+  byId("plot-caption").textContent = "Intensity by q, with bars of one sigma; the band is the Guinier region."
+    + (dropped ? ` ${dropped} points that noise takes below zero are not drawn.` : "");
+  chart(place, "The curve as it was read", 300, () => ({
+    data: [q, positive],
+    scales: {x: {time: false}, y: {distr: 3}},
+    axes: [axis("q (1/Å)", {values: plainValues}), axis("I(q)", {values: plainValues, splits: logSplits, size: 62})],
+    series: [{}, dots("blue", 1.6)],
+    hooks: {drawClear: [guinier ? band(guinier.q_rg_min / guinier.rg, guinier.q_rg_max / guinier.rg) : () => {}],
+      drawAxes: [errorBars(positive, sigma)]},
+  }), (i) => `q ${plain(q[i])} 1/Å, I ${plain(intensity[i])} ± ${plain(sigma[i])}`);
+}
+
+function showReference(reading) {
+  reference = reading;
+  const given = byId("given-reference");
+  given.hidden = !reading;
+  byId("example-reference").hidden = Boolean(reading) || curve?.id !== "example";
+  if (reading) given.firstElementChild.textContent = reading.atoms ? `${reading.name}: ${reading.atoms} ${reading.of}` : reading.name;
+}
+
+filePlace({input: byId("file-curve"), place: byId("drop-curve"), alert: byId("error"), kind: () => "curve",
+  onRead: (reading) => {
+    if (reading) byId("unit").value = "";
+    showCurve(reading);
+  }});
+filePlace({input: byId("file-reference"), place: byId("drop-reference"), alert: byId("error-reference"),
+  kind: () => "reference", onRead: showReference});
+
+async function readAgain(id, unit) {
+  say(byId("error"));
+  try {
+    showCurve(await ask(`/api/uploads/${id}?${new URLSearchParams({unit})}`));
+  } catch (error) {
+    say(byId("error"), error.message);
+  }
+}
+
+byId("example").addEventListener("click", () => {
+  byId("unit").value = "";
+  readAgain("example", "");
+});
+byId("unit").addEventListener("change", () => readAgain(curve.id, byId("unit").value));
+byId("example-reference").addEventListener("click", () => showReference({id: "example", name: "three_lobes.pdb"}));
+byId("drop-it").addEventListener("click", () => {
+  showReference(null);
+  byId("file-reference").focus();
+});
+
+byId("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (!curve) return;
+  say(byId("refused"));
+  const button = event.submitter;
+  button.disabled = true;
+  try {
+    const job = await post("/api/jobs", {source: "curve", input: curve.id, reference: reference?.id,
+      settings: values(byId("settings"))});
+    location.href = `/jobs/${job.id}`;
+  } catch (error) {
+    refuse(byId("refused"), byId("settings"), error.message);
+    button.disabled = false;
+  }
+});
+// Who comes back from the run's page may start another.
+addEventListener("pageshow", () => byId("form").querySelectorAll("button").forEach((button) => (button.disabled = false)));
+
+fillWeights(byId("weights"), "curve");

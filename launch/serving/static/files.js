@@ -1,0 +1,80 @@
+// A place for a file: choose or drop one, and it is sent to be read.
+
+import {say, upload} from "./api.js";
+
+// input: of type file.   place: where one may be dropped.   alert: for the reader's line.
+// kind(): what the file is given as.   onRead(reading), with null when reading begins or fails.   busy(on): shown meanwhile.
+export function filePlace({input, place, alert, kind, onRead}) {
+  let latest = 0;
+  const take = async (file) => {
+    if (!file) return;
+    const mine = ++latest;
+    say(alert);
+    onRead(null);
+    place.dataset.state = "reading";
+    place.dataset.saying = `Reading ${file.name} …`;
+    place.setAttribute("aria-busy", "true");
+    try {
+      const reading = await upload(kind(), file);
+      if (mine === latest) onRead(reading);
+    } catch (error) {
+      if (mine === latest) say(alert, error.message);
+    } finally {
+      if (mine === latest) {
+        delete place.dataset.state;
+        place.removeAttribute("aria-busy");
+      }
+      input.value = "";  // the same file can be chosen again
+    }
+  };
+  input.addEventListener("change", () => take(input.files[0]));
+  for (const name of ["dragenter", "dragover"]) {
+    place.addEventListener(name, (event) => {
+      event.preventDefault();
+      place.dataset.state = "over";
+    });
+  }
+  place.addEventListener("dragleave", (event) => {
+    if (!place.contains(event.relatedTarget)) delete place.dataset.state;
+  });
+  place.addEventListener("drop", (event) => {
+    event.preventDefault();
+    delete place.dataset.state;
+    take(event.dataTransfer.files[0]);
+  });
+}
+
+// What is dropped beside a place must not replace the page.
+for (const name of ["dragover", "drop"]) {
+  addEventListener(name, (event) => event.preventDefault());
+}
+
+// Rows of a name and a value.
+export function facts(table, rows) {
+  table.replaceChildren(...rows.filter(Boolean).map(([name, value]) => element("tr", {},
+    element("th", {scope: "row"}, name), element("td", {}, value))));
+}
+
+// The values of the fields of a part of a form.
+export function values(part) {
+  return Object.fromEntries([...part.querySelectorAll("input[name], select[name]")]
+    .map((field) => [field.name, field.value.trim().replace(",", ".")]));
+}
+
+// Says why a form was refused, and goes to the field that the line begins with.
+export function refuse(alert, part, message) {
+  say(alert, message);
+  for (const field of part.querySelectorAll("[name]")) field.removeAttribute("aria-invalid");
+  const field = part.querySelector(`[name="${CSS.escape(message.split(":")[0])}"]`);
+  if (!field) return;
+  field.closest("details")?.setAttribute("open", "");
+  field.setAttribute("aria-invalid", "true");
+  say(alert, `${part.querySelector(`label[for="${field.id}"]`).textContent}: ${message.split(": ").slice(1).join(": ")}`);
+  field.focus();
+}
+
+export async function fillWeights(select, kind) {
+  const {ask} = await import("./api.js");
+  const {names, first} = (await ask("/api/weights"))[kind];
+  select.replaceChildren(...names.map((name) => element("option", {value: name, selected: name === first}, name)));
+}

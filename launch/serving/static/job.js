@@ -1,0 +1,132 @@
+// The page of a run: waiting, running, done, failed or cancelled, told by the server's events.
+
+import {ask, askedFor, bytes, duration, kindOf, post, say, statusOf} from "./api.js";
+import {showFrame} from "./result.js";
+import {Live} from "./live.js";
+import {showTruth} from "./truth.js";
+
+const id = location.pathname.split("/")[2];
+const path = `/api/jobs/${id}`;
+const FILES = {
+  "density.ccp4": "mean of the models, CCP4", "beads.pdb": "the mean as beads", "fit.fit": "curve and fit",
+  "density_on_reference.ccp4": "laid upon the structure", "log.json": "all numbers", "report.html": "the report, one file",
+  "positions.csv": "table of the atoms", "positions.pdb": "atoms for viewers", "positions.xyz": "atoms for viewers",
+  "truth.json": "true and found atoms"};
+let live = null, job = null, clock = null;
+
+const ORDINALS = ["next", "second", "third", "fourth", "fifth"];
+const place = (count) => (ORDINALS[count - 1] ?? `number ${count}`);
+
+function button(text, act, className = "") {
+  const made = element("button", {type: "button", className}, text);
+  made.addEventListener("click", async () => {
+    made.disabled = true;
+    say(byId("error"));
+    try {
+      await act();
+    } catch (error) {
+      say(byId("error"), error.message);
+    } finally {
+      made.disabled = false;
+    }
+  });
+  return made;
+}
+
+function buttons() {
+  if (!job.ended) return [button("Cancel", () => post(`${path}/cancel`))];
+  return [
+    button("Run it again", async () => (location.href = `/jobs/${(await post(`${path}/again`)).id}`)),
+    button("Remove", async () => {
+      if (!confirm(`Remove ${job.name} and its files?`)) return;
+      await ask(path, {method: "DELETE"});
+      location.href = "/runs";
+    }, "quiet")];
+}
+
+function tick() {
+  const status = byId("status");
+  let text = statusOf(job);
+  if (job.status === "running") text += ` · ${duration(Date.now() / 1000 - job.started)}`;
+  else if (job.ended && job.started) text += ` · ${duration(job.ended - job.started)}`;
+  if (status.textContent !== text) status.textContent = text;
+  status.dataset.status = job.status;
+}
+
+function show(now) {
+  const before = job?.status;
+  job = now;
+  document.title = `${statusOf(job)}: ${job.name}`;
+  byId("kind").textContent = kindOf(job);
+  byId("name").textContent = job.name;
+  byId("asked").textContent = askedFor(job);
+  tick();
+  clearInterval(clock);
+  if (job.status === "running") clock = setInterval(tick, 1000);
+  byId("waiting").hidden = job.status !== "queued";
+  byId("waiting-text").textContent = job.place === 0 ? "It starts at once."
+    : `It is ${place(job.place)} in the queue: runs are done one at a time. This page may be closed; the run is kept.`;
+  byId("live").hidden = job.status !== "running" && !(job.ended && live?.shown && job.status !== "done");
+  byId("bar").hidden = job.status !== "running";
+  if (before !== job.status) byId("buttons").replaceChildren(...buttons());
+  say(byId("error"), job.status === "failed" ? job.message : "");
+  if (job.status === "cancelled") {
+    byId("waiting").hidden = false;
+    byId("waiting-text").textContent = "It was cancelled; nothing of it is kept but what was asked for.";
+  }
+  if (job.status === "done" && before !== "done") {
+    live?.remove();
+    showDone();
+  }
+}
+
+function showDone() {
+  byId("downloads").hidden = false;
+  byId("archive").href = `/jobs/${id}/archive.zip`;
+  const link = (name, text) => element("a", {href: `/jobs/${id}/files/${name}?download`, download: ""}, text);
+  const hint = (text) => element("span", {className: "hint"}, text);
+  const models = job.files.filter(({name}) => name.startsWith("model_"));
+  const others = job.files.filter((file) => !models.includes(file) && !file.name.endsWith(".png"));
+  byId("files").replaceChildren(...others.map(({name, bytes: size}) =>
+    element("li", {}, link(name, name), hint(`${FILES[name] ? `${FILES[name]}, ` : ""}${bytes(size)}`))));
+  if (models.length) {
+    const numbers = models.flatMap(({name}) => [" ", link(name, name.replace(/\D*(\d+).*/, "$1"))]);
+    byId("files").append(element("li", {}, element("span", {}, "Models", ...numbers),
+      hint(`the best first, CCP4, ${bytes(models[0].bytes)} each`)));
+  }
+  if (job.files.some(({name}) => name === "truth.json")) showTruth(`/jobs/${id}/files/truth.json`);
+  showFrame(byId("result"), id, job.files.map(({name}) => name));
+}
+
+function begin() {
+  live?.remove();
+  live = job?.kind === "patterson" ? null : new Live();
+  byId("log").textContent = "";
+  byId("log-part").hidden = true;
+}
+
+function follow() {
+  const events = new EventSource(`${path}/events`);
+  const on = (name, act) => events.addEventListener(name, (event) => act(JSON.parse(event.data)));
+  on("begin", begin);
+  on("job", (now) => {
+    show(now);
+    if (now.ended) events.close();
+  });
+  on("progress", (line) => live?.tell(line));
+  on("log", (lines) => {
+    byId("log-part").hidden = false;
+    byId("log").textContent += `${lines.join("\n")}\n`;
+  });
+  events.onopen = () => job && say(byId("error"), job.status === "failed" ? job.message : "");
+  // The browser tries again by itself, and begins anew then.
+  events.onerror = () => say(byId("error"), "The server does not answer; trying again. A run goes on when it is back.");
+}
+
+try {
+  show(await ask(path));
+  follow();
+} catch (error) {
+  byId("name").textContent = "No such run";
+  say(byId("error"), `${error.message[0].toUpperCase()}${error.message.slice(1)}.`);
+}

@@ -1,0 +1,17 @@
+// The result: the report in a frame, or where there is none the pictures.
+
+export function showFrame(place, id, names) {
+  place.hidden = false;
+  if (names.includes("report.html")) {
+    const source = `/jobs/${id}/files/report.html`;
+    const frame = element("iframe", {src: `${source}?framed`, title: "The report"});
+    addEventListener("message", ({source: from, data}) => {
+      if (from === frame.contentWindow && data?.height > 0) frame.style.height = `${Math.min(data.height, 20000) + 2}px`;
+    });
+    place.replaceChildren(element("p", {className: "hint"},
+      element("a", {href: source}, "The report on a page of its own")), frame);
+    return;
+  }
+  place.replaceChildren(...names.filter((name) => name.endsWith(".png")).map((name) =>
+    element("img", {src: `/jobs/${id}/files/${name}`, alt: name.replace(".png", ""), loading: "lazy"})));
+}
