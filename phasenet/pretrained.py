@@ -87,6 +87,9 @@ def load(name: str = DEFAULT) -> Pretrained:
         info = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
+    if isinstance(info, dict) and "architecture" not in info and "kind" in info:
+        raise InputError(f"{path}: weights of a network for shapes (kind {info['kind']!r}), not of one for Patterson "
+                         "maps")
     try:
         architecture = architecture_from(info["architecture"])
         problem = problem_from(info["problem"])

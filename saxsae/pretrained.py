@@ -131,6 +131,10 @@ def _read_info(path: pathlib.Path) -> dict:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(info, dict):
         raise InputError(f"{path}: not a JSON object")
+    if "kind" not in info and isinstance(info.get("architecture"), dict):
+        kind = info["architecture"].get("kind")
+        raise InputError(f"{path}: weights of a network for Patterson maps (kind {kind!r}), not of an auto-encoder of "
+                         "shapes")
     kind, size, threshold = (info.get(key) for key in ("kind", "latent_size", "threshold"))
     if not isinstance(kind, str):
         raise InputError(f"{path}: 'kind' is {kind!r}, expected the name of an architecture")

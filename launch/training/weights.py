@@ -72,7 +72,8 @@ def adopt(params: PyTree, source: PyTree, fresh: tuple[str, ...] = ()) -> PyTree
         array = np.asarray(given[name])
         if array.shape != leaf.shape:
             raise InputError(f"{name!r} is {array.shape} in the weights, but the config makes it {leaf.shape}")
-        if not jnp.issubdtype(array.dtype, jnp.number) or not np.isfinite(array.astype(np.float64)).all():
+        # Finite also where they are wider than what they become.
+        if not jnp.issubdtype(array.dtype, jnp.number) or not (np.abs(array) < np.finfo(np.float32).max).all():
             raise InputError(f"{name!r} holds what is no finite number")
         return jnp.array(array, leaf.dtype)
 

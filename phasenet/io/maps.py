@@ -140,5 +140,5 @@ def _check_size(path: str) -> None:
         if file.read(2) == GZIP:
             check_unpacked(size, claimed)
         elif claimed > size:
-            raise ValueError(f"the header claims {' x '.join(map(str, edges))} voxels, {claimed} bytes, but the file has "
-                             f"{size}")
+            raise ValueError(f"the header claims {' x '.join(map(str, edges))} voxels, {claimed} bytes, but the file "
+                             f"has {size}")

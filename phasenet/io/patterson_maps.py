@@ -104,7 +104,7 @@ def check_cubic(shape: tuple[int, ...], path: str) -> None:
 
 def finite_doubles(values: np.ndarray, path: str) -> np.ndarray:
     """The values as float64. Raises InputError for NaN and infinities, with the place of the first."""
-    with np.errstate(over="ignore"):  # of longer types: it comes out infinite, and is told so
+    with np.errstate(over="ignore", invalid="ignore"):  # of longer types: what comes out is no number, and is told so
         values = values.astype(np.float64)
     bad = ~np.isfinite(values)
     if bad.any():

@@ -15,7 +15,7 @@ MIN_POINTS = 10
 _IMPOSSIBLE, _DOUBTFUL, _GENEROUS = 3.0, 1.5, 0.25
 _BELOW_ZERO = 5.0   # sigmas: a more negative intensity is no noise
 _Q_OUTLIER = 1e4    # times the median q: a misprint, not a point
-_LARGEST = 1e100    # beyond it stands for overflow
+_LARGEST, _SMALLEST = 1e60, 1e-60   # beyond stands for overflow and for zero: their squares still are numbers
 _SHADOW = 0.5       # of the low-q plateau: lower leading points are in the beamstop's shadow
 
 
@@ -49,6 +49,7 @@ def clean(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) -> Cle
             data = data[:, ~bad]
 
     data[np.abs(data) > _LARGEST] = np.nan
+    data[np.abs(data) < _SMALLEST] = 0
     drop(~np.isfinite(data[:2]).all(axis=0), "without a finite q or intensity")
     drop(data[0] <= 0, "with q <= 0")
     if data.size:

@@ -191,8 +191,9 @@ def _in_step(*rows: _Row) -> bool:
     """Whether the q of the third row goes on from that of the first two, not too far ahead."""
     if len(rows) < 3:
         return False
-    step = rows[1].values[0] - rows[0].values[0]
-    return 0 < (rows[2].values[0] - rows[1].values[0]) * np.sign(step) < 20 * abs(step)
+    first, second, third = (row.values[0] for row in rows)
+    step, ahead = second - first, third - second   # infinite or no number where a q is
+    return 0 < ahead < 20 * step or 20 * step < ahead < 0
 
 
 def _strip_ends(block: list[_Row]) -> list[_Row]:

@@ -207,5 +207,20 @@ def test_weights_that_are_none(tmp_path):
     for content in (b"", b"PK\x03\x04 cut", b"text"):
         path = tmp_path / "weights.npz"
         path.write_bytes(content)
-        with pytest.raises(InputError, match="weights.npz: damaged"):
+        with pytest.raises(InputError, match="weights.npz: (not a readable|the file is empty; an) .npz archive"):
             weights.read_weights(path)
+
+
+@pytest.mark.parametrize("values", [np.full((3, 4), np.nan), np.full((3, 4), "x"), np.full((3, 4), 1e300)])
+def test_weights_that_are_no_numbers(values):
+    with pytest.raises(InputError, match="'kernel' holds what is no finite number"):
+        weights.adopt({"kernel": jnp.zeros((3, 4))}, {"kernel": values})
+
+
+@pytest.mark.parametrize(("arrays", "message"), [
+    ({"dense": np.zeros(1), "dense/kernel": np.zeros(2)}, "'dense' is an array as well as a folder"),
+    ({"dense/kernel": np.array([{}], object)}, "not a readable .npz archive .*Python objects")])
+def test_archives_of_weights_that_are_none_are_named(tmp_path, arrays, message):
+    np.savez(tmp_path / "w.npz", **arrays)
+    with pytest.raises(InputError, match=f"^{tmp_path}/w.npz: {message}"):
+        weights.read_weights(tmp_path / "w.npz")

@@ -76,6 +76,7 @@ def test_missing_reflections_are_counted(tmp_path):
     (FULL[:6], r"shape \(6, 8, 8\); \(N, N, N\), or"), (FULL[:7, :7, :7], r"shape \(7, 7, 7\)"),
     (HALF[:, :, :4], r"shape \(8, 8, 4\)"), (FULL.astype(complex), "complex"), (FULL[0], r"shape \(8, 8\)"),
     (-FULL, r"index \(0, 0, 0\) is -8\.37"), (FULL * np.nan, r"\(0, 0, 0\) is nan, and 511"), (FULL * 0, "all ampl"),
+    (FULL.astype(float) * 1e300, r"index \(0, 0, 2\) is .*e\+294; .*below 1e\+15"),
     (np.random.default_rng(0).random((8, 8, 8)), "Friedel mates"),
     (np.random.default_rng(0).random((8, 8, 5)), "Friedel mates"),
     ("h k l F\n", "no rows of h k l F"), ("1 2 3\n", "line 1: 3 columns"),

@@ -1,14 +1,17 @@
 """Patterson maps from files, and what is no such file."""
 
 import gzip
+import pathlib
+import tempfile
 
 import gemmi
 import mrcfile
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from phasenet.errors import InputError
-from phasenet.io.maps import write_map
+from phasenet.io.maps import read_map, write_map
 from phasenet.io.patterson_maps import read_patterson
 
 VALUES = np.random.default_rng(0).random((8, 8, 8)).astype(np.float32)
@@ -51,6 +54,7 @@ def not_finite(value):
     (np.full((8, 8, 8), np.nan), r"\(0, 0, 0\) is nan, and 511 others"),
     (VALUES[:7], r"shape \(7, 8, 8\); a cubic map"), (VALUES[0], r"shape \(8, 8\)"),
     (np.zeros((2, 2, 700)), r"N at most 512"), (np.zeros((0, 0, 0)), r"shape \(0, 0, 0\)"),
+    (np.full((8, 8, 8), 1e4000 if np.finfo(np.longdouble).max > 1e4000 else np.inf, np.longdouble), "is inf"),
     (VALUES.astype(complex), "complex"), (VALUES > 0.5, "type bool"), (VALUES.astype(str), "type <U")])
 def test_arrays_that_are_no_map(tmp_path, array, message):
     np.save(tmp_path / "map.npy", array)
@@ -73,6 +77,52 @@ def test_files_that_are_none(tmp_path):
         with pytest.raises(InputError, match=message) as raised:
             read_patterson(tmp_path / name)
         assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("word", "value", "message"), [
+    (0, np.int32(100_000), "the header claims 100000 x 8 x 8 voxels, 25601024 bytes, but the file has 3152"),
+    (1, np.int32(-8), "8 x -8 x 8 voxels"), (3, np.int32(4), "mode 4"), (3, np.int32(-1), "mode -1"),
+    (49, np.float32(np.inf), "origin"), (10, np.float32(np.nan), "no voxel size")])
+def test_ccp4_headers_that_cannot_be(tmp_path, word, value, message):
+    path = tmp_path / "map.ccp4"
+    write_map(path, VALUES, 0.7, np.zeros(3))
+    content = bytearray(path.read_bytes())
+    content[4 * word:4 * word + 4] = value.tobytes()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"^{path}: .*{message}"):
+        read_patterson(path)
+
+
+@given(words=st.lists(st.tuples(st.integers(0, 255), st.one_of(
+    st.integers(-2**31, 2**31 - 1).map(np.int32), st.integers(-3, 40).map(np.int32),
+    st.floats(width=32).map(np.float32))), max_size=3))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_any_header_is_a_sane_map_or_a_line_of_reproach(words):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "any.ccp4"
+        write_map(path, VALUES, 0.7, np.zeros(3))
+        content = bytearray(path.read_bytes())
+        for word, value in words:
+            content[4 * word:4 * word + 4] = value.tobytes()
+        path.write_bytes(content)
+        try:
+            found = read_map(path)
+        except InputError as error:
+            assert str(error).startswith(str(path)) and str(error).isprintable()
+        else:
+            assert found.density.size and all(np.isfinite(part).all() for part in found)
+            assert (found.pitch_angstrom > 0).all()
+
+
+def test_a_zipped_map_of_gigabytes_is_refused(tmp_path):
+    path = tmp_path / "map.ccp4"
+    write_map(path, VALUES, 0.7, np.zeros(3))
+    content = bytearray(path.read_bytes())
+    content[:12] = np.full(3, 512, np.int32).tobytes()
+    path = tmp_path / "map.ccp4.gz"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(InputError, match="MB unpack to 512 MB or more, which no real file does"):
+        read_patterson(path)
 
 
 def test_ccp4_maps_that_are_not_cubic(tmp_path):

@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from phasenet import dense, dual_space, model, pretrained
 from phasenet.atoms import AtomRules
@@ -101,7 +102,7 @@ def test_arrays_that_do_not_fit_are_told(damaged):
     with np.load(path) as file:
         good = file[BIAS]
     for bad in (np.zeros(3, np.float16), np.array([1, np.nan], np.float16), np.array([1, np.inf], np.float16),
-                np.zeros(2, np.int8), np.array(["a", "b"])):
+                np.zeros(2, np.int8), np.full(2, 1e300), np.array(["a", "b"])):
         rewrite(path, **{BIAS: bad})
         assert refusal(damaged).startswith(f"{path}: array {BIAS!r} is {bad.dtype} {bad.shape}, but config.json needs")
     rewrite(path, **{BIAS: None})
@@ -121,6 +122,9 @@ def test_a_config_that_is_none_is_told(damaged, text):
 @pytest.mark.parametrize(("part", "field", "value"), [
     ("architecture", "features", 2.5), ("architecture", "features", "20"), ("architecture", "features", 0),
     ("architecture", "inner_layers", None), ("architecture", "outer_kernel", 5.0), ("architecture", "depth", 3),
+    ("architecture", "inner_layers", 10**6), ("architecture", "features", 10**9), ("architecture", "features", 10**400),
+    ("architecture", "outer_kernel", 9999), ("architecture", "skip", 3), ("problem", "grid", 10**9),
+    ("problem", "atoms", {"inner_box": 1e300}), ("problem", "atoms", {"num_atoms": 10**9}), ("problem", "centred", []),
     ("problem", "grid", 17), ("problem", "grid", 40.0), ("problem", "h_max", "7"), ("problem", "noise", -1),
     ("problem", "atoms", {"num_atoms": 2.5}), ("problem", "atoms", {"radius": 1}), ("problem", "atoms", 3),
     ("problem", "atoms", None), ("problem", "scale", "max"), ("problem", "scale", ["raw"]), ("problem", "b", 1),
@@ -163,6 +167,43 @@ def test_a_dual_space_network_is_saved_and_loaded(tmp_path):
     assert jax.tree.structure(loaded.params) == jax.tree.structure(params)
     with pytest.raises(ValueError, match="a dual-space network needs target=single"):
         pretrained.check_fits(architecture, problem._replace(scale="rms"))
+
+
+ANY_VALUE = st.recursive(st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9),
+    st.sampled_from([10**9, 10**400, 1e300, -1])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=4)
+
+
+@given(place=st.sampled_from([
+    ("architecture",), ("problem",), ("problem", "atoms"), *(("architecture", field) for field in Architecture._fields),
+    *(("problem", field) for field in Problem._fields), *(("problem", "atoms", field) for field in AtomRules._fields)]),
+    value=ANY_VALUE)
+@settings(max_examples=150, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_anywhere_in_a_config(release, damaged, place, value):
+    info = json.loads((release[0] / "config.json").read_text())
+    *folders, field = place
+    branch = info
+    for folder in folders:
+        branch = branch[folder]
+    branch[field] = value
+    (damaged / "config.json").write_text(json.dumps(info))
+    try:
+        loaded = pretrained.load(str(damaged))
+    except InputError as error:
+        assert str(error).startswith(str(damaged)) and str(error).isprintable()
+    else:
+        assert jax.tree.map(np.shape, loaded.params) == jax.tree.map(np.shape, release[1])
+        assert pretrained.problem_from(info["problem"]) == loaded.problem
+
+
+def test_weights_of_shapes_are_told_apart(damaged):
+    (damaged / "config.json").write_text('{"kind": "lean", "latent_size": 6}')
+    assert "weights of a network for shapes (kind 'lean')" in refusal(damaged)
+    (damaged / "config.json").write_text("{}")
+    (damaged / "workdir" / "checkpoints").mkdir(parents=True)
+    assert "has not written any weights yet" in refusal(damaged / "workdir")
 
 
 def test_a_config_of_other_weights_is_told(damaged):

@@ -1,11 +1,17 @@
 """Archives of structures, the packed training set, and its split: round trips and damage."""
 
 import functools
+import gzip
+import io
+import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from phasenet.errors import InputError
+from phasenet.io import unpacking
+from phasenet.io.npy import read_header, read_values
 from phasenet.io.npz import read_npz
 from saxsae import voxels
 from saxsae.batches import voxelize_many
@@ -68,6 +74,7 @@ GOOD = {"names": np.array(["a", "b"]), "offsets": np.array([0, 1, 3]),
     ({"kind": np.array(["atoms"])}, "2 strings"),
     ({"atomic_number": np.array([6, 6], np.uint8)}, "one per row"),
     ({"atomic_number": np.array([6, 0, 6], np.uint8)}, "elements are 1 to 118"),
+    ({"xyz": np.full((3, 3), 2**40)}, "no structure does"),
 ])
 def test_arrays_that_contradict_each_other(tmp_path, change, message):
     arrays = {key: value for key, value in (GOOD | change).items() if value is not None}
@@ -92,10 +99,84 @@ def test_files_that_are_no_archives(tmp_path):
     np.savez(path, noise=np.array([{"a": 1}], object))
     with pytest.raises(InputError, match="archive"):  # would need pickle, which runs code
         read_npz(path, ("noise",))
+    with pytest.raises(InputError, match="Python objects, which are never read"):
+        read_npz(path, ())
     with pytest.raises(InputError, match="no such file"):
         read_npz(tmp_path / "absent.npz", ())
     with pytest.raises(InputError, match="folder"):
         read_npz(tmp_path, ())
+
+
+def archive_of(header, values=bytes(96), method=zipfile.ZIP_DEFLATED):
+    """An archive of one array with a header made up."""
+    header = header.encode() + b"\n"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", method) as file:
+        file.writestr("noise.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + values)
+    return archive.getvalue()
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (archive_of("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,)}"), "claims an array"),
+    (archive_of("{'descr': '<f8', 'fortran_order': False, 'shape': (13,)}"), "claims an array"),
+    (archive_of("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}"), "tells no shape"),
+    (archive_of("{'descr': '<f8', 'fortran_order': False, 'shape': (1180591620717411303424, 0)}"), "claims an array"),
+    (archive_of("{'descr': '<f8', 'fortran_order': False, 'shape': (True,)}"), "tells no shape"),
+    (archive_of("{'descr': '|O', 'fortran_order': False, 'shape': (12,)}"), "Python objects"),
+    (archive_of("{'descr': '<f3', 'fortran_order': False, 'shape': (12,)}"), "type '<f3'"),
+    (archive_of("{'descr': '<M8[s]', 'fortran_order': False, 'shape': (12,)}"), "numbers or strings"),
+    (archive_of("{'descr': '<U4', 'fortran_order': False, 'shape': (6,)}", b"\xff" * 96), "no characters"),
+    (archive_of("{'descr': '<f8', 'fortran_order': 1, 'shape': (12,)}"), "damaged"),
+    (archive_of("  {'a'\n:  ("), "damaged"), (archive_of("{" + "[" * 3000), "damaged"),
+    (archive_of("{[]: 1}"), "damaged"),
+    (archive_of("x" * 20_000), "too long"), (archive_of("{}", method=zipfile.ZIP_LZMA), "packed by method 14")])
+def test_headers_that_claim_what_is_not_there(tmp_path, content, message):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{tmp_path}/a.npz: not a readable .npz archive \('noise.npy'.*{message}"):
+        read_npz(tmp_path / "a.npz", ("noise",))
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 127), st.integers(0, 255)), max_size=5))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_any_bytes_in_a_header(changes):
+    content = io.BytesIO()
+    np.save(content, np.arange(12.0).reshape(3, 4))
+    content = bytearray(content.getvalue())
+    for place, value in changes:
+        content[place] = value
+    try:
+        stream = io.BytesIO(content)
+        header = read_header(stream, len(content))
+        array = read_values(stream, header)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert array.nbytes <= len(content) - 128 and array.dtype.kind in "biufcSU"
+
+
+def test_arrays_come_back_as_they_were(tmp_path):
+    arrays = {"f": np.asfortranarray(np.arange(12.0).reshape(3, 4)), "scalar": np.array(3, np.uint8),
+              "empty": np.zeros((0, 3)), "big_endian": np.arange(4, dtype=">i2"),
+              "text": np.array(["a", "\u00e9\U0001f600"]), "bytes": np.array([b"x"]), "flags": np.array([True, False])}
+    np.savez(tmp_path / "a.npz", **arrays)
+    for name, array in read_npz(tmp_path / "a.npz", ()).items():
+        np.testing.assert_array_equal(array, arrays[name])
+        assert array.dtype == arrays[name].dtype and array.shape == arrays[name].shape
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", noise=np.zeros(unpacking.FREE_BYTES + 2**20, np.uint8))
+    with pytest.raises(InputError, match=r"a.npz: not a readable .npz archive \(its 0.0\d+ MB unpack to 65 MB or more"):
+        read_npz(tmp_path / "a.npz", ())
+    packed = gzip.compress(bytes(unpacking.FREE_BYTES + 2**20), 1)
+    with pytest.raises(ValueError, match="MB unpack to 64 MB or more"):
+        unpacking.gunzip(packed)
+    assert unpacking.gunzip(gzip.compress(bytes(2**20))) == bytes(2**20)
+
+
+def test_names_may_be_bytes(tmp_path):
+    np.savez(tmp_path / "a.npz", **GOOD | {"names": np.array([b"a", b"\xff"]), "sources": np.array([b"x", b"y"])})
+    assert [(s.name, s.source) for s in read_references(tmp_path / "a.npz")] == [("a", "x"), ("\ufffd", "y")]
 
 
 @functools.cache
@@ -118,7 +199,8 @@ def test_packed_round_trip(tmp_path):
 @pytest.mark.parametrize("change", [
     {"occupancy": np.zeros((3, 100), np.uint8)}, {"occupancy": np.zeros((3, 3724), np.float32)},
     {"names": np.array(["a"])}, {"split": np.zeros(3)}, {"r_max_angstrom": np.array([1, 0, 1.0])},
-    {"r_max_angstrom": np.array([1, np.nan, 1.0])}, {"version": np.array(2)}])
+    {"r_max_angstrom": np.array([1, np.nan, 1.0])}, {"version": np.array(2)},
+    {"r_max_angstrom": np.array([1, 1e300, 1.0])}, {"split": np.array([0, 1, 7])}])
 def test_damaged_packed_set(tmp_path, change):
     arrays = packed_set()._asdict() | {"version": np.array(1)} | change
     np.savez(tmp_path / "set.npz", **arrays)

@@ -1,9 +1,13 @@
 """Curve files in every dialect, made here as text: numbers, units, sigmas, notes, errors."""
 
 import csv
+import pathlib
+import re
+import tempfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from phasenet.errors import InputError
 from saxsae.io.curves import Curve, read_curve, rebin, write_curve, write_fit
@@ -445,6 +449,59 @@ def test_errors_are_one_line_with_the_file(tmp_path, name):
     with pytest.raises(InputError) as caught:
         read(tmp_path, content, "bad.dat")
     assert str(caught.value) == f"{tmp_path / 'bad.dat'}: {message}"
+
+
+@pytest.mark.parametrize("line", [
+    "9" * 300_000 + "x", "(" * 300_000, "nm" + " " * 300_000 + "x", "angstr" * 50_000, "[" * 300_000,
+    "1" + ",0" * 150_000, " " * 300_000 + "x", "nm" + "\n" * 300_000], ids=lambda line: line[:12].strip())
+@pytest.mark.parametrize("form", ["columns", "gnom"])
+def test_endless_lines_are_passed_over_at_once(tmp_path, form, line):
+    """Patterns that try all ways to share out such a line would take hours."""
+    rows = lines("   {0:.6E}   {1:.6E}   {2:.6E}   {1:.6E}   {1:.6E}")
+    text = [line, *ROWS, line] if form == "columns" else [line, GNOM_5.format(rows="\n".join(rows), real=line)]
+    curve = read(tmp_path, text)
+    assert curve.q_inv_angstrom.size == Q.size
+
+
+@given(content=st.one_of(
+    st.binary(max_size=300), st.text(st.characters(codec="utf-8"), max_size=300).map(str.encode),
+    st.lists(st.lists(st.one_of(
+        st.floats().map(repr), st.integers().map(str), st.sampled_from(
+            ["q", "#", ",", ";", "1,5", "*****", "1.0D-3", "nan", "1-103", "loop_", "data_x",
+             "_sas_scan_intensity.intensity"])),
+        min_size=1, max_size=5).map(" ".join), min_size=1, max_size=40).map(lambda rows: "\n".join(rows).encode())))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_any_text_is_a_sane_curve_or_a_line_of_reproach(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "any.dat"
+        path.write_bytes(content)
+        try:
+            curve = read_curve(path)
+        except InputError as error:
+            assert str(error).startswith(str(path)) and str(error).isprintable()
+        else:
+            sane(curve)
+
+
+@given(columns=st.lists(st.tuples(*[st.one_of(
+    st.floats(-1e3, 1e3), st.sampled_from([0.0, np.nan, np.inf, 1e300, -1e300, 1e-300, 5e-324, 1e99]))] * 3),
+    min_size=10, max_size=60))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_any_numbers_are_a_sane_curve_or_too_few(columns):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "any.dat"
+        path.write_text("\n".join(" ".join(map(repr, row)) for row in columns))
+        try:
+            sane(read_curve(path))
+        except InputError as error:
+            assert re.search("points?, at least 10 are needed", str(error)) or "no table of numbers" in str(error)
+
+
+def sane(curve):
+    q, intensity, sigma = curve.q_inv_angstrom, curve.intensity, curve.sigma
+    assert q.shape == intensity.shape == sigma.shape and q.size >= 10
+    assert np.isfinite([q, intensity, sigma]).all() and q[0] > 0 and (np.diff(q) > 0).all() and (sigma > 0).all()
+    assert all("\n" not in note for note in curve.notes)
 
 
 def test_errors_of_the_path_and_the_unit(tmp_path, monkeypatch):

@@ -144,6 +144,8 @@ def test_components_that_contradict_each_other_are_told(damaged):
 def test_arrays_that_are_no_numbers_are_told(damaged):
     rewrite(damaged / "latents.npz", mean=np.array(["a"] * LATENT))
     assert refusal(damaged) == f"{damaged / 'latents.npz'}: array 'mean' holds what is no finite number"
+    rewrite(damaged / "latents.npz", mean=np.full(LATENT, 1e300))
+    assert refusal(damaged) == f"{damaged / 'latents.npz'}: array 'mean' holds what is no finite number"
     rewrite(damaged / "decoder.npz", **{"linear/bias": np.full(14147, np.nan, np.float16)})
     assert refusal(damaged).startswith(f"{damaged / 'decoder.npz'}: array 'linear/bias'")
 
@@ -152,7 +154,9 @@ def test_arrays_that_are_no_numbers_are_told(damaged):
                                   '{"kind": "lean", "latent_size": 0, "threshold": 0.5}',
                                   '{"kind": "lean", "latent_size": true, "threshold": 0.5}',
                                   '{"kind": "lean", "latent_size": 6, "threshold": 7}',
-                                  '{"kind": "lean", "latent_size": 6, "threshold": NaN}', "\ud800"])
+                                  '{"kind": "lean", "latent_size": 6, "threshold": NaN}', "\ud800", "[" * 100_000,
+                                  '{"kind": "lean", "latent_size": 1000000000, "threshold": 0.5}',
+                                  '{"architecture": {"kind": "dense"}, "problem": {}}'])
 def test_a_broken_config_is_told(damaged, text):
     (damaged / "config.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     assert refusal(damaged).startswith(f"{damaged / 'config.json'}: ")
@@ -165,7 +169,8 @@ def test_no_folder_no_config_and_another_file_are_told(tmp_path, damaged):
     assert "nor a folder with a config.json" in refusal(damaged / "encoder.npz")
 
 
-@pytest.mark.parametrize("refinement", [7, {"steps": 1.5}, {"steps": -1}, {"rate": "fast"}, {"speed": 3}])
+@pytest.mark.parametrize("refinement", [
+    7, {"steps": 1.5}, {"steps": -1}, {"rate": "fast"}, {"rate": 10**400}, {"steps": 10**9}, {"speed": 3}])
 def test_a_refinement_that_cannot_be(damaged, refinement):
     info = json.loads((damaged / "config.json").read_text()) | {"refinement": refinement}
     (damaged / "config.json").write_text(json.dumps(info))

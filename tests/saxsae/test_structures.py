@@ -3,12 +3,17 @@
 import csv
 import gzip
 import json
+import pathlib
+import re
+import tempfile
 
 import gemmi
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from phasenet.errors import InputError
+from phasenet.io import unpacking
 from saxsae.io.structures import bead_spacing, nearest_neighbour_spacing, read_structure
 
 
@@ -263,6 +268,65 @@ def test_files_that_are_no_structures(read, tmp_path):
     binary.write_bytes(np.random.default_rng(0).bytes(2000))
     with pytest.raises(InputError):
         read_structure(binary)
+
+
+def test_a_byte_order_mark_and_foreign_letters_move_no_atom(tmp_path):
+    lines = residue()
+    lines[1] = lines[1].replace("ALA", "\u00e9LA")
+    for encoding in ("utf-8-sig", "latin-1"):
+        (tmp_path / "odd.pdb").write_bytes("\n".join(lines).encode(encoding))
+        xyz = sorted(read_structure(tmp_path / "odd.pdb").xyz_angstrom.tolist())
+        np.testing.assert_allclose(xyz, [(0, 0, 0), (1.5, 0, 0), (1.7, 2.4, 0), (2.2, 1.3, 0)], atol=1e-5)
+
+
+def test_what_would_fill_the_memory_is_refused(cif, tmp_path, monkeypatch):
+    text = cif.read_text()
+    cif.write_text(re.sub(r"\bALA\b", "A" * 5000, text))
+    with pytest.raises(InputError, match="a name of 5000 characters"):
+        read_structure(cif)
+    cif.write_text(text.replace("1.5 ", "1e30 "))
+    with pytest.raises(InputError, match=r"lies at \(1e\+30, .*within 100000 A"):
+        read_structure(cif)
+    cif.write_text(text)
+    monkeypatch.setattr("saxsae.io.structures._MOST_ATOMS", 7)
+    with pytest.raises(InputError, match="assembly 1 has 8 atoms or more"):
+        read_structure(cif)
+    (tmp_path / "bomb.pdb.gz").write_bytes(gzip.compress(b"\n" * (unpacking.FREE_BYTES + 9), 1))
+    with pytest.raises(InputError, match="MB unpack to 64 MB or more"):
+        read_structure(tmp_path / "bomb.pdb.gz")
+    monkeypatch.setattr("saxsae.io.structures._MOST_BYTES", 100)
+    with pytest.raises(InputError, match="too large for a structure"):
+        read_structure(cif)
+
+
+def test_many_models_far_apart_are_refused(read, monkeypatch):
+    monkeypatch.setattr("saxsae.io.structures._MOST_MODELS", 3)
+    lines = [line for i in range(5) for line in [*residue((9 * i, 0, 0)), "END"]]
+    assert "more than 3 models that lie apart" in fault(read, lines)
+
+
+def test_operators_that_throw_atoms_away(read):
+    lines = [line.replace("30.00000", "3e30    ") for line in REMARK_350]
+    assert "put atoms 3e+30 A away" in fault(read, [*lines, *residue()])
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 79), st.characters(codec="utf-8")), max_size=4))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_any_character_anywhere_in_a_record(changes):
+    lines = [list(line.ljust(80)) for line in residue()]
+    for row, column, character in changes:
+        lines[row][column] = character
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "any.pdb"
+        path.write_text("\n".join(map("".join, lines)), encoding="utf-8", newline="")
+        try:
+            structure = read_structure(path)
+        except InputError as error:
+            assert str(error).startswith(str(path)) and str(error).isprintable()
+        else:
+            count = len(structure.xyz_angstrom)
+            assert 1 <= count <= 5 and structure.xyz_angstrom.shape == (count, 3)
+            assert np.isfinite(structure.xyz_angstrom).all() and (structure.atomic_number > 0).all()
 
 
 def test_nearest_neighbour_spacing_against_all_pairs():
