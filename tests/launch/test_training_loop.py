@@ -332,6 +332,36 @@ def test_a_checkpoint_that_does_not_fit_the_task(copied):
         train(config, workdir, task=WideTask(config), say=quiet)
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 3}', '{"a": [1, 2, 3]}', "[" * 100_000])
+def test_a_broken_seal_is_a_damage(copied, text):
+    folder = copied[0] / "checkpoints" / "6"
+    (folder / checkpoint.SEAL).write_text(text)
+    assert checkpoint.damage(folder) == f"{checkpoint.SEAL} was altered"
+
+
+def test_a_seal_of_files_elsewhere_is_a_damage(copied):
+    folder = copied[0] / "checkpoints" / "6"
+    for name in ("/dev/zero", "../3/files.json", "x" * 5000):
+        (folder / checkpoint.SEAL).write_text(json.dumps({name: [1, 2]}))
+        assert checkpoint.damage(folder) == f"{name} is gone"
+
+
+def test_weights_of_another_network_say_whose_they_are(copied, tmp_path):
+    workdir, config, _ = copied
+    with pytest.raises(InputError, match=rf"^--init_from={workdir} \(a checkpoint of toy_training:LineTask\): "
+                                         r"'dense/kernel' is \(3, 1\) in the weights, but the config makes it \(5, "):
+        train(config, tmp_path, init_from=str(workdir), task=WideTask(config), say=quiet)
+
+
+def test_another_network_is_named_first(tmp_path):
+    before = {"batch_size": 8, "task": "a:A", "model": {"width": 3}, "seed": 1}
+    for changes, message in (({"task": "b:B", "batch_size": 9}, "config.task='b:B', but .* was begun with 'a:A'"),
+                             ({"model": {"width": 4}, "batch_size": 9}, "config.model.width=4, .* was begun with 3"),
+                             ({"batch_size": 9}, "config.batch_size=9")):
+        with pytest.raises(InputError, match=message):
+            checkpoint.check_same_config(before, before | changes, (), tmp_path)
+
+
 def test_init_from_takes_the_checkpoint_before_a_truncated_one(copied, capsys):
     workdir, _, _ = copied
     before = workdir / "checkpoints" / "3"
