@@ -108,5 +108,5 @@ def _texts(file: pathlib.Path) -> list[str]:
         paths = facts.get("original_paths", {})
         return [str(facts.get(key, "")) for key in ("id", "protein", "notes")] + [
             str(path) for path in paths.values()]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{file}: not a JSON object as expected ({error})") from None

@@ -128,7 +128,7 @@ def _draw_certificate(path: pathlib.Path) -> None:
 def _read_results(path: str) -> dict:
     try:
         value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"--results={path}: not JSON ({error})") from error
     if not isinstance(value, dict) or not isinstance(value.get("items"), list) or "task" not in value:
         raise InputError(f"--results={path}: not what launch.evaluate writes (no 'task' and 'items')")

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from phasenet.errors import InputError
 from phasenet.io.npz import read_npz
 from saxsae import simulation
@@ -76,7 +78,7 @@ class _Pair(NamedTuple):
 def _names(path: pathlib.Path) -> dict:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -116,24 +118,31 @@ def _read_published(path: pathlib.Path, which: str) -> dict[str, dict[str, float
     columns = {"published_correlation": f"cc_{which}_rmax"}
     if which == "without":
         columns["published_radius_angstrom"] = "rmax_found_A"
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
+    try:
+        rows = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
         lacking = {"id", *columns.values()} - set(rows.fieldnames or ())
-        if lacking:
-            raise InputError(f"{path}: no column {sorted(lacking)[0]!r}")
-        found = {}
-        for row in rows:
-            try:
-                found[row["id"]] = {key: float(row[column]) if row[column] else None
-                                    for key, column in columns.items()}
-            except ValueError as error:
-                raise InputError(f"{path}, line {rows.line_num}: {error}") from None
+        table = [(rows.line_num, row) for row in rows]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a table in CSV ({error})") from None
+    if lacking:
+        raise InputError(f"{path}: no column {sorted(lacking)[0]!r}")
+    found = {}
+    for line, row in table:
+        try:
+            found[row["id"]] = {key: float(row[column]) if row[column] else None for key, column in columns.items()}
+        except ValueError as error:
+            raise InputError(f"{path}, line {line}: {error}") from None
     return found
 
 
 def _read_published_maps(path: pathlib.Path, which: str) -> dict[str, Callable]:
     map_key, cell_key = f"map_{which}rmax", f"cell_{which}rmax"
     arrays = read_npz(path, ("names", map_key, cell_key))
+    count = len(arrays["names"]) if arrays["names"].ndim else 0
+    for key, shape in ((map_key, (count,) + (_PUBLISHED_VOXELS,) * 3), (cell_key, (count,))):
+        if arrays[key].shape != shape or arrays[key].dtype.kind not in "fiu" or not np.isfinite(arrays[key]).all():
+            raise InputError(f"{path}: {key!r} is {arrays[key].dtype} {arrays[key].shape}; finite numbers {shape} are "
+                             "needed")
     return {str(name): lambda i=i: (arrays[map_key][i] / _PUBLISHED_MODELS,
                                     float(arrays[cell_key][i]) / _PUBLISHED_VOXELS)
             for i, name in enumerate(arrays["names"]) if arrays[map_key][i].any()}

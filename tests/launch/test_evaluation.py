@@ -156,6 +156,10 @@ def test_simulated_curves_and_what_was_published(tmp_path):
     (tmp_path / "published.csv").write_text("id,cc_without_rmax,rmax_found_A\na,good,30\n")
     with pytest.raises(InputError, match="published.csv, line 2: could not convert"):
         cases.simulated(path, given_radius=False, published_maps=False)
+    for content in (b"id,cc_without_rmax,rmax_found_A\n\xff,1,1\n", b"id,cc\n" + b"x" * 200_000):
+        (tmp_path / "published.csv").write_bytes(content)
+        with pytest.raises(InputError, match="published.csv: not a table in CSV"):
+            cases.simulated(path, given_radius=False, published_maps=False)
     (tmp_path / "published.csv").write_text("id,cc\n")
     with pytest.raises(InputError, match="no column 'cc_with_rmax'"):
         cases.simulated(path, given_radius=True, published_maps=False)
