@@ -64,6 +64,7 @@ def test_resuming_is_bit_for_bit(finished, tmp_path):
     assert result.metrics == finished[1].metrics
     assert curves(tmp_path) == curves(finished[0])
     assert [row["step"] for row in curves(tmp_path)] == [2, 3, 4, 6, 6]
+    assert (tmp_path / "weights.npz").read_bytes() == (finished[0] / "weights.npz").read_bytes()
 
 
 def test_a_crash_leaves_no_trace_in_the_curves(copied, finished):
