@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 a bad value or file; 2 an unknown or missing flag; 130 int
 mistake is one line on standard error; anything else is a fault of ours and keeps its traceback.
 """
 
+import contextlib
 import errno
 import json
 import math
@@ -13,7 +14,7 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import absl.app
@@ -89,6 +90,17 @@ def line_of(error: BaseException) -> str | None:
 def _os_error_line(error: OSError) -> str:
     reason = _OS_ERRORS.get(error.errno, error.strerror or type(error).__name__)
     return f"{error.filename}: {reason}" if error.filename else reason
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """An error of the disk within names the path, where it names none: writing does not, opening does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -205,7 +217,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with naming(path), temporary.open("w", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, path)
     except BaseException:

@@ -5,11 +5,16 @@ files.json. What is not sealed, or has another content, is damaged. Orbax alone 
 voices, and might take a lost piece for zeros.
 """
 
+import contextlib
+import errno
 import json
+import logging
+import os
 import pathlib
 import shutil
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from launch.training.step import TrainState
 
 SEAL = "files.json"
+_BESIDE_BYTES = 2**20  # of a checkpoint's some thirty files, beside the arrays
 
 PyTree = Any
 Pending = list[dict[str, float]]
@@ -61,10 +67,13 @@ class Checkpoints:
         if largest >= self._gigabytes_at_once * 10**9:
             self._manager.close()
             self._open(largest // 10**9 + 1)
-        self._manager.save(step, args=ocp.args.Composite(
-            state=ocp.args.StandardSave(arrays),
-            config=ocp.args.JsonSave(config),
-            record=ocp.args.JsonSave({"pending": pending, "arrays": _shapes(arrays)})))
+        if processes.is_chief():
+            _check_room(self.folder, sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)))
+        with app.naming(self.folder), _in_one_voice():
+            self._manager.save(step, args=ocp.args.Composite(
+                state=ocp.args.StandardSave(arrays),
+                config=ocp.args.JsonSave(config),
+                record=ocp.args.JsonSave({"pending": pending, "arrays": _shapes(arrays)})))
         if processes.is_chief():
             seal(self.folder / str(step))
             # One that a crash left half removed is older still, and goes here the next time.
@@ -166,8 +175,9 @@ def origin(path: str | pathlib.Path) -> str:
     if step is None:
         return ""
     config = ocp.JsonCheckpointHandler().restore(folder / str(step) / "config")
-    network = ", ".join(f"{name}={value}" for name, value in _flat(config.get("model", {})).items())
-    return f" (a checkpoint of {config.get('task')}" + (f" with {network})" if network else ")")
+    network = {name: config[name] for name in ("model",) if name in config}
+    told = ", ".join([f"a checkpoint of {config.get('task')}", *(f"{name}={is_}" for name, is_ in _flat(network).items())])
+    return f" ({told})"
 
 
 def newest_whole(folder: pathlib.Path) -> tuple[int | None, dict[int, str]]:
@@ -184,6 +194,32 @@ def newest_whole(folder: pathlib.Path) -> tuple[int | None, dict[int, str]]:
 def _steps(folder: pathlib.Path) -> list[int]:
     """The steps of all checkpoints, the newest first."""
     return sorted((int(item.name) for item in folder.glob("*") if item.name.isdigit()), reverse=True)
+
+
+def _check_room(folder: pathlib.Path, size: int) -> None:
+    """Raises OSError where the disk has no room for so many bytes of arrays: before anything is written."""
+    if shutil.disk_usage(folder).free < size + _BESIDE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+@contextlib.contextmanager
+def _in_one_voice() -> Iterator[None]:
+    """Lets the error alone speak: Orbax's threads and TensorStore's callbacks would add pages to it.
+
+    After an error they stay silent, for some come later: callbacks to an event loop that is closed, results not read.
+    """
+    def hook(kind: type, value: BaseException, trace: Any) -> None:
+        if str(value) != "Event loop is closed":
+            sys.__excepthook__(kind, value, trace)
+
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    before, sys.excepthook = ([logger.level for logger in loggers], sys.excepthook), hook
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    yield
+    levels, sys.excepthook = before
+    for logger, level in zip(loggers, levels):
+        logger.setLevel(level)
 
 
 def seal(folder: pathlib.Path) -> None:

@@ -8,8 +8,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from launch import processes
-from launch.app import write_text
+from launch import app, processes
 
 
 class MetricsWriter:
@@ -25,7 +24,7 @@ class MetricsWriter:
         path = workdir / "metrics.jsonl"
         if path.exists():
             kept = [row for row in read_metrics(workdir) if row["step"] <= step]
-            write_text(path, "".join(f"{json.dumps(row)}\n" for row in kept))
+            app.write_text(path, "".join(f"{json.dumps(row)}\n" for row in kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = _tensorboard(workdir / "tensorboard", step)
 
@@ -33,8 +32,9 @@ class MetricsWriter:
         """One row: a JSON object of `step` and the values, out of our hands when this returns."""
         if self._file is None:
             return
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        with app.naming(self._file.name):
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
@@ -42,7 +42,8 @@ class MetricsWriter:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what could not be written was told
+                self._file.close()
         if self._board is not None:
             self._board.close()
 

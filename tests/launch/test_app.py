@@ -111,7 +111,8 @@ def test_a_missing_flag_is_one_line(folder, args, line):
     ("PermissionError(13, 'Denied', 'out')", "out: permission denied"),
     ("OSError(28, 'No space left on device', 'out/x')", "out/x: no space left on the disk"),
     ("ValueError('write: No space left on device [tensorstore]')",
-     "no space left on the disk: write: No space left on device [tensorstore]"),
+     "write: No space left on device [tensorstore]: no space left on the disk"),
+    ("ValueError('Error writing local file \"a/0\": No space left on device')", "a/0: no space left on the disk"),
     ("RuntimeError('RESOURCE_EXHAUSTED: Out of memory')",
      "out of memory (a smaller batch or count needs less): RESOURCE_EXHAUSTED: Out of memory"),
 ])
