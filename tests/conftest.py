@@ -1,12 +1,19 @@
-"""What all tests share: two CPU devices, the collection of measured data where there is one, small shapes."""
+"""What all tests share: two CPU devices, compiled programs, the collection of measured data, small shapes."""
 
 import os
 import pathlib
+import tempfile
 
 # Two CPU devices, so that every pmapped test really crosses devices; must precede the first jax import. On another
 # backend: JAX_PLATFORMS=cuda tests/run.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# The tests compile the same programs again and again; those who work side by side, and the launches, inherit the place.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _PROGRAMS = tempfile.TemporaryDirectory(prefix="phasenet-saxsae-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS.name
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # launch/app.py says why
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402

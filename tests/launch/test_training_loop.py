@@ -9,7 +9,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from toy_training import LineTask, compilation_cache, get_config  # noqa: F401
+from toy_training import LineTask, get_config
 
 from launch.training import checkpoint, loop, train, weights
 from launch.training.writers import read_metrics

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy_training import LineTask, compilation_cache, get_config  # noqa: F401
+from toy_training import LineTask, get_config
 
 from launch.training import checkpoint, step as steps, weights
 from launch.training.optimizer import make_optimizer, make_schedule

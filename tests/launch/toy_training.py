@@ -5,27 +5,10 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 from launch.training import Task, base_config
 
 SLOPE = (2.0, -1.0, 0.5)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """The tests train the same few programs again and again."""
-    options = {"jax_compilation_cache_dir": str(tmp_path_factory.mktemp("jax")),
-               "jax_persistent_cache_min_compile_time_secs": 0.0}
-    before = {name: getattr(jax.config, name) for name in options}
-    for name, value in options.items():
-        jax.config.update(name, value)
-    jax_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    jax_cache.reset_cache()
 
 
 class LineTask(Task):
