@@ -8,6 +8,7 @@ The folder then holds
     model_01.ccp4 ... the models, the best first, in one frame
     beads.pdb         the mean as beads, as many as the models have voxels on average
     fit.fit           q, I, sigma and the best model's curve
+    report.html       all of it as one page, to look at in a browser; it needs no network
     shape.png, fit.png, convergence.png
     density_on_reference.ccp4   with --reference: the mean in its frame, in the better hand
     log.json          everything about the run
@@ -50,7 +51,7 @@ def main(_: list[str]) -> None:
     curve = read_curve(_PROFILE.value, _UNIT.value)
     from launch import devices, provenance
     from launch.plotting import shapes
-    from launch.reconstruction import files, report, stream
+    from launch.reconstruction import files, page, report, stream
     from launch.reconstruction.reference import Comparison, read_reference
     from saxsae import genetic, pretrained
     from saxsae.reconstruction import reconstruct
@@ -90,6 +91,7 @@ def main(_: list[str]) -> None:
     log = report.log(curve, found, numbers, correlations, level)
     log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.resolve(_WEIGHTS.value), weights.info),
             "settings": settings, "timing": timing, **provenance.record()}
+    page.write(folder, curve, found, log, level, reference, placed)
     files.write_log(folder, log, _JSON.value)
     app.say(f"\n{report.table(found, numbers, timing)}\n\nwritten to {folder}:\n  {files.listing(folder)}")
 

@@ -8,6 +8,7 @@ The folder then holds
     positions.csv     the atoms about their mean, in voxels and, where the pitch is known, in Angstrom; and, where
                       they were refined, their standard deviations
     positions.xyz, positions.pdb   the same for viewers; one voxel is 1 A where the pitch is not known
+    report.html       all of it as one page, to look at in a browser; it needs no network
     sections.png      three sections of the Patterson map: as given, and of the atoms found
     log.json          everything about the run
 """
@@ -45,7 +46,7 @@ def main(_: list[str]) -> None:
     start, cpu_start = time.perf_counter(), time.process_time()
     # Imports here: who mistypes a flag should not wait for them.
     from launch import provenance
-    from launch.solution import files, report
+    from launch.solution import files, page, report
     from phasenet import inference, pretrained, solver
     from phasenet.io.amplitudes import read_amplitudes
     from phasenet.io.patterson_maps import read_patterson
@@ -69,12 +70,13 @@ def main(_: list[str]) -> None:
 
     numbers = report.summary(answer)
     files.write_positions(folder, answer.positions, answer.deviations, pitch, numbers["correlation"])
-    files.draw(folder, prepared.patterson, report.fitted_map(answer.positions, problem), numbers["correlation"],
-               numbers["r_factor"])
+    fitted = report.fitted_map(answer.positions, problem)
+    files.draw(folder, prepared.patterson, fitted, numbers["correlation"], numbers["r_factor"])
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     log = report.log(path, "patterson" if _PATTERSON.value else "amplitudes", answer, notes, settings, numbers, pitch)
     log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.resolve(_WEIGHTS.value), weights.info),
             "timing": timing, **provenance.record()}
+    page.write(folder, answer, log, fitted)
     files.write_log(folder, log, _JSON.value)
     app.say(f"\n{report.table(numbers, timing)}\n\nwritten to {folder}:\n  {'  '.join((*files.NAMES, files.LOG))}")
 

@@ -42,9 +42,9 @@ def equal_volume_level(density: np.ndarray) -> float:
     return float(-np.partition(-density.reshape(-1), count)[count])
 
 
-def as_balls(xyz: np.ndarray, spacing: float | None) -> Balls:
-    """Atoms, or beads of the given spacing (A); large structures thinned out."""
-    step = -(-len(xyz) // _MAX_BALLS)
+def as_balls(xyz: np.ndarray, spacing: float | None, most: int = _MAX_BALLS) -> Balls:
+    """Atoms, or beads of the given spacing (A); large structures thinned out to at most so many."""
+    step = -(-len(xyz) // most)
     return Balls(xyz[::step], (1.7 if spacing is None else 0.5 * spacing) * step ** (1 / 3))
 
 

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from launch import app
+from launch.pages import page
 from launch.reconstruction.reference import Placed, Reference
 from phasenet.io.maps import write_map
 from saxsae.io.beads import beads_above, write_beads
@@ -18,7 +19,7 @@ _BEAD_RADIUS = 0.62  # of the pitch: the volume of a ball is that of a voxel
 def clear(folder: pathlib.Path) -> None:
     """Removes what an earlier run left and this one may not replace: only where its log lies."""
     if (folder / LOG).exists():
-        for stale in (LOG, "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4"):
+        for stale in (LOG, page.NAME, "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4"):
             for file in folder.glob(stale):
                 file.unlink()
 

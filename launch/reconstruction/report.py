@@ -95,25 +95,31 @@ def summary(found: Reconstruction, placed: Placed | None, correlations) -> dict:
     return numbers
 
 
+def rows(found: Reconstruction, numbers: dict) -> list[tuple[str, str, str]]:
+    """The lines of the table: what, how much, and more about it."""
+    radii, others = found.model_radii, found.agreement[1:]
+    lines = [("chi^2", f"{numbers['chi_squared']:.3f}",
+              f"{len(found.q_inv_angstrom)} points to q = {found.q_inv_angstrom[-1]:.3f} 1/A"),
+             ("mean relative residual", f"{numbers['relative_residual']:.4f}", ""),
+             ("r_max", f"{numbers['radius_angstrom']:.1f} A",
+              f"models {radii.min():.1f} to {radii.max():.1f}" if len(others) else ""),
+             ("Rg", f"{numbers['rg_angstrom']:.1f} A",
+              f"Guinier {found.guinier.rg_angstrom:.1f}" if found.guinier.valid else "")]
+    if len(others):
+        lines.append(("agreement of the models", f"{others.mean():.3f}",
+                      f"correlation with the best, {others.min():.3f} to {others.max():.3f}"))
+    if "correlation" in numbers:
+        lines.append(("correlation with reference", f"{numbers['correlation']:.3f}",
+                      f"the best model alone {numbers['single_chosen']:.3f}"))
+    return lines
+
+
 def table(found: Reconstruction, numbers: dict, timing: dict) -> str:
     """The result in a few lines; timing: wall_seconds and cpu_seconds."""
-    radii, others = found.model_radii, found.agreement[1:]
-    rows = [("chi^2", f"{numbers['chi_squared']:.3f}",
-             f"{len(found.q_inv_angstrom)} points to q = {found.q_inv_angstrom[-1]:.3f} 1/A"),
-            ("mean relative residual", f"{numbers['relative_residual']:.4f}", ""),
-            ("r_max", f"{numbers['radius_angstrom']:.1f} A",
-             f"models {radii.min():.1f} to {radii.max():.1f}" if len(others) else ""),
-            ("Rg", f"{numbers['rg_angstrom']:.1f} A",
-             f"Guinier {found.guinier.rg_angstrom:.1f}" if found.guinier.valid else "")]
-    if len(others):
-        rows.append(("agreement of the models", f"{others.mean():.3f}",
-                     f"correlation with the best, {others.min():.3f} to {others.max():.3f}"))
-    if "correlation" in numbers:
-        rows.append(("correlation with reference", f"{numbers['correlation']:.3f}",
-                     f"the best model alone {numbers['single_chosen']:.3f}"))
-    rows.append(("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}"))
-    width = max(len(name) for name, _, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows)
+    shown = [*rows(found, numbers),
+             ("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}")]
+    width = max(len(name) for name, _, _ in shown)
+    return "\n".join(f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in shown)
 
 
 def log(curve: Curve, found: Reconstruction, numbers: dict, correlations, level: float) -> dict:

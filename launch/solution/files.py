@@ -5,17 +5,19 @@ import pathlib
 import numpy as np
 
 from launch import app
+from launch.pages import page
 from phasenet.io import positions
 
 LOG = "log.json"
-NAMES = ("positions.csv", "positions.xyz", "positions.pdb", "sections.png")
+NAMES = ("positions.csv", "positions.xyz", "positions.pdb", "sections.png", page.NAME)
 
 
 def write_positions(folder: pathlib.Path, atoms: np.ndarray, deviations: np.ndarray | None, pitch: float | None,
                     correlation: float) -> None:
     """positions.csv, .xyz and .pdb of atoms (n, 3) in voxels; deviations (n, 3) and pitch in Angstrom, if known."""
-    # A log of an earlier run must not stand beside the new files.
-    (folder / LOG).unlink(missing_ok=True)
+    # What tells of an earlier run must not stand beside the new files.
+    for stale in (LOG, page.NAME):
+        (folder / stale).unlink(missing_ok=True)
     found = f"{len(atoms)} atoms found from a Patterson map, correlation {correlation:.4f}"
     undetermined = "about their mean; the hand and the origin are not determined"
     positions.write_csv(folder / "positions.csv", atoms, pitch, deviations)

@@ -17,6 +17,7 @@ _VERDICTS = {
     "solved": "Solved: these atoms leave nothing of the map but the noise that was allowed for.",
     "ambiguous": "Ambiguous: another set of atoms fits as well; both are in log.json.",
     "not solved": "Not solved: more of the map is left than the noise that was allowed for (--noise)."}
+UNDETERMINED = ("A Patterson map does not tell the hand or the origin: inverted or shifted, the atoms are as good.")
 _LOGGED_SWAPS = 200  # of each chain of the annealer, evenly chosen
 
 
@@ -49,26 +50,34 @@ def summary(answer: Answer) -> dict:
         "largest_deviation_voxels": None if answer.deviations is None else float(np.max(answer.deviations))}
 
 
-def table(numbers: dict, timing: dict) -> str:
-    """The result in a few lines; timing: wall_seconds and cpu_seconds."""
-    rows = [("atoms", f"{numbers['num_atoms']}", ""),
+def rows(numbers: dict) -> list[tuple[str, str, str]]:
+    """The lines of the table: what, how much, and more about it."""
+    lines = [("atoms", f"{numbers['num_atoms']}", ""),
             ("candidates", f"{numbers['candidates']}", "where the network sees an atom, or its inverse"),
             ("correlation", f"{numbers['correlation']:.4f}", "of the Patterson map with that of the atoms found"),
-            ("R factor", f"{numbers['r_factor']:.4f}", "of the amplitudes"),
-            ("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}")]
+            ("R factor", f"{numbers['r_factor']:.4f}", "of the amplitudes")]
     if numbers.get("largest_deviation_voxels") is not None:
-        rows.insert(4, ("deviation", f"{numbers['largest_deviation_voxels']:.4f}",
-                        "voxel, the largest standard deviation of a coordinate"))
-    width = max(len(name) for name, _, _ in rows)
-    lines = [f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows]
-    if numbers["status"] is not None:
-        lines.append(_VERDICTS[numbers["status"]])
+        lines.append(("deviation", f"{numbers['largest_deviation_voxels']:.4f}",
+                      "voxel, the largest standard deviation of a coordinate"))
+    return lines
+
+
+def verdict(numbers: dict) -> list[str]:
+    """What to believe of the atoms, one line each."""
+    lines = [] if numbers["status"] is None else [_VERDICTS[numbers["status"]]]
     if numbers["correlation"] < _BY_CHANCE:
         lines.append("These atoms do not explain the map: any others would fit about as well.")
     elif numbers["r_factor"] > _LARGE_R:
         lines.append("These atoms explain the map in part only.")
-    return "\n".join([*lines, "A Patterson map does not tell the hand or the origin: inverted or shifted, the "
-                              "atoms are as good."])
+    return lines
+
+
+def table(numbers: dict, timing: dict) -> str:
+    """The result in a few lines; timing: wall_seconds and cpu_seconds."""
+    shown = [*rows(numbers), ("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}")]
+    width = max(len(name) for name, _, _ in shown)
+    lines = [f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in shown]
+    return "\n".join([*lines, *verdict(numbers), UNDETERMINED])
 
 
 def log(path: str, kind: str, answer: Answer, notes: tuple[str, ...], settings: Settings, numbers: dict,

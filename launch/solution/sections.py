@@ -24,6 +24,18 @@ def heights(given: np.ndarray) -> list[int]:
     return sorted(chosen)
 
 
+def span(given: np.ndarray, fitted: np.ndarray) -> tuple[float, float, int]:
+    """What to show of two maps (N, N, N), origin in the middle: the values from low to top, the highest interatomic peak
+    of the given one, and how many voxels from the middle anything is."""
+    size = len(given)
+    # A lone atom has an origin peak and nothing else.
+    top = max(float(given[_distance(size) > _ORIGIN_PEAK].max()), 0.05 * float(given.max()))
+    low = min(0.0, float(given.min()), float(fitted.min()))
+    content = np.abs(given) > 0.05 * top
+    reach = int(np.abs(np.indices(given.shape) - size // 2).max(0)[content].max()) + 2
+    return low, top, min((size - 1) // 2, reach)
+
+
 def draw(figure: Figure, given: np.ndarray, fitted: np.ndarray, correlation: float, r_factor: float) -> None:
     """Three sections perpendicular to z; the given map above, the fitted one below, one colour scale.
 
@@ -32,13 +44,7 @@ def draw(figure: Figure, given: np.ndarray, fitted: np.ndarray, correlation: flo
     """
     given, fitted = np.fft.fftshift(given), np.fft.fftshift(fitted)
     size = len(given)
-    distance = _distance(size)
-    # A lone atom has an origin peak and nothing else.
-    top = max(float(given[distance > _ORIGIN_PEAK].max()), 0.05 * float(given.max()))
-    low = min(0.0, float(given.min()), float(fitted.min()))
-    # Where nothing is, nothing is shown.
-    content = np.abs(given) > 0.05 * top
-    reach = min((size - 1) // 2, int(np.abs(np.indices(given.shape) - size // 2).max(0)[content].max()) + 2)
+    low, top, reach = span(given, fitted)
     shown = heights(given)
     panels = figure.subplots(2, len(shown), sharex=True, sharey=True, squeeze=False)
     edges = (-(size // 2) - 0.5, size - size // 2 - 0.5) * 2

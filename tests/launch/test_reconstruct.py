@@ -13,6 +13,7 @@ import jax
 import mrcfile
 import numpy as np
 import pytest
+from report_pages import payload_of
 from same_files import assert_same_files
 
 from launch import app, devices, provenance
@@ -68,7 +69,7 @@ def test_all_files_are_there(done):
     names = {file.name for file in done.folder.iterdir()}
     assert names == {
         "density.ccp4", "model_01.ccp4", "model_02.ccp4", "density_on_reference.ccp4", "beads.pdb",
-        "fit.fit", "log.json", "shape.png", "fit.png", "convergence.png"}
+        "fit.fit", "log.json", "report.html", "shape.png", "fit.png", "convergence.png"}
     for name in ("shape.png", "fit.png", "convergence.png"):
         assert (done.folder / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -82,6 +83,8 @@ def test_the_same_seed_gives_the_same_files(done, tmp_path):
 def test_the_log_is_whole(done):
     log = json.loads((done.folder / "log.json").read_text())
     assert log == json.loads(done.also.read_text())
+    shown = payload_of((done.folder / "report.html").read_text(encoding="utf-8"))
+    assert shown["summary"] == log["summary"] and shown["models"] == log["models"]
     assert log["flags"]["seed"] == 1 and log["flags"]["num_models"] == 2
     assert log["flags"]["background"] is False and len(log["flags"]) == 13
     assert log["weights"]["sha256"] == provenance.weights_digest(WEIGHTS / "lean") and log["weights"]["kind"] == "lean"
@@ -249,7 +252,7 @@ def test_only_results_of_an_earlier_run_are_cleared(tmp_path):
     (tmp_path / "model_01.ccp4").touch()
     files.clear(tmp_path)
     assert (tmp_path / "model_01.ccp4").exists()  # without a log it is somebody else's
-    for name in ("log.json", "model_12.ccp4", "density_on_reference.ccp4", "model_mine.ccp4"):
+    for name in ("log.json", "report.html", "model_12.ccp4", "density_on_reference.ccp4", "model_mine.ccp4"):
         (tmp_path / name).touch()
     files.clear(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["model_mine.ccp4"]

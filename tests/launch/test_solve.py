@@ -15,6 +15,7 @@ import gemmi
 import jax
 import numpy as np
 import pytest
+from report_pages import payload_of
 from same_files import assert_same_files
 
 from launch import provenance
@@ -103,7 +104,7 @@ def test_it_says_what_it_read_and_found(done):
                   f"written to {done.folder}"):
         assert words in done.output
     names = {file.name for file in done.folder.iterdir()}
-    assert names == {"positions.csv", "positions.xyz", "positions.pdb", "sections.png", "log.json"}
+    assert names == {"positions.csv", "positions.xyz", "positions.pdb", "sections.png", "report.html", "log.json"}
     assert all(name in done.output for name in names)
     assert (done.folder / "sections.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -117,6 +118,7 @@ def test_the_same_seed_gives_the_same_files(done, tmp_path):
 def test_the_log_is_whole(inputs, done):
     log = done.log
     assert log == done.also
+    assert payload_of((done.folder / "report.html").read_text(encoding="utf-8"))["summary"] == log["summary"]
     assert log["input"]["kind"] == "patterson" and log["input"]["has_f000"] and log["pitch_angstrom"] == PITCH
     assert log["flags"]["seed"] == 3 and log["flags"]["num_atoms"] is None and log["problem"]["grid"] == 16
     assert log["flags"]["refine"] is True and log["flags"]["json"].endswith("also.json") and len(log["flags"]) == 11

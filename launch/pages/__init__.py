@@ -1,0 +1,1 @@
+"""report.html: a result as one page that needs no network."""

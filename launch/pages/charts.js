@@ -1,0 +1,111 @@
+// Charts of curves: drag across to zoom, double click to see all, arrow keys move the cursor.
+
+const charts = [];
+
+// container: its width is the chart's.   build(): uPlot's options and data, in the colours of the moment.
+// say(index): the numbers at a point, for the line below the chart; null where another chart's line has them.
+function chart(container, about, height, build, say) {
+  const readout = element("output", {className: "readout"});
+  container.tabIndex = 0;
+  container.setAttribute("role", "group");
+  container.setAttribute("aria-label", `${about}. Arrow keys read out its points.`);
+  let plot = null;
+  const options = {
+    height, legend: {show: false}, padding: [8, 12, 0, 0],
+    hooks: {setCursor: [(u) => {
+      const at = u.cursor.idx;
+      if (say) readout.textContent = at === null || at === undefined ? "" : say(at);
+    }]},
+  };
+  const draw = () => {
+    plot?.destroy();
+    charts.splice(0, charts.length, ...charts.filter((other) => other !== plot));
+    const {data, ...more} = build();
+    plot = new uPlot({...options, ...more, hooks: {...options.hooks, ...more.hooks}, width: container.clientWidth},
+      data, container);
+    charts.push(plot);
+  };
+  draw();
+  if (say) container.after(readout);
+  onSchemeChange(draw);
+  new ResizeObserver(() => plot.setSize({width: container.clientWidth, height})).observe(container);
+  container.addEventListener("keydown", (event) => {
+    const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const last = plot.data[0].length - 1;
+    const at = Math.min(last, Math.max(0, (plot.cursor.idx ?? (step > 0 ? -1 : last + 1)) + step));
+    plot.setCursor({left: plot.valToPos(plot.data[0][at], "x"), top: 1}, true, true);
+  });
+}
+
+// An axis in the colours of the page.
+function axis(label, more = {}) {
+  const ink = colour("quiet");
+  return {label, stroke: ink, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 20, labelGap: 0, gap: 4, size: 28,
+    grid: {stroke: colour("rule"), width: 1}, ticks: {stroke: colour("rule"), width: 1, size: 4}, ...more};
+}
+
+// Powers of ten, and 2 and 5 between them where they are few.
+function logSplits(u, index, low, high) {
+  const decades = Math.log10(high / low);
+  const steps = decades > 3.5 ? [1] : decades > 1.5 ? [1, 3] : [1, 2, 5];
+  const found = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    for (const step of steps) {
+      const value = step * 10 ** power;
+      if (value >= low * 0.999 && value <= high * 1.001) found.push(value);
+    }
+  }
+  return found;
+}
+
+// All of them: uPlot would label powers of ten only.
+const logAxis = {splits: logSplits, filter: (u, splits) => splits};
+
+const plain = (value) => {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const text = size >= 1e5 || size < 1e-3 ? value.toExponential(0).replace("e+", "e") : String(+value.toPrecision(4));
+  return text.replace(/^-/, "−");
+};
+// As many decimals for all as the one with the most needs; those of a logarithmic axis each as it is.
+const plainValues = (u, values, index) => {
+  if (u.scales[u.axes[index].scale].distr === 3) return values.map(plain);
+  const decimals = Math.max(...values.map((value) => (String(+value.toPrecision(10)).split(".")[1] ?? "").length));
+  return values.map((value) => fixed(value, decimals));
+};
+
+// Dots of a radius, in CSS pixels, as a series.
+const dots = (name, radius) => ({stroke: colour(name), points: {show: true, size: 2 * radius, width: 0,
+  fill: colour(name)}, paths: () => null});
+const line = (name, width, more = {}) => ({stroke: colour(name), width, points: {show: false}, ...more});
+
+// A hook that draws bars of +- sigma behind the points.
+const errorBars = (values, sigma) => (u) => {
+  const {ctx, bbox} = u;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.strokeStyle = colour("bar");
+  ctx.lineWidth = devicePixelRatio;
+  ctx.beginPath();
+  const bottom = bbox.top + bbox.height;
+  u.data[0].forEach((x, i) => {
+    if (values[i] === null || sigma[i] === null) return;
+    const at = u.valToPos(x, "x", true), low = values[i] - sigma[i];
+    ctx.moveTo(at, u.valToPos(values[i] + sigma[i], "y", true));
+    ctx.lineTo(at, low > 0 || u.scales.y.distr !== 3 ? u.valToPos(low, "y", true) : bottom);
+  });
+  ctx.stroke();
+  ctx.restore();
+};
+
+// A hook that shades from one x to another.
+const band = (from, to) => (u) => {
+  const {ctx, bbox} = u;
+  const clamp = (x) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, u.valToPos(x, "x", true)));
+  ctx.fillStyle = colour("band");
+  ctx.fillRect(clamp(from), bbox.top, clamp(to) - clamp(from), bbox.height);
+};
