@@ -176,8 +176,8 @@ def origin(path: str | pathlib.Path) -> str:
         return ""
     config = ocp.JsonCheckpointHandler().restore(folder / str(step) / "config")
     network = {name: config[name] for name in ("model",) if name in config}
-    told = ", ".join([f"a checkpoint of {config.get('task')}", *(f"{name}={is_}" for name, is_ in _flat(network).items())])
-    return f" ({told})"
+    told = [f"a checkpoint of {config.get('task')}", *(f"{name}={value}" for name, value in _flat(network).items())]
+    return f" ({', '.join(told)})"
 
 
 def newest_whole(folder: pathlib.Path) -> tuple[int | None, dict[int, str]]:
@@ -208,16 +208,16 @@ def _in_one_voice() -> Iterator[None]:
 
     After an error they stay silent, for some come later: callbacks to an event loop that is closed, results not read.
     """
-    def hook(kind: type, value: BaseException, trace: Any) -> None:
-        if str(value) != "Event loop is closed":
-            sys.__excepthook__(kind, value, trace)
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            sys.__unraisablehook__(unraisable)
 
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    before, sys.excepthook = ([logger.level for logger in loggers], sys.excepthook), hook
+    before, sys.unraisablehook = ([logger.level for logger in loggers], sys.unraisablehook), hook
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     yield
-    levels, sys.excepthook = before
+    levels, sys.unraisablehook = before
     for logger, level in zip(loggers, levels):
         logger.setLevel(level)
 

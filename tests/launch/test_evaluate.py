@@ -36,6 +36,9 @@ def run(*args, folder=ROOT):
     (["--task=simulated", "--references=a.npz", "--limit=0"], 1, "flag --limit=0: "),
     (["--task=autoencoder", "--references=a.npz", "--given_radius"], 1,
      "--given_radius has no meaning for --task=autoencoder"),
+    (["--task=autoencoder", "--references=a.npz", "--distributed", "--json=a.json"], 1,
+     "--task=autoencoder is for one process; several share the curves of --task=reconstruction and simulated"),
+    (["--task=reconstruction", "--pairs=.", "--distributed"], 2, "flag --json is missing"),
     (["--task=autoencoder", "--refs=a.npz"], 2, "Unknown command line flag 'refs'"),
 ])
 def test_a_bad_flag_is_one_line(args, code, line):

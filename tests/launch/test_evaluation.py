@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from launch import processes
 from launch.evaluation import autoencoder, cases, reconstruction, report, resumable
 from phasenet.errors import InputError
 from phasenet.io.maps import read_map
@@ -81,6 +82,40 @@ def test_a_longer_run_takes_what_a_shorter_has_done(tmp_path):
     items = resumable.run_items(
         [case_named("a"), case_named("b")], lambda case: {"n": 2}, str, path, {})
     assert items == [{"id": "a", "n": 2}, {"id": "b", "n": 1}]
+
+
+def test_several_processes_share_the_items(tmp_path, monkeypatch, capsys):
+    """Of three, the last was killed; then two of them do what it had not, and the chief has all."""
+    path, chosen, calls = str(tmp_path / "result.json"), [case_named(n) for n in "abcdefg"], []
+
+    def run(index, count):
+        def evaluate(case):
+            calls.append((index, case.id))
+            if case.id == "f" and count == 3:
+                raise KeyboardInterrupt
+            if case.id == "b":
+                raise InputError("b.dat: no such file")
+            return {"by": index}
+
+        monkeypatch.setattr(processes, "index", lambda: index)
+        monkeypatch.setattr(processes, "count", lambda: count)
+        monkeypatch.setattr(processes, "wait_for_all", lambda name: None)
+        return resumable.run_items(chosen, evaluate, str, path, {"seed": 1})
+
+    run(1, 3)
+    with pytest.raises(KeyboardInterrupt):
+        run(2, 3)
+    with pytest.raises(InputError, match=r"f is in none of the files result.json.partial\* beside it"):
+        run(0, 3)
+    assert calls == [(1, "b"), (1, "e"), (2, "c"), (2, "f"), (0, "a"), (0, "d"), (0, "g")]
+    calls.clear()
+    run(1, 2)
+    items = run(0, 2)
+    assert calls == [(1, "b"), (1, "f")]  # a failure is tried again, and nothing else that is there
+    assert names(items) == list("abcdefg") and "error" in items[1]
+    assert [item.get("by") for item in items] == [0, None, 2, 0, 1, 1, 0]
+    resumable.finish({"items": items}, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_a_run_without_any_result_is_an_error(tmp_path, capsys):
