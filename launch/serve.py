@@ -38,6 +38,8 @@ def main(_: list[str]) -> None:
     application.state.stopping = lambda: server.should_exit
     host, port = listening.getsockname()[:2]
     app.say(f"http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C ends it)\njobs and results lie in {folder}")
+    if not host.startswith("127.") and host != "::1":
+        app.say("others who reach this address can use it, too: there is no password")
     server.run(sockets=[listening])
 
 

@@ -82,4 +82,4 @@ async def stream(describe: Callable[[], dict[str, Any] | None], folder: pathlib.
 
 
 def _event(name: str, data: Any) -> str:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+    return f"retry: 1000\nevent: {name}\ndata: {json.dumps(data)}\n\n"

@@ -86,8 +86,8 @@ class Queue:
                 code = self._call(command, folder)
                 if code:
                     return self._failure(job, code, (folder / ERRORS).read_text(encoding="utf-8", errors="replace"))
-        except OSError as error:
-            return one_line(error)
+        except Exception as error:  # whatever it was, the next job shall be done
+            return one_line(f"{type(error).__name__}: {error}")
         return None
 
     def _call(self, command: list[str], folder: pathlib.Path) -> int:

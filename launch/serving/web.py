@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from launch import app
 from launch.serving import commands, events, frame, reading
 from launch.serving.guard import Guard
 from launch.serving.jobs import ENDED, QUEUED, Job, QueueFull, Store, Upload
@@ -65,7 +66,7 @@ def application(folder: pathlib.Path, host: str = "127.0.0.1") -> Starlette:
         Mount("/static", StaticFiles(directory=_STATIC)),
         Mount("/vendor", StaticFiles(directory=_PAGES / "vendor"))]
     made = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, host=host)],
-                     exception_handlers={InputError: _mistake, HTTPException: _http_error})
+                     exception_handlers={InputError: _mistake, HTTPException: _http_error, OSError: _disk_error})
     made.state.store, made.state.stopping = store, lambda: False
     return made
 
@@ -78,6 +79,10 @@ def _file(path: pathlib.Path):
 
 async def _mistake(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 429 if isinstance(error, QueueFull) else 422)
+
+
+async def _disk_error(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": app.line_of(error)}, 507)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

@@ -129,6 +129,11 @@ def test_names_are_never_paths(client, tmp_path):
         assert client.get(path).status_code == 404
 
 
+@pytest.mark.parametrize(("page", "kind"), [("/", "curve"), ("/patterson", "patterson"), ("/patterson", "amplitudes")])
+def test_the_page_tells_the_largest_size_that_is_taken(client, page, kind):
+    assert f"p to {reading.LARGEST[kind] // reading.MEGABYTE} MB" in client.get(page).text
+
+
 def test_what_is_too_large_is_refused(client, tmp_path, monkeypatch):
     monkeypatch.setitem(reading.LARGEST, "curve", 2 * reading.MEGABYTE)
     answer = give(client, b"1 2 3\n" * 400_000)
@@ -205,7 +210,7 @@ def test_a_result_is_shown_and_taken_home(client):
 def test_events_tell_all_from_the_start(client):
     job = ended(client, start(client))
     for _ in range(2):
-        told = [(event.split("\n")[0].removeprefix("event: "), json.loads(event.split("data: ")[1]))
+        told = [(re.search("event: (.*)", event)[1], json.loads(event.split("data: ")[1]))
                 for event in client.get(f"/api/jobs/{job['id']}/events").text.strip().split("\n\n")]
         assert told[0] == ("begin", {}) and told[-1][0] == "job" and told[-1][1]["status"] == "done"
         # The last line of the progress is not whole.

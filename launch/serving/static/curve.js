@@ -37,7 +37,7 @@ function drawCurve({q, intensity, sigma, guinier}) {
   chart(place, "The curve as it was read", 300, () => ({
     data: [q, positive],
     scales: {x: {time: false}, y: {distr: 3}},
-    axes: [axis("q (1/Å)", {values: plainValues}), axis("I(q)", {values: plainValues, splits: logSplits, size: 62})],
+    axes: [axis("q (1/Å)", {values: plainValues}), axis("I(q)", {values: plainValues, ...logAxis, size: 62})],
     series: [{}, dots("blue", 1.6)],
     hooks: {drawClear: [guinier ? band(guinier.q_rg_min / guinier.rg, guinier.q_rg_max / guinier.rg) : () => {}],
       drawAxes: [errorBars(positive, sigma)]},

@@ -15,3 +15,5 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function onSchemeChange(draw) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 }
+
+const fixed = (value, digits) => (value === null ? "–" : value.toFixed(digits).replace(/^-/, "−"));

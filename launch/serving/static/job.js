@@ -45,12 +45,12 @@ function buttons() {
 }
 
 function tick() {
-  const status = byId("status");
-  let text = statusOf(job);
-  if (job.status === "running") text += ` · ${duration(Date.now() / 1000 - job.started)}`;
-  else if (job.ended && job.started) text += ` · ${duration(job.ended - job.started)}`;
-  if (status.textContent !== text) status.textContent = text;
-  status.dataset.status = job.status;
+  // Only the word is announced, not each second.
+  const word = byId("status-text");
+  if (word.textContent !== statusOf(job)) word.textContent = statusOf(job);
+  const until = job.status === "running" ? Date.now() / 1000 : job.ended;
+  byId("elapsed").textContent = until && job.started ? duration(until - job.started) : "";
+  byId("status").dataset.status = job.status;
 }
 
 function show(now) {

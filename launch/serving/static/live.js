@@ -74,7 +74,7 @@ export class Live {
         width: place.clientWidth, height: 320, legend: {show: false}, padding: [8, 12, 0, 0],
         cursor: {show: false},
         scales: {x: {time: false, range: [0, last.generations - 1]}, y: {distr: 3, range: (u, low, high) => [0.8 * low, 1.25 * high]}},
-        axes: [axis("generation", {incrs: [1, 2, 5, 10, 20, 50]}), axis("χ²", {values: plainValues, splits: logSplits, size: 56})],
+        axes: [axis("generation", {incrs: [1, 2, 5, 10, 20, 50]}), axis("χ²", {values: plainValues, ...logAxis, size: 56})],
         series: [{}, ...last.chi_squared.map(() => line("bar", 1.2)),
           line("blue", 2, {points: {show: true, size: 6, fill: colour("blue")}})],
       }, this.plot?.data ?? data, place);

@@ -1,0 +1,162 @@
+"""launch.serve as a person meets it, in a headless Chromium: a real curve, a short run, a restart in its middle."""
+
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from served import EXAMPLE, HERE, wait_for
+
+pytest.importorskip("starlette", reason="the extra serve is not installed")
+selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.common.by import By  # noqa: E402
+
+ROOT = HERE.parents[1]
+_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (_CHROMIUM and _DRIVER), reason="no Chromium with a chromedriver on this machine")
+
+_FLAGS = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+          "disable-component-update", "disable-sync", "disable-dev-shm-usage", "use-gl=angle",
+          "use-angle=swiftshader", "enable-unsafe-swiftshader", "window-size=1280,1000")
+_DROP = """
+const file = new File([Uint8Array.from(atob(arguments[1]), (c) => c.charCodeAt(0))], arguments[2]);
+const data = new DataTransfer();
+data.items.add(file);
+for (const name of ["dragenter", "dragover", "drop"])
+  arguments[0].dispatchEvent(new DragEvent(name, {dataTransfer: data, bubbles: true, cancelable: true}));
+"""
+
+
+class Server:
+    """launch.serve in a process of its own, that can be killed and started again at its address."""
+
+    def __init__(self, folder):
+        self._folder, self._process, self.address = folder, None, None
+
+    def start(self):
+        port = self.address.rpartition(":")[2].strip("/") if self.address else "0"
+        cache = {"JAX_COMPILATION_CACHE_DIR": str(self._folder / "programs")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "launch.serve", f"--port={port}", f"--folder={self._folder / 'served'}"], cwd=ROOT,
+            stdout=subprocess.PIPE, text=True, env=os.environ | cache)
+        self.address = self._process.stdout.readline().split()[0]
+
+    def end(self, how):
+        self._process.send_signal(how)
+        with self._process:
+            return self._process.wait(30)
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    assert server.end(signal.SIGINT) in (0, 130)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    options = selenium.ChromeOptions()
+    options.binary_location = _CHROMIUM
+    for flag in (*_FLAGS, f"user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(f"--{flag}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "taken")})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = selenium.Chrome(options, selenium.ChromeService(_DRIVER))
+    yield browser
+    browser.quit()
+
+
+def test_from_a_dropped_file_to_a_result_taken_home(server, browser, tmp_path):
+    def one(css):
+        return browser.find_element(By.CSS_SELECTOR, css)
+
+    def seen(css, seconds=120.0):
+        return wait_for(lambda: next((e for e in browser.find_elements(By.CSS_SELECTOR, css) if e.is_displayed()), None),
+                        seconds)
+
+    def drop(content, name):
+        browser.execute_script(_DROP, one("#drop-curve"), base64.b64encode(content).decode(), name)
+
+    def set_to(css, value):
+        one(css).clear()
+        one(css).send_keys(value)
+
+    def picture():
+        return browser.find_element(By.CSS_SELECTOR, "#scene").screenshot_as_base64
+
+    def turned_by_dragging():
+        wait_for(lambda: picture() == picture())
+        before = picture()
+        selenium.ActionChains(browser).drag_and_drop_by_offset(one("#scene"), 60, 25).perform()
+        return wait_for(lambda: picture() != before)
+
+    browser.get(server.address)
+    drop(b"hello", "<img src=x onerror=alert(1)>.dat")
+    assert seen("#error").text.startswith("<img src=x onerror=alert(1)>.dat: no table of numbers in it")
+    assert not one("#settings").is_displayed()
+    drop(EXAMPLE.read_bytes(), "mine.dat")
+    assert "172" in seen("#facts").text and one("#called").text == "mine.dat" and not one("#error").is_displayed()
+    seen("#plot canvas")
+
+    one("summary").click()
+    set_to("#num_models", "1000")
+    set_to("#generations", "3")
+    seen("[type=submit]").click()
+    assert "Models: a whole number from 1 to 32" in seen("#refused").text
+    set_to("#num_models", "1")
+    one("[type=submit]").click()
+    assert "three" not in seen("#asked").text and "1 model ·" in one("#asked").text
+    address = browser.current_url
+
+    # A second one waits behind it, and is cancelled.
+    browser.switch_to.new_window()
+    browser.get(server.address)
+    one("#example").click()
+    seen("[type=submit]").click()
+    wait_for(lambda: "/jobs/" in browser.current_url)
+    assert "next in the queue" in seen("#waiting-text").text
+    seen("#buttons button").click()
+    wait_for(lambda: one("#status").text == "Cancelled")
+    browser.close()
+    browser.switch_to.window(browser.window_handles[0])
+
+    # Its shape is seen as soon as there is one; then the server is killed, and comes back.
+    seen("#scene canvas")
+    assert one("#chart canvas").is_displayed()
+    server.end(signal.SIGKILL)
+    assert "trying again" in seen("#error").text
+    server.start()
+    wait_for(lambda: one("#status").text.startswith("Done"), 200)
+    assert not one("#error").is_displayed() and browser.current_url == address
+    assert one("#name").text == "mine.dat"
+
+    one("#archive").click()
+    packed = wait_for(lambda: next((tmp_path / "taken").glob("mine_*.zip"), None))
+    with zipfile.ZipFile(packed) as archive:
+        names = {name.partition("/")[2] for name in archive.namelist()}
+    assert {"density.ccp4", "model_01.ccp4", "beads.pdb", "fit.fit", "log.json", "report.html"} <= names
+
+    frame = seen("#result iframe")
+    wait_for(lambda: frame.size["height"] > 1000)  # as high as the report says that it is
+    browser.switch_to.frame(frame)
+    seen("#scene canvas")
+    browser.switch_to.default_content()
+    # Outside of the frame: the driver misplaces a pointer within.
+    browser.get(frame.get_attribute("src").partition("?")[0])
+    seen("#scene canvas")
+    assert turned_by_dragging()
+
+    browser.get(f"{server.address}runs")
+    wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, "#runs li")) == 2)
+    assert [status.text for status in browser.find_elements(By.CSS_SELECTOR, "#runs .status")] == ["Cancelled", "Done"]
+    complaints = [entry["message"] for entry in browser.get_log("browser")
+                  if entry["level"] == "SEVERE" and "status of 422" not in entry["message"]
+                  and "ERR_CONNECTION_REFUSED" not in entry["message"] and "ERR_INCOMPLETE" not in entry["message"]]
+    assert complaints == []
