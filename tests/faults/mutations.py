@@ -267,9 +267,9 @@ def _npz(rng, content, name):
         np.save(made, _choose(rng, [np.array([{}], object), np.zeros((0,)), np.array("x" * 3000), np.full(3, 1e300),
                                     np.array([b"\xff\xfe"]), np.zeros((3, 3)), np.array(2**63, np.uint64)]))
         entries[i] = (label, made.getvalue())
-    elif what == 18:
+    elif what == 18 and value:
         spoilt = bytearray(value)
-        for place in rng.integers(min(128, len(value) - 1), len(value), 4):
+        for place in rng.integers(min(128, len(value) - 1), len(value), 4):  # behind the header
             spoilt[place] = rng.integers(256)
         entries[i] = (label, bytes(spoilt))
     else:
