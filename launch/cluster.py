@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import sys
 import traceback
 from collections.abc import Iterator
@@ -67,10 +68,16 @@ def _checked_address() -> str | None:
     if _DISTRIBUTED.value:
         raise InputError("--distributed finds out by itself what --coordinator, --num_processes and --process_id say: "
                          "give either")
-    if not re.fullmatch(r".+:\d{1,5}", address):
+    port = address.rpartition(":")[2]
+    if not re.fullmatch(r".+:\d{1,5}", address) or not 0 < int(port) < 2**16:
         raise InputError(f"--coordinator={address}: expected HOST:PORT")
     if number >= _NUM_PROCESSES.value:
         raise InputError(f"--process_id={number}: expected less than --num_processes={_NUM_PROCESSES.value}")
+    if number == 0:
+        try:
+            socket.create_server(("", int(port))).close()  # jaxlib 0.10.1 crashes where it is taken
+        except OSError as error:
+            raise InputError(f"--coordinator={address}: this process cannot listen there ({error.strerror})") from error
     return address
 
 
@@ -86,8 +93,6 @@ def _initialize(address: str | None) -> None:
             raise
         raise InputError("--distributed: neither SLURM, Cloud TPU, Kubernetes nor Open MPI started this process; "
                          "--coordinator, --num_processes and --process_id tell of others") from error
-    except RuntimeError as error:  # the address is another machine's, or taken
-        raise InputError(f"--coordinator={address}: {str(error).splitlines()[0]}") from error
 
 
 def _leave(error: BaseException) -> NoReturn:

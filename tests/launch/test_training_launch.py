@@ -99,6 +99,8 @@ def test_two_processes_train_as_one(together, launch, tmp_path):
     (["--num_processes=2", "--process_id=0"], 2, "flag --coordinator is missing"),
     (["--coordinator=localhost", "--num_processes=2", "--process_id=0"], 1,
      "--coordinator=localhost: expected HOST:PORT"),
+    (["--coordinator=localhost:70000", "--num_processes=2", "--process_id=0"], 1,
+     "--coordinator=localhost:70000: expected HOST:PORT"),
     (["--coordinator=localhost:1234", "--num_processes=2", "--process_id=2"], 1,
      "--process_id=2: expected less than --num_processes=2"),
     (["--coordinator=localhost:1234", "--num_processes=2", "--process_id=1", "--distributed"], 1,
@@ -110,3 +112,12 @@ def test_processes_that_contradict_themselves(launch, args, code, line):
     out, error = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
     assert error.startswith(f"train: {line}") and error.count("\n") == 1
+
+
+def test_a_port_that_is_taken(launch):
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = launch(f"--coordinator=localhost:{port}", "--num_processes=2", "--process_id=0")
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "") and error.count("\n") == 1
+    assert error.startswith(f"train: --coordinator=localhost:{port}: this process cannot listen there (Address already")
