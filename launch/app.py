@@ -105,6 +105,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 def _parse(argv: list[str]) -> list[str]:
     """absl's parsing with our exit codes, bad --config files and overrides included."""
+    logging.get_absl_logger().disabled = True  # ml_collections tells of a config file what we tell in one line
     try:
         left_over = flags.FLAGS(argv)
         _load_configs()
@@ -112,11 +113,16 @@ def _parse(argv: list[str]) -> list[str]:
         sys.exit(0)  # only --help and its kin leave here; absl gives them 1
     except flags.IllegalFlagValueError as error:
         missing = "must have a value other than None" in str(error)
+        given = next((arg for arg in argv if re.match(r"--?config=.", arg)), None)
+        if missing and given and "--config=None" in str(error):
+            _refuse(f"{given}: its get_config() returns nothing", EXIT_BAD_VALUE)
         _refuse(_flag_line(error), EXIT_BAD_FLAG if missing else EXIT_BAD_VALUE)
     except flags.Error as error:  # an unknown flag, or one without its value
         _refuse(error, EXIT_BAD_FLAG)
     except Exception as error:
         _refuse_config(argv, error)
+    finally:
+        logging.get_absl_logger().disabled = False
     if len(left_over) > 1:
         _refuse(f"unexpected argument {left_over[1]!r}: flags are --name=value", EXIT_BAD_FLAG)
     if flags.FLAGS["verbosity"].using_default_value:

@@ -125,6 +125,14 @@ def test_a_fault_of_ours_keeps_its_traceback(folder):
     assert code == 1 and "Traceback" in error and "ValueError: ours" in error
 
 
+def test_a_config_file_that_gives_none_is_one_line(folder):
+    (folder / "none.py").write_text("def get_config():\n    pass\n")
+    done = subprocess.run([sys.executable, "-m", "launch.train", f"--config={folder / 'none.py'}", "--workdir=nowhere"],
+                          cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        1, f"train: --config={folder / 'none.py'}: its get_config() returns nothing\n")
+
+
 def test_interrupted(folder):
     assert run(folder, "--raises=KeyboardInterrupt()")[::2] == (130, "program: interrupted\n")
 
