@@ -24,7 +24,10 @@ def commands():
 def test_commands_exist_with_their_flags(module, arguments):
     source = ROOT / (module.replace(".", "/") + ".py")
     assert source.is_file()
-    defined = set(_DEFINED.findall(source.read_text(encoding="utf-8")))
+    text = source.read_text(encoding="utf-8")
+    if "cluster" in text:
+        text += (ROOT / "launch" / "cluster.py").read_text(encoding="utf-8")
+    defined = set(_DEFINED.findall(text))
     asked = set(re.findall(r"--(\w+)", arguments))
     assert asked <= defined
     for config in re.findall(r"configs/\w+\.py", arguments):
