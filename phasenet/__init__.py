@@ -2,6 +2,8 @@
 
     from phasenet import pretrained, solve
     answer = solve(patterson_map, pretrained.load("small"))
+
+The call is `phasenet.inference.solve`; the weights come from `phasenet.pretrained.load`.
 """
 
 import importlib

@@ -2,6 +2,8 @@
 
     from saxsae import pretrained, reconstruct
     result = reconstruct(curve, pretrained.load("lean"))
+
+The call is `saxsae.reconstruction.reconstruct`; the weights come from `saxsae.pretrained.load`.
 """
 
 import importlib

@@ -14,12 +14,13 @@ _EMPTY = 0.5  # of the ball of half Rg about the centre of mass filled: shells, 
 class Descriptors(NamedTuple):
     """Of one occupancy map.
 
-    filled_fraction: of the unit sphere's voxels.
-    rg_over_r_max: 0.77 for a solid ball; small where a tail reaches far out.
-    surface_fraction: filled voxels with an empty face neighbour; near 1 for thin, flexible chains.
-    pieces: regions connected by faces.
-    cavity_fraction: empty voxels without a way out, relative to the filled ones.
-    centre_filled: filled share of the ball of half Rg about the centre of mass.
+    Attributes:
+      filled_fraction: of the unit sphere's voxels.
+      rg_over_r_max: 0.77 for a solid ball; small where a tail reaches far out.
+      surface_fraction: filled voxels with an empty face neighbour; near 1 for thin, flexible chains.
+      pieces: regions connected by faces.
+      cavity_fraction: empty voxels without a way out, relative to the filled ones.
+      centre_filled: filled share of the ball of half Rg about the centre of mass.
     """
 
     filled_fraction: float

@@ -59,6 +59,16 @@ class Prior(NamedTuple):
     radius_high: jax.Array
 
 
+class Info(NamedTuple):
+    """What one generation looked like: chi^2 of the best, the elites' mean and the population's median, and the best
+    radius in Angstrom."""
+
+    best: jax.Array
+    elites: jax.Array
+    median: jax.Array
+    radius: jax.Array
+
+
 class State(NamedTuple):
     """One population, sorted by chi^2, the best first.
 
@@ -78,17 +88,7 @@ class State(NamedTuple):
     generation: jax.Array
     stale: jax.Array
     best_mean: jax.Array
-    history: "Info"
-
-
-class Info(NamedTuple):
-    """What one generation looked like: chi^2 of the best, the elites' mean and the population's median, and the best
-    radius in Angstrom."""
-
-    best: jax.Array
-    elites: jax.Array
-    median: jax.Array
-    radius: jax.Array
+    history: Info
 
 
 Score = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]

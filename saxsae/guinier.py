@@ -24,12 +24,15 @@ _SMALLEST_ERROR = 1e-6     # of ln I: keeps the sums of weights in range
 class Guinier(NamedTuple):
     """The Guinier line of a curve.
 
-    rg_angstrom, rg_sigma: radius of gyration and its standard error, A where q is in 1/A.
-    i0, i0_sigma: forward intensity and its standard error, in the unit of the intensities.
-    first, last: the window, points first .. last - 1 of the arrays given.
-    q_rg_min, q_rg_max: q Rg at the ends of the window.
-    chi_squared: reduced, of the line in the window.   r_squared: share of the variance explained.
-    valid: whether the numbers can be used.   reason: why not, else "".
+    Attributes:
+      rg_angstrom, rg_sigma: radius of gyration and its standard error, A where q is in 1/A.
+      i0, i0_sigma: forward intensity and its standard error, in the unit of the intensities.
+      first, last: the window, points first .. last - 1 of the arrays given.
+      q_rg_min, q_rg_max: q Rg at the ends of the window.
+      chi_squared: reduced, of the line in the window.
+      r_squared: share of the variance explained.
+      valid: whether the numbers can be used.
+      reason: why not, else "".
     """
 
     rg_angstrom: float

@@ -10,9 +10,11 @@ from phasenet.errors import InputError
 class Rebinned(NamedTuple):
     """A curve of fixed length, padded at the end. All (num_points,) float64.
 
-    q_inv_angstrom: 1/A, ascending; the padding repeats the last.
-    intensity: 0 in the padding.   sigma: infinite in the padding.
-    weight: 1 / sigma^2, 0 in the padding: what `scattering.chi_squared` takes.
+    Attributes:
+      q_inv_angstrom: 1/A, ascending; the padding repeats the last.
+      intensity: 0 in the padding.
+      sigma: infinite in the padding.
+      weight: 1 / sigma^2, 0 in the padding: what `scattering.chi_squared` takes.
     """
 
     q_inv_angstrom: np.ndarray

@@ -21,8 +21,11 @@ _BUFFER_ANGSTROM3 = 3000.0
 class SimulatedCurve(NamedTuple):
     """A curve with noise; I(0) = 1 without it.
 
-    q_inv_angstrom: (Q,) 1/A.   intensity: (Q,) with noise.   sigma: (Q,) its standard deviation.
-    exact: (Q,) the intensity before the noise.
+    Attributes:
+      q_inv_angstrom: (Q,) 1/A.
+      intensity: (Q,) with noise.
+      sigma: (Q,) its standard deviation.
+      exact: (Q,) the intensity before the noise.
     """
 
     q_inv_angstrom: np.ndarray

@@ -35,12 +35,15 @@ _WANTED = "text: columns of q, intensity and sigma, GNOM .out, or sasCIF"
 class Curve(NamedTuple):
     """A measured curve, fit to be used.
 
-    q_inv_angstrom: (N,) float64, 1/A, ascending, each value once.
-    intensity: (N,) float64, unit of the file; negative where noise takes it there.
-    sigma: (N,) float64, standard deviation of the intensity, positive.
-    unit: of q in the file, "1/A" or "1/nm".   columns: how many the table in the file has.
-    notes: what was assumed, left out or estimated, one line each.
-    path: the file.   sigma_estimated: whether sigma is from the curve's own noise, not the file's.
+    Attributes:
+      q_inv_angstrom: (N,) float64, 1/A, ascending, each value once.
+      intensity: (N,) float64, unit of the file; negative where noise takes it there.
+      sigma: (N,) float64, standard deviation of the intensity, positive.
+      unit: of q in the file, "1/A" or "1/nm".
+      columns: how many the table in the file has.
+      notes: what was assumed, left out or estimated, one line each.
+      path: the file.
+      sigma_estimated: whether sigma is from the curve's own noise, not the file's.
     """
 
     q_inv_angstrom: np.ndarray

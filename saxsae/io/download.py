@@ -43,8 +43,10 @@ class Server:
 
     Attributes:
       url: its address, without a slash at the end.
-      workers: connections at a time.   attempts: tries per file; after each failure the pause doubles.
-      pause_seconds: the first pause.   timeout_seconds: of a connection that says nothing.
+      workers: connections at a time.
+      attempts: tries per file; after each failure the pause doubles.
+      pause_seconds: the first pause.
+      timeout_seconds: of a connection that says nothing.
 
     Raises:
       InputError: the address is none of http or https.
@@ -120,7 +122,9 @@ class Server:
         """What `fetch` returned for each key, and why the others were given up; `workers` of them at a time.
 
         Args:
-          keys: each once.   fetch: may raise GivenUp.   say: told now and then how far it is.
+          keys: each once.
+          fetch: may raise GivenUp.
+          say: told now and then how far it is.
 
         Raises:
           InputError: several in a row could not be had.

@@ -1,16 +1,17 @@
 """Entries of the Small Angle Scattering Biological Data Bank: a folder each, with curve, models and metadata.
 
-    ID/profile.dat      the measured curve; where the entry has none for itself, the points of its GNOM output
-                        (profile.out) or of its sasCIF (profile.sascif)
-    ID/reference.pdb    its model, or .cif: an atomic one where there is one, else the first
+    ID/profile.dat      the measured curve; without one the points of the entry's
+                        GNOM output (profile.out) or its sasCIF (profile.sascif)
+    ID/reference.pdb    its model, or .cif: an atomic one, else the first
     ID/model_2.pdb ...  the others
     ID/entry.json       the metadata as served
-    ID/source.json      where all this came from, and what was missing: once this is there, nothing is asked for again
+    ID/source.json      where all this came from, and what was missing
 
-The metadata are those of https://www.sasbdb.org/rest-api/docs/. What is used of them: `intensities_data`, `pddf_data`
-and `sascif_data` (addresses of files), `fits`, each with `models`, each with `model_data` (an address), `type_of_model`
-("atomic" or "dummy", ...), `software` and `pdb_link`; `angular_unit`; names and publication. Entries differ, so models
-are found wherever they nest, and what else is absent is not needed.
+Once source.json is there, nothing is asked for again. The metadata are those of the data bank's REST interface, which
+its /rest-api/docs/ tells of. What is used of them: `intensities_data`, `pddf_data` and `sascif_data` (addresses of
+files); `fits`, each with `models`, each with `model_data` (an address), `type_of_model` ("atomic", "dummy", ...),
+`software` and `pdb_link`; `angular_unit`; names and publication. Entries differ, so models are found wherever they
+nest, and what else is absent is not needed.
 """
 
 import contextlib

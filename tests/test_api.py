@@ -1,0 +1,61 @@
+"""The Python interface: what README.md shows of it runs, and its pages build from the docstrings."""
+
+import pathlib
+import re
+import shutil
+
+import numpy as np
+import pdoc
+import pdoc.render
+import pytest
+
+import phasenet
+import saxsae
+from saxsae import genetic
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def block(word):
+    """The one block of README.md with this word."""
+    (found,) = (text for text in BLOCKS if word in text)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where README's paths lead to the examples."""
+    shutil.copytree(ROOT / "phasenet" / "examples", tmp_path / "phasenet" / "examples")
+    shutil.copy(ROOT / "saxsae" / "examples" / "three_lobes.dat", tmp_path / "curve.dat")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_solve_as_in_the_readme(folder, monkeypatch, capsys):
+    monkeypatch.setitem(phasenet.solve.__kwdefaults__, "refine", False)  # half of its time
+    names = {}
+    exec(block("import pretrained, solve"), names)
+    assert names["answer"].positions.shape == (6, 3) and float(names["answer"].agreement.correlation) > 0.99
+    assert "6 atoms" in capsys.readouterr().out
+
+
+def test_reconstruct_as_in_the_readme(folder, monkeypatch, capsys):
+    small = genetic.Settings(population=24, elites=4, generations=2)
+    monkeypatch.setitem(saxsae.reconstruct.__kwdefaults__, "settings", small)
+    text = block("reconstruct(")
+    assert "num_models=8" in text
+    names = {}
+    exec(text.replace("num_models=8", "num_models=1"), names)
+    assert 15 < names["result"].radius_angstrom < 80 and np.isfinite(names["result"].chi_squared)
+    assert "q in 1/A" in capsys.readouterr().out and (folder / "curve.ccp4").stat().st_size > 31**3
+
+
+def test_the_pages_build(tmp_path):
+    """As `python -m pdoc -d google phasenet saxsae` does; a warning would be an error."""
+    pdoc.render.configure(docformat="google")
+    pdoc.pdoc("phasenet", "saxsae", output_directory=tmp_path)
+    page = (tmp_path / "phasenet" / "inference.html").read_text(encoding="utf-8")
+    assert "The atoms behind a Patterson map." in page and "<h6" in page  # headings, such as that of the arguments
+    modules = [path for package in ("phasenet", "saxsae") for path in (ROOT / package).rglob("*.py")]
+    assert len(list(tmp_path.rglob("*.html"))) >= len(modules)
