@@ -16,7 +16,7 @@ from launch.plotting import style
 NAME = "report.html"
 _FOLDER = pathlib.Path(__file__).parent
 _LIBRARIES = {"3Dmol-min.js": "3dmol.LICENSE", "uPlot.iife.min.js": "uplot.LICENSE"}
-_SCRIPTS = ("page.js", "surface.js", "balls.js", "scene.js", "charts.js", "sections.js")
+_SCRIPTS = ("elements.js", "page.js", "surface.js", "balls.js", "scene.js", "charts.js", "sections.js")
 _COLOURS = {"blue": style.BLUE, "red": style.RED, "grey": style.GREY, "green": style.GREEN, "orange": style.ORANGE,
             "light": style.LIGHT}
 

@@ -31,6 +31,7 @@ class Scene {
       if (!event.ctrlKey && document.activeElement !== container) event.stopPropagation();
     }, {capture: true});
     new ResizeObserver(() => {
+      if (!container.offsetWidth) return;  // taken away: nothing can be drawn on no pixels
       this.viewer.resize();
       this.reset();
     }).observe(container);

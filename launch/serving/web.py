@@ -27,7 +27,7 @@ from phasenet.errors import InputError
 _HERE = pathlib.Path(__file__).parent
 _STATIC, _PAGES = _HERE / "static", _HERE.parent / "pages"
 # Of the reports': the views and charts are the same here.
-_SHARED = ("page.css", "surface.js", "scene.js", "charts.js")
+_SHARED = ("page.css", "elements.js", "surface.js", "balls.js", "scene.js", "charts.js")
 _EXAMPLES = _HERE.parents[1] / "saxsae" / "examples"
 EXAMPLE = "example"  # given for an upload's id
 _MOST_SETTINGS = 10_000  # bytes

@@ -1,6 +1,7 @@
 """launch.serve as a person meets it, in a headless Chromium: a real curve, a short run, a restart in its middle."""
 
 import base64
+import io
 import os
 import shutil
 import signal
@@ -8,6 +9,8 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
+import PIL.Image
 import pytest
 from served import EXAMPLE, HERE, wait_for
 
@@ -30,6 +33,12 @@ data.items.add(file);
 for (const name of ["dragenter", "dragover", "drop"])
   arguments[0].dispatchEvent(new DragEvent(name, {dataTransfer: data, bubbles: true, cancelable: true}));
 """
+
+
+def blue(picture):
+    """The share of a picture that is."""
+    red, _, blue = np.moveaxis(np.asarray(PIL.Image.open(io.BytesIO(picture)).convert("RGB"), int), -1, 0)
+    return (blue > red + 40).mean()
 
 
 class Server:
@@ -78,8 +87,9 @@ def test_from_a_dropped_file_to_a_result_taken_home(server, browser, tmp_path):
         return browser.find_element(By.CSS_SELECTOR, css)
 
     def seen(css, seconds=120.0):
-        return wait_for(lambda: next((e for e in browser.find_elements(By.CSS_SELECTOR, css) if e.is_displayed()), None),
-                        seconds)
+        def look():
+            return next((found for found in browser.find_elements(By.CSS_SELECTOR, css) if found.is_displayed()), None)
+        return wait_for(look, seconds)
 
     def drop(content, name):
         browser.execute_script(_DROP, one("#drop-curve"), base64.b64encode(content).decode(), name)
@@ -129,6 +139,7 @@ def test_from_a_dropped_file_to_a_result_taken_home(server, browser, tmp_path):
 
     # Its shape is seen as soon as there is one; then the server is killed, and comes back.
     seen("#scene canvas")
+    wait_for(lambda: blue(one("#scene").screenshot_as_png) > 0.05)
     assert one("#chart canvas").is_displayed()
     server.end(signal.SIGKILL)
     assert "trying again" in seen("#error").text

@@ -48,8 +48,6 @@ export const when = (seconds) =>
 // A number to so many digits, with a minus that is one.
 export const figure = (value, digits = 3) => String(+value.toPrecision(digits)).replace("-", "−");
 
-export const inAngstrom = (text) => text.replace("1/A", "1/Å");
-
 const KINDS = {curve: "Shape from a curve", patterson: "Atoms from a Patterson map"};
 export const kindOf = (job) => KINDS[job.kind];
 
@@ -62,7 +60,7 @@ export function askedFor({settings: s}) {
   if (s.source === "curve") {
     said.push(`${s.num_models} model${s.num_models === 1 ? "" : "s"}`, `q to ${s.q_max} 1/Å`,
       s.radius === null ? "radius searched for" : `radius ${s.radius} Å`);
-    if (s.unit) said.push(`q in ${inAngstrom(s.unit)}`);
+    if (s.unit) said.push(`q in ${typeset(s.unit)}`);
     if (s.reference) said.push(`laid upon ${s.reference}`);
     if (s.background === "yes") said.push("with a background");
     if (s.generations) said.push(`${s.generations} generations at most`);

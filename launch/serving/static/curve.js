@@ -1,6 +1,6 @@
 // The page of a curve: read it, show how, start.
 
-import {ask, figure, inAngstrom, post, say} from "./api.js";
+import {ask, figure, post, say} from "./api.js";
 import {facts, filePlace, fillWeights, refuse, values} from "./files.js";
 
 let curve = null, reference = null;
@@ -16,13 +16,13 @@ function showCurve(reading) {
   facts(byId("facts"), [
     ["Points", String(reading.points)],
     ["q", `${figure(reading.q_min)} to ${figure(reading.q_max)} 1/Å`],
-    ["Unit in the file", inAngstrom(reading.unit)],
+    ["Unit in the file", typeset(reading.unit)],
     ["Sigma", reading.sigma_estimated ? "estimated from the curve's own scatter" : "from the file"],
     line ? ["Guinier Rg", `${line.rg.toFixed(2)} ± ${line.rg_sigma.toFixed(2)} Å`]
       : ["Guinier region", `none: ${reading.no_guinier}`],
     line && ["I(0)", figure(line.i0, 5)],
     line && ["Guinier points", `${line.first} to ${line.last} (q Rg ${line.q_rg_min.toFixed(2)} to ${line.q_rg_max.toFixed(2)})`]]);
-  byId("notes").replaceChildren(...reading.notes.map((note) => element("li", {}, inAngstrom(note))));
+  byId("notes").replaceChildren(...reading.notes.map((note) => element("li", {}, typeset(note))));
   byId("example-reference").hidden = reading.id !== "example" || Boolean(reference);
   drawCurve(reading);
 }

@@ -37,6 +37,7 @@ function buttons() {
   if (!job.ended) return [button("Cancel", () => post(`${path}/cancel`))];
   return [
     button("Run it again", async () => (location.href = `/jobs/${(await post(`${path}/again`)).id}`)),
+    element("a", {className: "button", href: job.kind === "curve" ? "/" : "/patterson"}, "Start another"),
     button("Remove", async () => {
       if (!confirm(`Remove ${job.name} and its files?`)) return;
       await ask(path, {method: "DELETE"});

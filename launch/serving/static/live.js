@@ -50,7 +50,8 @@ export class Live {
       this.scene = new Scene(byId("scene"), "The best shape so far", [half, half], "Å");
       const place = (x, y, z) => ({x: (x - 15) * this.pitch, y: (y - 15) * this.pitch, z: (z - 15) * this.pitch});
       const turn = (x, y, z) => ({x, y, z});
-      this.scene.add("shape", true, meshPart(() => surfaceOf(this.map, 0.5, place, turn), () => ({color: colour("blue")})));
+      this.scene.add("shape", true, meshPart(() => surfaceOf(this.map, 0.5, place, turn),
+        () => ({color: colour("blue"), opacity: 1})));
     }
     this.scene.redraw();
     byId("scene-caption").textContent = `Of generation ${line.generation}, largest radius `

@@ -3,10 +3,8 @@
 import {ask} from "./api.js";
 import {facts} from "./files.js";
 
-const spheres = (points, look) => (viewer) => {
-  const made = points.map(([x, y, z]) => viewer.addSphere({center: {x, y, z}, ...look()}));
-  return () => made.forEach((shape) => viewer.removeShape(shape));
-};
+const ballsAt = (points, radius, name, opacity) =>
+  meshPart(() => ballsOf(points.map(([x, y, z]) => ({x, y, z})), radius, 3), () => ({color: colour(name), opacity}));
 
 export async function showTruth(path) {
   const {true: real, found, matched, mean_error: error} = await ask(path);
@@ -18,13 +16,10 @@ export async function showTruth(path) {
     ["Mean error", error === null ? "–" : error < 0.0005 ? "below 0.001 voxel" : `${error.toFixed(3)} voxel`]]);
   const reach = Math.max(...[...real, ...found].flat().map(Math.abs)) + 1.5;
   const scene = new Scene(byId("truth-scene"), "True and found atoms", [reach, reach], "voxels");
-  scene.add("true", true, spheres(real, () => ({radius: 1, color: colour("grey"), opacity: 0.45})), true);
-  scene.add("found", true, spheres(found, () => ({radius: 0.5, color: colour("blue")})), true);
+  scene.add("true", true, ballsAt(real, 1, "grey", 0.4));
+  scene.add("found", true, ballsAt(found, 0.5, "blue", 1));
   for (const [name, text] of [["true", "true, at their own radius"], ["found", "found"]]) {
-    const input = element("input", {type: "checkbox", checked: true});
-    input.addEventListener("change", () => scene.show(name, input.checked));
-    byId("truth-parts").append(element("label", {className: "check"}, input,
-      element("span", {className: `swatch ${name}`}), element("span", {}, text)));
+    byId("truth-parts").append(checkbox(text, true, (on) => scene.show(name, on), `var(--${name === "true" ? "grey" : "blue"})`));
   }
   scene.redraw();
   scene.reset();
