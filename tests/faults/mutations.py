@@ -29,7 +29,7 @@ def mutate(rng: np.random.Generator, content: bytes, name: str) -> bytes:
     """The content of a file of that name after one to three mishaps."""
     own = _OWN.get(pathlib.PurePath(name).suffix, _text)
     for _ in range(_choose(rng, [1, 1, 1, 2, 3])):
-        bomb = len(content) > 3 * 2**20  # made by the mishap before; not to be unpacked here
+        bomb = len(content) > 5 * 2**19  # made by the mishap before; not to be unpacked here
         change = own if rng.random() < 0.75 and not bomb else _bytes
         content = change(rng, content, name)
     return content
