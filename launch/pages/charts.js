@@ -79,7 +79,7 @@ const plainValues = (u, values, index) => {
 // Dots of a radius, in CSS pixels, as a series.
 const dots = (name, radius) => ({stroke: colour(name), points: {show: true, size: 2 * radius, width: 0,
   fill: colour(name)}, paths: () => null});
-const line = (name, width, more = {}) => ({stroke: colour(name), width, points: {show: false}, ...more});
+const line = (name, width, more = {}) => ({stroke: colour(name), width, pxAlign: 0, points: {show: false}, ...more});
 
 // A hook that draws bars of +- sigma behind the points.
 const errorBars = (values, sigma) => (u) => {

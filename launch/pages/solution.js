@@ -12,7 +12,7 @@ const unit = "voxels";
 const about = `${atoms.positions.length} atoms in 3D`;
 const box = atoms.box / 2;
 // The box's corners as they are turned, and whatever lies outside it.
-const span = 1.25 * Math.max(box, ...[...atoms.positions, ...(atoms.other ?? [])].flat().map(Math.abs));
+const span = 1.35 * Math.max(box, ...[...atoms.positions, ...(atoms.other ?? [])].flat().map(Math.abs));
 const scene = new Scene(byId("scene"), about, [span, span], unit, [[-25, "y"], [15, "x"]]);
 const asPoint = ([x, y, z]) => ({x, y, z});
 const radius = byId("radius");
@@ -61,6 +61,8 @@ const valueAt = (map, w) => (x, y) => {
 };
 const height = byId("height");
 Object.assign(height, {min: 1 - depth, max: depth - 1, value: sections.height});
+// Less than this share of the scale is hardly more than the steps that the maps are kept in.
+const fullDifference = Math.max(0.05, sections.difference);
 function paintSections(w) {
   const given = valueAt(maps.given, w), fitted = valueAt(maps.fitted, w);
   const {low, high} = sections.given;
@@ -69,7 +71,8 @@ function paintSections(w) {
     return [...brightness.subarray(step, step + 3), 255];
   };
   const [above, below] = [rgb("red"), rgb("blue")];
-  const differing = (value) => [...(value > 0 ? above : below), Math.min(255, (255 * Math.abs(value)) / (high - low))];
+  const most = fullDifference * (high - low);
+  const differing = (value) => [...(value > 0 ? above : below), Math.min(255, (255 * Math.abs(value)) / most)];
   paintSection(byId("given"), side, (x, y) => bright(given(x, y)));
   paintSection(byId("fitted"), side, (x, y) => bright(fitted(x, y)));
   paintSection(byId("difference"), side, (x, y) => differing(given(x, y) - fitted(x, y)));
@@ -82,7 +85,7 @@ for (const [id, name] of [["given", "as given"], ["fitted", "of the atoms found"
 }
 byId("patterson-caption").textContent = "Bright: many, or heavy, pairs of atoms that far apart; u to the right, v up, " +
   `${side} voxels wide, the origin in the middle of w = 0. One scale for both, up to the highest peak between atoms. ` +
-  `Difference: red where the given map is higher, blue where the atoms' is; the largest is ${(100 * sections.difference).toPrecision(2)}% of that scale.`;
+  `Difference: red where the given map is higher, blue where the atoms' is; the largest is ${(100 * sections.difference).toPrecision(2)}% of that scale, the strongest colour ${(100 * fullDifference).toPrecision(2)}%.`;
 
 // ---- positions
 

@@ -39,5 +39,6 @@ def _sections(given: np.ndarray, fitted: np.ndarray) -> dict[str, Any]:
     across = slice(middle - reach, middle + reach + 1)
     shown = across, across, slice(middle, middle + reach + 1)
     return {"given": page.packed(given[shown], low, top), "fitted": page.packed(fitted[shown], low, top),
-            "difference": float(np.abs(given - fitted).max() / (top - low)), "height": sections.heights(given)[1],
+            "difference": float(np.abs(np.subtract(*np.clip((given, fitted), low, top))).max() / (top - low)),
+            "height": sections.heights(given)[1],
             "colours": page.encoded((colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes())}
