@@ -86,7 +86,7 @@ def test_the_log_is_whole(done):
     shown = payload_of((done.folder / "report.html").read_text(encoding="utf-8"))
     assert shown["summary"] == log["summary"] and shown["models"] == log["models"]
     assert log["flags"]["seed"] == 1 and log["flags"]["num_models"] == 2
-    assert log["flags"]["background"] is False and len(log["flags"]) == 13
+    assert log["flags"]["background"] is False and len(log["flags"]) == 14
     assert log["weights"]["sha256"] == provenance.weights_digest(WEIGHTS / "lean") and log["weights"]["kind"] == "lean"
     assert log["revision"]
     assert log["versions"]["jax"] == jax.__version__ and log["settings"]["population"] == 300
