@@ -248,6 +248,14 @@ def test_a_taken_port_is_told_in_one_line(tmp_path):
     assert done.stderr == f"serve: 127.0.0.1:{port} is taken; another --port may be free (0: any that is)\n"
 
 
+def test_what_is_not_installed_is_told_in_one_line(tmp_path):
+    program = ("import sys; sys.modules['uvicorn'] = None; from launch import app, serve; "
+               f"sys.argv = ['serve', '--port=0', '--folder={tmp_path}']; app.run(serve.main)")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "serve: uvicorn is not installed: pip install -e .[serve]\n"
+
+
 def test_two_pages_do_not_share_a_folder(client, tmp_path):
     with pytest.raises(InputError, match="another launch.serve works in this folder"):
         jobs.Store(tmp_path)
