@@ -1,5 +1,6 @@
 """The training loop: owns the clock, the files and the signals; the step owns the arithmetic."""
 
+import contextlib
 import datetime
 import json
 import math
@@ -14,6 +15,7 @@ import numpy as np
 from launch import app, processes, provenance
 from launch.training import checkpoint, step as steps, weights
 from launch.training.defaults import FREE_FIELDS, check_config
+from launch.training.lock import locked
 from launch.training.optimizer import make_optimizer
 from launch.training.preemption import StopRequest
 from launch.training.task import Task, task_class
@@ -47,7 +49,8 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
 
     config: see launch/training/defaults.py. task: instead of the one that config.task names. Each call is noted in
     workdir/run.json. Raises InputError for a config that cannot be, or that differs from the workdir's; for damaged
-    checkpoints; for weights that do not fit; for a loss that is not finite, or has exploded.
+    checkpoints; for weights that do not fit; for a loss that is not finite, or has exploded; where another process
+    trains in the workdir.
     """
     check_config(config)
     say = say if processes.is_chief() else _nothing
@@ -55,8 +58,11 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
     examples = steps.example_indices(config.batch_size, config.micro_batches)
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    checkpoints = checkpoint.Checkpoints(workdir, config.max_to_keep)
-    try:
+    with contextlib.ExitStack() as stack:
+        if processes.is_chief():
+            stack.enter_context(locked(workdir))
+        checkpoints = checkpoint.Checkpoints(workdir, config.max_to_keep)
+        stack.callback(checkpoints.close)
         before = checkpoints.read_config()
         if before is not None:
             checkpoint.check_same_config(
@@ -65,8 +71,6 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
         state, step_fn = run.start(init_from)
         with StopRequest() as stop:
             return run.go(state, step_fn, examples, stop)
-    finally:
-        checkpoints.close()
 
 
 class _Run:

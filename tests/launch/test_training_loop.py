@@ -165,6 +165,21 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"5", "6"}
 
 
+def test_a_workdir_in_use_is_refused(copied):
+    workdir, config, _ = copied
+
+    def say(message):
+        if message.startswith("step 8/"):
+            with pytest.raises(InputError, match="run: another process is training there"):
+                train(config, workdir, say=quiet)
+            said.append(message)
+
+    said = []
+    config.num_steps = 8
+    assert train(config, workdir, say=say).step == 8 and said
+    assert train(config, workdir, say=quiet).step == 8
+
+
 def test_another_config_is_refused(copied):
     workdir, config, _ = copied
     config.optimizer.learning_rate = 0.5
