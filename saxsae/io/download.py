@@ -69,9 +69,8 @@ class Server:
     def holds(self, address: str) -> bool:
         """Whether an address lies on this server, as it was given or, safer, by https."""
         ours, theirs = urllib.parse.urlsplit(self.url), urllib.parse.urlsplit(address)
-        if (theirs.scheme, theirs.netloc) == (ours.scheme, ours.netloc):
-            return True
-        return theirs.scheme == "https" and theirs.hostname == ours.hostname
+        place = theirs.scheme, theirs.netloc.lower()
+        return place in ((ours.scheme, ours.netloc.lower()), ("https", ours.hostname))
 
     def fetch(self, address: str, target: pathlib.Path, check: Callable[[pathlib.Path], None] | None = None,
               most_bytes: int = _MOST_BYTES, absent: tuple[int, ...] = (404, 410)) -> bool:

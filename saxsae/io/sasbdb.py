@@ -23,7 +23,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from phasenet.errors import InputError
+from phasenet.errors import InputError, one_line
 from phasenet.io.atomic import replacing
 from saxsae.io.curves import Curve, read_curve
 from saxsae.io.download import GivenUp, Server, Unfit, read_ids
@@ -250,9 +250,9 @@ def _fetch(server: Server, address: str, target: pathlib.Path, most_bytes: int, 
             raise Unfit(f"not on {server.url}: not followed")
         if server.fetch(address, target, _check_no_page, most_bytes):
             return True
-        notes.append(f"{address}: the server has no such file")
+        notes.append(one_line(f"{address}: the server has no such file"))
     except Unfit as error:
-        notes.append(f"{address}: {error}")
+        notes.append(one_line(f"{address}: {error}"))
     except GivenUp as error:
         raise GivenUp(f"{address}: {error}") from None
     return False
@@ -294,4 +294,4 @@ def _read_source(folder: pathlib.Path) -> Entry | None:
 
 def _text(value: Any) -> str:
     """A text in one line; "" for what is none."""
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    return " ".join(value.encode("utf-8", "replace").decode().split()) if isinstance(value, str) else ""
