@@ -42,7 +42,8 @@ function chart(container, about, height, build, say) {
 // An axis in the colours of the page.
 function axis(label, more = {}) {
   const ink = colour("quiet");
-  return {label, stroke: ink, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 20, labelGap: 0, gap: 4, size: 28,
+  const font = "12px system-ui, sans-serif";
+  return {label, stroke: ink, font, labelFont: font, labelSize: 20, labelGap: 0, gap: 4, size: 28,
     grid: {stroke: colour("rule"), width: 1}, ticks: {stroke: colour("rule"), width: 1, size: 4}, ...more};
 }
 

@@ -4,7 +4,8 @@ const A = "Å", {fit, guinier, history, shape} = payload;
 const MODEL_COLOURS = ["green", "orange", "red", "grey"];
 
 const count = payload.models.length;
-byId("lead").append(element("strong", {}, `${count > 1 ? `The best of ${count} models` : "The model"} fits ${fit.q.length} points to q = ${fixed(fit.q.at(-1), 3)} 1/${A} with χ² = ${fixed(payload.summary.chi_squared, 2)}.`));
+byId("lead").append(element("strong", {}, `${count > 1 ? `The best of ${count} models` : "The model"} fits ` +
+  `${fit.q.length} points to q = ${fixed(fit.q.at(-1), 3)} 1/${A} with χ² = ${fixed(payload.summary.chi_squared, 2)}.`));
 
 // ---- shape
 
@@ -36,7 +37,8 @@ if (shape.reference) {
   const {points: atoms, radius, colours} = shape.reference;
   addPart("reference", "Reference", true,
     ballsPart(atoms.map((p) => point(...p)), () => radius,
-    (i) => colours[Math.floor((i * colours.length) / atoms.length)]), true, `linear-gradient(90deg, ${colours.join(",")})`);
+    (i) => colours[Math.floor((i * colours.length) / atoms.length)]), true,
+    `linear-gradient(90deg, ${colours.join(",")})`);
 }
 addPart("beads", "Beads", false,
   ballsPart(shape.beads.map((index) => voxel(...index)), () => 0.62 * shape.pitch, () => colour("orange")), true,
@@ -52,9 +54,12 @@ byId("reset").addEventListener("click", () => scene.reset());
 scene.redraw();
 scene.reset();
 byId("shape-caption").textContent = [
-  "The surface encloses what at least that share of the models fill; at first it holds as much as they do on average.",
-  shape.reference ? `The reference lies where the correlation with it is best, ${fixed(payload.summary.correlation, 3)}.` : "",
-  shape.models.length < payload.models.length ? `The first ${shape.models.length} of ${payload.models.length} models are in this page.` : "",
+  "The surface encloses what at least that share of the models fill;",
+  "at first it holds as much as they do on average.",
+  shape.reference
+    ? `The reference lies where the correlation with it is best, ${fixed(payload.summary.correlation, 3)}.` : "",
+  shape.models.length < payload.models.length
+    ? `The first ${shape.models.length} of ${payload.models.length} models are in this page.` : "",
   "Drag, or use the arrow keys, to turn it; click it first to zoom with the wheel.",
 ].join(" ");
 
@@ -90,7 +95,8 @@ chart(byId("residuals"), "Residuals against q", 170, () => ({
   data: [q, residual],
   cursor: {sync: together, y: false},
   scales: {x: {time: false}, y: {range: () => [-1.05 * widest, 1.05 * widest]}},
-  axes: [axis(`q (1/${A})`, {values: plainValues}), axis("(I − fit) / σ", {size: 62, values: plainValues, space: 18})],
+  axes: [axis(`q (1/${A})`, {values: plainValues}),
+    axis("(I − fit) / σ", {size: 62, values: plainValues, space: 18})],
   series: [{}, dots("grey", 1.75)],
   hooks: {drawAxes: [zeroLine]},
 }), sayPoint);
@@ -123,7 +129,8 @@ if (guinier.valid) {
   }), (i) => `q² ${plain(squares[i])} 1/${A}²: ln I ${fixed(points[i], 3)}, line ${fixed(straight[i], 3)}`);
 }
 byId("guinier-caption").textContent = guinier.valid
-  ? `Rg = ${fixed(guinier.rg, 2)} ± ${fixed(guinier.rg_sigma, 2)} ${A}, I(0) = ${guinier.i0.toPrecision(5)}, from q Rg = ${fixed(guinier.q_rg[0], 2)} to ${fixed(guinier.q_rg[1], 2)} (shaded).`
+  ? `Rg = ${fixed(guinier.rg, 2)} ± ${fixed(guinier.rg_sigma, 2)} ${A}, I(0) = ${guinier.i0.toPrecision(5)}, ` +
+    `from q Rg = ${fixed(guinier.q_rg[0], 2)} to ${fixed(guinier.q_rg[1], 2)} (shaded).`
   : `There is none: ${guinier.reason}.`;
 
 // ---- convergence
@@ -132,20 +139,24 @@ const generations = history.elites.map((_, i) => i);
 const along = (values) => generations.map((i) => values[i] ?? null);
 const correlation = history.correlation
   ? generations.map((i) => history.correlation[history.correlation_generation.indexOf(i)] ?? null) : null;
-chart(byId("convergence"), "chi squared by generation", 260, () => ({
-  data: [generations, ...history.best.slice(1).map(along), along(history.elites), along(history.best[0]),
-    ...(correlation ? [correlation] : [])],
-  cursor: {y: false},
-  scales: {x: {time: false}, y: {distr: 3}, r: {range: () => [0, 1]}},
-  axes: [axis("generation", {values: plainValues, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]}),
-    axis("χ² of the binned curve", {size: 56, ...logAxis, values: plainValues}),
-    ...(correlation ? [axis("correlation", {scale: "r", side: 1, size: 44, values: plainValues, stroke: colour("red"),
-      grid: {show: false}})] : [])],
-  series: [{}, ...history.best.slice(1).map(() => line("light", 1)), line("blue", 1, {dash: [4, 4]}), line("blue", 2),
-    ...(correlation ? [line("red", 1.25, {scale: "r", spanGaps: true, points: {show: true, size: 5, width: 0,
-      fill: colour("red")}})] : [])],
-}), (i) => `generation ${i}: best χ² ${plain(history.best[0][i] ?? NaN)}, mean of the elites ${plain(history.elites[i])}` +
-  (correlation?.[i] ? `, correlation ${fixed(correlation[i], 3)}` : ""));
-byId("convergence-caption").textContent = "Bold: the best run's best model; dashed: the mean of its elites" +
-  (history.best.length > 1 ? "; grey: the other runs" : "") +
-  (correlation ? "; red, at the right: the correlation of the best model with the reference." : ".");
+if (generations.length > 1) {
+  chart(byId("convergence"), "chi squared by generation", 260, () => ({
+    data: [generations, ...history.best.slice(1).map(along), along(history.elites), along(history.best[0]),
+      ...(correlation ? [correlation] : [])],
+    cursor: {y: false},
+    scales: {x: {time: false}, y: {distr: 3}, r: {range: () => [0, 1]}},
+    axes: [axis("generation", {values: plainValues, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]}),
+      axis("χ² of the binned curve", {size: 56, ...logAxis, values: plainValues}),
+      ...(correlation ? [axis("correlation", {scale: "r", side: 1, size: 44, values: plainValues, stroke: colour("red"),
+        grid: {show: false}})] : [])],
+    series: [{}, ...history.best.slice(1).map(() => line("light", 1)), line("blue", 1, {dash: [4, 4]}), line("blue", 2),
+      ...(correlation ? [line("red", 1.25, {scale: "r", spanGaps: true, points: {show: true, size: 5, width: 0,
+        fill: colour("red")}})] : [])],
+  }), (i) => `generation ${i}: best χ² ${plain(history.best[0][i] ?? NaN)}, ` +
+    `mean of the elites ${plain(history.elites[i])}` +
+    (correlation?.[i] ? `, correlation ${fixed(correlation[i], 3)}` : ""));
+}
+byId("convergence-caption").textContent = generations.length === 1 ? "There was one generation only."
+  : "Bold: the best run's best model; dashed: the mean of its elites" +
+    (history.best.length > 1 ? "; grey: the other runs" : "") +
+    (correlation ? "; red, at the right: the correlation of the best model with the reference." : ".");

@@ -83,9 +83,12 @@ onSchemeChange(() => paintSections(height.valueAsNumber));
 for (const [id, name] of [["given", "as given"], ["fitted", "of the atoms found"], ["difference", "difference"]]) {
   byId(id).setAttribute("aria-label", `Section of the Patterson map, ${name}`);
 }
-byId("patterson-caption").textContent = "Bright: many, or heavy, pairs of atoms that far apart; u to the right, v up, " +
+byId("patterson-caption").textContent =
+  "Bright: many, or heavy, pairs of atoms that far apart; u to the right, v up, " +
   `${side} voxels wide, the origin in the middle of w = 0. One scale for both, up to the highest peak between atoms. ` +
-  `Difference: red where the given map is higher, blue where the atoms' is; the largest is ${(100 * sections.difference).toPrecision(2)}% of that scale, the strongest colour ${(100 * fullDifference).toPrecision(2)}%.`;
+  `Difference: red where the given map is higher, blue where the atoms' is; ` +
+  `the largest is ${(100 * sections.difference).toPrecision(2)}% of that scale, ` +
+  `the strongest colour ${(100 * fullDifference).toPrecision(2)}%.`;
 
 // ---- positions
 
