@@ -171,7 +171,8 @@ def test_answers_that_are_no_entry(server, tmp_path, metadata):
 
 @pytest.mark.parametrize("changes", [
     {"fits": {"models": "x"}}, {"fits": [{"models": [{"model_data": 3}, None]}]}, {"experiment": []}, {"project": None},
-    {"angular_unit": {}}, {"fits": [{"models": [{"model_data": "x.pdb", "pdb_link": [1, {"pdb_code": None}]}]}]}])
+    {"angular_unit": {}, "fits": [{"models": [{"model_data": "\ud800.pdb"}, {"model_data": "http://x:y/\u2028"}]}]},
+    {"fits": [{"models": [{"model_data": "x.pdb", "pdb_link": [1, {"pdb_code": None}]}]}]}])
 def test_metadata_of_other_shapes(server, tmp_path, changes):
     offer(server, "SASDA28", **changes)
     ((_, profile, *_),), _, _ = fetch(server, tmp_path, "SASDA28")
