@@ -168,7 +168,8 @@ def test_tests_reach_the_collection_of_data_through_one_fixture():
     assert knowing <= {"conftest.py", pathlib.Path(__file__).name}
 
 
-@pytest.mark.parametrize("name", [".ci/run", "tests/run", "launch/environment", "launch/quickstart"])
+@pytest.mark.parametrize("name", [".ci/run", "tests/run", "launch/environment", "launch/quickstart",
+                                  "launch/pages/vendor/fetch"])
 def test_commands_can_be_called(name):
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", ROOT / name], check=True)

@@ -4,10 +4,13 @@ import ast
 import importlib
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+THIS = pathlib.Path(__file__).resolve()
+ROOT = THIS.parents[1]
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.py")), *sorted((ROOT / "launch").glob("*.py"))]
 # A command goes on after a backslash, or on an indented line of flags.
 _COMMAND = re.compile(r"python -m (launch\.\w+)((?:[^\n`]|\\\n|\n[ ]+\[?--)*)")
@@ -32,6 +35,26 @@ def test_commands_exist_with_their_flags(module, arguments):
     assert asked <= defined
     for config in re.findall(r"configs/\w+\.py", arguments):
         assert config == "configs/FILE.py" or (ROOT / config).is_file()
+
+
+# What stands for a user's own in the README's commands.
+_PLACEHOLDERS = {"configs/FILE.py": "configs/phasenet_small.py", "=N": "=2", "=I": "=0", "[": "", "]": "", '"': ""}
+
+
+@pytest.mark.parametrize(("module", "arguments"), [c for c in commands() if c.id.startswith("README")])
+def test_the_readmes_flags_are_taken_with_their_values(module, arguments):
+    for placeholder, value in _PLACEHOLDERS.items():
+        arguments = arguments.replace(placeholder, value)
+    done = subprocess.run([sys.executable, "-m", module, *arguments.split(), "--only_check_args"], cwd=ROOT,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_some_test_runs_each_launch_of_the_readme():
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py") if path != THIS)
+    for module in {c.values[0] for c in commands() if c.id.startswith("README")}:
+        name = module.removeprefix("launch.")
+        assert re.search(rf"{re.escape(module)}\b|from launch import [\w, ]*\b{name}\b", tests), module
 
 
 def test_the_readme_names_files_that_exist():
