@@ -24,13 +24,14 @@ def samples(path: pathlib.Path, weights_name: str, seed: int) -> None:
     drawn = rng.multivariate_normal(bank.mean(0), np.cov(bank.T), _MANY).astype(np.float32)
     kept = bank[rng.choice(len(bank), min(_MANY, len(bank)), replace=False)]
     random, known = (_decoded(weights, codes) for codes in (drawn, kept))
+    traits = [[_described(shape) for shape in group] for group in (known, random)]
     with style.figure(path, 6.6, 8.4) as figure:
         upper, lower = figure.subfigures(2, 1, height_ratios=(3.6, 1))
         for axes, shape in zip(upper.subplots(_ACROSS, _ACROSS).flat, random):
             density = shape.astype(np.float32)
             shapes.view(axes, shapes.principal_frame(density, 1.0, 0.5), "front", density, 1.0, 0.5, pixels=160)
         for axes, (name, label) in zip(lower.subplots(1, len(_SHOWN)), _SHOWN.items()):
-            values = [[_described(shape)[name] for shape in group] for group in (known, random)]
+            values = [[described[name] for described in group] for group in traits]
             edges = np.histogram_bin_edges(np.concatenate(values), 20)
             for group, colour, who in zip(values, (style.LIGHT, style.BLUE), ("training maps", "random codes")):
                 axes.hist(group, edges, color=colour, alpha=0.75, label=who)
