@@ -16,7 +16,7 @@ function showCurve(reading) {
   facts(byId("facts"), [
     ["Points", String(reading.points)],
     ["q", `${figure(reading.q_min)} to ${figure(reading.q_max)} 1/Å`],
-    ["Unit in the file", typeset(reading.unit)],
+    ["Unit of q", typeset(reading.unit)],
     ["Sigma", reading.sigma_estimated ? "estimated from the curve's own scatter" : "from the file"],
     line ? ["Guinier Rg", `${line.rg.toFixed(2)} ± ${line.rg_sigma.toFixed(2)} Å`]
       : ["Guinier region", `none: ${reading.no_guinier}`],
