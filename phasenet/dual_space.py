@@ -234,7 +234,10 @@ def true_transform(positions: jax.Array, grid: int, atom_width: float) -> jax.Ar
     """
     index = jnp.fft.fftfreq(grid, 1 / grid), jnp.fft.fftfreq(grid, 1 / grid), jnp.fft.rfftfreq(grid, 1 / grid)
     waves = [jnp.exp(-2j * jnp.pi / grid * positions[:, axis, None] * index[axis]) for axis in range(3)]
-    return jnp.einsum("nx,ny,nz->xyz", *waves) * gaussian_transform(grid, atom_width)
+    # In this order of products its last index runs fastest. XLA may otherwise ask the same of a Fourier transform that
+    # meets it, which jaxlib 0.12.0.1 refuses to do on a CPU.
+    planes = waves[0][:, :, None] * waves[1][:, None]
+    return jnp.einsum("nxy,nz->xyz", planes, waves[2]) * gaussian_transform(grid, atom_width)
 
 
 def as_problem_shows(found: jax.Array, problem: Problem, atom_width: float) -> jax.Array:
