@@ -58,7 +58,8 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
     examples = steps.example_indices(config.batch_size, config.micro_batches)
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
+    # Whatever finds the disk full (TensorBoard's file, a task's export), the line names the workdir.
+    with app.naming(workdir), contextlib.ExitStack() as stack:
         if processes.is_chief():
             stack.enter_context(locked(workdir))
         checkpoints = checkpoint.Checkpoints(workdir, config.max_to_keep)
