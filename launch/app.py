@@ -49,6 +49,13 @@ def say(message: str = "") -> None:
     print(message, flush=True)
 
 
+def table(rows: list[tuple[str, str, str]], timing: dict[str, float]) -> str:
+    """Lines of what, how much, and more about it; the last of timing's wall_seconds and cpu_seconds."""
+    rows = [*rows, ("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}")]
+    width = max(len(name) for name, _, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows)
+
+
 def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Parses the flags, calls main(argv) and leaves with an exit code as described above."""
     try:

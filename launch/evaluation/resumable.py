@@ -56,8 +56,8 @@ def _merged(cases: Sequence[Case], json_path: str, binding: dict) -> list[dict]:
     items = _kept_items(json_path, binding, failed=True)
     for case in cases:
         if case.id not in items:
-            raise InputError(f"{json_path}: {case.id} is in none of the files {_partial(json_path).name}* beside it; all "
-                             "processes need the same folder")
+            raise InputError(f"{json_path}: {case.id} is in none of the files {_partial(json_path).name}* beside it; "
+                             "all processes need the same folder")
     return [items[case.id] for case in cases]
 
 

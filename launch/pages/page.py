@@ -4,19 +4,20 @@ import base64
 import html
 import json
 import pathlib
-import re
 import zlib
 from typing import Any
 
 import numpy as np
 
 from launch import app
+from launch.pages.templates import filled
 from launch.plotting import style
 
 NAME = "report.html"
 _FOLDER = pathlib.Path(__file__).parent
 _LIBRARIES = {"3Dmol-min.js": "3dmol.LICENSE", "uPlot.iife.min.js": "uplot.LICENSE"}
 _SCRIPTS = ("elements.js", "page.js", "surface.js", "balls.js", "scene.js", "charts.js", "sections.js")
+_ABOUT = {"reconstruction": "Shape from a scattering curve", "solution": "Atoms from a Patterson map"}
 _COLOURS = {"blue": style.BLUE, "red": style.RED, "grey": style.GREY, "green": style.GREEN, "orange": style.ORANGE,
             "light": style.LIGHT}
 
@@ -33,12 +34,11 @@ def write(folder: pathlib.Path, kind: str, title: str, payload: dict[str, Any]) 
 def text(kind: str, title: str, payload: dict[str, Any]) -> str:
     """The whole page."""
     colours = "".join(f"--{name}: {value};" for name, value in _COLOURS.items())
-    parts = {"title": html.escape(title), "body": _read(f"{kind}.html"),
+    parts = {"title": html.escape(title), "about": _ABOUT[kind], "body": _read(f"{kind}.html"),
              "styles": f":root {{{colours}}}\n" + _read("vendor/uPlot.min.css") + "\n" + _read("page.css"),
              "libraries": "\n".join(_library(name, licence) for name, licence in _LIBRARIES.items()),
              "scripts": "\n".join(_read(name) for name in (*_SCRIPTS, f"{kind}.js")), "payload": _data(payload)}
-    # In one pass: what is put in is not searched again.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _read("page.html"))
+    return filled(_read("page.html"), parts)
 
 
 def packed(values: np.ndarray, low: float, high: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from launch import app
 from launch.reconstruction.reference import Comparison, Placed
 from saxsae import genetic, reconstruction, voxels
 from saxsae.guinier import guinier
@@ -116,10 +117,7 @@ def rows(found: Reconstruction, numbers: dict) -> list[tuple[str, str, str]]:
 
 def table(found: Reconstruction, numbers: dict, timing: dict) -> str:
     """The result in a few lines; timing: wall_seconds and cpu_seconds."""
-    shown = [*rows(found, numbers),
-             ("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}")]
-    width = max(len(name) for name, _, _ in shown)
-    return "\n".join(f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in shown)
+    return app.table(rows(found, numbers), timing)
 
 
 def log(curve: Curve, found: Reconstruction, numbers: dict, correlations, level: float) -> dict:

@@ -13,11 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from launch import app
+from launch.pages.templates import filled
 from launch.serving import commands, events, frame, reading
 from launch.serving.guard import Guard
 from launch.serving.jobs import ENDED, QUEUED, Job, QueueFull, Store, Upload
@@ -31,7 +32,11 @@ _SHARED = ("page.css", "elements.js", "surface.js", "balls.js", "scene.js", "cha
 _EXAMPLES = _HERE.parents[1] / "saxsae" / "examples"
 EXAMPLE = "example"  # given for an upload's id
 _MOST_SETTINGS = 10_000  # bytes
-_ADDRESSES = {"/": "curve.html", "/patterson": "patterson.html", "/runs": "runs.html", "/jobs/{id}": "job.html"}
+# Address, file and title of each page, and its tab.
+_ADDRESSES = (("/", "curve", "Curve to shape", "/"),
+              ("/patterson", "patterson", "Patterson map to atoms", "/patterson"),
+              ("/runs", "runs", "Runs", "/runs"),
+              ("/jobs/{id}", "job", "Run", "/runs"))
 
 
 def application(folder: pathlib.Path, host: str = "127.0.0.1") -> Starlette:
@@ -48,7 +53,7 @@ def application(folder: pathlib.Path, host: str = "127.0.0.1") -> Starlette:
             await run_in_threadpool(queue.stop)
             store.close()
 
-    routes = [Route(path, _file(_STATIC / name)) for path, name in _ADDRESSES.items()]
+    routes = [Route(address, _page(*page)) for address, *page in _ADDRESSES]
     routes += [Route(f"/pages/{name}", _file(_PAGES / name)) for name in _SHARED]
     routes += [
         Route("/api/uploads", add_upload, methods=["POST"]),
@@ -69,6 +74,16 @@ def application(folder: pathlib.Path, host: str = "127.0.0.1") -> Starlette:
                      exception_handlers={InputError: _mistake, HTTPException: _http_error, OSError: _disk_error})
     made.state.store, made.state.stopping = store, lambda: False
     return made
+
+
+def _page(name: str, title: str, tab: str):
+    layout, main = ((_STATIC / f"{part}.html").read_text(encoding="utf-8") for part in ("layout", name))
+    layout = layout.replace(f'href="{tab}"', f'href="{tab}" aria-current="page"')
+    content = filled(layout, {"title": title, "name": name, "main": main})
+
+    async def answer(_: Request) -> Response:
+        return HTMLResponse(content)
+    return answer
 
 
 def _file(path: pathlib.Path):

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from launch import app
 from phasenet import patterson, search, synthesis
 from phasenet.errors import InputError
 from phasenet.inference import Answer
@@ -17,7 +18,7 @@ _VERDICTS = {
     "solved": "Solved: these atoms leave nothing of the map but the noise that was allowed for.",
     "ambiguous": "Ambiguous: another set of atoms fits as well; both are in log.json.",
     "not solved": "Not solved: more of the map is left than the noise that was allowed for (--noise)."}
-UNDETERMINED = ("A Patterson map does not tell the hand or the origin: inverted or shifted, the atoms are as good.")
+UNDETERMINED = "A Patterson map does not tell the hand or the origin: inverted or shifted, the atoms are as good."
 _LOGGED_SWAPS = 200  # of each chain of the annealer, evenly chosen
 
 
@@ -74,10 +75,7 @@ def verdict(numbers: dict) -> list[str]:
 
 def table(numbers: dict, timing: dict) -> str:
     """The result in a few lines; timing: wall_seconds and cpu_seconds."""
-    shown = [*rows(numbers), ("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}")]
-    width = max(len(name) for name, _, _ in shown)
-    lines = [f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in shown]
-    return "\n".join([*lines, *verdict(numbers), UNDETERMINED])
+    return "\n".join([app.table(rows(numbers), timing), *verdict(numbers), UNDETERMINED])
 
 
 def log(path: str, kind: str, answer: Answer, notes: tuple[str, ...], settings: Settings, numbers: dict,

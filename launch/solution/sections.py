@@ -25,8 +25,8 @@ def heights(given: np.ndarray) -> list[int]:
 
 
 def span(given: np.ndarray, fitted: np.ndarray) -> tuple[float, float, int]:
-    """What to show of two maps (N, N, N), origin in the middle: the values from low to top, the highest interatomic peak
-    of the given one, and how many voxels from the middle anything is."""
+    """What to show of two maps (N, N, N), origin in the middle: values from low to top, the highest interatomic peak of
+    the given one, and how many voxels from the middle anything is."""
     size = len(given)
     # A lone atom has an origin peak and nothing else.
     top = max(float(given[_distance(size) > _ORIGIN_PEAK].max()), 0.05 * float(given.max()))

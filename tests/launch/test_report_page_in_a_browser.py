@@ -1,39 +1,24 @@
 """report.html in a browser without a screen or a network: it draws, is moved by keys alone, and fits any width."""
 
 import io
-import shutil
 import types
 
+import chromium
 import numpy as np
 import pytest
 import report_pages
 from PIL import Image
-
-pytest.importorskip("selenium", reason="selenium is not installed")
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="Chromium and its chromedriver are not installed")
-
-_OPTIONS = ("--headless=new --no-sandbox --disable-dev-shm-usage --no-first-run --disable-background-networking "
-            "--disable-component-update --disable-sync --disable-quic --hide-scrollbars "
-            "--use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader")
+pytestmark = chromium.needed
 
 _HEIGHT = 5000  # a whole page: nothing is scrolled, a picture of a part is whole
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for option in (*_OPTIONS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, Service(DRIVER))
+    driver = chromium.start(tmp_path_factory.mktemp("browser"))
     yield driver
     driver.quit()
 

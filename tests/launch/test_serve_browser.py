@@ -3,29 +3,23 @@
 import base64
 import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import zipfile
 
+import chromium
 import numpy as np
 import PIL.Image
 import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
 from served import EXAMPLE, HERE, wait_for
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
-selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.common.by import By  # noqa: E402
-
 ROOT = HERE.parents[1]
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-_DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (_CHROMIUM and _DRIVER), reason="no Chromium with a chromedriver on this machine")
+pytestmark = chromium.needed
 
-_FLAGS = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-          "disable-component-update", "disable-sync", "disable-dev-shm-usage", "use-gl=angle",
-          "use-angle=swiftshader", "enable-unsafe-swiftshader", "window-size=1280,1000")
 _DROP = """
 const file = new File([Uint8Array.from(atob(arguments[1]), (c) => c.charCodeAt(0))], arguments[2]);
 const data = new DataTransfer();
@@ -71,13 +65,7 @@ def server(tmp_path):
 
 @pytest.fixture
 def browser(tmp_path):
-    options = selenium.ChromeOptions()
-    options.binary_location = _CHROMIUM
-    for flag in (*_FLAGS, f"user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(f"--{flag}")
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "taken")})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = selenium.Chrome(options, selenium.ChromeService(_DRIVER))
+    browser = chromium.start(tmp_path)
     yield browser
     browser.quit()
 
@@ -104,7 +92,7 @@ def test_from_a_dropped_file_to_a_result_taken_home(server, browser, tmp_path):
     def turned_by_dragging():
         wait_for(lambda: picture() == picture())
         before = picture()
-        selenium.ActionChains(browser).drag_and_drop_by_offset(one("#scene"), 60, 25).perform()
+        ActionChains(browser).drag_and_drop_by_offset(one("#scene"), 60, 25).perform()
         return wait_for(lambda: picture() != before)
 
     browser.get(server.address)
