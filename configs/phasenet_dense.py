@@ -5,11 +5,12 @@
 Expected: not known yet; see "What waits for a GPU" in BUILD_NOTES.md.
 """
 
-from configs import phasenet_published, phasenet_small
+from configs import phasenet_small
+from configs.patterson_paper import published
 
 
 def get_config():
-    config = phasenet_published.get_config()
+    config = published.get_config()
     small = phasenet_small.get_config()
     config.model = small.model
     config.model.width = 1024

@@ -7,11 +7,11 @@ Half an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md.
 
 from ml_collections import ConfigDict
 
-from configs import phasenet_published
+from configs.patterson_paper import published
 
 
 def get_config():
-    config = phasenet_published.get_config()
+    config = published.get_config()
     config.task = "launch.tasks.dual_space:DualSpaceTask"
     config.problem.target = "single"  # it shows the atoms in one hand
 

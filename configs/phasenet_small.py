@@ -8,11 +8,11 @@ dense one; the paper's plan at this size is configs/phasenet_small_convolutional
 
 from ml_collections import ConfigDict
 
-from configs import phasenet_published
+from configs.patterson_paper import published
 
 
 def get_config():
-    config = phasenet_published.get_config()
+    config = published.get_config()
     config.problem.grid = 24
     config.problem.atoms.num_atoms = 6
     config.problem.atoms.inner_box = 8.0

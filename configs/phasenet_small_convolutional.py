@@ -5,11 +5,11 @@
 Expected: not known; an example costs it about a hundred times the dense network's arithmetic.
 """
 
-from configs import phasenet_published
+from configs.patterson_paper import published
 
 
 def get_config():
-    config = phasenet_published.get_config()
+    config = published.get_config()
     config.problem.grid = 24
     config.problem.atoms.num_atoms = 6
     config.problem.atoms.inner_box = 8.0

@@ -20,7 +20,7 @@ def get_config():
     config.model = type(config)()
     config.model.kind = "lean"  # lean or published
     config.model.latent_size = 200
-    config.model.lowering = "auto"  # of the 3D convolutions, see phasenet/layers.py
+    config.model.lowering = "auto"  # of the 3D convolutions, see phasenet/networks/layers.py
     config.model.dtype = "float32"  # or bfloat16 (for a GPU): of the computations, not of the weights
 
     config.rotations = True  # every example is turned at random

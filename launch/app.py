@@ -44,7 +44,7 @@ _OS_ERRORS = {
 }
 
 
-def say(message: str = "") -> None:
+def print_line(message: str = "") -> None:
     """Prints a message to people, at once (a pipe would hold it back)."""
     print(message, flush=True)
 
@@ -76,7 +76,7 @@ def _guarded(main: Callable[[list[str]], int | None], argv: list[str]) -> int | 
         line = line_of(error)
         if line is None:
             raise
-        complain(line)
+        print_error(line)
     return EXIT_BAD_VALUE
 
 
@@ -185,11 +185,11 @@ def _line_in_file(error: Exception, path: str) -> int | None:
 
 
 def _refuse(message: object, code: int) -> NoReturn:
-    complain(message)
+    print_error(message)
     sys.exit(code)
 
 
-def complain(message: object) -> None:
+def print_error(message: object) -> None:
     """Says on one line of standard error what is wrong."""
     print(f"{name()}: {one_line(message)}", file=sys.stderr, flush=True)
 
@@ -270,10 +270,10 @@ def enable_compilation_cache() -> pathlib.Path | None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        say(f"compiled programs are not kept ({_os_error_line(error)})")
+        print_line(f"compiled programs are not kept ({_os_error_line(error)})")
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    say(f"compiled programs are kept in {folder}")
+    print_line(f"compiled programs are kept in {folder}")
     return folder

@@ -11,8 +11,9 @@ import time
 
 from absl import flags
 
-from launch import app, provenance
+from launch import app
 from launch.benchmarks import SUITES, missing, suite
+from launch.machine import provenance
 from phasenet.errors import InputError
 
 _SUITE = flags.DEFINE_enum("suite", None, [*SUITES, "all"], "What to measure.", required=True)
@@ -35,38 +36,38 @@ def main(_: list[str]) -> None:
     for name in names:
         run = suite(name)
         start = time.perf_counter()
-        app.say(f"\nsuite {name}\n{_HEADER}")
+        app.print_line(f"\nsuite {name}\n{_HEADER}")
 
         def report(row, name=name):
             items.append({**row._asdict(), "suite": name} | _rates(row))
-            app.say(_line(row))
+            app.print_line(_line(row))
 
         summary[name] = run(report, **({"cases": _CASES.value} if _CASES.value else {}))
-        app.say(f"{time.perf_counter() - start:.0f} s")
-    app.say()
+        app.print_line(f"{time.perf_counter() - start:.0f} s")
+    app.print_line()
     for name, values in summary.items():
         numbers = (f"{key} {value:.3g}" for key, value in values.items() if key != "bars")
-        app.say(f"{name}: " + ", ".join(numbers))
-    app.say()
+        app.print_line(f"{name}: " + ", ".join(numbers))
+    app.print_line()
     for name, values in summary.items():
         for bar in values.get("bars", ()):
-            app.say(f"{name}: {bar}")
+            app.print_line(f"{name}: {bar}")
         values["bars"] = [bar.as_json() for bar in values.get("bars", ())]
     if _JSON.value:
         app.write_json(_JSON.value, {"items": items, "summary": summary, **provenance.record()})
-        app.say(f"written to {_JSON.value}")
+        app.print_line(f"written to {_JSON.value}")
     if _PLOT.value:
         from launch.plotting import scaling
 
         scaling.draw(_PLOT.value, items, summary["scaling"])
-        app.say(f"drawn to {_PLOT.value}")
+        app.print_line(f"drawn to {_PLOT.value}")
 
 
 def _all() -> list[str]:
     """The suites whose peers are here; the others are named and left out."""
     for name in SUITES:
         if what := missing(name):
-            app.say(f"suite {name} is left out: {what}")
+            app.print_line(f"suite {name} is left out: {what}")
     return [name for name in SUITES if not missing(name)]
 
 

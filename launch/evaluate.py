@@ -6,14 +6,16 @@
     python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=dual_space] --json=FILE
 
 An interrupted run of shapes with --json goes on where it was: the same command. Several processes share the curves
-(flags: launch/cluster.py); their items meet beside the result, in a folder that all of them see.
+(flags: launch/distributed/cluster.py); their items meet beside the result, in a folder that all of them see.
 """
 
 import pathlib
 
 from absl import flags
 
-from launch import app, cluster, provenance
+from launch import app
+from launch.distributed import cluster
+from launch.machine import provenance
 from phasenet.errors import InputError
 
 _PROBLEM = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise", "corner", "corner_rule")
@@ -74,13 +76,13 @@ flags.register_validator("json", lambda value: value is not None or not cluster.
 
 def main(_: list[str]) -> None:
     _refuse_foreign_flags()
-    with cluster.joined():
+    with cluster.joining():
         _measure()
 
 
 def _measure() -> None:
     app.enable_compilation_cache()
-    from launch.devices import split_cpu  # here: a mistyped flag should not wait for jax
+    from launch.machine.cpu_devices import split_cpu  # here: a mistyped flag should not wait for jax
     from saxsae import pretrained
 
     if _TASK.value == "phasing":
@@ -94,7 +96,7 @@ def _measure() -> None:
     evaluate = _autoencoder if _TASK.value == "autoencoder" else _shapes
     evaluate(weights, {
         "task": _TASK.value, "weights": name,
-        "weights_sha256": provenance.weights_digest(pretrained.resolve(name)), "versions": provenance.versions(),
+        "weights_sha256": provenance.weights_digest(pretrained.find_weights(name)), "versions": provenance.versions(),
         **{name: flags.FLAGS[name].value for name in sorted(_USES[_TASK.value] - {"maps_dir", "limit"})}})
 
 
@@ -110,25 +112,25 @@ def _refuse_foreign_flags() -> None:
 
 def _autoencoder(weights, settings: dict) -> None:
     from launch.evaluation import autoencoder, report, resumable
-    from saxsae.io.corpus import read_references
+    from saxsae.io.structures.corpus import read_references
 
     structures = read_references(_REFERENCES.value)[:_LIMIT.value]
-    app.say(f"{len(structures)} structures through the {weights.info['kind']} network")
+    app.print_line(f"{len(structures)} structures through the {weights.info['kind']} network")
     items, summary = autoencoder.evaluate(structures, weights)
     summary["weights"] = settings["weights"]
-    app.say(report.encoded(items, summary))
+    app.print_line(report.encoded(items, summary))
     resumable.finish({**settings, **provenance.record(), "items": items, "summary": summary}, _JSON.value)
 
 
 def _shapes(weights, settings: dict) -> None:
-    from launch import processes
+    from launch.distributed import processes
     from launch.evaluation import cases, reconstruction, report, resumable
 
     if _TASK.value == "reconstruction":
         chosen = cases.measured_pairs(_PAIRS.value)
     else:
         chosen = cases.simulated(_REFERENCES.value, _GIVEN_RADIUS.value, _PUBLISHED.value)
-        app.say("curves are computed from the models, with noise; those published were measured")
+        app.print_line("curves are computed from the models, with noise; those published were measured")
     if _MAPS_DIR.value is not None:
         pathlib.Path(_MAPS_DIR.value).mkdir(parents=True, exist_ok=True)
     options = {"seed": _SEED.value}
@@ -144,13 +146,14 @@ def _shapes(weights, settings: dict) -> None:
     if not processes.is_chief():
         return
     summary = reconstruction.summarize(items)
-    app.say(report.shapes(items, summary))
+    app.print_line(report.shapes(items, summary))
     resumable.finish({**settings, **provenance.record(), "items": items, "summary": summary}, _JSON.value)
 
 
 def _phasing() -> None:
     from launch.evaluation import phasing, report
-    from phasenet import annealing, pretrained, solver
+    from phasenet import pretrained
+    from phasenet.search import annealing, network_stage
 
     name = _WEIGHTS.value or pretrained.DEFAULT
     weights = pretrained.load(name)
@@ -160,22 +163,22 @@ def _phasing() -> None:
     problem = problem._replace(atoms=problem.atoms._replace(**of_atoms), **given)
     phasing.check(problem, _STAGES.value, weights)
     cooled = min(_TEMPERATURE.value, 1e-5)
-    settings = solver.Settings(
+    settings = network_stage.NetworkSettings(
         picker=_PICKER.value, num_chains=_NUM_CHAINS.value,
         schedule=annealing.Schedule(_NUM_SWAPS.value, _TEMPERATURE.value, cooled))
-    app.say(f"{_NUM_CASES.value} cases of {problem.atoms.num_atoms} atoms in a box of {problem.atoms.inner_box:g} "
+    app.print_line(f"{_NUM_CASES.value} cases of {problem.atoms.num_atoms} atoms in a box of {problem.atoms.inner_box:g} "
             f"voxels, maps of {problem.grid}")
     items = phasing.evaluate(problem, settings, weights, _STAGES.value, _NUM_CASES.value, _SEED.value,
                              report.Phased(_NUM_CASES.value))
     summary = phasing.summarize(items)
-    app.say(report.phasing(summary))
+    app.print_line(report.phasing(summary))
     result = {"task": "phasing", "weights": name,
-              "weights_sha256": provenance.weights_digest(pretrained.resolve(name)), **provenance.record(),
+              "weights_sha256": provenance.weights_digest(pretrained.find_weights(name)), **provenance.record(),
               "stages": _STAGES.value, "seed": _SEED.value, "problem": problem._asdict(),
               "settings": settings._asdict(), "items": items, "summary": summary}
     if _JSON.value is not None:
         app.write_json(_JSON.value, result)
-        app.say(f"written to {_JSON.value}")
+        app.print_line(f"written to {_JSON.value}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from absl import flags
 
 from launch import app
 from phasenet.errors import InputError
-from saxsae.io import sasbdb
+from saxsae.io.servers import sasbdb
 
 _IDS = flags.DEFINE_string("ids", None, "Ids with commas between, or a text file of them.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the entries' folders.", required=True)
@@ -27,25 +27,25 @@ _JSON = flags.DEFINE_string("json", None, "Write what came there as JSON too.")
 def main(_: list[str]) -> None:
     ids = sasbdb.parse_ids(_IDS.value)
     folder = app.prepare_folder(_OUTPUT.value)
-    app.say(f"fetching {len(ids)} entr{'y' if len(ids) == 1 else 'ies'} from {_URL.value} into {folder}")
-    entries, unknown, failed = sasbdb.download(ids, folder, _URL.value, app.say)
+    app.print_line(f"fetching {len(ids)} entr{'y' if len(ids) == 1 else 'ies'} from {_URL.value} into {folder}")
+    entries, unknown, failed = sasbdb.download_entries(ids, folder, _URL.value, app.print_line)
     for entry in entries:
         names = [file.name for file in (entry.profile, entry.reference) if file]
         more = [f"{entry.models - 1} more"] if entry.models > 1 else []
-        app.say(f"{entry.id}  {', '.join(names + more) or 'nothing of use'}")
+        app.print_line(f"{entry.id}  {', '.join(names + more) or 'nothing of use'}")
         for note in entry.notes:
-            app.say(f"  {note}")
+            app.print_line(f"  {note}")
     for entry_id in unknown:
-        app.say(f"{entry_id}  the data bank has no such entry")
+        app.print_line(f"{entry_id}  the data bank has no such entry")
     for entry_id, reason in failed:
-        app.say(f"{entry_id}  not fetched: {reason}; run again to go on")
+        app.print_line(f"{entry_id}  not fetched: {reason}; run again to go on")
 
     counts = {"asked_for": len(ids), "with_curve_and_model": sum(bool(e.profile and e.reference) for e in entries),
               "without_model": sum(bool(e.profile and not e.reference) for e in entries),
               "without_curve": sum(not e.profile for e in entries), "unknown": len(unknown), "not_fetched": len(failed)}
-    app.say()
+    app.print_line()
     for what, count in counts.items():
-        app.say(f"{count:8d}  {what.replace('_', ' ')}")
+        app.print_line(f"{count:8d}  {what.replace('_', ' ')}")
     if _JSON.value:
         app.write_json(_JSON.value, {"items": entries, "unknown": unknown, "failed": dict(failed), "summary": counts})
     if not any(entry.profile for entry in entries):

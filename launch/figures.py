@@ -63,16 +63,16 @@ _SEED = flags.DEFINE_integer(
 def main(_: list[str]) -> None:
     wanted = _NAMES if _FIGURE.value == "all" else [_FIGURE.value]
     results = [_read_results(path) for path in _RESULTS.value]
-    from launch import devices
+    from launch.machine import cpu_devices
 
     folder = app.prepare_folder(_OUTPUT.value)
     if any(name in _RUN for name in wanted):
-        devices.split_cpu(_NUM_MODELS.value)
+        cpu_devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
-    from launch.plotting import patterson
     from launch.plotting.missing import Missing
+    from launch.plotting.patterson_figures import all_figures
 
-    patterson.check_workdirs(_WORKDIRS.value)
+    all_figures.check_workdirs(_WORKDIRS.value)
     drawn, left_out, failed = [], [], []
     for name in wanted:
         path = folder / f"{name}.png"
@@ -82,47 +82,47 @@ def main(_: list[str]) -> None:
             elif name == "certificate":
                 _draw_certificate(path)
             else:
-                patterson.draw(name, path, patterson.Inputs(
+                all_figures.draw(name, path, all_figures.Inputs(
                     _NETWORK.value, _WORKDIR.value, _WORKDIRS.value, results, _SEED.value))
         except (Missing, InputError) as error:
             absent = isinstance(error, Missing)
             if _FIGURE.value != "all":
                 raise InputError(f"--figure={name}: {error}" if absent else str(error)) from error
-            app.say(f"{name}  {'left out' if absent else 'failed'}: {error}")
+            app.print_line(f"{name}  {'left out' if absent else 'failed'}: {error}")
             (left_out if absent else failed).append(name)
             continue
-        app.say(f"{name}  {path}")
+        app.print_line(f"{name}  {path}")
         drawn.append(name)
-    app.say(f"{len(drawn)} drawn, {len(left_out)} left out")
+    app.print_line(f"{len(drawn)} drawn, {len(left_out)} left out")
     if failed:
         raise InputError(f"not drawn, for the reasons above: {', '.join(failed)}")
 
 
 def _draw_saxs(name: str, path: pathlib.Path, results: list[dict]) -> None:
-    from launch.plotting import saxs
+    from launch.plotting.saxs_figures import all_figures
 
     if name in _RUN:
-        run = saxs.Run.of(_PROFILE.value, _REFERENCE.value, _WEIGHTS.value, _NUM_MODELS.value, _SEED.value)
-        getattr(saxs, name)(path, run)
+        run = all_figures.ReconstructionRun.of(_PROFILE.value, _REFERENCE.value, _WEIGHTS.value, _NUM_MODELS.value, _SEED.value)
+        getattr(all_figures, name)(path, run)
     elif name == "saxs1a":
-        saxs.saxs1a(path, _REFERENCE.value)
+        all_figures.saxs1a(path, _REFERENCE.value)
     elif name in ("saxs1b", "saxs1d"):
-        getattr(saxs, name)(path, _WEIGHTS.value)
+        getattr(all_figures, name)(path, _WEIGHTS.value)
     elif name == "samples":
-        from launch.plotting import samples
+        from launch.plotting.saxs_figures import samples
 
         samples.samples(path, _WEIGHTS.value, _SEED.value)
     elif name == "saxs2f":
-        saxs.saxs2f(path, results, _PAIRS.value, _MAPS.value)
+        all_figures.saxs2f(path, results, _PAIRS.value, _MAPS.value)
     else:
-        getattr(saxs, name)(path, results)
+        getattr(all_figures, name)(path, results)
 
 
 def _draw_certificate(path: pathlib.Path) -> None:
-    from launch.plotting import certificate
+    from launch.plotting.patterson_figures import certificate
 
     for problem, counts in certificate.draw(path, _SEED.value).items():
-        app.say(f"{problem}: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in counts.items()))
+        app.print_line(f"{problem}: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in counts.items()))
 
 
 def _read_results(path: str) -> dict:

@@ -4,10 +4,10 @@
         --exclude=PAIRS_DIR,REFERENCES.npz
 
 DIR holds .npz archives of structures, or PDB and mmCIF files; an .npz archive or a text file of PDB
-ids (downloaded from RCSB) will do as well. The result's format is told in saxsae/io/packed.py.
+ids (downloaded from RCSB) will do as well. The result's format is told in saxsae/io/structures/voxelized_corpus.py.
 
 With --poses=4 --made=8000 each structure is there in four random poses, and shapes that no structure has are among them
-(launch/poses.py): the set that configs/saxsae_lean_refined.py is trained on.
+(launch/datasets/random_poses.py): the set that configs/saxsae_lean_refined.py is trained on.
 """
 
 import pathlib
@@ -16,13 +16,16 @@ import time
 import numpy as np
 from absl import flags
 
-from launch import app, exclusion, poses, provenance
-from launch.structure_sources import gather
+from launch import app
+from launch.datasets import evaluation_leakage, random_poses
+from launch.datasets.structure_sources import gather
+from launch.machine import provenance
 from phasenet.errors import InputError
-from saxsae.batches import voxelize_many
-from saxsae.io import packed, rcsb
-from saxsae.io.structures import bead_spacing
-from saxsae.split import validation_mask
+from saxsae.io.servers import rcsb
+from saxsae.io.structures import voxelized_corpus
+from saxsae.io.structures.structure_files import bead_spacing
+from saxsae.shapes.batches import voxelize_many
+from saxsae.shapes.validation_split import validation_mask
 
 _INPUT = flags.DEFINE_string(
     "input", None, "Folder, .npz archive or text file of PDB ids.", required=True)
@@ -55,19 +58,19 @@ def main(_) -> None:
         raise InputError(f"--output={output}: the packed set is an .npz file")
     if _MADE.value and not _POSES.value:
         raise InputError(f"--made={_MADE.value}: needs --poses")
-    kept_out = exclusion.references(_EXCLUDE.value)  # first: a wrong path should not cost the rest
+    kept_out = evaluation_leakage.references(_EXCLUDE.value)  # first: a wrong path should not cost the rest
     structures, failures = gather(
         _INPUT.value, _DOWNLOADS.value or output.absolute().parent / "rcsb", _URL.value,
         None if _ASSEMBLY.value.lower() == "none" else _ASSEMBLY.value, _PROTEIN_ONLY.value,
-        app.say)
-    app.say(f"{len(structures)} structures read")
+        app.print_line)
+    app.print_line(f"{len(structures)} structures read")
     for line in failures:
-        app.say(f"left out: {line}")
+        app.print_line(f"left out: {line}")
     counts = {"read": len(structures), "unreadable": len(failures)}
     extended = [s for s in structures if np.ptp(s.xyz_angstrom, axis=0).max() > 0]
     counts["of_one_point"] = len(structures) - len(extended)
-    structures, dropped = exclusion.without(
-        extended, kept_out, _MAX_CORRELATION.value, app.say,
+    structures, dropped = evaluation_leakage.without(
+        extended, kept_out, _MAX_CORRELATION.value, app.print_line,
         _Progress("references compared", len(kept_out)))
     counts |= dropped
     if not structures:
@@ -75,22 +78,22 @@ def main(_) -> None:
 
     validation = validation_mask([s.name for s in structures], [s.pdb_id for s in structures], _VALIDATION.value)
     if _POSES.value:
-        structures, spacings, validation = poses.in_random_poses(
-            structures, validation, _POSES.value, _MADE.value, np.random.default_rng(_SEED.value), app.say)
+        structures, spacings, validation = random_poses.in_random_poses(
+            structures, validation, _POSES.value, _MADE.value, np.random.default_rng(_SEED.value), app.print_line)
     else:
         spacings = [bead_spacing(s) for s in structures]
     bits, r_max = voxelize_many(
         [s.xyz_angstrom for s in structures], spacings, _Progress("voxelized", len(structures)))
     names, ids, sources = (np.array(column) for column in zip(
         *((s.name, s.pdb_id, s.source) for s in structures), strict=True))
-    packed.write_packed(output, packed.PackedSet(
+    voxelized_corpus.write_voxelized(output, voxelized_corpus.VoxelizedCorpus(
         bits, r_max, names, ids, sources, validation.astype(np.uint8)))
 
     counts |= {"written": len(structures), "training": int((validation == 0).sum()),
                "validation": int(validation.sum())}
     for what, count in counts.items():
-        app.say(f"{count:8d}  {what.replace('_', ' ')}")
-    app.say(f"wrote {output} ({output.stat().st_size / 2**20:.1f} MiB)")
+        app.print_line(f"{count:8d}  {what.replace('_', ' ')}")
+    app.print_line(f"wrote {output} ({output.stat().st_size / 2**20:.1f} MiB)")
     if _JSON.value:
         app.write_json(_JSON.value, counts | provenance.record())
 
@@ -103,7 +106,7 @@ class _Progress:
 
     def __call__(self, done: int) -> None:
         if time.monotonic() - self.last > 5 or done == self.total:
-            app.say(f"{self.what}: {done} of {self.total}")
+            app.print_line(f"{self.what}: {done} of {self.total}")
             self.last = time.monotonic()
 
 

@@ -46,36 +46,36 @@ def main(_: list[str]) -> None:
     _check_flags()
     start, cpu_start = time.perf_counter(), time.process_time()
     # Imports here, and all files before the long work: who made a mistake should not wait for it.
-    from saxsae.io.curves import read_curve
+    from saxsae.io.curves.measured_curves import read_curve
 
     curve = read_curve(_PROFILE.value, _UNIT.value)
-    from launch import devices, provenance
-    from launch.plotting import shapes
+    from launch.machine import cpu_devices, provenance
+    from launch.plotting.saxs_figures import shapes
     from launch.reconstruction import files, page, report, stream
     from launch.reconstruction.reference import Comparison, read_reference
     from saxsae import genetic, pretrained
     from saxsae.reconstruction import reconstruct
 
     for line in report.curve_lines(curve):
-        app.say(line)
-    devices.split_cpu(_NUM_MODELS.value)
+        app.print_line(line)
+    cpu_devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
     folder = app.prepare_folder(_OUTPUT.value)
     reference = read_reference(_REFERENCE.value) if _REFERENCE.value is not None else None
     weights = pretrained.load(_WEIGHTS.value)
-    settings = genetic.Settings()
+    settings = genetic.EvolutionSettings()
     if _GENERATIONS.value is not None:
         settings = settings._replace(generations=_GENERATIONS.value)
     also = stream.writer(_PROGRESS.value, weights) if _PROGRESS.value is not None else None
-    progress = report.Progress(settings, app.say, also)
-    app.say(f"{_NUM_MODELS.value} runs of {settings.population} genes, weights {_WEIGHTS.value}; "
+    progress = report.Progress(settings, app.print_line, also)
+    app.print_line(f"{_NUM_MODELS.value} runs of {settings.population} genes, weights {_WEIGHTS.value}; "
             "a first time some programs are compiled, up to a minute")
     found = reconstruct(
         curve, weights, radius=_RADIUS.value, q_max=_Q_MAX.value, num_models=_NUM_MODELS.value,
         seed=_SEED.value, background=_BACKGROUND.value, initial=_INITIAL.value, settings=settings,
         progress=progress)
     for note in found.notes[len(curve.notes):]:
-        app.say(f"  {note}")
+        app.print_line(f"  {note}")
 
     placed = correlations = None
     if reference is not None:
@@ -89,11 +89,11 @@ def main(_: list[str]) -> None:
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     numbers = report.summary(found, placed, correlations)
     log = report.log(curve, found, numbers, correlations, level)
-    log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.resolve(_WEIGHTS.value), weights.info),
+    log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.find_weights(_WEIGHTS.value), weights.info),
             "settings": settings, "timing": timing, **provenance.record()}
     page.write(folder, curve, found, log, level, reference, placed)
     files.write_log(folder, log, _JSON.value)
-    app.say(f"\n{report.table(found, numbers, timing)}\n\nwritten to {folder}:\n  {files.listing(folder)}")
+    app.print_line(f"\n{report.table(found, numbers, timing)}\n\nwritten to {folder}:\n  {files.listing(folder)}")
 
 
 def _check_flags() -> None:

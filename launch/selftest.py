@@ -17,24 +17,24 @@ _JSON = flags.DEFINE_string("json", None, "Write the report there as JSON, too."
 
 
 def main(_: list[str]) -> None:
-    from launch.devices import split_cpu  # here: a mistyped flag should not wait for jax
+    from launch.machine.cpu_devices import split_cpu  # here: a mistyped flag should not wait for jax
 
     split_cpu(2)
     cache = app.enable_compilation_cache()
     from launch.selftests import check, compiler, machine, science
 
     described = machine.describe(cache)
-    app.say("\n".join([*machine.lines(described), ""]))
+    app.print_line("\n".join([*machine.lines(described), ""]))
     results = []
     for one in (*compiler.CHECKS, *science.CHECKS):
         results.append(check.run(one))
-        app.say(check.line(results[-1]))
+        app.print_line(check.line(results[-1]))
     failed = [result.name for result in results if not result.passed]
     if _JSON.value is not None:
         app.write_json(_JSON.value, {"machine": described, "checks": results, "failed": failed})
     if failed:
         raise InputError(f"{len(failed)} of {len(results)} checks failed on this machine: {', '.join(failed)}")
-    app.say(f"\nall {len(results)} checks passed")
+    app.print_line(f"\nall {len(results)} checks passed")
 
 
 if __name__ == "__main__":

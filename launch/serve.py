@@ -37,9 +37,9 @@ def main(_: list[str]) -> None:
     # Streams of events end by themselves once the server is to stop.
     application.state.stopping = lambda: server.should_exit
     host, port = listening.getsockname()[:2]
-    app.say(f"http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C ends it)\njobs and results lie in {folder}")
+    app.print_line(f"http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C ends it)\njobs and results lie in {folder}")
     if not host.startswith("127.") and host != "::1":
-        app.say("others who reach this address can use it, too: there is no password")
+        app.print_line("others who reach this address can use it, too: there is no password")
     server.run(sockets=[listening])
 
 

@@ -45,11 +45,12 @@ def main(_: list[str]) -> None:
         raise InputError(f"--pitch={_PITCH.value:g}: a positive number of Angstrom is needed")
     start, cpu_start = time.perf_counter(), time.process_time()
     # Imports here: who mistypes a flag should not wait for them.
-    from launch import provenance
+    from launch.machine import provenance
     from launch.solution import files, page, report
-    from phasenet import inference, pretrained, solver
+    from phasenet import pipeline, pretrained
     from phasenet.io.amplitudes import read_amplitudes
     from phasenet.io.patterson_maps import read_patterson
+    from phasenet.search import network_stage
 
     weights = pretrained.load(_WEIGHTS.value)
     path = _PATTERSON.value or _AMPLITUDES.value
@@ -57,15 +58,15 @@ def main(_: list[str]) -> None:
     pitch = measured.pitch_angstrom if _PITCH.value is None else _PITCH.value
     folder = app.prepare_folder(_OUTPUT.value)
     app.enable_compilation_cache()
-    app.say(f"seeking {_NUM_ATOMS.value or 'the'} atoms, weights {_WEIGHTS.value}; a first time some programs are "
+    app.print_line(f"seeking {_NUM_ATOMS.value or 'the'} atoms, weights {_WEIGHTS.value}; a first time some programs are "
             "compiled, up to a minute")
-    settings = solver.Settings(picker=_PICKER.value)
-    answer = inference.solve(measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings,
+    settings = network_stage.NetworkSettings(picker=_PICKER.value)
+    answer = pipeline.solve(measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings,
                              refine=_REFINE.value, noise=_NOISE.value, name=path)
     prepared = answer.prepared
     problem, notes = prepared.problem, (*measured.notes, *prepared.notes)
     for line in (f"{path}: {' x '.join(map(str, measured.values.shape))} voxels", *(f"  {note}" for note in notes)):
-        app.say(line)
+        app.print_line(line)
     report.check_found(answer)
 
     numbers = report.summary(answer)
@@ -74,11 +75,11 @@ def main(_: list[str]) -> None:
     files.draw(folder, prepared.patterson, fitted, numbers["correlation"], numbers["r_factor"])
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     log = report.log(path, "patterson" if _PATTERSON.value else "amplitudes", answer, notes, settings, numbers, pitch)
-    log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.resolve(_WEIGHTS.value), weights.info),
+    log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.find_weights(_WEIGHTS.value), weights.info),
             "timing": timing, **provenance.record()}
     page.write(folder, answer, log, fitted)
     files.write_log(folder, log, _JSON.value)
-    app.say(f"\n{report.table(numbers, timing)}\n\nwritten to {folder}:\n  {'  '.join((*files.NAMES, files.LOG))}")
+    app.print_line(f"\n{report.table(numbers, timing)}\n\nwritten to {folder}:\n  {'  '.join((*files.NAMES, files.LOG))}")
 
 
 if __name__ == "__main__":

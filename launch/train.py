@@ -3,13 +3,14 @@
     python -m launch.train --config=configs/FILE.py --workdir=DIR [--config.batch_size=32]
         [--init_from=WEIGHTS]
 
-By several processes: flags in launch/cluster.py, the same workdir for all.
+By several processes: flags in launch/distributed/cluster.py, the same workdir for all.
 """
 
 from absl import flags
 from ml_collections import config_flags
 
-from launch import app, cluster
+from launch import app
+from launch.distributed import cluster
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to train: a file of configs/.")
 _WORKDIR = flags.DEFINE_string(
@@ -20,8 +21,8 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main(_: list[str]) -> None:
-    with cluster.joined():
-        from launch import processes  # here: a mistyped flag should not wait for jax
+    with cluster.joining():
+        from launch.distributed import processes  # here: a mistyped flag should not wait for jax
         from launch.training import train
 
         app.enable_compilation_cache()
@@ -33,8 +34,8 @@ def main(_: list[str]) -> None:
     rows |= {name: f"{value:.6g}" for name, value in result.metrics.items()}
     width = max(map(len, rows))
     for name, value in rows.items():
-        app.say(f"{name:>{width}}  {value}")
-    app.say(f"checkpoints and curves are in {_WORKDIR.value}")
+        app.print_line(f"{name:>{width}}  {value}")
+    app.print_line(f"checkpoints and curves are in {_WORKDIR.value}")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet import density, patterson, solver
 from phasenet.errors import InputError
-from phasenet.synthesis import Problem
+from phasenet.maps import absolute_scale, density, patterson
+from phasenet.maps.synthesis import Problem
 
 # Of the largest value: what is but rounding of float32.
 ROUNDING = 1e-5
@@ -29,8 +29,8 @@ _ROOM = 1.25
 _COUNT_TOLERANCE = 0.2
 
 
-class Prepared(NamedTuple):
-    """A map ready for `solver.solve`.
+class PreparedMap(NamedTuple):
+    """A map ready for `pipeline.solve`.
 
     Attributes:
       patterson: (N, N, N) float32, N = problem.grid, its origin at voxel 0, on the atoms' scale.
@@ -47,15 +47,15 @@ class Prepared(NamedTuple):
     notes: tuple[str, ...]
 
 
-def prepare(values: np.ndarray, problem: Problem, name: str, *, count: bool = False, adapt: bool = False) -> Prepared:
+def prepare(values: np.ndarray, problem: Problem, name: str, *, estimate_num_atoms: bool = False, adapt_problem: bool = False) -> PreparedMap:
     """A Patterson map (M, M, M) of any scale as the atoms of a problem on its grid would give it.
 
     Args:
       values: the map.
       problem: what the network is for.
       name: what messages call the map.
-      count: seek as many atoms as the map speaks of, if it does, not as many as the problem has.
-      adapt: the network takes any grid, box and resolution: those of the map.
+      estimate_num_atoms: seek as many atoms as the map speaks of, if it does, not as many as the problem has.
+      adapt_problem: the network takes any grid, box and resolution: those of the map.
 
     Raises InputError for what is not a Patterson map, or does not fit the grid.
     """
@@ -65,21 +65,21 @@ def prepare(values: np.ndarray, problem: Problem, name: str, *, count: bool = Fa
     if not np.isfinite(values).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise InputError(f"{name}: the value at index {place} is {values[place]}")
-    values, origin = origin_first(values, name)
+    values, origin = move_origin_to_voxel_0(values, name)
     if not _SMALL < values[0, 0, 0] < _LARGE and values[0, 0, 0] > 0:
         values = values / values[0, 0, 0]  # the scale is found anew below
-    values, symmetry = symmetrised(values, name)
-    problem, adapted = as_measured(values, problem) if adapt else (problem, [])
-    values, grid = on_grid(values, problem.grid, name)
-    values, positive = without_negative_intensities(values, name)
-    scaled, estimate, scale = on_atoms_scale(values, problem)
-    if count:
+    values, symmetry = symmetrize(values, name)
+    problem, adapted = problem_from_map(values, problem) if adapt_problem else (problem, [])
+    values, grid = resample_to_grid(values, problem.grid, name)
+    values, positive = clip_negative_intensities(values, name)
+    scaled, estimate, scale = scale_to_atoms(values, problem)
+    if estimate_num_atoms:
         counted, counting = _counted(problem, estimate)
         if counted != problem:
-            scaled, _, scale = on_atoms_scale(values, counted)
+            scaled, _, scale = scale_to_atoms(values, counted)
         problem, scale = counted, [*scale, counting]
     notes = (*origin, *symmetry, *adapted, *grid, *positive, *scale)
-    return Prepared(scaled, problem, estimate is not None, estimate, notes)
+    return PreparedMap(scaled, problem, estimate is not None, estimate, notes)
 
 
 def _counted(problem: Problem, estimate: float | None) -> tuple[Problem, str]:
@@ -90,7 +90,7 @@ def _counted(problem: Problem, estimate: float | None) -> tuple[Problem, str]:
             f"{number} atoms, by its sum and power ({estimate:.2f})")
 
 
-def as_measured(values: np.ndarray, problem: Problem) -> tuple[Problem, list[str]]:
+def problem_from_map(values: np.ndarray, problem: Problem) -> tuple[Problem, list[str]]:
     """The problem on the grid of a map, origin at voxel 0, of its resolution and the box that its extent speaks of."""
     size = len(values)
     if size % 4 or size < 8:
@@ -117,7 +117,7 @@ def as_measured(values: np.ndarray, problem: Problem) -> tuple[Problem, list[str
     return problem._replace(grid=size, h_max=h_max, atoms=problem.atoms._replace(inner_box=box)), notes
 
 
-def origin_first(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+def move_origin_to_voxel_0(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     """A map with its origin, which is its highest value, at voxel 0; it may lie in the middle, index N // 2."""
     if np.ptp(values) <= ROUNDING * np.abs(values).max():
         raise InputError(f"{name}: all values are {values.flat[0]:.6g}; there is nothing in this map")
@@ -131,7 +131,7 @@ def origin_first(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
                      f"{place}, that of a Patterson map at (0, 0, 0) or in the middle, {middle}")
 
 
-def symmetrised(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+def symmetrize(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     """A map, origin at voxel 0, averaged with its inverse. Raises InputError where the two are not alike."""
     difference = float(patterson.asymmetry(values))
     if difference > SYMMETRY_TOLERANCE:
@@ -144,7 +144,7 @@ def symmetrised(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
                                      "averaged"]
 
 
-def on_grid(values: np.ndarray, grid: int, name: str) -> tuple[np.ndarray, list[str]]:
+def resample_to_grid(values: np.ndarray, grid: int, name: str) -> tuple[np.ndarray, list[str]]:
     """A map, origin at voxel 0, cut or padded about its origin to grid^3, where that loses nothing.
 
     Raises InputError where it would: there is something where the map is cut, or where it ends.
@@ -179,7 +179,7 @@ def on_grid(values: np.ndarray, grid: int, name: str) -> tuple[np.ndarray, list[
     return np.fft.ifftshift(near), notes
 
 
-def without_negative_intensities(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+def clip_negative_intensities(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     """A centrosymmetric map with negative squared amplitudes at 0. Raises InputError where they are many."""
     intensities = np.fft.rfftn(values).real
     weights = patterson.multiplicity(len(values))
@@ -196,7 +196,7 @@ def without_negative_intensities(values: np.ndarray, name: str) -> tuple[np.ndar
             [f"{share:.1e} of its transform is negative, where squared amplitudes are not: set to 0"])
 
 
-def on_atoms_scale(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, float | None, list[str]]:
+def scale_to_atoms(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, float | None, list[str]]:
     """A map, origin at voxel 0, on the scale of its atoms, float32; how many these are; and what was assumed.
 
     F000^2 is the sum over the map. It is believed where it can be true: no squared amplitude of a
@@ -208,13 +208,13 @@ def on_atoms_scale(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, fl
     intensities = np.fft.rfftn(values).real
     f000, intensities[0, 0, 0] = float(intensities[0, 0, 0]), 0.0
     values = values.astype(np.float32)
-    by_power = np.asarray(solver.absolute_scale(values, problem, has_f000=False))
+    by_power = np.asarray(absolute_scale.put_on_absolute_scale(values, problem, has_f000=False))
     # Total^2 / power grows as the number of atoms: scales by both agree for one number alone.
     estimate = num_atoms * by_power.sum(dtype=np.float64) / expected
     # No more than fill the box.
     likely = 1 - _COUNT_TOLERANCE < estimate < (problem.atoms.inner_box + 2) ** 3 / density.ATOM_VOLUME
     if f000 > intensities.max() / 2 and likely:
-        on_scale = np.asarray(solver.absolute_scale(values, problem, has_f000=True))
+        on_scale = np.asarray(absolute_scale.put_on_absolute_scale(values, problem, has_f000=True))
         if abs(estimate / num_atoms - 1) <= _COUNT_TOLERANCE:
             return on_scale, float(estimate), [
                 f"scale from its sum, taken as the squared total of {num_atoms} atoms (F000 is there)"]

@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from phasenet import dense, dual_space, model, synthesis
-from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
-from phasenet.io.atomic import replacing
+from phasenet.io.atomic_writes import replacing
 from phasenet.io.npz import read_npz
 from phasenet.io.releases import find_release
+from phasenet.maps import synthesis
+from phasenet.maps.atoms import AtomRules
+from phasenet.networks import dense, dual_space, published
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "dual_space"
@@ -29,10 +30,10 @@ _MOST = {"inner_layers": 200, "blocks": 200, "outer_kernel": 63, "inner_kernel":
 _MOST_OTHERWISE = 20_000
 _LARGEST_PARAMETER = np.finfo(np.float32).max
 
-Architecture = model.Architecture | dense.DenseArchitecture | dual_space.DualSpaceArchitecture
+Architecture = published.ConvolutionalArchitecture | dense.DenseArchitecture | dual_space.DualSpaceArchitecture
 
 # For each kind its sizes and what checks them.
-_KINDS = {"convolutional": (model.Architecture, model.check_architecture),
+_KINDS = {"convolutional": (published.ConvolutionalArchitecture, published.check_architecture),
           "dense": (dense.DenseArchitecture, dense.check_dense),
           "dual_space": (dual_space.DualSpaceArchitecture, dual_space.check_dual_space)}
 
@@ -70,7 +71,7 @@ def save(folder: pathlib.Path, params: dict, architecture: Architecture, problem
         pathlib.Path(part).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
 
 
-def resolve(name: str) -> pathlib.Path:
+def find_weights(name: str) -> pathlib.Path:
     """The folder of released weights by name or path. Raises InputError where there is none."""
     return find_release(WEIGHTS, name)
 
@@ -81,7 +82,7 @@ def load(name: str = DEFAULT) -> Pretrained:
     Raises:
       InputError: when the folder is missing, a file is damaged, or the arrays do not fit config.json.
     """
-    folder = resolve(name)
+    folder = find_weights(name)
     path = folder / "config.json"
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
@@ -166,7 +167,7 @@ def network_of(architecture: Architecture, problem: synthesis.Problem,
         return dual_space.DualSpaceNetwork(architecture, problem)
     if isinstance(architecture, dense.DenseArchitecture):
         return dense.DensePattersonNetwork(architecture)
-    return model.PattersonNetwork(architecture, lowering)
+    return published.PattersonNetwork(architecture, lowering)
 
 
 def init_params(key: jax.Array, architecture: Architecture, problem: synthesis.Problem) -> dict:

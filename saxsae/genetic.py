@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 
-class Settings(NamedTuple):
+class EvolutionSettings(NamedTuple):
     """Sizes and rates; the defaults are those of the paper and its public code where it states them.
 
     Attributes:
@@ -43,7 +43,7 @@ class Settings(NamedTuple):
     progress: float = 0.01
 
 
-class Prior(NamedTuple):
+class CodePrior(NamedTuple):
     """Where genes come from.
 
     Attributes:
@@ -59,7 +59,7 @@ class Prior(NamedTuple):
     radius_high: jax.Array
 
 
-class Info(NamedTuple):
+class GenerationRecord(NamedTuple):
     """What one generation looked like: chi^2 of the best, the elites' mean and the population's median, and the best
     radius in Angstrom."""
 
@@ -69,7 +69,7 @@ class Info(NamedTuple):
     radius: jax.Array
 
 
-class State(NamedTuple):
+class EvolutionState(NamedTuple):
     """One population, sorted by chi^2, the best first.
 
     Attributes:
@@ -79,7 +79,7 @@ class State(NamedTuple):
       generation: () int, generations done.
       stale: () int, generations since the elites' mean fell.
       best_mean: () lowest mean chi^2 of the elites so far.
-      history: see ``Info``, each field with a leading axis of ``Settings.generations``; NaN where not reached.
+      history: see ``GenerationRecord``, each field with a leading axis of ``Settings.generations``; NaN where not reached.
     """
 
     latents: jax.Array
@@ -88,13 +88,13 @@ class State(NamedTuple):
     generation: jax.Array
     stale: jax.Array
     best_mean: jax.Array
-    history: Info
+    history: GenerationRecord
 
 
 Score = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
-def in_parts(score: Score, parts: int) -> Score:
+def score_in_chunks(score: Score, parts: int) -> Score:
     """The same score for a population in so many parts, one after another; in fewer where they do not divide it.
 
     The parts stay in a processor's cache; and a loop's input is in memory, where the compiler would otherwise work
@@ -109,7 +109,7 @@ def in_parts(score: Score, parts: int) -> Score:
     return scored
 
 
-def draw_latents(key, prior: Prior, shape: tuple[int, ...]):
+def draw_latents(key, prior: CodePrior, shape: tuple[int, ...]):
     """Latents (*shape, K), each number by itself from its distribution over the training maps."""
     size = prior.quantiles.shape[-1]
     position = jax.random.uniform(key, (*shape, size)) * (prior.quantiles.shape[0] - 1)
@@ -119,7 +119,7 @@ def draw_latents(key, prior: Prior, shape: tuple[int, ...]):
     return low + (position - below) * (high - low)
 
 
-def init(key, prior: Prior, score: Score, settings: Settings) -> State:
+def init(key, prior: CodePrior, score: Score, settings: EvolutionSettings) -> EvolutionState:
     """The first generation, scored."""
     key_latent, key_radius = jax.random.split(key)
     if prior.bank.shape[0]:
@@ -131,8 +131,8 @@ def init(key, prior: Prior, score: Score, settings: Settings) -> State:
     radii = jax.random.uniform(key_radius, (settings.population,), minval=prior.radius_low, maxval=prior.radius_high)
     chi_squared, radii = score(latents, radii)
     empty = jnp.full(settings.generations, jnp.nan)
-    state = State(*_sorted(latents, radii, chi_squared), jnp.int32(0), jnp.int32(0), jnp.float32(jnp.inf),
-                  Info(empty, empty, empty, empty))
+    state = EvolutionState(*_sorted(latents, radii, chi_squared), jnp.int32(0), jnp.int32(0), jnp.float32(jnp.inf),
+                  GenerationRecord(empty, empty, empty, empty))
     return _record(state, settings)
 
 
@@ -157,14 +157,14 @@ def cross(key, latents, probability: float):
     return jnp.where(exchanged[:, None], pairs[:, ::-1], pairs).reshape(count, size)
 
 
-def mutate(key, latents, prior: Prior, probability: float):
+def mutate(key, latents, prior: CodePrior, probability: float):
     """Each number of (C, K) is redrawn from its distribution with the given probability."""
     key_where, key_value = jax.random.split(key)
     redrawn = jax.random.uniform(key_where, latents.shape) < probability
     return jnp.where(redrawn, draw_latents(key_value, prior, latents.shape[:1]), latents)
 
 
-def mutate_radii(key, radii, elite_radius, prior: Prior, settings: Settings):
+def mutate_radii(key, radii, elite_radius, prior: CodePrior, settings: EvolutionSettings):
     """Radii (C,), some redrawn: half of them anywhere within the bounds, half around the elites' mean."""
     key_where, key_kind, key_wide, key_near = jax.random.split(key, 4)
     wide = jax.random.uniform(key_wide, radii.shape, minval=prior.radius_low, maxval=prior.radius_high)
@@ -174,7 +174,7 @@ def mutate_radii(key, radii, elite_radius, prior: Prior, settings: Settings):
     return jnp.clip(radii, prior.radius_low, prior.radius_high)
 
 
-def step(key, state: State, prior: Prior, score: Score, settings: Settings) -> State:
+def step(key, state: EvolutionState, prior: CodePrior, score: Score, settings: EvolutionSettings) -> EvolutionState:
     """One generation: the elites stay, the rest are children."""
     key_select, key_cross, key_mutate, key_radius = jax.random.split(key, 4)
     elites = settings.elites
@@ -195,16 +195,16 @@ def step(key, state: State, prior: Prior, score: Score, settings: Settings) -> S
     return _record(state, settings)
 
 
-def running(state: State, settings: Settings):
+def is_running(state: EvolutionState, settings: EvolutionSettings):
     """Whether a run goes on: neither good enough, nor stagnant, nor at its limit."""
     return ((state.generation < settings.generations - 1) & (state.stale < settings.patience)
             & (state.best_mean > settings.stop_chi_squared))
 
 
-def evolve(key, state: State, until, prior: Prior, score: Score, settings: Settings) -> State:
+def evolve(key, state: EvolutionState, until, prior: CodePrior, score: Score, settings: EvolutionSettings) -> EvolutionState:
     """Steps until the run ends or ``until`` generations are done; resumable, for randomness hangs on the generation."""
     def cond_fun(state):
-        return running(state, settings) & (state.generation < until)
+        return is_running(state, settings) & (state.generation < until)
 
     def body_fun(state):
         return step(jax.random.fold_in(key, state.generation), state, prior, score, settings)
@@ -217,10 +217,10 @@ def _sorted(latents, radii, chi_squared):
     return latents[order], radii[order], chi_squared[order]
 
 
-def _record(state: State, settings: Settings) -> State:
+def _record(state: EvolutionState, settings: EvolutionSettings) -> EvolutionState:
     mean = state.chi_squared[: settings.elites].mean()
     improved = mean < (1 - settings.progress) * state.best_mean
-    now = Info(state.chi_squared[0], mean, jnp.median(state.chi_squared), state.radii[0])
+    now = GenerationRecord(state.chi_squared[0], mean, jnp.median(state.chi_squared), state.radii[0])
     history = jax.tree.map(lambda series, value: series.at[state.generation].set(value), state.history, now)
     return state._replace(stale=jnp.where(improved, 0, state.stale + 1),
                           best_mean=jnp.minimum(mean, state.best_mean), history=history)

@@ -16,12 +16,13 @@ import jax
 import numpy as np
 
 from phasenet.errors import InputError
-from phasenet.io.atomic import replacing
+from phasenet.io.atomic_writes import replacing
 from phasenet.io.npz import read_npz
 from phasenet.io.releases import find_release
-from saxsae import encoding, voxels
-from saxsae.components import Components
-from saxsae.model import Architecture, architecture
+from saxsae.networks import code_refinement
+from saxsae.networks.autoencoder import AutoEncoder, make_autoencoder
+from saxsae.shapes import voxels
+from saxsae.shapes.principal_components import Components
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "lean"
@@ -49,7 +50,7 @@ class Pretrained(NamedTuple):
     """An auto-encoder ready for use.
 
     Attributes:
-      network: see ``saxsae.model``.
+      network: see ``saxsae.networks.autoencoder``.
       params: ``{"encoder": ..., "decoder": ...}``, float32.
       threshold: probability above which a decoded voxel counts as filled.
       latents: distribution over the training maps.
@@ -58,17 +59,17 @@ class Pretrained(NamedTuple):
       refinement: of the encoder's codes.
     """
 
-    network: Architecture
+    network: AutoEncoder
     params: dict
     threshold: float
     latents: Latents
     components: Components
     info: dict
-    refinement: encoding.Refinement = encoding.Refinement()
+    refinement: code_refinement.Refinement = code_refinement.Refinement()
 
     def encode(self, occupancy):
         """Maps (N, 32, 32, 32) to their refined codes (N, K). Jit it with the maps as argument."""
-        return encoding.refine(functools.partial(self.network.decode, self.params),
+        return code_refinement.refine(functools.partial(self.network.decode, self.params),
                                self.network.encode(self.params, occupancy), occupancy, self.threshold, self.refinement)
 
 
@@ -91,7 +92,7 @@ def save(folder: pathlib.Path, params: dict, latents: Latents, components: Compo
         pathlib.Path(part).write_text(json.dumps(info, indent=1) + "\n")
 
 
-def resolve(name: str) -> pathlib.Path:
+def find_weights(name: str) -> pathlib.Path:
     """The folder of released weights by name (``lean``) or path. Raises InputError where there is none."""
     return find_release(WEIGHTS, name)
 
@@ -102,11 +103,11 @@ def load(name: str = DEFAULT) -> Pretrained:
     Raises:
       InputError: when the folder is missing, a file is damaged, or the arrays do not fit config.json.
     """
-    folder = resolve(name)
+    folder = find_weights(name)
     info = _read_info(folder / "config.json")
     size = info["latent_size"]
     try:
-        network = architecture(info["kind"], size)
+        network = make_autoencoder(info["kind"], size)
     except ValueError as error:
         raise InputError(f"{folder / 'config.json'}: {error}") from error
     shapes = jax.eval_shape(network.init, jax.random.key(0))
@@ -121,7 +122,7 @@ def load(name: str = DEFAULT) -> Pretrained:
     basis = stored["basis"].astype(np.float32) * stored["scale"]
     components = Components(stored["mean"].astype(np.float32), basis, stored["sd"], float(stored["threshold"]))
     return Pretrained(network, params, float(info["threshold"]), latents, components, info,
-                      encoding.Refinement(**info.get("refinement", {})))
+                      code_refinement.Refinement(**info.get("refinement", {})))
 
 
 def _read_info(path: pathlib.Path) -> dict:
@@ -143,7 +144,7 @@ def _read_info(path: pathlib.Path) -> dict:
     if type(threshold) not in (int, float) or not 0 < threshold < 1:
         raise InputError(f"{path}: 'threshold' is {threshold!r}, expected a number between 0 and 1")
     refinement = info.get("refinement", {})
-    if not (isinstance(refinement, dict) and set(refinement) <= set(encoding.Refinement._fields)
+    if not (isinstance(refinement, dict) and set(refinement) <= set(code_refinement.Refinement._fields)
             and all(type(x) in (int, float) and 0 <= x <= _MOST_REFINEMENT for x in refinement.values())
             and type(refinement.get("steps", 0)) is int):
         raise InputError(f"{path}: 'refinement' is {refinement!r}, expected numbers: steps, rate, sharpness")

@@ -14,21 +14,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae import alignment, connectivity, genetic, scattering, voxels, zernike
-from saxsae.guinier import Guinier, guinier, radius_bounds
-from saxsae.model import Architecture, architecture
+from saxsae import genetic
+from saxsae.networks.autoencoder import AutoEncoder, make_autoencoder
 from saxsae.pretrained import Pretrained
-from saxsae.rebinning import rebin
+from saxsae.profiles import scattering, zernike
+from saxsae.profiles.guinier import Guinier, guinier, radius_bounds
+from saxsae.profiles.rebinning import rebin
+from saxsae.shapes import connectivity, voxels
+from saxsae.superposition import alignment
 
 RADIUS_LIMITS = (10.0, 300.0)  # Angstrom, where the curve has no Guinier region
 RADIUS_STEPS = (-0.06, -0.03, 0.0, 0.03, 0.06)  # tried around every radius at every scoring
 BLUR_ANGSTROM = 3.38  # of the final map: about 15 A resolution; edges sharper than that are no knowledge of the curve's
 NUM_POINTS = 128  # of the curve that is fitted: one length, one compiled program
-SCORED_PARTS = 2  # of a population
+SCORE_CHUNKS = 2  # of a population
 _GENERATIONS_A_CALL = 5  # between reports of progress
 
 
-class Fitted(NamedTuple):
+class FittedCurve(NamedTuple):
     """The curve as the algorithm sees it: (NUM_POINTS,) float32 each, weight zero in the padding."""
 
     q_inv_angstrom: jax.Array
@@ -53,7 +56,7 @@ class Reconstruction(NamedTuple):
       relative_residual: mean of |I - fit| / |fit| over them, weighted by (fit / sigma)^2.
       guinier: the curve's Guinier region.
       order: Zernike order, or None where the pair-distance histogram was used.
-      history: ``genetic.Info`` of (K, generations) arrays, the best run first.
+      history: ``genetic.GenerationRecord`` of (K, generations) arrays, the best run first.
       generations: (K,) generations done.
       notes: what was assumed.
     """
@@ -75,12 +78,12 @@ class Reconstruction(NamedTuple):
     relative_residual: float
     guinier: Guinier
     order: int | None
-    history: genetic.Info
+    history: genetic.GenerationRecord
     generations: np.ndarray
     notes: tuple[str, ...]
 
 
-def decode_shapes(network: Architecture, params: dict, threshold, latents):
+def decode_shapes(network: AutoEncoder, params: dict, threshold, latents):
     """Latents (P, K) to the main connected region of each decoded map: boolean (P, 31, 31, 31)."""
     grid = voxels.GRID
     logits = network.decode(params, latents)[:, :grid, :grid, :grid]
@@ -96,7 +99,7 @@ def profiles(shapes, q_inv_angstrom, radii, order: int | None):
     return jax.vmap(over_radii, (0, None, 0))(invariants, q_inv_angstrom, radii)
 
 
-class _Program(NamedTuple):
+class _CompiledSearchKey(NamedTuple):
     """What is compiled once: everything static. All else is an argument."""
 
     kind: str
@@ -104,11 +107,11 @@ class _Program(NamedTuple):
     order: int | None
     free_radius: bool
     background: bool
-    settings: genetic.Settings
+    settings: genetic.EvolutionSettings
 
-    def score(self, params, threshold, curve: Fitted, latents, radii):
+    def score(self, params, threshold, curve: FittedCurve, latents, radii):
         """chi^2 of each gene at the best radius within its neighbourhood, and that radius."""
-        shapes = decode_shapes(architecture(self.kind, self.latent_size), params, threshold, latents)
+        shapes = decode_shapes(make_autoencoder(self.kind, self.latent_size), params, threshold, latents)
         steps = jnp.array(RADIUS_STEPS if self.free_radius else (0.0,))
         tried = radii[:, None] * (1 + steps)
         intensity = profiles(shapes, curve.q_inv_angstrom, tried, self.order)
@@ -119,14 +122,14 @@ class _Program(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(program: _Program, devices: int):
+def _compiled(program: _CompiledSearchKey, devices: int):
     """``begin`` and ``go_on``, each pmapped over devices and vmapped over runs."""
     def begin(key, params, threshold, curve, prior):
-        score = genetic.in_parts(functools.partial(program.score, params, threshold, curve), SCORED_PARTS)
+        score = genetic.score_in_chunks(functools.partial(program.score, params, threshold, curve), SCORE_CHUNKS)
         return genetic.init(key, prior, score, program.settings)
 
     def go_on(key, state, until, params, threshold, curve, prior):
-        score = genetic.in_parts(functools.partial(program.score, params, threshold, curve), SCORED_PARTS)
+        score = genetic.score_in_chunks(functools.partial(program.score, params, threshold, curve), SCORE_CHUNKS)
         return genetic.evolve(key, state, until, prior, score, program.settings)
 
     def over_runs(function, mapped: int, shared: int):
@@ -141,12 +144,12 @@ def _compiled(program: _Program, devices: int):
 
 def reconstruct(curve: Any, pretrained: Pretrained, *, radius: float | None = None, q_max: float = 0.2,
                 num_models: int = 8, seed: int = 0, background: bool = False, initial: str = "bank",
-                settings: genetic.Settings = genetic.Settings(),
-                progress: Callable[[genetic.State], None] | None = None) -> Reconstruction:
+                settings: genetic.EvolutionSettings = genetic.EvolutionSettings(),
+                progress: Callable[[genetic.EvolutionState], None] | None = None) -> Reconstruction:
     """A 3D shape from a SAXS curve.
 
     Args:
-      curve: ``saxsae.io.curves.Curve``, or anything with ``q_inv_angstrom``, ``intensity`` and ``sigma``, (N,) each.
+      curve: ``saxsae.io.curves.measured_curves.Curve``, or anything with ``q_inv_angstrom``, ``intensity`` and ``sigma``, (N,) each.
       pretrained: ``saxsae.pretrained.load()``.
       radius: r_max in Angstrom (largest distance from the centroid) where it is known; otherwise it is the 201st gene.
       q_max: largest q fitted, 1/A; the uniform density of the models holds to about 0.2.
@@ -181,12 +184,12 @@ def reconstruct(curve: Any, pretrained: Pretrained, *, radius: float | None = No
 
     # A common factor keeps float32 far from its limits whatever the units of I.
     unit = float(np.max(np.abs(binned.intensity)))
-    fitted = Fitted(*(jnp.asarray(a, jnp.float32) for a in (
+    fitted = FittedCurve(*(jnp.asarray(a, jnp.float32) for a in (
         binned.q_inv_angstrom, binned.intensity / unit, binned.weight * unit**2)))
     latents = pretrained.latents
     bank = latents.bank if initial == "bank" else latents.bank[:0]
-    prior = genetic.Prior(*(jnp.asarray(a, jnp.float32) for a in (latents.quantiles, bank, low, high)))
-    program = _Program(pretrained.info["kind"], pretrained.info["latent_size"], order, radius is None, background,
+    prior = genetic.CodePrior(*(jnp.asarray(a, jnp.float32) for a in (latents.quantiles, bank, low, high)))
+    program = _CompiledSearchKey(pretrained.info["kind"], pretrained.info["latent_size"], order, radius is None, background,
                        settings)
     state = _run(program, pretrained, fitted, prior, num_models, seed, progress)
 
@@ -217,7 +220,7 @@ def average(shapes: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarr
     # NumPy around the compiled calls: each small operation of jax would be a program of its own.
     pitches = np.asarray(voxels.pitch(radii), np.float32)
     still = alignment.Superposition(*(np.asarray(a, np.float32) for a in (np.eye(3), np.zeros(3), 0, 1)))
-    first = alignment.apply(shapes[0], pitches[0], still, pitch)
+    first = alignment.apply_superposition(shapes[0], pitches[0], still, pitch)
     if len(shapes) == 1:
         return _blurred(np.asarray(first), pitch), np.asarray(first)[None], pitch, np.ones(1)
     # A second round against the mean of the first: it is smoother than any single model.
@@ -252,8 +255,8 @@ def _run_keys(seed, devices: int, each: int):
                  for key in jax.random.split(jax.random.key(seed)))
 
 
-def _run(program: _Program, pretrained: Pretrained, curve: Fitted, prior: genetic.Prior, runs: int, seed: int,
-         progress) -> genetic.State:
+def _run(program: _CompiledSearchKey, pretrained: Pretrained, curve: FittedCurve, prior: genetic.CodePrior, runs: int, seed: int,
+         progress) -> genetic.EvolutionState:
     """All runs to their ends; a state with a leading axis of runs."""
     devices = math.gcd(runs, jax.local_device_count())
     begin, go_on = _compiled(program, devices)
@@ -266,7 +269,7 @@ def _run(program: _Program, pretrained: Pretrained, curve: Fitted, prior: geneti
         populations = jax.tree.map(lambda a: np.asarray(a).reshape(runs, *a.shape[2:]), state)
         if progress is not None:
             progress(populations)
-        if not genetic.running(populations, program.settings).any():
+        if not genetic.is_running(populations, program.settings).any():
             return populations
         until += _GENERATIONS_A_CALL
         state = go_on(keys_go_on, state, np.int32(until), *shared)

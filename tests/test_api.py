@@ -41,7 +41,7 @@ def test_solve_as_in_the_readme(folder, monkeypatch, capsys):
 
 
 def test_reconstruct_as_in_the_readme(folder, monkeypatch, capsys):
-    small = genetic.Settings(population=24, elites=4, generations=2)
+    small = genetic.EvolutionSettings(population=24, elites=4, generations=2)
     monkeypatch.setitem(saxsae.reconstruct.__kwdefaults__, "settings", small)
     text = block("reconstruct(")
     assert "num_models=8" in text

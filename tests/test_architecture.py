@@ -115,7 +115,7 @@ def test_nothing_reads_pickles(path):
     """They run code. The exception: tables that a peer ships so, in the package that is installed and imported."""
     loads = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.keyword) and node.arg == "allow_pickle"]
     assert all(ast.unparse(node.value) == "False" for node in loads)
-    assert not top_levels(path) & PICKLES or path == pathlib.Path("launch/benchmarks/zernike.py")
+    assert not top_levels(path) & PICKLES or path == pathlib.Path("launch/benchmarks/suites/zernike.py")
 
 
 @each_source

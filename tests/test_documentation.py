@@ -29,7 +29,7 @@ def test_commands_exist_with_their_flags(module, arguments):
     assert source.is_file()
     text = source.read_text(encoding="utf-8")
     if "cluster" in text:
-        text += (ROOT / "launch" / "cluster.py").read_text(encoding="utf-8")
+        text += (ROOT / "launch/distributed/cluster.py").read_text(encoding="utf-8")
     defined = set(_DEFINED.findall(text))
     asked = set(re.findall(r"--(\w+)", arguments))
     assert asked <= defined

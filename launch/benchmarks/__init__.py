@@ -17,7 +17,7 @@ from typing import Any
 from launch.benchmarks.timing import Row
 from phasenet.errors import InputError
 
-SUITES = {name: f"launch.benchmarks.{name}" for name in (
+SUITES = {name: f"launch.benchmarks.suites.{name}" for name in (
     "conv", "train_phasenet", "train_saxsae", "anneal", "synthesis", "zernike", "genetic", "align", "scaling",
     "reconstruct", "memory", "phasing")}
 # Peers that are no part of the installation: the benchmark extra has them, but for one that is a file of its own.

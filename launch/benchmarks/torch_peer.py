@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from saxsae import model, voxels
+from saxsae.networks import autoencoder as model
+from saxsae.shapes import voxels
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last_3d}
 
@@ -48,7 +49,7 @@ def ways(network: nn.Module, x: np.ndarray, target: np.ndarray, loss: Callable, 
 
 
 def patterson(params: dict) -> nn.Sequential:
-    """phasenet.model.PattersonNetwork as published: (B, 1, N, N, N) to (B, 1, N, N, N)."""
+    """phasenet.networks.published.PattersonNetwork as published: (B, 1, N, N, N) to (B, 1, N, N, N)."""
     convolutions = [_conv(params[f"Conv3D_{i}"]) for i in range(len(params))]
     parts = []
     for number, layer in enumerate(convolutions[:-1]):
@@ -61,7 +62,7 @@ def patterson(params: dict) -> nn.Sequential:
 
 
 def autoencoder(params: dict) -> nn.Sequential:
-    """saxsae.model's published network, mirrored: occupancy (B, 1, 32, 32, 32) to logits (B, 1, 32, 32, 32)."""
+    """saxsae.networks.autoencoder's published network, mirrored: occupancy (B, 1, 32, 32, 32) to logits (B, 1, 32, 32, 32)."""
     encoder, decoder = params["encoder"], params["decoder"]
     parts, layers = [], [_conv(encoder[f"Conv3D_{i}"], mirrored=True) for i in range(7)]
     for block in (layers[:2], layers[2:4], layers[4:]):
@@ -81,7 +82,7 @@ def autoencoder(params: dict) -> nn.Sequential:
 
 
 class Lean(nn.Module):
-    """saxsae.model's lean network: (B, 1, 32, 32, 32) to logits of the same shape."""
+    """saxsae.networks.autoencoder's lean network: (B, 1, 32, 32, 32) to logits of the same shape."""
 
     def __init__(self, params: dict) -> None:
         super().__init__()

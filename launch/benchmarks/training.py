@@ -13,7 +13,7 @@ from launch.benchmarks.timing import Row, compare
 SAME = 1e-4  # largest deviation of outputs, relative to the largest, and of the loss
 
 
-class Job(NamedTuple):
+class TrainingStep(NamedTuple):
     """A network, its loss and one batch, ours and in PyTorch.
 
     Attributes:
@@ -38,7 +38,7 @@ class Job(NamedTuple):
     flops: float | None
 
 
-def measure(job: Job, report: Callable[[Row], None], seconds: float) -> dict[str, Any]:
+def measure(job: TrainingStep, report: Callable[[Row], None], seconds: float) -> dict[str, Any]:
     """Rows of the step and of the forward pass; what both reach, as a share of PyTorch's time."""
     params = jax.jit(job.init)(jax.random.key(0))
     optimizer = optax.adam(1e-3)
@@ -77,7 +77,7 @@ def measure(job: Job, report: Callable[[Row], None], seconds: float) -> dict[str
     return {name: 1 / row.ratio for name, row in zip(("forward", "step"), rows, strict=True)}
 
 
-def _faster(job: Job, params: dict) -> tuple[Any, str | None]:
+def _faster(job: TrainingStep, params: dict) -> tuple[Any, str | None]:
     """PyTorch's ways in the memory format whose step takes less, by the second step of each."""
     seconds, ways = {}, {}
     for name in job.formats:

@@ -5,11 +5,12 @@ import functools
 import jax
 import numpy as np
 
-from saxsae import descriptors, encoding, losses, model, voxels
-from saxsae.batches import voxelize_many
-from saxsae.encoding import Refinement
-from saxsae.io.structures import Structure, nearest_neighbour_spacing
+from saxsae.io.structures.structure_files import Structure, nearest_neighbour_spacing
+from saxsae.networks import autoencoder, code_refinement, losses
+from saxsae.networks.code_refinement import Refinement
 from saxsae.pretrained import Pretrained
+from saxsae.shapes import descriptors, voxels
+from saxsae.shapes.batches import voxelize_many
 
 _BATCH = 16  # the published network needs 100 MB a map
 
@@ -27,7 +28,7 @@ def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[
         items.append({"id": structure.name, **{name: float(score[i]) for name, score in scores.items()},
                       "reference_radius_angstrom": float(r_max[i]),
                       "kind": structure.kind, **shape._asdict(),
-                      "shape": descriptors.reason(shape)})
+                      "shape": descriptors.reason_to_reject(shape)})
     surface = [item["surface_fraction"] for item in items]
     summary = {"count": len(items)}
     for name, score in scores.items():
@@ -54,7 +55,7 @@ def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarr
         return code.encode(inside[:, voxels.sphere_mask()])
 
     def linear_decoder(latent):
-        return model.scatter_sphere(code.logits(latent), model.EMPTY_LOGIT)
+        return autoencoder.scatter_sphere(code.logits(latent), autoencoder.EMPTY_LOGIT)
 
     @jax.jit
     def through(params, maps):
@@ -66,7 +67,7 @@ def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarr
                 ("correlation", nonlinear, pretrained.threshold, pretrained.refinement),
                 ("encoder_alone", nonlinear, pretrained.threshold, none),
                 ("pca200", linear, 0.5, none), ("pca200_refined", linear, 0.5, pretrained.refinement)):
-            latent = encoding.refine(decoder, encoder(padded), padded, threshold, settings)
+            latent = code_refinement.refine(decoder, encoder(padded), padded, threshold, settings)
             found[name] = losses.binary_correlation(jax.nn.sigmoid(decoder(latent)), padded, threshold)
         return found
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from phasenet.errors import InputError
 from phasenet.io.npz import read_npz
-from saxsae import simulation
-from saxsae.io.corpus import read_references
-from saxsae.io.curves import read_curve
-from saxsae.io.structures import Structure, nearest_neighbour_spacing, read_structure
+from saxsae.io.curves.measured_curves import read_curve
+from saxsae.io.structures.corpus import read_references
+from saxsae.io.structures.structure_files import Structure, nearest_neighbour_spacing, read_structure
+from saxsae.profiles import simulation
 
 _PUBLISHED_MODELS = 20  # each voxel of a published map counts them
 _PUBLISHED_VOXELS = 31  # along the edge of its cell

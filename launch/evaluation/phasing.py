@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from launch.one_core import compiling_for_one_core
-from phasenet import certificate, metrics, peaks, search, solver, synthesis
+from launch.machine.single_core_compilation import compiling_for_one_core
+from phasenet import metrics
 from phasenet.errors import InputError
+from phasenet.maps import synthesis
+from phasenet.maps.synthesis import Problem
 from phasenet.pretrained import Pretrained
-from phasenet.synthesis import Problem
+from phasenet.search import atom_search, certificate, network_stage, peaks
 
 STAGES = (("network", "anneal"), ("network", "anneal", "refine"), ("refine",), ("anneal",))
 # Cases solved in one call on each device.
@@ -37,11 +39,11 @@ def check(problem: Problem, stages: list[str], weights: Pretrained) -> None:
         raise InputError(f"--grid={problem.grid}: {error}") from error
 
 
-class Result(NamedTuple):
+class PhasingSummary(NamedTuple):
     """What was found for a case.
 
     Attributes:
-      refined: what the search made of it, None without that stage.
+      search: what the search made of it, None without that stage.
       in_deviations: (n, 3) error of each coordinate in units of its standard deviation as stated, None likewise.
     """
 
@@ -50,11 +52,11 @@ class Result(NamedTuple):
     r_factor: jax.Array
     candidates: jax.Array
     valid: jax.Array
-    refined: search.Found | None
+    search: atom_search.SearchResult | None
     in_deviations: jax.Array | None
 
 
-def evaluate(problem: Problem, settings: solver.Settings, weights: Pretrained | None, stages: list[str], num_cases: int,
+def evaluate(problem: Problem, settings: network_stage.NetworkSettings, weights: Pretrained | None, stages: list[str], num_cases: int,
              seed: int, report: Callable[[dict], None]) -> list[dict]:
     """An item for each case.
 
@@ -112,37 +114,37 @@ def summarize(items: list[dict]) -> dict:
             "fraction_called_solved": len(called) / len(items),
             "wrong_called_solved": sum(not item["solved"] for item in called),
             "fraction_ambiguous": float(np.mean([item["certificate"]["status"] == "ambiguous" for item in items])),
-            "found_by": {stage: sum(item["stage"] == stage for item in called) for stage in search.STAGES[1:]}}
+            "found_by": {stage: sum(item["stage"] == stage for item in called) for stage in atom_search.STAGES[1:]}}
     return summary
 
 
-def _case(key: jax.Array, problem: Problem, settings: solver.Settings, weights: Pretrained | None,
-          stages: list[str]) -> Result:
+def _case(key: jax.Array, problem: Problem, settings: network_stage.NetworkSettings, weights: Pretrained | None,
+          stages: list[str]) -> PhasingSummary:
     key_example, key_noise, key_solver = jax.random.split(key, 3)
-    example = synthesis.example(key_example, problem)
-    patterson_map = synthesis.measure(key_noise, example.positions, problem)
+    example = synthesis.make_example(key_example, problem)
+    patterson_map = synthesis.measure_patterson(key_noise, example.positions, problem)
     solution, given = None, None
     if weights is not None:
-        solution = solver.solve(key_solver, patterson_map, weights.answer, problem, settings)
+        solution = network_stage.solve_with_network(key_solver, patterson_map, weights.answer, problem, settings)
         given = solution.positions[None]
     elif "anneal" in stages:
         count = problem.atoms.num_atoms
         exact = peaks.Candidates(example.positions, jnp.full(count, 0.5), jnp.ones(count, bool))
-        solution = solver.separate(key_solver, patterson_map, peaks.with_inverses(exact), problem, settings)
+        solution = network_stage.select_atoms(key_solver, patterson_map, peaks.with_inverses(exact), problem, settings)
     candidates = jnp.int32(0) if solution is None else solution.candidates.valid.sum()
     if "refine" not in stages:
         matching = metrics.match(solution.positions, example.positions, found_valid=solution.valid)
-        return Result(matching, *solution.agreement, candidates, example.valid, None, None)
-    found = search.search(key_solver, patterson_map, problem, given=given)
+        return PhasingSummary(matching, *solution.agreement, candidates, example.valid, None, None)
+    found = atom_search.search_atoms(key_solver, patterson_map, problem, given=given)
     matching = metrics.match(found.answer.atoms.positions, example.positions)
     quality, nearest = found.answer.quality, matching.nearest
     hand = jnp.where(matching.inverted, -1, 1)
     errors = hand * found.answer.atoms.positions[nearest] - example.positions
-    return Result(matching, quality.correlation, quality.r_factor, candidates, example.valid, found,
+    return PhasingSummary(matching, quality.correlation, quality.r_factor, candidates, example.valid, found,
                   errors / found.answer.deviations[nearest])
 
 
-def _item(number: int, result: Result, problem: Problem) -> dict:
+def _item(number: int, result: PhasingSummary, problem: Problem) -> dict:
     if not result.valid:
         raise InputError(f"case {number}: no {problem.atoms.num_atoms} atoms were found that meet the rules")
     distances = [float(d) for d in result.matching.distance[result.matching.matched]]
@@ -153,10 +155,10 @@ def _item(number: int, result: Result, problem: Problem) -> dict:
         "solved": near == problem.atoms.num_atoms, "candidates": int(result.candidates),
         "certificate": {"correlation": float(result.correlation), "r_factor": float(result.r_factor)},
         "distances": distances}
-    if result.refined is not None:
-        found = result.refined
+    if result.search is not None:
+        found = result.search
         item["certificate"] |= {"status": certificate.STATUSES[int(found.status)],
                                 "chi_squared": float(found.answer.quality.chi_squared)}
-        item |= {"stage": search.STAGES[int(found.stage)], "rounds": int(found.rounds),
+        item |= {"stage": atom_search.STAGES[int(found.stage)], "rounds": int(found.rounds),
                  "in_deviations": np.asarray(result.in_deviations).tolist()}
     return item

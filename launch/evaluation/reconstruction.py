@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from launch.evaluation.cases import Case
-from phasenet.io.maps import write_map
-from saxsae import baselines, descriptors, metrics, voxels
-from saxsae.io.structures import Structure, nearest_neighbour_spacing
+from phasenet.io.ccp4 import write_map
+from saxsae.io.structures.structure_files import Structure, nearest_neighbour_spacing
 from saxsae.pretrained import Pretrained
-from saxsae.rebinning import rebin
+from saxsae.profiles.rebinning import rebin
 from saxsae.reconstruction import Reconstruction, reconstruct
+from saxsae.shapes import descriptors, voxels
+from saxsae.superposition import baselines, metrics
 
-_RADIUS_OVER_RG = 1.86  # median of deposited models, see saxsae.guinier.radius_bounds
+_RADIUS_OVER_RG = 1.86  # median of deposited models, see saxsae.profiles.guinier.radius_bounds
 
 MEASURES = (
     "correlation", "best_single", "single_chosen", "sphere_correlation",
@@ -62,7 +63,7 @@ def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = Fa
 
 
 def correlation_with(structure: Structure, r_max: float) -> Callable[[np.ndarray, float], float]:
-    """(map, pitch) -> correlation with the structure, as `saxsae.metrics` defines it."""
+    """(map, pitch) -> correlation with the structure, as `saxsae.superposition.metrics` defines it."""
     truth = metrics.truth_density(structure.xyz_angstrom, structure.atomic_number, r_max)
 
     def measure(density, pitch) -> float:
@@ -94,13 +95,13 @@ def simple_shapes(found: Reconstruction,
 
 
 def traits(structure: Structure) -> dict:
-    """What is hard about a structure's shape: `saxsae.descriptors`, in words as `shape`."""
+    """What is hard about a structure's shape: `saxsae.shapes.descriptors`, in words as `shape`."""
     spacing = None
     if structure.kind == "beads":
         spacing = nearest_neighbour_spacing(structure.xyz_angstrom)
     occupancy, _ = voxels.voxelize_structure(structure.xyz_angstrom, spacing)
     shape = descriptors.describe(occupancy)
-    return {"kind": structure.kind, **shape._asdict(), "shape": descriptors.reason(shape)}
+    return {"kind": structure.kind, **shape._asdict(), "shape": descriptors.reason_to_reject(shape)}
 
 
 def summarize(items: list[dict]) -> dict:

@@ -92,7 +92,7 @@ class Phased:
         self.done += 1
         self.solved += item["solved"]
         if self.done * 10 // self.num_cases > (self.done - 1) * 10 // self.num_cases:
-            app.say(f"[{self.done}/{self.num_cases}] solved so far: {self.solved / self.done:.1%}")
+            app.print_line(f"[{self.done}/{self.num_cases}] solved so far: {self.solved / self.done:.1%}")
 
 
 def phasing(summary: Mapping) -> str:

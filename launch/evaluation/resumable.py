@@ -13,17 +13,18 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from launch import app, processes
+from launch import app
+from launch.distributed import processes
 from phasenet.errors import InputError
 
 
-class Case(Protocol):
+class EvaluatedItem(Protocol):
     """Anything with an id."""
 
     id: str
 
 
-def run_items(cases: Sequence[Case], evaluate: Callable[[Case], dict],
+def run_items(cases: Sequence[EvaluatedItem], evaluate: Callable[[EvaluatedItem], dict],
               report: Callable[[dict], str], json_path: str | None, binding: dict) -> list[dict]:
     """An item for each case, in order; a case that fails becomes an item with `error`.
 
@@ -46,13 +47,13 @@ def run_items(cases: Sequence[Case], evaluate: Callable[[Case], dict],
             kept.add(item)
             words = item["error"] if "error" in item else report(item)
             seconds = time.perf_counter() - started
-            app.say(f"[{number}/{len(cases)}] {case.id}: {words} ({seconds:.0f} s)")
+            app.print_line(f"[{number}/{len(cases)}] {case.id}: {words} ({seconds:.0f} s)")
         items.append(item)
     processes.wait_for_all("items done")
     return _merged(cases, json_path, binding) if count > 1 and processes.is_chief() else items
 
 
-def _merged(cases: Sequence[Case], json_path: str, binding: dict) -> list[dict]:
+def _merged(cases: Sequence[EvaluatedItem], json_path: str, binding: dict) -> list[dict]:
     items = _kept_items(json_path, binding, failed=True)
     for case in cases:
         if case.id not in items:
@@ -76,7 +77,7 @@ def finish(result: dict, json_path: str | None) -> None:
     if json_path is not None:
         for path in _partials(json_path):
             path.unlink(missing_ok=True)
-        app.say(f"written to {json_path}")
+        app.print_line(f"written to {json_path}")
 
 
 def _partial(json_path: str, index: int = 0) -> pathlib.Path:
@@ -88,7 +89,7 @@ def _partials(json_path: str) -> list[pathlib.Path]:
     return sorted(pathlib.Path(path) for path in glob.glob(glob.escape(f"{json_path}.partial") + "*"))
 
 
-def _guarded(evaluate: Callable[[Case], dict], case: Case) -> dict:
+def _guarded(evaluate: Callable[[EvaluatedItem], dict], case: EvaluatedItem) -> dict:
     """The case's item, or {"error": one line}; a fault of ours shows its traceback too."""
     try:
         return evaluate(case)
@@ -111,9 +112,9 @@ class _Kept:
         self.items = _kept_items(json_path, binding)
         header, own = _read(self._path)
         if self.items and processes.is_chief():
-            app.say(f"{self._path}: {len(self.items)} items are done, going on")
+            app.print_line(f"{self._path}: {len(self.items)} items are done, going on")
         elif header is not None and not _same(header, binding):
-            app.say(f"{self._path}: from a run with other flags or weights, begun anew")
+            app.print_line(f"{self._path}: from a run with other flags or weights, begun anew")
         own = [item for item in own if item["id"] in self.items]
         app.write_text(self._path, "".join(json.dumps(row) + "\n" for row in (binding, *own)))
 

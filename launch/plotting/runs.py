@@ -50,7 +50,7 @@ def fit(figure: Figure, q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray,
 
     Args:
         q: (N,) 1/A; intensity, sigma, model: (N,), the points that were fitted.
-        guinier: ``saxsae.guinier.Guinier`` of the curve.
+        guinier: ``saxsae.profiles.guinier.Guinier`` of the curve.
         beyond: q and intensity of the points left out, drawn faintly.
     """
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)

@@ -7,9 +7,9 @@ import numpy as np
 from launch import app
 from launch.pages import page
 from launch.reconstruction.reference import Placed, Reference
-from phasenet.io.maps import write_map
-from saxsae.io.beads import beads_above, write_beads
-from saxsae.io.curves import Curve, write_fit
+from phasenet.io.ccp4 import write_map
+from saxsae.io.curves.measured_curves import Curve, write_fit
+from saxsae.io.structures.beads import beads_above, write_beads
 from saxsae.reconstruction import Reconstruction
 
 LOG = "log.json"
@@ -50,7 +50,8 @@ def draw(folder: pathlib.Path, curve: Curve, found: Reconstruction, level: float
          reference: Reference | None, placed: Placed | None,
          correlations: tuple[np.ndarray, np.ndarray] | None) -> None:
     """convergence.png, fit.png and shape.png."""
-    from launch.plotting import runs, shapes, style  # matplotlib is slow to load
+    from launch.plotting import runs, style
+    from launch.plotting.saxs_figures import shapes  # matplotlib is slow to load
 
     with style.figure(folder / "convergence.png", 5.2, 3.6) as figure:
         runs.convergence(figure.subplots(), found.history.best, found.history.elites, correlations)

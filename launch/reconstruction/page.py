@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from launch.pages import page
-from launch.plotting import shapes
+from launch.plotting.saxs_figures import shapes
 from launch.reconstruction import report
 from launch.reconstruction.reference import Placed, Reference
-from saxsae.io.curves import Curve
+from saxsae.io.curves.measured_curves import Curve
 from saxsae.reconstruction import Reconstruction
 
 _MOST_MODELS = 24  # in the page: each takes some kB

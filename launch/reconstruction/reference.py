@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae import alignment, metrics, voxels
-from saxsae.io.structures import Structure, bead_spacing, read_structure
+from saxsae.io.structures.structure_files import Structure, bead_spacing, read_structure
+from saxsae.shapes import voxels
+from saxsae.superposition import alignment, metrics
 
 _PLACED_GRID = 45  # voxels: a map of 31 that was turned and shifted lies within
 
@@ -28,9 +29,9 @@ class Reference(NamedTuple):
 class Placed(NamedTuple):
     """A map on a reference.
 
-    correlation: Pearson, as `saxsae.metrics` defines it.   mirrored: whether in the other hand.
+    correlation: Pearson, as `saxsae.superposition.metrics` defines it.   mirrored: whether in the other hand.
     density: (45, 45, 45) the map turned and shifted, its centre voxel at `centre` (3,) A of the
-    reference's own frame.   rotation, shift: see `saxsae.alignment.Superposition`; the shift is
+    reference's own frame.   rotation, shift: see `saxsae.superposition.alignment.Superposition`; the shift is
     from the reference's centroid.
     """
 
@@ -76,7 +77,7 @@ class Comparison:
         centre = np.rint(self._reference.centroid / pitch) * pitch
         offset = (self._reference.centroid - centre).astype(np.float32)
         moved = found._replace(shift=np.asarray(found.shift) + offset)
-        placed = alignment.apply(np.asarray(density, np.float32), np.float32(pitch), moved,
+        placed = alignment.apply_superposition(np.asarray(density, np.float32), np.float32(pitch), moved,
                                  np.float32(pitch), size=_PLACED_GRID)
         return Placed(float(found.correlation), bool(found.mirrored), np.asarray(placed), centre,
                       np.asarray(found.rotation), np.asarray(found.shift))

@@ -9,11 +9,12 @@ import numpy as np
 
 from launch import app
 from launch.reconstruction.reference import Comparison, Placed
-from saxsae import genetic, reconstruction, voxels
-from saxsae.guinier import guinier
-from saxsae.io.curves import Curve
+from saxsae import genetic, reconstruction
+from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
+from saxsae.profiles.guinier import guinier
 from saxsae.reconstruction import Reconstruction
+from saxsae.shapes import voxels
 
 
 def curve_lines(curve: Curve) -> list[str]:
@@ -36,16 +37,16 @@ class Progress:
     snapshots: (generation, latent (K,), radius) of the best gene of all runs.   also: see `stream.writer`.
     """
 
-    def __init__(self, settings: genetic.Settings, say: Callable[[str], None],
+    def __init__(self, settings: genetic.EvolutionSettings, say: Callable[[str], None],
                  also: Callable[[dict, np.ndarray, float], None] | None = None) -> None:
         self.snapshots: list[tuple[int, np.ndarray, float]] = []
         self._settings, self._say, self._also, self._start = settings, say, also, time.perf_counter()
 
-    def __call__(self, state: genetic.State) -> None:
+    def __call__(self, state: genetic.EvolutionState) -> None:
         generation, best = int(state.generation.max()), state.chi_squared[:, 0]
         run = int(best.argmin())
         self.snapshots.append((generation, state.latents[run, 0], float(state.radii[run, 0])))
-        running = int(genetic.running(state, self._settings).sum())
+        running = int(genetic.is_running(state, self._settings).sum())
         seconds = time.perf_counter() - self._start
         if self._also is not None:
             self._also({"generation": generation, "generations": self._settings.generations,

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from saxsae import reconstruction, voxels
+from saxsae import reconstruction
 from saxsae.pretrained import Pretrained
+from saxsae.shapes import voxels
 
 
 def writer(path: str, weights: Pretrained) -> Callable[[dict, np.ndarray, float], None]:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from launch.selftests.check import Measured
-from phasenet import layers
+from phasenet.networks import layers
 
 _SEVEN_AXES = """
 import jax

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from launch import provenance
+from launch.machine import provenance
 
 _VARIABLES = re.compile(r"(JAX|XLA|TF_CPP|TF_XLA|CUDA|NVIDIA|TPU|OMP|LD_|PYTHON)")
 _SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable",

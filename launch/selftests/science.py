@@ -11,13 +11,16 @@ import phasenet
 import saxsae
 from launch.selftests.check import Measured
 from launch.training.checkpoint import Checkpoints
-from launch.training.step import TrainState
-from phasenet import density, losses, patterson, preparation, synthesis
+from launch.training.state import TrainState
+from phasenet import preparation
+from phasenet.maps import density, patterson, synthesis
+from phasenet.networks import losses
 from phasenet.pretrained import load as load_patterson_network
-from saxsae import scattering, voxels, zernike
-from saxsae.io.structures import read_structure
-from saxsae.losses import binary_correlation
+from saxsae.io.structures.structure_files import read_structure
+from saxsae.networks.losses import binary_correlation
 from saxsae.pretrained import load as load_autoencoder
+from saxsae.profiles import scattering, zernike
+from saxsae.shapes import voxels
 
 _SIX_ATOMS = pathlib.Path(phasenet.__file__).parent / "examples" / "six_atoms.npy"
 _THREE_LOBES = pathlib.Path(saxsae.__file__).parent / "examples" / "three_lobes.pdb"

@@ -92,7 +92,7 @@ def of(job: Job) -> list[list[str]]:
         flags = _flags(settings, ("num_atoms", "pitch", "noise", "weights", "seed"))
         return [[*solve, f"--{settings['source']}={settings['source']}", *flags]]
     return [
-        ["launch.make_patterson_example", f"--output={CASE}", f"--name={CASE}", "--weights=dual_space",
+        ["launch.datasets.make_patterson_example", f"--output={CASE}", f"--name={CASE}", "--weights=dual_space",
          *_flags(settings, tuple(_RANDOM))],
         [*solve, f"--patterson={CASE}/{CASE}.npy", *_flags(settings, ("noise", "seed"))],
         ["launch.serving.truth", f"{CASE}/{CASE}.csv", RESULT]]

@@ -8,9 +8,9 @@ import numpy as np
 from phasenet.errors import InputError
 from phasenet.io.amplitudes import read_amplitudes
 from phasenet.io.patterson_maps import MeasuredMap, read_patterson
-from saxsae.guinier import guinier
-from saxsae.io.curves import read_curve
-from saxsae.io.structures import read_structure
+from saxsae.io.curves.measured_curves import read_curve
+from saxsae.io.structures.structure_files import read_structure
+from saxsae.profiles.guinier import guinier
 
 MEGABYTE = 2**20
 # By what a file is given for: the largest, bytes.

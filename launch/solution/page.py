@@ -8,10 +8,10 @@ from matplotlib import colormaps
 
 from launch.pages import page
 from launch.solution import report, sections
-from phasenet.inference import Answer
+from phasenet.pipeline import Solution
 
 
-def write(folder: pathlib.Path, answer: Answer, log: dict[str, Any], fitted: np.ndarray) -> None:
+def write(folder: pathlib.Path, answer: Solution, log: dict[str, Any], fitted: np.ndarray) -> None:
     """report.html: what the log tells but the times, so that the same seed gives the same page, and the maps.
 
     fitted: (N, N, N) the Patterson map of the atoms found, its origin at voxel 0.
@@ -24,7 +24,7 @@ def write(folder: pathlib.Path, answer: Answer, log: dict[str, Any], fitted: np.
         "sections": _sections(np.asarray(answer.prepared.patterson), np.asarray(fitted))})
 
 
-def _atoms(answer: Answer, log: dict[str, Any]) -> dict[str, Any]:
+def _atoms(answer: Solution, log: dict[str, Any]) -> dict[str, Any]:
     """Positions in voxels about their mean, in the log's own digits, and what may be shown beside them."""
     return {"positions": log["positions_voxels"], "deviations": log["deviations_voxels"],
             "positions_angstrom": log["positions_angstrom"], "other": log.get("other_positions_voxels"),

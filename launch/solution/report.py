@@ -4,11 +4,12 @@ import jax
 import numpy as np
 
 from launch import app
-from phasenet import patterson, search, synthesis
 from phasenet.errors import InputError
-from phasenet.inference import Answer
-from phasenet.solver import Settings
-from phasenet.synthesis import Problem
+from phasenet.maps import patterson, synthesis
+from phasenet.maps.synthesis import Problem
+from phasenet.pipeline import Solution
+from phasenet.search import atom_search
+from phasenet.search.network_stage import NetworkSettings
 
 # Each atom's own peak at the origin alone makes maps of any two sets of atoms correlate to about this.
 _BY_CHANCE = 0.7
@@ -22,9 +23,9 @@ UNDETERMINED = "A Patterson map does not tell the hand or the origin: inverted o
 _LOGGED_SWAPS = 200  # of each chain of the annealer, evenly chosen
 
 
-def check_found(answer: Answer) -> None:
+def check_found(answer: Solution) -> None:
     """Raises InputError where there are fewer places than atoms asked for."""
-    candidates, asked = int(answer.solution.candidates.valid.sum()), answer.prepared.problem.atoms.num_atoms
+    candidates, asked = int(answer.selected.candidates.valid.sum()), answer.prepared.problem.atoms.num_atoms
     if not np.isfinite(answer.positions).all():
         raise InputError(
             f"{asked} atoms are asked for, but the network's map gives only {candidates} candidate "
@@ -37,16 +38,16 @@ def fitted_map(atoms: jax.Array, problem: Problem) -> jax.Array:
     return patterson.patterson(synthesis.atom_map(atoms, problem), h_max=problem.h_max)
 
 
-def summary(answer: Answer) -> dict:
+def summary(answer: Solution) -> dict:
     """The numbers of the table."""
-    numbers = {"num_atoms": len(answer.positions), "candidates": int(answer.solution.candidates.valid.sum()),
+    numbers = {"num_atoms": len(answer.positions), "candidates": int(answer.selected.candidates.valid.sum()),
                "correlation": float(answer.agreement.correlation), "r_factor": float(answer.agreement.r_factor),
                "status": answer.status}
-    if answer.refined is None:
+    if answer.search is None:
         return numbers
-    found = answer.refined
+    found = answer.search
     return numbers | {
-        "found_by": search.STAGES[int(found.stage)], "rounds": int(found.rounds),
+        "found_by": atom_search.STAGES[int(found.stage)], "rounds": int(found.rounds),
         "chi_squared": float(found.answer.quality.chi_squared),
         "largest_deviation_voxels": None if answer.deviations is None else float(np.max(answer.deviations))}
 
@@ -78,10 +79,10 @@ def table(numbers: dict, timing: dict) -> str:
     return "\n".join([app.table(rows(numbers), timing), *verdict(numbers), UNDETERMINED])
 
 
-def log(path: str, kind: str, answer: Answer, notes: tuple[str, ...], settings: Settings, numbers: dict,
+def log(path: str, kind: str, answer: Solution, notes: tuple[str, ...], settings: NetworkSettings, numbers: dict,
         pitch: float | None) -> dict:
     """What log.json tells of the map and the result."""
-    found, problem = answer.solution, answer.prepared.problem
+    found, problem = answer.selected, answer.prepared.problem
     shown, errors = np.asarray(found.candidates.valid), np.asarray(found.errors)
     swaps = np.unique(np.linspace(0, errors.shape[1] - 1, _LOGGED_SWAPS).astype(int))
     result = {
@@ -94,5 +95,5 @@ def log(path: str, kind: str, answer: Answer, notes: tuple[str, ...], settings: 
         "annealing": {"swaps": swaps + 1, "errors": errors[:, swaps]},
         "problem": problem, "settings": settings}
     if answer.status == "ambiguous":
-        result["other_positions_voxels"] = np.asarray(answer.refined.other)
+        result["other_positions_voxels"] = np.asarray(answer.search.other)
     return result

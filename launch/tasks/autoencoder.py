@@ -1,4 +1,4 @@
-"""Trains the auto-encoders of saxsae.model on a packed set of structures (launch.prepare_structures)."""
+"""Trains the auto-encoders of saxsae.networks.autoencoder on a packed set of structures (launch.prepare_structures)."""
 
 import functools
 import pathlib
@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from launch import provenance
+from launch.machine import provenance
 from launch.tasks.precision import compute_dtype
 from launch.training import Task
 from launch.training.weights import adopt
 from phasenet.errors import InputError
-from saxsae import components, encoding, losses, model, pretrained, voxels
-from saxsae.io.packed import read_packed
+from saxsae import pretrained
+from saxsae.io.structures.voxelized_corpus import read_voxelized
+from saxsae.networks import autoencoder, code_refinement, losses
+from saxsae.shapes import principal_components, voxels
 
 THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)
 VALIDATION_MAPS = 384
@@ -51,9 +53,9 @@ class AutoencoderTask(Task):
         _check(config)
         # Evaluated as it is released; trained in what may be a narrower type.
         self.network, self._trained_network = (
-            model.architecture(config.model.kind, config.model.latent_size, config.model.lowering, dtype)
+            autoencoder.make_autoencoder(config.model.kind, config.model.latent_size, config.model.lowering, dtype)
             for dtype in (jnp.float32, compute_dtype(config)))
-        corpus = read_packed(config.corpus)
+        corpus = read_voxelized(config.corpus)
         held_out = np.asarray(corpus.split) == 1
         self.data = {"bits": np.asarray(corpus.occupancy)[~held_out]}
         validation = np.asarray(corpus.occupancy)[held_out][:VALIDATION_MAPS]
@@ -135,16 +137,16 @@ class AutoencoderTask(Task):
     def facts(self) -> dict:
         """What else the release must say of itself."""
         refinement = self.config.refinement
-        return {"refinement": {name: refinement[name] for name in encoding.Refinement._fields}}
+        return {"refinement": {name: refinement[name] for name in code_refinement.Refinement._fields}}
 
     @functools.cached_property
-    def components(self) -> components.Components:
+    def components(self) -> principal_components.Components:
         """Principal components of the training maps in random orientations, cut where it serves validation best."""
         inside = np.concatenate([_sphere(maps) for maps in self._linear_maps()])
-        fitted = components.fit(inside, min(self.config.model.latent_size, MOST_COMPONENTS), seed=self.config.seed)
+        fitted = principal_components.fit(inside, min(self.config.model.latent_size, MOST_COMPONENTS), seed=self.config.seed)
         held_out = _sphere(self.validation)
         linear = fitted.decode(fitted.encode(held_out))
-        grids = [model.scatter_sphere(values, 0.0) for values in (linear, held_out)]
+        grids = [autoencoder.scatter_sphere(values, 0.0) for values in (linear, held_out)]
         scores = [float(losses.binary_correlation(*grids, cut).mean()) for cut in THRESHOLDS]
         return fitted._replace(threshold=float(THRESHOLDS[int(np.argmax(scores))]))
 
@@ -157,7 +159,7 @@ class AutoencoderTask(Task):
         code = self.components
         gram = product = 0.0
         for maps in self._linear_maps():
-            pooled = np.asarray(model.pool_blocks(maps))
+            pooled = np.asarray(autoencoder.pool_blocks(maps))
             pooled = np.concatenate([pooled, np.ones((len(pooled), 1), np.float32)], 1)
             gram = gram + pooled.T @ pooled
             product = product + pooled.T @ code.encode(_sphere(maps))

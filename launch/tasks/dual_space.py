@@ -8,10 +8,12 @@ import numpy as np
 
 from launch.tasks import release
 from launch.training import Task
-from phasenet import dual_space, losses, pretrained, synthesis
-from phasenet.atoms import random_atoms
+from phasenet import pretrained
 from phasenet.errors import InputError
-from phasenet.synthesis import Problem
+from phasenet.maps import synthesis
+from phasenet.maps.atoms import random_atoms
+from phasenet.maps.synthesis import Problem
+from phasenet.networks import dual_space, losses
 
 # Folded into the key of the validation cases.
 _VALIDATION = 2
@@ -61,7 +63,7 @@ class DualSpaceTask(Task):
         measured, transform, valid, rounds = jax.lax.map(of_one, keys)
         return {"data": measured, "transform": transform, "valid": valid, "rounds_before": rounds}
 
-    def example(self, number: jax.Array, key: jax.Array) -> tuple[dual_space.Data, jax.Array, jax.Array]:
+    def example(self, number: jax.Array, key: jax.Array) -> tuple[dual_space.PhasingInput, jax.Array, jax.Array]:
         """Of a problem of the mixture: what is known, the transform of the true map, whether the atoms are valid."""
         return jax.lax.switch(number, [functools.partial(self._example, problem) for problem in self.mixture], key)
 
@@ -70,7 +72,7 @@ class DualSpaceTask(Task):
 
         def of_one(example):
             data, transform, rounds, key = example
-            state, _ = self._iterate(jax.lax.stop_gradient(params), dual_space.start(key, data), data, rounds)
+            state, _ = self._iterate(jax.lax.stop_gradient(params), dual_space.draw_start(key, data), data, rounds)
             return self._correlations(params, jax.lax.stop_gradient(state), data, transform)
 
         # One after another: a round of many maps at once would not fit a cache.
@@ -105,10 +107,10 @@ class DualSpaceTask(Task):
     def _example(self, problem, key):
         key_atoms, key_noise = jax.random.split(key)
         positions, valid = random_atoms(key_atoms, problem.atoms)
-        intensities = jnp.fft.rfftn(synthesis.measure(key_noise, positions, problem)).real
+        intensities = jnp.fft.rfftn(synthesis.measure_patterson(key_noise, positions, problem)).real
         width = self.architecture.atom_width
-        return (dual_space.prepare(intensities, problem, width),
-                dual_space.true_transform(positions, problem.grid, width), valid)
+        return (dual_space.prepare_input(intensities, problem, width),
+                dual_space.transform_of_atoms(positions, problem.grid, width), valid)
 
     def _iterate(self, params, state, data, rounds):
         start = state, jnp.zeros_like(state.projected)
@@ -126,7 +128,7 @@ class DualSpaceTask(Task):
         def of_one(key):
             key_example, key_start = jax.random.split(key)
             data, transform, _ = self.example(number, key_example)
-            state = dual_space.start(key_start, data)
+            state = dual_space.draw_start(key_start, data)
             return losses.correlation_of_maps(
                 self._iterate(params, state, data, self.architecture.rounds)[1], transform)
 

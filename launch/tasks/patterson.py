@@ -9,8 +9,11 @@ import numpy as np
 from launch.tasks import release
 from launch.tasks.precision import compute_dtype
 from launch.training import Task
-from phasenet import losses, peaks, pretrained, synthesis
+from phasenet import pretrained
 from phasenet.errors import InputError
+from phasenet.maps import synthesis
+from phasenet.networks import losses
+from phasenet.search import peaks
 
 _CHUNK = 20
 # Apart from all training keys: examples of the training come from fold_in(key, 0), these from 1.
@@ -63,7 +66,7 @@ class PattersonTask(Task):
             sets = jax.random.fold_in(_examples_key(examples.seed, _TRAINING), step // examples.steps_a_set)
             chosen = jax.vmap(lambda key: jax.random.randint(key, (), 0, examples.count))(keys)
             keys = jax.vmap(lambda index: jax.random.fold_in(sets, index))(chosen)
-        made = jax.vmap(lambda key: synthesis.example(key, self.problem))(keys)
+        made = jax.vmap(lambda key: synthesis.make_example(key, self.problem))(keys)
         return {"patterson": made.patterson, "target": made.target, "valid": made.valid}
 
     def loss(self, params, batch, keys):
@@ -88,7 +91,7 @@ class PattersonTask(Task):
         """The fixed validation set, in chunks."""
         key = _examples_key(self.config.examples.seed, _VALIDATION)
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.config.validation.count))
-        make = jax.jit(jax.vmap(lambda key: synthesis.example(key, self.validation_problem)))
+        make = jax.jit(jax.vmap(lambda key: synthesis.make_example(key, self.validation_problem)))
         chunks = [make(keys[start:start + _CHUNK]) for start in range(0, len(keys), _CHUNK)]
         if not all(chunk.valid.all() for chunk in chunks):
             raise InputError("config.problem.atoms: hardly any set of atoms meets these rules")

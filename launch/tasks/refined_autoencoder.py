@@ -6,7 +6,8 @@ import jax
 
 from launch.tasks.autoencoder import AutoencoderTask
 from phasenet.errors import InputError
-from saxsae import encoding, losses, voxels
+from saxsae.networks import code_refinement, losses
+from saxsae.shapes import voxels
 
 
 class RefinedAutoencoderTask(AutoencoderTask):
@@ -21,7 +22,7 @@ class RefinedAutoencoderTask(AutoencoderTask):
         settings = config.refinement
         if settings.validation_steps < 0:
             raise InputError(f"config.refinement.validation_steps={settings.validation_steps}: expected at least 0")
-        self._settings = encoding.Refinement(settings.steps, settings.rate, settings.sharpness)
+        self._settings = code_refinement.Refinement(settings.steps, settings.rate, settings.sharpness)
         super().__init__(config)
         if config.rotations:
             raise InputError("config.rotations: this task turns maps on their grid alone; the poses between come from "
@@ -44,7 +45,7 @@ class RefinedAutoencoderTask(AutoencoderTask):
 
     def _encode(self, params, maps):
         settings = self._settings._replace(steps=self.config.refinement.validation_steps)
-        return encoding.refine(functools.partial(self.network.decode, params), self.network.encode(params, maps), maps,
+        return code_refinement.refine(functools.partial(self.network.decode, params), self.network.encode(params, maps), maps,
                                0.5, settings)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 
-from launch import provenance
+from launch.machine import provenance
 from phasenet import pretrained
-from phasenet.synthesis import Problem
+from phasenet.maps.synthesis import Problem
 
 
 def write(workdir: str | pathlib.Path, params: dict, architecture: pretrained.Architecture, problem: Problem, *,

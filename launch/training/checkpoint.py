@@ -15,22 +15,20 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from launch import app, processes
+from launch import app
+from launch.distributed import processes
+from launch.training.state import PyTree, TrainState, named_leaves
 from phasenet.errors import InputError
-
-if TYPE_CHECKING:
-    from launch.training.step import TrainState
 
 SEAL = "files.json"
 _BESIDE_BYTES = 2**20  # of a checkpoint's some thirty files, beside the arrays
 
-PyTree = Any
 Pending = list[dict[str, float]]
 
 
@@ -57,7 +55,7 @@ class Checkpoints:
                 # Orbax would remove older ones before this one is sealed.
                 max_to_keep=None, enable_async_checkpointing=False, cleanup_tmp_directories=True))
 
-    def save(self, state: "TrainState", config: dict[str, Any], pending: Pending) -> None:
+    def save(self, state: TrainState, config: dict[str, Any], pending: Pending) -> None:
         """Saves the state under its step, with the config and the metrics since the last row."""
         arrays = _own_copy(_tree(state))
         step = int(arrays["step"])
@@ -91,8 +89,8 @@ class Checkpoints:
             return None
         return self._manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore())).config
 
-    def restore(self, like: "TrainState", say: Callable[[str], None],
-                ) -> "tuple[TrainState, Pending] | None":
+    def restore(self, like: TrainState, say: Callable[[str], None],
+                ) -> tuple[TrainState, Pending] | None:
         """(state, pending) of the newest whole checkpoint, bit for bit; None when there is none.
 
         like: a state of shapes and dtypes. Damaged checkpoints are named through say and moved to
@@ -113,7 +111,7 @@ class Checkpoints:
         self._manager.reload()
         return None if whole is None else self._restore_step(whole, like)
 
-    def _restore_step(self, step: int, like: "TrainState") -> "tuple[TrainState, Pending]":
+    def _restore_step(self, step: int, like: TrainState) -> tuple[TrainState, Pending]:
         target = _zeros(jax.eval_shape(_tree, like))
         record = self._manager.restore(
             step, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record
@@ -153,7 +151,7 @@ def read_params(path: pathlib.Path) -> PyTree:
         if step is None:
             raise InputError(f"{line}, and no whole one before it")
         if processes.is_chief():
-            app.say(f"{line}; that of step {step} is used")
+            app.print_line(f"{line}; that of step {step} is used")
     if step is None:
         raise InputError(f"{path}: not a workdir of a training: no checkpoints in it")
     state = read_state(folder / str(step))
@@ -310,18 +308,7 @@ def _own_copy(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
-def _tree(state: "TrainState") -> dict[str, PyTree]:
+def _tree(state: TrainState) -> dict[str, PyTree]:
     """The state as a dict of plain arrays: the key as its data, an absent average left out."""
     parts = state._replace(key=jax.random.key_data(state.key))._asdict()
     return {name: part for name, part in parts.items() if part is not None}
-
-
-def named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
-    """[('encoder/kernel', array), ...]."""
-    return [(leaf_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
-
-
-def leaf_name(path: tuple) -> str:
-    """A path of jax.tree_util joined by '/', whatever containers it leads through."""
-    return "/".join(str(next(getattr(part, field) for field in ("key", "name", "idx")
-                             if hasattr(part, field))) for part in path)

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from launch import app, processes, provenance
-from launch.training import checkpoint, step as steps, weights
+from launch import app
+from launch.distributed import processes
+from launch.machine import provenance
+from launch.training import checkpoint, weights
+from launch.training import step as steps
 from launch.training.defaults import FREE_FIELDS, check_config
 from launch.training.lock import locked
 from launch.training.optimizer import make_optimizer
@@ -44,7 +47,7 @@ class TrainResult(NamedTuple):
 
 
 def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = None,
-          task: Task | None = None, say: Callable[[str], None] = app.say) -> TrainResult:
+          task: Task | None = None, say: Callable[[str], None] = app.print_line) -> TrainResult:
     """Trains to config.num_steps, going on from workdir's newest checkpoint where there is one.
 
     config: see launch/training/defaults.py. task: instead of the one that config.task names. Each call is noted in
@@ -139,7 +142,7 @@ class _Run:
                 # Stay a step behind the device, no more: a signal must not wait for a long queue.
                 jax.block_until_ready(self.pending[-2:][0])
                 now = time.monotonic()
-                called, slow, late = processes.any_of([
+                called, slow, late = processes.agree_on_any([
                     bool(stop.signal_name),
                     0 < 60 * config.max_minutes < now - begin,
                     0 < 60 * config.checkpoint_minutes < now - saved])
@@ -190,7 +193,7 @@ class _Run:
         if self.pending:
             loss, growth = _mean(self.pending, "loss"), self.config.max_loss_growth
             # Only the chief need know the first row of an earlier call.
-            if processes.any_of([0 < growth * abs(self.first_loss) < loss])[0]:
+            if processes.agree_on_any([0 < growth * abs(self.first_loss) < loss])[0]:
                 raise InputError(self._astray(f"loss is {loss:.6g}, more than config.max_loss_growth={growth:g} times "
                                               f"the first row's {self.first_loss:.6g},", step))
 

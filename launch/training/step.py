@@ -1,7 +1,7 @@
 """One training step on all devices: state in, state out, batches made on the device."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,30 +9,13 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from launch.training.task import PyTree, Task
+from launch.training.state import PyTree, TrainState
+from launch.training.task import Task
 from phasenet.errors import InputError
 
 AXIS = "devices"
 
 Metrics = dict[str, jax.Array]
-
-
-class TrainState(NamedTuple):
-    """Everything that a step changes, and the key it draws from; not stacked over devices.
-
-    Attributes:
-      step: () int32, steps done.
-      params: the task's parameters.
-      opt_state: the optimizer's.
-      average: running average of params, or None when config.ema_decay is 0.
-      key: () typed key of all training randomness; constant, the step is folded in.
-    """
-
-    step: jax.Array
-    params: PyTree
-    opt_state: PyTree
-    average: PyTree | None
-    key: jax.Array
 
 
 def new_params(config: Any, task: Task) -> PyTree:

@@ -7,9 +7,8 @@ from typing import Any, Protocol
 import jax
 
 from launch.training import weights
+from launch.training.state import PyTree
 from phasenet.errors import InputError
-
-PyTree = Any
 
 
 class Task(Protocol):

@@ -3,17 +3,15 @@
 import itertools
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from launch.training import checkpoint
+from launch.training.state import PyTree, leaf_name, named_leaves
 from phasenet.errors import InputError
 from phasenet.io.npz import read_npz
-
-PyTree = Any
 
 
 def read_weights(path: str | pathlib.Path) -> PyTree:
@@ -60,10 +58,10 @@ def adopt(params: PyTree, source: PyTree, fresh: tuple[str, ...] = ()) -> PyTree
     fresh: prefixes of '/'-joined names that stay as they are in params. Raises InputError when
     another leaf is absent from source or differs in shape. What only source has is left out.
     """
-    given = dict(checkpoint.named_leaves(source))
+    given = dict(named_leaves(source))
 
     def pick(path: tuple, leaf: jax.Array) -> jax.Array:
-        name = checkpoint.leaf_name(path)
+        name = leaf_name(path)
         if any(f"{name}/".startswith(f"{prefix}/") for prefix in fresh):
             return leaf
         if name not in given:

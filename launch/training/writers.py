@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from launch import app, processes
+from launch import app
+from launch.distributed import processes
 
 
 class MetricsWriter:

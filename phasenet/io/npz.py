@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 
 from phasenet.errors import InputError
+from phasenet.io.decompression import check_unpacked
 from phasenet.io.npy import MAGIC, read_header, read_values
-from phasenet.io.unpacking import check_unpacked
 
 
 def read_npz(path: str | os.PathLike, required: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from phasenet.errors import InputError
-from phasenet.io.maps import read_map
+from phasenet.io.ccp4 import read_map
+from phasenet.io.decompression import GZIP
 from phasenet.io.npy import MAGIC, Header, read_header, read_values
-from phasenet.io.unpacking import GZIP
 
 MOST_VOXELS_AN_EDGE = 512
 _ZIP, _CCP4 = b"PK", b"MAP "

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from phasenet.io.atomic import replacing
+from phasenet.io.atomic_writes import replacing
 
 _MOST_PDB_ATOMS = 9999
 # Which element an atom is no Patterson map of equal atoms tells; viewers draw carbon and bonds.

@@ -10,17 +10,20 @@ import jax
 import numpy as np
 
 from launch.training import checkpoint
-from launch.training.step import TrainState
-from phasenet import dense, density, model, patterson, pretrained as phasenet_weights, synthesis
-from phasenet.atoms import AtomRules
-from phasenet.io.maps import write_map
-from saxsae import model as saxsae_model, pretrained as saxsae_weights
-from saxsae.batches import voxelize_many
-from saxsae.components import Components
-from saxsae.io.corpus import write_references
-from saxsae.io.curves import write_curve
-from saxsae.io.packed import PackedSet, write_packed
-from saxsae.io.structures import read_structure
+from launch.training.state import TrainState
+from phasenet import pretrained as phasenet_weights
+from phasenet.io.ccp4 import write_map
+from phasenet.maps import density, patterson, synthesis
+from phasenet.maps.atoms import AtomRules
+from phasenet.networks import dense, published
+from saxsae import pretrained as saxsae_weights
+from saxsae.io.curves.measured_curves import write_curve
+from saxsae.io.structures.corpus import write_references
+from saxsae.io.structures.structure_files import read_structure
+from saxsae.io.structures.voxelized_corpus import VoxelizedCorpus, write_voxelized
+from saxsae.networks import autoencoder as saxsae_model
+from saxsae.shapes.batches import voxelize_many
+from saxsae.shapes.principal_components import Components
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "saxsae" / "examples"
@@ -86,7 +89,7 @@ def make_references(folder):
 def make_packed(folder):
     bits, r_max = voxelize_many(list(np.random.default_rng(0).normal(size=(3, 40, 3)) * 12))
     names = np.array(["a", "b", "c"])
-    write_packed(folder / "set.npz", PackedSet(bits, r_max, names, names, names, np.array([0, 1, 0], np.uint8)))
+    write_voxelized(folder / "set.npz", VoxelizedCorpus(bits, r_max, names, names, names, np.array([0, 1, 0], np.uint8)))
 
 
 def patterson_map():
@@ -115,7 +118,7 @@ def make_amplitudes(folder):
 
 
 def make_phasenet_weights(folder):
-    for name, sizes in (("convolutional", model.Architecture(2, 3, 3, 2)),
+    for name, sizes in (("convolutional", published.ConvolutionalArchitecture(2, 3, 3, 2)),
                         ("dense", dense.DenseArchitecture(width=4, blocks=1, patterson_reach=2, density_reach=2))):
         params = jax.jit(functools.partial(phasenet_weights.init_params, architecture=sizes, problem=PROBLEM))(
             jax.random.key(0))
@@ -124,7 +127,7 @@ def make_phasenet_weights(folder):
 
 def make_saxsae_weights(folder):
     size, rng = 6, np.random.default_rng(0)
-    params = jax.device_get(jax.jit(saxsae_model.architecture("lean", size).init)(jax.random.key(0)))
+    params = jax.device_get(jax.jit(saxsae_model.make_autoencoder("lean", size).init)(jax.random.key(0)))
     codes = rng.normal(size=(40, size)).astype(np.float32)
     quantiles = np.quantile(codes, np.linspace(0, 1, 101), axis=0)
     latents = saxsae_weights.Latents(codes.mean(0), codes.std(0), quantiles, codes)

@@ -15,16 +15,17 @@ from launch.training.defaults import check_config
 from launch.training.optimizer import make_optimizer
 from launch.training.step import example_indices, new_state
 from launch.training.task import task_class
-from phasenet import preparation, pretrained as phasenet_weights
+from phasenet import preparation
+from phasenet import pretrained as phasenet_weights
 from phasenet.io.amplitudes import read_amplitudes
-from phasenet.io.maps import read_map
+from phasenet.io.ccp4 import read_map
 from phasenet.io.patterson_maps import read_patterson
 from saxsae import pretrained as saxsae_weights
-from saxsae.io.corpus import read_references
-from saxsae.io.curves import read_curve
-from saxsae.io.packed import read_packed
-from saxsae.io.rcsb import read_id_list
-from saxsae.io.structures import read_structure
+from saxsae.io.curves.measured_curves import read_curve
+from saxsae.io.servers.rcsb import read_id_list
+from saxsae.io.structures.corpus import read_references
+from saxsae.io.structures.structure_files import read_structure
+from saxsae.io.structures.voxelized_corpus import read_voxelized
 from tests.faults import good_files
 
 
@@ -192,7 +193,7 @@ READERS = {
                         ("saxs/*/reference.pdb", "structures/raw/1CRN.cif", "structures/raw/1A8O.cif")),
     "references": Reader(good_files.make_references, read_references, check_references, 1.5,
                          ("decodesaxs/reference_models.npz",)),
-    "packed": Reader(good_files.make_packed, read_packed, check_packed),
+    "packed": Reader(good_files.make_packed, read_voxelized, check_packed),
     "patterson": Reader(good_files.make_patterson, read_prepared, check_prepared, 2),
     "map": Reader(good_files.make_maps, read_map, check_map),
     "amplitudes": Reader(good_files.make_amplitudes, read_prepared_amplitudes, check_prepared, 1.5),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from saxsae import voxels
-from saxsae.io.packed import PackedSet, write_packed
+from saxsae.io.structures.voxelized_corpus import VoxelizedCorpus, write_voxelized
+from saxsae.shapes import voxels
 
 
 @pytest.fixture(scope="module")
@@ -13,6 +13,6 @@ def corpus(lobed_maps, tmp_path_factory):
     path = tmp_path_factory.mktemp("corpus") / "lobes.npz"
     count = len(lobed_maps)
     names = np.array([f"lobes{i}" for i in range(count)])
-    write_packed(path, PackedSet(voxels.pack(lobed_maps), np.full(count, 30, np.float32), names, names, names,
+    write_voxelized(path, VoxelizedCorpus(voxels.pack(lobed_maps), np.full(count, 30, np.float32), names, names, names,
                                  (np.arange(count) % 4 == 0).astype(np.uint8)))
     return path

@@ -6,19 +6,23 @@ import re
 
 import numpy as np
 
-from launch import app, provenance
-from launch.reconstruction import page as reconstruction_page, report as reconstruction_report
+from launch import app
+from launch.machine import provenance
+from launch.reconstruction import page as reconstruction_page
+from launch.reconstruction import report as reconstruction_report
 from launch.reconstruction.reference import Placed, Reference
-from launch.solution import page as solution_page, report as solution_report
-from phasenet import density, patterson, peaks, reflections, synthesis
-from phasenet.atoms import AtomRules
-from phasenet.inference import Answer
-from phasenet.preparation import Prepared
-from phasenet.solver import Settings, Solution
+from launch.solution import page as solution_page
+from launch.solution import report as solution_report
+from phasenet.maps import density, patterson, reflections, synthesis
+from phasenet.maps.atoms import AtomRules
+from phasenet.pipeline import Solution
+from phasenet.preparation import PreparedMap
+from phasenet.search import peaks
+from phasenet.search.network_stage import NetworkSettings, SelectedAtoms
 from saxsae import genetic
-from saxsae.guinier import guinier
-from saxsae.io.curves import Curve
-from saxsae.io.structures import Structure
+from saxsae.io.curves.measured_curves import Curve
+from saxsae.io.structures.structure_files import Structure
+from saxsae.profiles.guinier import guinier
 from saxsae.reconstruction import Reconstruction
 
 # What a page must show and must not run.
@@ -51,18 +55,18 @@ def reconstruction(folder: pathlib.Path, mirrored: bool = False) -> tuple[Recons
     return found, placed
 
 
-def solution(folder: pathlib.Path, status: str = "solved") -> Answer:
+def solution(folder: pathlib.Path, status: str = "solved") -> Solution:
     """Writes report.html and log.json of four atoms."""
     problem = synthesis.Problem(atoms=AtomRules(num_atoms=4, inner_box=6.0), grid=16)
     atoms = np.array([[-2.0, -1.5, 1.0], [2.5, 0.5, 1.0], [0.0, 2.0, -2.0], [-0.5, -1.0, 0.0]], np.float32)
     measured = np.asarray(patterson.patterson(density.density(atoms, 16)))
     agreement = reflections.Agreement(0.998, 0.03125)
     candidates = peaks.Candidates(atoms, np.full(4, 0.5), np.ones(4, bool))
-    network = Solution(atoms, np.ones(4, bool), candidates, agreement, np.ones((1, 1)))
-    prepared = Prepared(measured, problem, True, 4.0, ("origin peak at voxel (0, 0, 0)",))
-    answer = Answer(atoms, None, agreement, None, network, None, prepared)
+    network = SelectedAtoms(atoms, np.ones(4, bool), candidates, agreement, np.ones((1, 1)))
+    prepared = PreparedMap(measured, problem, True, 4.0, ("origin peak at voxel (0, 0, 0)",))
+    answer = Solution(atoms, None, agreement, None, network, None, prepared)
     numbers = solution_report.summary(answer) | {"status": status}
-    log = solution_report.log(f"maps/{NAME}", "patterson", answer, prepared.notes, Settings(), numbers, 0.5) | _made()
+    log = solution_report.log(f"maps/{NAME}", "patterson", answer, prepared.notes, NetworkSettings(), numbers, 0.5) | _made()
     log["deviations_voxels"] = np.full((4, 3), 0.0123)
     fitted = np.asarray(patterson.patterson(density.density(atoms * np.float32(0.95), 16)))
     solution_page.write(folder, answer, log, fitted)
@@ -97,5 +101,5 @@ def _found() -> Reconstruction:
         q_inv_angstrom=q, intensity=intensity, sigma=sigma, fit=80 * np.exp(-((22 * q) ** 2) / 3) + 0.5, scale=2.0,
         background=0.0, chi_squared=1.25, relative_residual=0.015625,
         guinier=guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma), order=20,
-        history=genetic.Info(series, 2 * series, 3 * series, series), generations=np.array([2, 1]),
+        history=genetic.GenerationRecord(series, 2 * series, 3 * series, series), generations=np.array([2, 1]),
         notes=("q in 1/A, as the file says",))

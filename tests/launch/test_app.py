@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from launch import app
-from launch.training.step import TrainState
+from launch.training.state import TrainState
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -6,13 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import saxsae_lean, saxsae_published_stage1, saxsae_published_stage2
+from configs import saxsae_lean
+from configs.saxs_paper import stage1, stage2
 from launch.tasks import autoencoder
 from launch.training import train
-from phasenet import layers
 from phasenet.errors import InputError
-from saxsae import model, pretrained, voxels
-from saxsae.io.packed import read_packed, write_packed
+from phasenet.networks import layers
+from saxsae import pretrained
+from saxsae.io.structures.voxelized_corpus import read_voxelized, write_voxelized
+from saxsae.networks import autoencoder as model
+from saxsae.shapes import voxels
 
 LATENT = 6
 
@@ -54,7 +57,7 @@ def small_published(kind, latent_size, lowering="auto", dtype=jnp.float32):
             x = nn.relu(nn.Dense(4**3 * 2, dtype=dtype, name="expand")(latent)).reshape(-1, 4, 4, 4, 2)
             return layers.upsample(layers.ConvTranspose3D(1, 3, dtype=dtype)(x), 4)[..., 0].astype(jnp.float32)
 
-    return model.Architecture(Encoder(), Decoder())
+    return model.AutoEncoder(Encoder(), Decoder())
 
 
 def test_three_steps_on_two_devices_and_the_release(trained, corpus):
@@ -127,7 +130,7 @@ def test_batches_are_of_training_maps_alone(corpus):
     config = tiny(saxsae_lean.get_config(), corpus)
     config.rotations = config.linear_start = False
     task = autoencoder.AutoencoderTask(config)
-    shapes = read_packed(corpus)
+    shapes = read_voxelized(corpus)
     maps = np.asarray(voxels.unpack(shapes.occupancy))
     batch = np.asarray(jax.jit(task.batch)(jax.random.split(jax.random.key(0), 64), 0, task.data))[:, :31, :31, :31]
     drawn = {int(np.flatnonzero((maps == one).all((1, 2, 3)))[0]) for one in batch}
@@ -147,8 +150,8 @@ def test_turned_maps_stay_binary_and_of_one_size(lean_task):
 
 
 def test_the_second_stage_trains_the_dense_layers_alone(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(model, "architecture", small_published)
-    first, second = (tiny(stage.get_config(), corpus) for stage in (saxsae_published_stage1, saxsae_published_stage2))
+    monkeypatch.setattr(model, "make_autoencoder", small_published)
+    first, second = (tiny(stage.get_config(), corpus) for stage in (stage1, stage2))
     first.model.latent_size = 12
     first.rotations = second.rotations = False
     before = train(first, tmp_path / "one", say=lambda _: None).state.params
@@ -163,7 +166,7 @@ def test_the_second_stage_trains_the_dense_layers_alone(corpus, tmp_path, monkey
 
 
 def test_what_the_second_stage_trains_in_the_published_network(corpus):
-    config = tiny(saxsae_published_stage2.get_config(), corpus)
+    config = tiny(stage2.get_config(), corpus)
     task = autoencoder.AutoencoderTask(config)
     trainable = task.trainable(jax.eval_shape(task.init, jax.random.key(0)))
     free = {jax.tree_util.keystr(path, simple=True, separator="/")
@@ -188,7 +191,7 @@ def test_what_cannot_be_is_told_in_a_line(corpus, changes, message):
 
 
 def test_a_set_without_validation_is_refused(corpus, tmp_path):
-    shapes = read_packed(corpus)
-    write_packed(tmp_path / "all.npz", shapes._replace(split=np.zeros_like(shapes.split)))
+    shapes = read_voxelized(corpus)
+    write_voxelized(tmp_path / "all.npz", shapes._replace(split=np.zeros_like(shapes.split)))
     with pytest.raises(InputError, match="needs structures for training and for validation"):
         autoencoder.AutoencoderTask(tiny(saxsae_lean.get_config(), tmp_path / "all.npz"))

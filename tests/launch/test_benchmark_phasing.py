@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from launch.benchmarks import phasing
-from launch.one_core import compiling_for_one_core
-from phasenet.atoms import AtomRules
-from phasenet.synthesis import Problem
+from launch.benchmarks.suites import phasing
+from launch.machine.single_core_compilation import compiling_for_one_core
+from phasenet.maps.atoms import AtomRules
+from phasenet.maps.synthesis import Problem
 
 REGIME = phasing.Regime("tiny", Problem(AtomRules(3, 6.0), 16, h_max=6.0), 1, 2, 1.0)
 

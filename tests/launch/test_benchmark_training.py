@@ -6,10 +6,11 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch comes with the benchmark extra")
 
-from launch.benchmarks import torch_peer, train_phasenet, train_saxsae, training
-from phasenet import layers, model
+from launch.benchmarks import torch_peer, training
+from launch.benchmarks.suites import train_phasenet, train_saxsae
+from phasenet.networks import layers, published
 
-SMALL = model.Architecture(features=4, inner_kernel=5, inner_layers=2)
+SMALL = published.ConvolutionalArchitecture(features=4, inner_kernel=5, inner_layers=2)
 
 
 def test_the_patterson_network_and_a_step_of_it():
@@ -30,7 +31,7 @@ def test_multiplications_are_those_of_the_layers(monkeypatch):
 
     monkeypatch.setattr(layers, "conv3d", counting)
     monkeypatch.setattr(layers, "conv3d_of_upsampled", lambda x, *rest, **more: counting(layers.upsample(x), *rest))
-    network = model.PattersonNetwork(SMALL)
+    network = published.PattersonNetwork(SMALL)
     maps = np.zeros((1, 8, 8, 8), np.float32)
     params = jax.eval_shape(network.init, jax.random.key(0), maps)
     counted.clear()

@@ -11,26 +11,17 @@ import pytest
 
 from configs import phasenet_small
 from launch import benchmarks
-from launch.benchmarks import (
-    align,
-    bars,
-    children,
-    floor,
-    genetic,
-    memory,
-    reconstruct,
-    scaling,
-    synthesis,
-    timing,
-    zernike,
-)
+from launch.benchmarks import bars, children, floor, timing
+from launch.benchmarks.suites import align, genetic, memory, reconstruct, scaling, synthesis, zernike
 from launch.plotting import scaling as scaling_plot
-from phasenet import density
-from phasenet.atoms import AtomRules
 from phasenet.errors import InputError
-from phasenet.synthesis import Problem
-from saxsae import genetic as search, pretrained, voxels
-from saxsae.io.packed import read_packed
+from phasenet.maps import density
+from phasenet.maps.atoms import AtomRules
+from phasenet.maps.synthesis import Problem
+from saxsae import genetic as search
+from saxsae import pretrained
+from saxsae.io.structures.voxelized_corpus import read_voxelized
+from saxsae.shapes import voxels
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = Problem(AtomRules(3, 5.0), 16)
@@ -148,7 +139,7 @@ def test_zernikes_peer_agrees():
 
 @pytest.fixture(scope="module")
 def generation(released):
-    return genetic.Generation(released, search.Settings(population=12, elites=4))
+    return genetic.Generation(released, search.EvolutionSettings(population=12, elites=4))
 
 
 def test_the_parts_of_a_generation_make_the_whole(generation):
@@ -249,7 +240,7 @@ def test_memory_names_launches_that_are_there(tmp_path):
             name, _, value = flag.partition("=")
             if name in ("--config", "--profile", "--reference", "--pairs", "--patterson", "--config.corpus"):
                 assert (ROOT / value).exists(), flag
-    shapes = read_packed(tmp_path / "corpus.npz")
+    shapes = read_voxelized(tmp_path / "corpus.npz")
     assert set(shapes.split) == {0, 1}
     sizes = np.asarray(voxels.unpack(shapes.occupancy)).sum((1, 2, 3))
     assert sizes.min() > 100 and np.ptp(sizes) < 0.2 * sizes.mean()  # one body, turned

@@ -7,10 +7,12 @@ import pytest
 
 from configs import phasenet_dual_space
 from launch.tasks.dual_space import DualSpaceTask
-from launch.training import step as steps, train
+from launch.training import step as steps
+from launch.training import train
 from launch.training.optimizer import make_optimizer
-from phasenet import dual_space, losses, pretrained
+from phasenet import pretrained
 from phasenet.errors import InputError
+from phasenet.networks import dual_space, losses
 
 
 def tiny():
@@ -59,7 +61,7 @@ def test_the_loss_is_that_of_the_rounds_behind_those_without_gradients():
     one_round = jax.jit(task.round.apply)
     for number in range(3):
         data = jax.tree.map(lambda leaf, number=number: leaf[number], batch["data"])
-        state = dual_space.start(keys[number], data)
+        state = dual_space.draw_start(keys[number], data)
         found = []
         for _ in range(int(batch["rounds_before"][number]) + 2):
             state, density = one_round(params, state, data)

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 import pytest
 
-from launch import provenance
-from saxsae import model, pretrained
-from saxsae.components import Components
-from saxsae.io.corpus import write_references
-from saxsae.io.structures import Structure
+from launch.machine import provenance
+from saxsae import pretrained
+from saxsae.io.structures.corpus import write_references
+from saxsae.io.structures.structure_files import Structure
+from saxsae.networks import autoencoder
+from saxsae.shapes.principal_components import Components
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -52,7 +53,7 @@ def weights(tmp_path_factory):
     """A release of the lean network that knows nothing: zeros are quick to write."""
     folder = tmp_path_factory.mktemp("weights")
     rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.architecture("lean").init, jax.random.key(0))
+    shapes = jax.eval_shape(autoencoder.make_autoencoder("lean").init, jax.random.key(0))
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
     codes = rng.standard_normal((4, 200)).astype(np.float32)
     quantiles = np.quantile(codes, np.linspace(0, 1, 101), axis=0)

@@ -7,18 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from launch import processes
+from launch.distributed import processes
 from launch.evaluation import autoencoder, cases, reconstruction, report, resumable
 from phasenet.errors import InputError
-from phasenet.io.maps import read_map
-from saxsae import voxels
-from saxsae.components import Components
-from saxsae.guinier import guinier
-from saxsae.io.corpus import write_references
-from saxsae.io.curves import write_curve
-from saxsae.io.structures import Structure
+from phasenet.io.ccp4 import read_map
+from saxsae.io.curves.measured_curves import write_curve
+from saxsae.io.structures.corpus import write_references
+from saxsae.io.structures.structure_files import Structure
 from saxsae.pretrained import Pretrained
-from saxsae.simulation import simulate_curve
+from saxsae.profiles.guinier import guinier
+from saxsae.profiles.simulation import simulate_curve
+from saxsae.shapes import voxels
+from saxsae.shapes.principal_components import Components
 
 
 def blob(name: str, seed: int = 0) -> Structure:

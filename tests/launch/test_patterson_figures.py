@@ -10,25 +10,22 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from launch.plotting import (
-    patterson,
-    patterson_geometry,
-    patterson_solutions,
-    patterson_training,
-    patterson_voxels,
-    style,
-)
+from launch.plotting import style
 from launch.plotting.missing import Missing
-from phasenet import model, pretrained, synthesis
-from phasenet.atoms import AtomRules
-from phasenet.dense import DenseArchitecture
+from launch.plotting.patterson_figures import all_figures, geometry, solutions, voxels
+from launch.plotting.patterson_figures import training as patterson_training
+from phasenet import pretrained
 from phasenet.errors import InputError
-from phasenet.patterson import patterson as patterson_map
-from phasenet.synthesis import Problem
+from phasenet.maps import synthesis
+from phasenet.maps.atoms import AtomRules
+from phasenet.maps.patterson import patterson as patterson_map
+from phasenet.maps.synthesis import Problem
+from phasenet.networks import published
+from phasenet.networks.dense import DenseArchitecture
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = Problem(atoms=AtomRules(num_atoms=3, inner_box=5.0), grid=16)
-SMALL = model.Architecture(features=2, outer_kernel=3, inner_kernel=3, inner_layers=2)
+SMALL = published.ConvolutionalArchitecture(features=2, outer_kernel=3, inner_kernel=3, inner_layers=2)
 PNG = b"\x89PNG\r\n\x1a\n"
 NAMES = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
 RESULT = {"task": "phasing", "summary": {"atoms": 6}, "items": [
@@ -64,19 +61,19 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inputs(runs):
-    return patterson.Inputs(str(runs / "baseline"), str(runs / "baseline"),
+    return all_figures.Inputs(str(runs / "baseline"), str(runs / "baseline"),
                             [f"{path.name}={path}" for path in sorted(runs.iterdir())], [RESULT], 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_figure_is_drawn(name, inputs, tmp_path):
-    patterson.draw(name, tmp_path / f"{name}.png", inputs)
+    all_figures.draw(name, tmp_path / f"{name}.png", inputs)
     assert (tmp_path / f"{name}.png").read_bytes()[:8] == PNG
 
 
 def test_the_dense_network_is_drawn_too(tmp_path):
     make_run(tmp_path, architecture=DenseArchitecture(width=8, blocks=1, patterson_reach=7, density_reach=4))
-    patterson.draw("patterson2", tmp_path / "a.png", patterson.Inputs(str(tmp_path), None, [], [], 0))
+    all_figures.draw("patterson2", tmp_path / "a.png", all_figures.Inputs(str(tmp_path), None, [], [], 0))
     assert (tmp_path / "a.png").read_bytes()[:8] == PNG
     run = patterson_training.read_run("baseline", str(tmp_path))
     assert patterson_training.scale(run).endswith("dense network, 8 wide, 1 blocks")
@@ -86,18 +83,18 @@ def test_the_dense_network_is_drawn_too(tmp_path):
     ("patterson7", "--workdir=DIR"), ("patterson8", "single10 or single20"), ("patterson9", "box18 or box24"),
     ("patterson9b", "batch_norm"), ("patterson12", "--task=phasing")])
 def test_what_was_not_given_is_named(name, flag, tmp_path):
-    without = patterson.Inputs("small", None, ["baseline=somewhere"], [{"task": "simulated", "items": []}], 0)
+    without = all_figures.Inputs("small", None, ["baseline=somewhere"], [{"task": "simulated", "items": []}], 0)
     with pytest.raises(Missing, match=flag):
-        patterson.draw(name, tmp_path / "a.png", without)
+        all_figures.draw(name, tmp_path / "a.png", without)
     assert not list(tmp_path.iterdir())
 
 
 def test_discs_cover_what_they_should():
     # About a corner of four pixels, then in the middle of one, which it covers whole.
-    quarter = patterson_geometry.covered_pixels(np.array([[2.0, 2.0]]), 4)
+    quarter = geometry.covered_pixels(np.array([[2.0, 2.0]]), 4)
     np.testing.assert_allclose(quarter[1:3, 1:3], np.pi / 4, atol=1e-4)
     assert quarter.sum() == pytest.approx(np.pi, abs=4e-4)
-    middle = patterson_geometry.covered_pixels(np.array([[1.5, 2.5]]), 5)
+    middle = geometry.covered_pixels(np.array([[1.5, 2.5]]), 5)
     assert middle[1, 2] == 1 and middle[1, 1] == pytest.approx(middle[0, 2])
     # The integral of sqrt(1 - y^2) - 1/2 over y from -1/2 to 1/2.
     assert middle[2, 2] == pytest.approx(np.pi / 6 + np.sqrt(3) / 4 - 0.5, abs=2e-3)
@@ -105,21 +102,21 @@ def test_discs_cover_what_they_should():
 
 def test_the_two_sets_have_one_patterson_map_and_different_shapes():
     problem = Problem()
-    sets = [np.insert(atoms, 2, 0.0, axis=1) for atoms in patterson_geometry.ambiguous_sets(problem.grid)]
+    sets = [np.insert(atoms, 2, 0.0, axis=1) for atoms in geometry.ambiguous_sets(problem.grid)]
     maps = [synthesis.atom_map(atoms, problem) for atoms in sets]
     np.testing.assert_allclose(*(patterson_map(one) for one in maps), atol=1e-4)
     # Neither the same nor inverses, nor of the same distances.
     for other in (maps[1], np.flip(maps[1])):
         assert np.abs(np.asarray(maps[0]) - other).max() > 0.5
-    lengths = [np.sort(np.linalg.norm(patterson_geometry.vectors(atoms), axis=1)) for atoms in sets]
+    lengths = [np.sort(np.linalg.norm(geometry.vectors(atoms), axis=1)) for atoms in sets]
     assert np.abs(lengths[0] - lengths[1]).max() > 5
 
 
 def test_end_points_tell_other_sets_apart():
-    first, second = patterson_geometry.ambiguous_sets(40)
-    np.testing.assert_array_equal(patterson_geometry.end_points(first, 40), patterson_geometry.end_points(second, 40))
+    first, second = geometry.ambiguous_sets(40)
+    np.testing.assert_array_equal(geometry.end_points(first, 40), geometry.end_points(second, 40))
     second[2, 0] += 1
-    assert (patterson_geometry.end_points(first, 40) != patterson_geometry.end_points(second, 40)).any()
+    assert (geometry.end_points(first, 40) != geometry.end_points(second, 40)).any()
 
 
 def test_voxels_are_red_blue_or_green_and_faint_ones_are_left_out():
@@ -127,7 +124,7 @@ def test_voxels_are_red_blue_or_green_and_faint_ones_are_left_out():
     first[0, 0, 0], second[1, 1, 1] = 1.0, 0.4
     first[2, 2, 2], second[2, 2, 2] = 0.3, 0.6
     first[0, 1, 2] = 0.09
-    occupancy, colours = patterson_voxels.two_sets(first, second)
+    occupancy, colours = voxels.two_sets(first, second)
     assert occupancy[0, 1, 2] == 0 and (occupancy > 0).sum() == 3
     reds, blues, greens = colours[0, 0, 0], colours[1, 1, 1], colours[2, 2, 2]
     assert reds.argmax() == 0 and blues.argmax() == 2 and greens.argmax() == 1
@@ -138,7 +135,7 @@ def test_cubes_are_drawn_from_far_to_near():
     occupancy = np.zeros((4, 4, 4))
     occupancy[3, 3, 3], occupancy[0, 0, 0], occupancy[1, 2, 3] = 1.0, 0.5, 0.05
     axes = Figure().subplots()
-    patterson_voxels.show(axes, occupancy, style.ORANGE)
+    voxels.show(axes, occupancy, style.ORANGE)
     faces = axes.collections[-1]
     assert len(faces.get_paths()) == 6  # three of each cube
     opacity = faces.get_facecolor()[:, 3]
@@ -147,9 +144,9 @@ def test_cubes_are_drawn_from_far_to_near():
 
 def test_a_crop_keeps_the_centre():
     density = np.asarray(synthesis.atom_map(np.array([[2.3, -1.2, 0.4]]), TINY))
-    cropped = patterson_voxels.cropped(density, 8)
+    cropped = voxels.cropped(density, 8)
     assert cropped.sum() == pytest.approx(density.sum())
-    np.testing.assert_array_equal(np.flip(cropped), patterson_voxels.cropped(np.flip(density), 8))
+    np.testing.assert_array_equal(np.flip(cropped), voxels.cropped(np.flip(density), 8))
 
 
 def test_losses_are_read_as_mean_squared_errors(runs):
@@ -168,7 +165,7 @@ def test_sets_of_examples_make_epochs(tmp_path, runs):
 def test_small_scale_is_said(runs):
     run = patterson_training.read_run("baseline", str(runs / "baseline"))
     assert patterson_training.scale(run).startswith("at a small scale: 3 atoms in 5$^3$ of 16$^3$ voxels")
-    full = run._replace(problem=Problem(), architecture=model.PUBLISHED)
+    full = run._replace(problem=Problem(), architecture=published.PUBLISHED)
     assert "small" not in patterson_training.scale(full) and "published network" in patterson_training.scale(full)
 
 
@@ -195,16 +192,16 @@ def test_workdirs_that_are_none_are_refused(tmp_path, runs):
         patterson_training.read_run("baseline", str(tmp_path))
     for wrong in (["box18"], ["box=a"], ["box18="], ["box18=a", "box18=b"]):
         with pytest.raises(InputError, match="--workdirs"):
-            patterson.check_workdirs(wrong)
+            all_figures.check_workdirs(wrong)
 
 
 def test_accuracy_counts_all_atoms():
-    distances, matched, atoms = patterson_solutions.accuracy(RESULT)
+    distances, matched, atoms = solutions.accuracy(RESULT)
     assert (matched, atoms) == (5, 6) and distances.sum() == pytest.approx(4.8)
     for broken in ({"items": [{"id": "0"}], "summary": {"atoms": 3}}, {"items": RESULT["items"], "summary": {}},
                    {"items": [{"distances": []}], "summary": {"atoms": 3}}):
         with pytest.raises(InputError, match="--results"):
-            patterson_solutions.accuracy(broken)
+            solutions.accuracy(broken)
 
 
 def test_the_launch_draws_and_refuses(tmp_path):

@@ -12,17 +12,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import phasenet_comparison, phasenet_small, phasenet_twin
+from configs import phasenet_small
+from configs.patterson_paper import comparison, twin
 from launch.evaluation import phasing, report
 from launch.tasks.patterson import PattersonTask
-from launch.training import step as steps, train
+from launch.training import step as steps
+from launch.training import train
 from launch.training.optimizer import make_optimizer
-from phasenet import annealing, model, pretrained, solver, synthesis
+from phasenet import pretrained
 from phasenet.errors import InputError
+from phasenet.maps import synthesis
+from phasenet.networks import published as model
+from phasenet.search import annealing, network_stage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The dual-space network has a task, and a test, of its own.
-CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("phasenet_*.py") if "dual_space" not in path.stem)
+CONFIGS = sorted([f"configs.{path.stem}" for path in (ROOT / "configs").glob("phasenet_*.py")
+                  if "dual_space" not in path.stem]
+                 + [f"configs.patterson_paper.{path.stem}" for path in (ROOT / "configs/patterson_paper").glob("*.py")
+                    if path.stem != "__init__"])
 
 
 def tiny(config):
@@ -47,21 +55,21 @@ def trained(tmp_path_factory):
     return train(tiny(phasenet_small.get_config()), workdir, say=lambda _: None), workdir
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, *(f"phasenet_twin:{v}" for v in (
+@pytest.mark.parametrize("name", [*CONFIGS, *(f"configs.patterson_paper.twin:{v}" for v in (
     "single10", "single20", "box18", "box24", "batch_norm"))])
 def test_every_config_is_a_task_of_its_network(name):
     module, _, variant = name.partition(":")
-    get_config = importlib.import_module(f"configs.{module}").get_config
+    get_config = importlib.import_module(module).get_config
     config = get_config(variant) if variant else get_config()
     task = PattersonTask(config)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
-    others = ("small", "dense", "small_convolutional", "twin", "batch_norm")
-    published = module.removeprefix("phasenet_") not in others
+    others = ("phasenet_small", "phasenet_dense", "phasenet_small_convolutional", "twin", "batch_norm")
+    published = module.rpartition(".")[2] not in others
     assert (count == model.PUBLISHED_WEIGHTS) == published
 
 
-@pytest.mark.parametrize("get_config", [phasenet_small.get_config, phasenet_comparison.get_config])
+@pytest.mark.parametrize("get_config", [phasenet_small.get_config, comparison.get_config])
 def test_one_device_and_two_train_alike(get_config):
     losses = []
     for devices in (1, 2):
@@ -83,7 +91,7 @@ def numbers(arrays):
     return np.concatenate([np.ravel(leaf).astype(np.float64) for leaf in jax.tree.leaves(arrays)])
 
 
-@pytest.mark.parametrize("get_config", [phasenet_small.get_config, phasenet_comparison.get_config])
+@pytest.mark.parametrize("get_config", [phasenet_small.get_config, comparison.get_config])
 def test_bfloat16_matches_float32_to_its_rounding(get_config):
     losses, gradients = [], []
     for dtype in ("float32", "bfloat16"):
@@ -176,7 +184,7 @@ def test_the_release_is_what_was_evaluated(trained):
 
 
 def test_the_papers_schedule_draws_from_a_set_and_remakes_it():
-    config = tiny(phasenet_comparison.get_config())
+    config = tiny(comparison.get_config())
     config.examples.count, config.examples.steps_a_set = 3, 5
     task = PattersonTask(config)
     make = jax.jit(lambda keys, step: task.batch(keys, step, ())["target"])
@@ -191,7 +199,7 @@ def test_the_papers_schedule_draws_from_a_set_and_remakes_it():
 
 
 def test_validation_is_fixed_and_apart_from_training():
-    config = tiny(phasenet_comparison.get_config())
+    config = tiny(comparison.get_config())
     config.problem.atoms.corner, config.problem.atoms.corner_rule = 2.0, "empty"
     config.validation.corner_rule = "filled"
     task, again = PattersonTask(config), PattersonTask(config)
@@ -222,7 +230,7 @@ def test_a_config_that_cannot_be_is_one_line(change, message):
 
 
 def test_twins_keep_what_the_variant_changes():
-    twins = {name: phasenet_twin.get_config(name) for name in ("baseline", "single10", "single20", "box24")}
+    twins = {name: twin.get_config(name) for name in ("baseline", "single10", "single20", "box24")}
     assert twins["single10"].problem.target == twins["single20"].problem.target == "single"
     assert twins["single20"].problem.atoms.num_atoms == 2 * twins["single10"].problem.atoms.num_atoms
     assert twins["box24"].problem.atoms.inner_box == 2 * twins["baseline"].problem.atoms.inner_box
@@ -231,7 +239,7 @@ def test_twins_keep_what_the_variant_changes():
 
 
 PROBLEM = synthesis.Problem(atoms=synthesis.AtomRules(3, 5.0), grid=16)
-SETTINGS = solver.Settings(schedule=annealing.Schedule(60, 0.0), num_chains=2)
+SETTINGS = network_stage.NetworkSettings(schedule=annealing.Schedule(60, 0.0), num_chains=2)
 
 
 def test_the_annealer_alone_solves_exact_candidates():
@@ -263,13 +271,13 @@ def test_a_perfect_network_is_read_exactly_where_atoms_clash():
         def answer(self, patterson_map):
             return synthesis.target(self.positions, PROBLEM)
 
-    example = synthesis.example(jax.random.key(2), PROBLEM)
+    example = synthesis.make_example(jax.random.key(2), PROBLEM)
     # An atom half a voxel from another one's inverse: their peaks are one.
     positions = example.positions.at[0].set(-example.positions[1] + jnp.array([0.5, 0.0, 0.0]))
     positions = positions - positions.mean(0)
     perfect = Perfect()
     perfect.positions = positions
-    found = jax.jit(lambda: solver.solve(jax.random.key(0), synthesis.measure(jax.random.key(1), positions, PROBLEM),
+    found = jax.jit(lambda: network_stage.solve_with_network(jax.random.key(0), synthesis.measure_patterson(jax.random.key(1), positions, PROBLEM),
                                          perfect.answer, PROBLEM, SETTINGS))()
     distance = np.abs(np.asarray(found.candidates.positions)[None] - np.asarray(positions)[:, None]).max(-1).min(1)
     assert distance.max() < 0.02 and found.agreement.correlation > 0.999

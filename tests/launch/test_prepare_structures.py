@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from launch import exclusion
-from launch.structure_sources import gather
+from launch.datasets import evaluation_leakage
+from launch.datasets.structure_sources import gather
 from phasenet.errors import InputError
-from saxsae.io.beads import write_beads
-from saxsae.io.corpus import write_references
-from saxsae.io.packed import read_packed
-from saxsae.io.structures import Structure
+from saxsae.io.structures.beads import write_beads
+from saxsae.io.structures.corpus import write_references
+from saxsae.io.structures.structure_files import Structure
+from saxsae.io.structures.voxelized_corpus import read_voxelized
 
 
 def blob(seed, atoms=300, **kwargs):
@@ -55,7 +55,7 @@ def test_corpus_without_its_references(tmp_path):
         tmp_path / "counts.json"), f"--exclude={tmp_path}/pairs,{tmp_path}/references.npz")
     assert result.returncode == 0, result.stderr
     assert "blob4 resembles SASDXX1" in result.stdout
-    shapes = read_packed(output)
+    shapes = read_voxelized(output)
     assert list(shapes.names) == ["blob0", "blob1", "blob3"]
     assert set(shapes.sources) == {"here"}
     counts = json.loads((tmp_path / "counts.json").read_text())
@@ -68,7 +68,7 @@ def test_folder_of_files(folder, tmp_path):
     result = prepare(f"--input={folder}", f"--output={tmp_path}/set.npz")
     assert result.returncode == 0, result.stderr
     assert "left out" in result.stdout and "broken.pdb" in result.stdout
-    assert list(read_packed(tmp_path / "set.npz").names) == ["model0", "model1", "model2"]
+    assert list(read_voxelized(tmp_path / "set.npz").names) == ["model0", "model1", "model2"]
 
 
 @pytest.mark.parametrize("flags, code, message", [
@@ -111,6 +111,6 @@ def test_downloads_already_there_are_read(tmp_path, folder):
 
 
 def test_ids_mentioned_in_texts():
-    mentioned = exclusion.mentioned_ids(
+    mentioned = evaluation_leakage.mentioned_ids(
         "nup133_3kfo; enzyme (4ETY), tests/files/2epe.pdb Q9Z2A5 SASDA28 1234 residues 718")
     assert mentioned == {"3kfo", "4ety", "2epe"}

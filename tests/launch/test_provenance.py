@@ -1,4 +1,4 @@
-"""launch.provenance: the code, told as it is."""
+"""launch.machine.provenance: the code, told as it is."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from launch import provenance
+from launch.machine import provenance
 
 _LAUNCH = """
 import json, sys

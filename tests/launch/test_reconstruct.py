@@ -16,14 +16,15 @@ import pytest
 from report_pages import payload_of
 from same_files import assert_same_files
 
-from launch import app, devices, provenance
-from launch.plotting import shapes
+from launch import app
+from launch.machine import cpu_devices, provenance
+from launch.plotting.saxs_figures import shapes
 from launch.reconstruction import files, report
 from phasenet.errors import InputError
-from phasenet.io.maps import read_map
+from phasenet.io.ccp4 import read_map
 from saxsae import genetic
-from saxsae.io.curves import read_curve
-from saxsae.io.structures import read_structure
+from saxsae.io.curves.measured_curves import read_curve
+from saxsae.io.structures.structure_files import read_structure
 from saxsae.pretrained import WEIGHTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -159,7 +160,7 @@ _TWO_RADII = """
 import pathlib, sys
 import jax
 from saxsae import genetic, pretrained, reconstruct
-from saxsae.io.curves import read_curve
+from saxsae.io.curves.measured_curves import read_curve
 from saxsae.reconstruction import _compiled
 
 folder = pathlib.Path(sys.argv[1])
@@ -275,11 +276,11 @@ def test_radius_of_gyration_of_a_box():
 
 def test_progress_keeps_the_best_of_all_runs():
     said = []
-    settings = genetic.Settings(population=3, generations=9)
+    settings = genetic.EvolutionSettings(population=3, generations=9)
     progress = report.Progress(settings, said.append)
     chi_squared = np.array([[4.0, 5.0, 6.0], [1.5, 2.0, 3.0]])
     latents = np.arange(12.0).reshape(2, 3, 2)
-    state = genetic.State(latents, chi_squared + 30, chi_squared, np.array([5, 5]),
+    state = genetic.EvolutionState(latents, chi_squared + 30, chi_squared, np.array([5, 5]),
                           np.array([0, 8]), np.array([5.0, 2.0]), None)
     progress(state)
     (generation, latent, radius), = progress.snapshots
@@ -294,9 +295,9 @@ def test_the_cpu_is_split_evenly(monkeypatch, runs, devices_made):
     monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
     monkeypatch.setattr(jax.config, "update", asked.__setitem__)
-    devices.split_cpu(runs)
+    cpu_devices.split_cpu(runs)
     assert asked == {"jax_num_cpu_devices": devices_made}
     asked.clear()
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
-    devices.split_cpu(runs)
+    cpu_devices.split_cpu(runs)
     assert not asked

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from configs import saxsae_lean_refined
-from launch import poses
+from launch.datasets import random_poses
 from launch.training import train
 from phasenet.errors import InputError
-from saxsae import losses, pretrained, voxels
-from saxsae.io.structures import Structure
+from saxsae import pretrained
+from saxsae.io.structures.structure_files import Structure
+from saxsae.networks import losses
+from saxsae.shapes import voxels
 
 
 def tiny(corpus):
@@ -58,7 +60,7 @@ def test_structures_stand_in_several_poses_and_validation_in_one():
     rng = np.random.default_rng(0)
     bodies = [Structure((rng.normal(size=(400, 3)) * [4, 12, 8] + 50).astype(np.float32), np.full(400, 6, np.uint8),
                         "atoms", f"body{i}", source="here") for i in range(3)]
-    rows, spacings, held_out = poses.in_random_poses(
+    rows, spacings, held_out = random_poses.in_random_poses(
         bodies, np.array([False, True, False]), 3, 4, np.random.default_rng(1), lambda _: None)
     names = [row.name for row in rows]
     assert names[:7] == ["body0"] * 3 + ["body1"] + ["body2"] * 3 and len(rows) == len(spacings) == 11
@@ -76,7 +78,7 @@ def test_structures_stand_in_several_poses_and_validation_in_one():
 
 def test_random_turns_are_uniform():
     rng = np.random.default_rng(0)
-    turns = np.array([poses.random_turn(rng) for _ in range(2000)])
+    turns = np.array([random_poses.random_turn(rng) for _ in range(2000)])
     np.testing.assert_allclose(np.linalg.det(turns), 1)
     np.testing.assert_allclose(turns.mean(0), 0, atol=0.06)
     assert (np.trace(turns, axis1=1, axis2=2) ** 2).mean() == pytest.approx(1, abs=0.1)  # the character of l = 1

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from launch.plotting import samples
-from saxsae import model, pretrained, voxels
-from saxsae.components import Components
+from launch.plotting.saxs_figures import samples
+from saxsae import pretrained
+from saxsae.networks import autoencoder
+from saxsae.shapes import voxels
+from saxsae.shapes.principal_components import Components
 
 LATENT = 4
 
@@ -17,7 +19,7 @@ def release(tmp_path_factory):
     """Weights whose first number is a ball's radius and whose others shift its surface."""
     axis = np.arange(voxels.GRID) - voxels.CENTRE
     place = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)[voxels.sphere_mask()]
-    params = jax.device_get(jax.jit(model.architecture("lean", LATENT).init)(jax.random.key(0)))
+    params = jax.device_get(jax.jit(autoencoder.make_autoencoder("lean", LATENT).init)(jax.random.key(0)))
     linear = params["decoder"]["linear"]
     linear["bias"] = (8.0 - np.linalg.norm(place, axis=1)).astype(np.float32)
     linear["kernel"] = np.concatenate([np.ones((1, len(place))), 0.15 * place.T]).astype(np.float32)

@@ -11,13 +11,14 @@ from served import HERE
 
 from launch.reconstruction import stream
 from launch.serving import truth
-from saxsae import pretrained, reconstruction, voxels
+from saxsae import pretrained, reconstruction
+from saxsae.shapes import voxels
 
 ROOT = HERE.parents[1]
 
 
 def make(folder, *flags):
-    return subprocess.run([sys.executable, "-m", "launch.make_patterson_example", f"--output={folder}", "--name=case",
+    return subprocess.run([sys.executable, "-m", "launch.datasets.make_patterson_example", f"--output={folder}", "--name=case",
                            "--weights=dual_space", *flags], cwd=ROOT, capture_output=True, text=True, check=False)
 
 

@@ -18,15 +18,18 @@ import pytest
 from report_pages import payload_of
 from same_files import assert_same_files
 
-from launch import provenance
+from launch.machine import provenance
 from launch.solution import report, sections
-from phasenet import certificate, density, metrics, model, patterson, peaks, pretrained, reflections, synthesis
-from phasenet.atoms import AtomRules
+from phasenet import metrics, pretrained
 from phasenet.errors import InputError
-from phasenet.inference import Answer
-from phasenet.io.maps import write_map
-from phasenet.preparation import Prepared
-from phasenet.solver import Solution
+from phasenet.io.ccp4 import write_map
+from phasenet.maps import density, patterson, reflections, synthesis
+from phasenet.maps.atoms import AtomRules
+from phasenet.networks import published
+from phasenet.pipeline import Solution
+from phasenet.preparation import PreparedMap
+from phasenet.search import certificate, peaks
+from phasenet.search.network_stage import SelectedAtoms
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROBLEM = synthesis.Problem(atoms=AtomRules(num_atoms=3, inner_box=5.0), grid=16)
@@ -46,12 +49,12 @@ def read_table(path):
 def inputs(tmp_path_factory):
     """Tiny random weights, weights that see nothing, and an example made with its maker."""
     folder = tmp_path_factory.mktemp("inputs")
-    architecture = model.Architecture(features=4, outer_kernel=3, inner_kernel=3, inner_layers=2)
-    params = model.PattersonNetwork(architecture).init(jax.random.key(1), np.zeros((1, 16, 16, 16), np.float32))
+    architecture = published.ConvolutionalArchitecture(features=4, outer_kernel=3, inner_kernel=3, inner_layers=2)
+    params = published.PattersonNetwork(architecture).init(jax.random.key(1), np.zeros((1, 16, 16, 16), np.float32))
     pretrained.save(folder / "tiny", params, architecture, PROBLEM, {"about": "random"})
     pretrained.save(folder / "blind", jax.tree.map(np.zeros_like, params), architecture, PROBLEM, {})
     cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")}
-    made = launch("launch.make_patterson_example", f"--output={folder}", f"--weights={folder / 'tiny'}", "--seed=5",
+    made = launch("launch.datasets.make_patterson_example", f"--output={folder}", f"--weights={folder / 'tiny'}", "--seed=5",
                   **cache)
     assert made.returncode == 0, made.stderr
     assert "three_atoms.npy (16 x 16 x 16 voxels)" in made.stdout
@@ -64,7 +67,7 @@ def inputs(tmp_path_factory):
         spoilt[place] = np.nan if name == "nan" else values.max() / 2
         np.save(folder / f"{name}.npy", spoilt)
     np.save(folder / "flat.npy", values[:8])
-    np.save(folder / "wide.npy", np.asarray(synthesis.measure(
+    np.save(folder / "wide.npy", np.asarray(synthesis.measure_patterson(
         jax.random.key(0), 2 * read_table(folder / "three_atoms.csv")[:, 1:], PROBLEM._replace(grid=24))))
     return types.SimpleNamespace(folder=folder, values=values, cache=cache)
 
@@ -205,10 +208,10 @@ def test_fewer_candidates_than_atoms_are_refused_with_both_numbers():
     valid = np.arange(8) < 3
     candidates = peaks.Candidates(np.zeros((8, 3)), np.where(valid, 0.4, 0.0), valid)
     agreement = reflections.Agreement(0.5, 0.5)
-    found = Solution(np.zeros((4, 3)), np.arange(4) < 3, candidates, agreement, np.ones((1, 1)))
-    prepared = Prepared(np.zeros((16,) * 3), PROBLEM._replace(atoms=AtomRules(num_atoms=4)), True, 4.0, ())
+    found = SelectedAtoms(np.zeros((4, 3)), np.arange(4) < 3, candidates, agreement, np.ones((1, 1)))
+    prepared = PreparedMap(np.zeros((16,) * 3), PROBLEM._replace(atoms=AtomRules(num_atoms=4)), True, 4.0, ())
     positions = np.where(found.valid[:, None], found.positions, np.nan)
-    answer = Answer(positions, None, agreement, None, found, None, prepared)
+    answer = Solution(positions, None, agreement, None, found, None, prepared)
     with pytest.raises(InputError, match="4 atoms are asked for, .* only 3 candidate positions"):
         report.check_found(answer)
     report.check_found(answer._replace(positions=found.positions))

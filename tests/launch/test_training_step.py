@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from toy_training import LineTask, get_config
 
-from launch.training import checkpoint, step as steps, weights
+from launch.training import checkpoint, weights
+from launch.training import step as steps
 from launch.training.optimizer import make_optimizer, make_schedule
 from phasenet.errors import InputError
 

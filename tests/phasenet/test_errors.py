@@ -1,6 +1,7 @@
 """The one line of a user's mistake, whatever a file had in it."""
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from phasenet.errors import InputError, one_line
 

@@ -4,16 +4,17 @@ import jax
 import numpy as np
 import pytest
 
-from phasenet import preparation, synthesis
-from phasenet.atoms import AtomRules
+from phasenet import preparation
 from phasenet.errors import InputError
+from phasenet.maps import synthesis
+from phasenet.maps.atoms import AtomRules
 
 PROBLEM = synthesis.Problem(atoms=AtomRules(num_atoms=3, inner_box=5.0), grid=16)
 ATOMS = np.array([[1.3, -2.0, 0.4], [-1.9, 0.2, -1.5], [0.6, 1.8, 1.1]])
 
 
 def measured(grid=16):
-    return np.asarray(synthesis.measure(jax.random.key(0), ATOMS, PROBLEM._replace(grid=grid)), np.float64)
+    return np.asarray(synthesis.measure_patterson(jax.random.key(0), ATOMS, PROBLEM._replace(grid=grid)), np.float64)
 
 
 def prepare(values, problem=PROBLEM, **options):
@@ -52,7 +53,7 @@ def test_without_f000_power_gives_the_scale_and_the_atoms_f000(offset):
 def test_a_number_of_atoms_that_the_map_denies_is_told():
     found = prepare(measured(), PROBLEM._replace(atoms=PROBLEM.atoms._replace(num_atoms=5)))
     assert found.has_f000 and noted(found, "about 3.0 atoms, not 5")
-    counted = prepare(measured(), PROBLEM._replace(atoms=PROBLEM.atoms._replace(num_atoms=5)), count=True)
+    counted = prepare(measured(), PROBLEM._replace(atoms=PROBLEM.atoms._replace(num_atoms=5)), estimate_num_atoms=True)
     assert counted.problem == PROBLEM and noted(counted, "3 atoms, by its sum and power (2.97)")
     assert_same(counted.patterson, measured())
 
@@ -111,17 +112,17 @@ def test_an_odd_map_keeps_its_origin():
 
 
 def test_a_map_that_would_lose_something_is_refused():
-    wide = np.asarray(synthesis.measure(jax.random.key(0), 2.0 * ATOMS, PROBLEM._replace(grid=24)))
+    wide = np.asarray(synthesis.measure_patterson(jax.random.key(0), 2.0 * ATOMS, PROBLEM._replace(grid=24)))
     with pytest.raises(InputError, match="24 voxels an edge, the weights are for 16, .*cannot be cut without loss"):
         prepare(wide)
-    wrapped = np.asarray(synthesis.measure(jax.random.key(0), 2.0 * ATOMS, PROBLEM))
+    wrapped = np.asarray(synthesis.measure_patterson(jax.random.key(0), 2.0 * ATOMS, PROBLEM))
     with pytest.raises(InputError, match="16 voxels an edge, the weights are for 24, .*cannot be padded without loss"):
         prepare(wrapped, PROBLEM._replace(grid=24))
 
 
 @pytest.mark.parametrize("grid", [16, 24])
 def test_for_a_network_that_takes_any_map_the_problem_is_the_maps(grid):
-    found = prepare(measured(grid), PROBLEM._replace(grid=40), adapt=True)
+    found = prepare(measured(grid), PROBLEM._replace(grid=40), adapt_problem=True)
     assert_same(found.patterson, measured(grid))
     # Atoms 3 voxels apart at most on an axis, and room for them to lie on one side of their mean.
     assert found.problem == PROBLEM._replace(grid=grid, atoms=PROBLEM.atoms._replace(inner_box=4.0))
@@ -129,12 +130,12 @@ def test_for_a_network_that_takes_any_map_the_problem_is_the_maps(grid):
 
 
 def test_a_cut_resolution_is_seen():
-    values = np.asarray(synthesis.measure(jax.random.key(0), ATOMS, PROBLEM._replace(h_max=5.0)), np.float64)
-    found = prepare(values, PROBLEM._replace(grid=40), adapt=True)
+    values = np.asarray(synthesis.measure_patterson(jax.random.key(0), ATOMS, PROBLEM._replace(h_max=5.0)), np.float64)
+    found = prepare(values, PROBLEM._replace(grid=40), adapt_problem=True)
     assert found.problem.h_max == 5.0 and noted(found, "no reflections beyond |h| = 5.00")
     assert found.problem.atoms.inner_box == 12 and noted(found, "it does not end")
 
 
 def test_a_map_of_an_odd_edge_goes_on_the_weights_grid():
     values = np.fft.ifftshift(np.pad(np.fft.fftshift(measured()), (1, 2)))
-    assert prepare(values, adapt=True).problem == PROBLEM
+    assert prepare(values, adapt_problem=True).problem == PROBLEM

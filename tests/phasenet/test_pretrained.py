@@ -5,15 +5,17 @@ import json
 import jax
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from phasenet import dense, dual_space, model, pretrained
-from phasenet.atoms import AtomRules
+from phasenet import pretrained
 from phasenet.errors import InputError
-from phasenet.model import Architecture
-from phasenet.synthesis import Problem
+from phasenet.maps.atoms import AtomRules
+from phasenet.maps.synthesis import Problem
+from phasenet.networks import dense, dual_space, published
+from phasenet.networks.published import ConvolutionalArchitecture
 
-ARCHITECTURE = Architecture(features=2, outer_kernel=3, inner_kernel=3, inner_layers=2, skip=True)
+ARCHITECTURE = ConvolutionalArchitecture(features=2, outer_kernel=3, inner_kernel=3, inner_layers=2, skip=True)
 PROBLEM = Problem(atoms=AtomRules(num_atoms=3, inner_box=5.0), grid=16, h_max=6.0, noise=0.1, scale="rms")
 BIAS = "params/Conv3D_1/bias"
 
@@ -22,7 +24,7 @@ BIAS = "params/Conv3D_1/bias"
 def release(tmp_path_factory):
     """A folder of made-up weights, and the parameters."""
     folder = tmp_path_factory.mktemp("release") / "tiny"
-    network = model.PattersonNetwork(ARCHITECTURE, lowering="direct")
+    network = published.PattersonNetwork(ARCHITECTURE, lowering="direct")
     params = jax.device_get(jax.jit(network.init)(jax.random.key(0), np.zeros((1, 8, 8, 8), np.float32)))
     pretrained.save(folder, params, ARCHITECTURE, PROBLEM, {"seed": 7, "revision": "abc"})
     return folder, params
@@ -64,7 +66,7 @@ def test_what_is_saved_is_loaded_and_runs(release):
     with np.load(folder / "params.npz") as file:
         assert {file[name].dtype for name in file.files} == {np.dtype(np.float16)} and BIAS in file.files
     x = np.random.default_rng(0).random((8, 8, 8)).astype(np.float32)
-    expected = model.PattersonNetwork(ARCHITECTURE).apply(params, x[None])[0]
+    expected = published.PattersonNetwork(ARCHITECTURE).apply(params, x[None])[0]
     np.testing.assert_allclose(jax.jit(loaded.answer)(x), expected, atol=5e-3)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "params.npz"]
 
@@ -72,11 +74,11 @@ def test_what_is_saved_is_loaded_and_runs(release):
 def test_a_release_is_found_by_name_by_folder_and_in_a_workdir(release, monkeypatch, tmp_path):
     folder = release[0]
     monkeypatch.setattr(pretrained, "WEIGHTS", folder.parent)
-    assert pretrained.resolve("tiny") == folder == pretrained.resolve(str(folder))
+    assert pretrained.find_weights("tiny") == folder == pretrained.find_weights(str(folder))
     (tmp_path / "weights").symlink_to(folder)
-    assert pretrained.resolve(str(tmp_path)) == tmp_path / "weights"
+    assert pretrained.find_weights(str(tmp_path)) == tmp_path / "weights"
     with pytest.raises(InputError, match=r"weights 'nothing': neither a released name \(tiny\) nor a folder"):
-        pretrained.resolve("nothing")
+        pretrained.find_weights("nothing")
     monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"neither a released name \(none\)"):
         pretrained.load("tiny")
@@ -176,7 +178,7 @@ ANY_VALUE = st.recursive(st.one_of(
 
 
 @given(place=st.sampled_from([
-    ("architecture",), ("problem",), ("problem", "atoms"), *(("architecture", field) for field in Architecture._fields),
+    ("architecture",), ("problem",), ("problem", "atoms"), *(("architecture", field) for field in ConvolutionalArchitecture._fields),
     *(("problem", field) for field in Problem._fields), *(("problem", "atoms", field) for field in AtomRules._fields)]),
     value=ANY_VALUE)
 @settings(max_examples=150, deadline=None, derandomize=True,
@@ -216,5 +218,5 @@ def test_a_config_of_other_weights_is_told(damaged):
 
 def test_missing_fields_are_those_of_the_paper():
     assert pretrained.problem_from({}) == Problem()
-    assert pretrained.architecture_from({"kind": "convolutional"}) == Architecture()
+    assert pretrained.architecture_from({"kind": "convolutional"}) == ConvolutionalArchitecture()
     assert pretrained.problem_from({"grid": 44, "atoms": {"num_atoms": 7}}) == Problem(AtomRules(num_atoms=7), grid=44)

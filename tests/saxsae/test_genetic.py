@@ -10,17 +10,17 @@ import pytest
 from saxsae import genetic
 
 SIZE = 12
-SETTINGS = genetic.Settings(population=60, elites=5, generations=40, patience=40)
+SETTINGS = genetic.EvolutionSettings(population=60, elites=5, generations=40, patience=40)
 cross = jax.jit(genetic.cross)
 TARGET = np.linspace(-1.0, 1.0, SIZE, dtype=np.float32)
 
 
-def make_prior(bank=0) -> genetic.Prior:
+def make_prior(bank=0) -> genetic.CodePrior:
     """Latent number k is uniform between -2 - k / 10 and 2 + k / 10."""
     half = 2 + np.arange(SIZE) / 10
     quantiles = np.linspace(-1, 1, 101)[:, None] * half
     codes = np.random.default_rng(0).uniform(-1, 1, (bank, SIZE)) * half
-    return genetic.Prior(*(jnp.asarray(a, jnp.float32) for a in (quantiles, codes, 10.0, 90.0)))
+    return genetic.CodePrior(*(jnp.asarray(a, jnp.float32) for a in (quantiles, codes, 10.0, 90.0)))
 
 
 def toy_score(latents, radii):
@@ -176,7 +176,7 @@ def test_limit_of_generations_and_odd_numbers_of_children():
     state = go_on(jax.random.key(0), begin(jax.random.key(0)), 1000)
     assert state.latents.shape == (20, SIZE) and int(state.generation) == 3
     assert np.isfinite(np.asarray(state.history.best)).all()
-    assert not genetic.running(state, settings)
+    assert not genetic.is_running(state, settings)
 
 
 def test_a_stagnant_run_ends_and_its_history_with_it():
@@ -195,9 +195,9 @@ def test_a_stagnant_run_ends_and_its_history_with_it():
     (0, 1, 5.0, True), (38, 0, 5.0, True), (39, 0, 5.0, False), (5, 39, 5.0, True),
     (5, 40, 5.0, False), (5, 0, 0.5, False), (5, 0, 0.4, False)])
 def test_when_a_run_goes_on(generation, stale, best_mean, goes_on):
-    state = genetic.State(None, None, None, np.int32(generation), np.int32(stale),
+    state = genetic.EvolutionState(None, None, None, np.int32(generation), np.int32(stale),
                           np.float32(best_mean), None)
-    assert genetic.running(state, SETTINGS._replace(stop_chi_squared=0.5)) == goes_on
+    assert genetic.is_running(state, SETTINGS._replace(stop_chi_squared=0.5)) == goes_on
 
 
 def test_empty_shapes_sink_to_the_bottom():
@@ -221,6 +221,6 @@ def test_a_score_in_parts_is_the_score(count, parts):
         return latents.sum(1) * radii, radii + 1
 
     latents, radii = jnp.arange(2.0 * count).reshape(count, 2), jnp.arange(1.0, count + 1)
-    for found, whole in zip(genetic.in_parts(score, parts)(latents, radii), score(latents, radii)):
+    for found, whole in zip(genetic.score_in_chunks(score, parts)(latents, radii), score(latents, radii)):
         np.testing.assert_array_equal(found, whole)
     assert seen[0] == count // np.gcd(count, parts)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from phasenet.errors import InputError
-from saxsae import model, pretrained
-from saxsae.components import Components
+from saxsae import pretrained
+from saxsae.networks import autoencoder
+from saxsae.shapes.principal_components import Components
 
 LATENT = 6
 
@@ -19,7 +20,7 @@ def release(tmp_path_factory):
     """A folder of made-up weights, and what went into it."""
     folder = tmp_path_factory.mktemp("release") / "tiny"
     rng = np.random.default_rng(0)
-    params = jax.device_get(jax.jit(model.architecture("lean", LATENT).init)(jax.random.key(0)))
+    params = jax.device_get(jax.jit(autoencoder.make_autoencoder("lean", LATENT).init)(jax.random.key(0)))
     codes = rng.normal(size=(40, LATENT)).astype(np.float32)
     latents = pretrained.Latents(codes.mean(0), codes.std(0), np.quantile(codes, np.linspace(0, 1, 101), axis=0), codes)
     basis = np.linalg.qr(rng.normal(size=(14147, 4)))[0].astype(np.float32)
@@ -80,12 +81,12 @@ def test_what_is_loaded_runs(release):
 def test_a_release_is_found_by_name_by_folder_and_in_a_workdir(release, monkeypatch, tmp_path):
     folder = release[0]
     monkeypatch.setattr(pretrained, "WEIGHTS", folder.parent)
-    assert pretrained.resolve("tiny") == folder
-    assert pretrained.resolve(str(folder)) == folder
+    assert pretrained.find_weights("tiny") == folder
+    assert pretrained.find_weights(str(folder)) == folder
     (tmp_path / "weights").symlink_to(folder)
-    assert pretrained.resolve(str(tmp_path)) == tmp_path / "weights"
+    assert pretrained.find_weights(str(tmp_path)) == tmp_path / "weights"
     with pytest.raises(InputError, match=r"weights 'nothing': neither a released name \(tiny\)"):
-        pretrained.resolve("nothing")
+        pretrained.find_weights("nothing")
 
 
 @pytest.mark.parametrize("name", ["encoder.npz", "decoder.npz", "latents.npz", "components.npz"])

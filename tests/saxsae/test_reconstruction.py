@@ -5,11 +5,12 @@ import pytest
 from scipy import ndimage
 
 from phasenet.errors import InputError
-from saxsae import genetic, pretrained, reconstruction, voxels
-from saxsae.guinier import radius_bounds
-from saxsae.io.curves import Curve
+from saxsae import genetic, pretrained, reconstruction
+from saxsae.io.curves.measured_curves import Curve
+from saxsae.profiles.guinier import radius_bounds
+from saxsae.shapes import voxels
 
-SETTINGS = genetic.Settings(population=16, elites=4, generations=4)
+SETTINGS = genetic.EvolutionSettings(population=16, elites=4, generations=4)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def reconstruct(curve, weights, **options):
 
 
 @pytest.fixture(scope="module")
-def seen() -> list[genetic.State]:
+def seen() -> list[genetic.EvolutionState]:
     return []
 
 

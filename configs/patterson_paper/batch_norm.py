@@ -1,0 +1,14 @@
+"""With batch normalization, which the paper found to hurt (section 2.3).
+
+    python -m launch.train --config=configs/patterson_paper/batch_norm.py --workdir=work/comparison/batch_norm
+
+Expected: see the baseline, configs/patterson_paper/comparison.py.
+"""
+
+from configs.patterson_paper import comparison
+
+
+def get_config():
+    config = comparison.get_config()
+    config.model.batch_norm = True
+    return config

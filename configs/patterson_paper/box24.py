@@ -1,0 +1,14 @@
+"""Atoms in a box of 24 voxels instead of 12: the Patterson map wraps around (paper, figure 9).
+
+    python -m launch.train --config=configs/patterson_paper/box24.py --workdir=work/comparison/box24
+
+Expected: see the baseline, configs/patterson_paper/comparison.py.
+"""
+
+from configs.patterson_paper import comparison
+
+
+def get_config():
+    config = comparison.get_config()
+    config.problem.atoms.inner_box = 24.0
+    return config

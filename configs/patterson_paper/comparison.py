@@ -1,0 +1,30 @@
+"""The baseline of the paper's trainings from scratch (figures 8 and 9): 100 epochs of 3,000 examples, remade every 3.
+
+    python -m launch.train --config=configs/patterson_paper/comparison.py --workdir=work/comparison/baseline
+
+Its variants are single10, single20, box18, box24 and batch_norm; each has
+a twin of small scale, configs/patterson_paper/twin.py with the variant's name: see there. Expected, as the paper reports:
+without the inverse, or in a box of 24, the network hardly learns; in a box of 18 it learns in part.
+"""
+
+from configs.patterson_paper import published
+
+EPOCHS = 100
+
+
+def get_config():
+    config = published.get_config()
+    config.examples.count = 3000
+    config.validation.count = 300
+    config.ema_decay = 0.0
+    config.optimizer.schedule = "constant"
+    return set_epochs(config)
+
+
+def set_epochs(config):
+    """The numbers of steps that follow from examples, batch and epochs."""
+    epoch = -(-config.examples.count // config.batch_size)
+    config.num_steps = EPOCHS * epoch
+    config.examples.steps_a_set = 3 * epoch
+    config.log_every = config.eval_every = epoch
+    return config

@@ -1,0 +1,15 @@
+"""The paper's auto-encoder with 200 latent numbers from the beginning.
+
+    python -m launch.train --config=configs/saxs_paper/direct.py --workdir=work/direct \\
+        --config.corpus=work/corpus.npz
+
+The paper says that its loss does not converge: compare ``loss`` in metrics.jsonl with that of the second stage.
+"""
+
+from configs.saxs_paper import stage1
+
+
+def get_config():
+    config = stage1.get_config()
+    config.model.latent_size = 200
+    return config

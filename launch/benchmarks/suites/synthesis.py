@@ -1,0 +1,169 @@
+"""Suite "synthesis": phasenet.maps.synthesis against the same steps in vectorized NumPy, and its share of a training step.
+
+NumPy takes a batch at a time too: places for all atoms of all examples are drawn at once, the covered
+fractions are integrals over slices of the sphere whose areas are exact, the maps go through real
+transforms in float32.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from configs import phasenet_small
+from configs.patterson_paper import published
+from launch.benchmarks import bars
+from launch.benchmarks.timing import Row, compare
+from launch.tasks.patterson import PattersonTask
+from launch.training import step as steps
+from launch.training.optimizer import make_optimizer
+from phasenet.maps import synthesis
+from phasenet.maps.atoms import AtomRules
+
+LEAST_RATIO = 20.0  # NumPy's time over ours, on the larger maps
+MOST_SHARE = 0.05  # of a training step
+BATCH = 64
+PROBLEMS = {
+    "10 atoms, box 12, maps of 40": synthesis.Problem(),
+    "6 atoms, box 8, maps of 24": synthesis.Problem(AtomRules(6, 8.0), 24),
+}
+_SLICES = 12  # of a voxel: errors of fractions below 1e-3
+_PLACES = 4  # drawn for each atom
+
+
+def run(report: Callable[[Row], None]) -> dict[str, Any]:
+    """Examples a second for both problems, and what a training step spends on its examples."""
+    summary = {}
+    for name, problem in PROBLEMS.items():
+        row = examples(name, problem, BATCH)
+        report(row)
+        size = f"grid_{problem.grid}"
+        summary |= {f"ratio_{size}": row.ratio, f"examples_per_second_{size}": BATCH / row.seconds,
+                    f"numpy_examples_per_second_{size}": BATCH / row.peer_seconds,
+                    f"deviation_{size}": row.details["deviation"]}
+    shares = {}
+    for name, config in (("phasenet_published", published.get_config()),
+                         ("phasenet_small", phasenet_small.get_config())):
+        if name == "phasenet_published":
+            config.batch_size = 4
+        row = training_step(f"of a step of {name}.py", config)
+        report(row)
+        shares[name] = 1 / row.ratio
+    return summary | {f"share_of_{name}": share for name, share in shares.items()} | {"bars": [
+        bars.at_least("NumPy's time over ours, maps of 40", summary["ratio_grid_40"], LEAST_RATIO),
+        *(bars.at_most(f"share of a step of {name}.py", share, MOST_SHARE) for name, share in shares.items())]}
+
+
+def examples(name: str, problem: synthesis.Problem, batch: int, seconds: float = 8.0) -> Row:
+    """Batches of examples, ours against NumPy."""
+    plain = Plain(problem)
+    keys = jax.random.split(jax.random.key(0), batch)
+    ours = jax.jit(jax.vmap(lambda key: synthesis.make_example(key, problem))).lower(keys).compile()
+    made = ours(keys)
+    # The same atoms must give the same maps, or the times mean nothing.
+    patterson_maps, targets = plain.maps(np.asarray(made.positions))
+    deviation = max(_deviation(patterson_maps, made.patterson), _deviation(targets, made.target))
+    # At least the two maps of an example are written.
+    return compare(name, "NumPy", lambda: ours(keys), lambda: plain.run(batch), seconds=seconds,
+                   moved_bytes=2 * 4 * batch * problem.grid**3, batch=batch, deviation=deviation)
+
+
+def training_step(name: str, config: Any, seconds: float = 10.0) -> Row:
+    """The examples of a training step ("ours") beside the whole step ("peer"): the ratio's inverse is their share."""
+    task = PattersonTask(config)
+    params = steps.new_params(config, task)
+    trainable = task.trainable(params)
+    optimizer = make_optimizer(config, trainable)
+    state = steps.replicate(steps.new_state(config, optimizer, params))
+    step = steps.make_step(config, task, optimizer, trainable)
+    numbers = steps.example_indices(config.batch_size)
+    keys = jax.random.split(jax.random.key(0), numbers.shape)
+    batch = jax.pmap(lambda keys: task.batch(keys, 0, task.data))
+
+    def train():
+        nonlocal state
+        state, metrics = step(state, task.data, numbers)
+        return metrics
+
+    jax.block_until_ready((train(), batch(keys)))
+    return compare(name, "step", lambda: batch(keys), train, seconds=seconds, batch=config.batch_size)
+
+
+def _deviation(theirs: np.ndarray, ours: jax.Array) -> float:
+    """Largest difference, relative to the largest value."""
+    ours = np.asarray(ours)
+    return float(np.abs(theirs - ours).max() / np.abs(ours).max())
+
+
+class Plain:
+    """Examples in NumPy, many at a time; sphere atoms, pairs as targets, all reflections."""
+
+    def __init__(self, problem: synthesis.Problem, seed: int = 0) -> None:
+        self.rules, self.grid = problem.atoms, problem.grid
+        self.random = np.random.default_rng(seed)
+
+    def run(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """So many examples: Patterson maps, origin in the middle, and targets, (count, N, N, N) each."""
+        return self.maps(self.draw(count))
+
+    def draw(self, count: int) -> np.ndarray:
+        """Positions (count, n, 3): drawn, centred, and drawn anew where they break the rules."""
+        drawn, have = [], 0
+        while have < count:
+            positions, good = self._place(2 * count)
+            positions -= positions.mean(1, keepdims=True)
+            good &= (np.abs(positions) <= self.rules.inner_box / 2).all((1, 2))
+            drawn.append(positions[good])
+            have += len(drawn[-1])
+        return np.concatenate(drawn)[:count]
+
+    def _place(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of a stream of places those that are free: (count, n, 3), and whether all atoms found room."""
+        atoms, half = self.rules.num_atoms, self.rules.inner_box / 2
+        places = self.random.uniform(-half, half, (count, _PLACES * atoms, 3)).astype(np.float32)
+        positions = np.full((count, atoms, 3), np.inf, np.float32)  # far from all
+        placed = np.zeros(count, int)
+        for place in places.swapaxes(0, 1):
+            near = np.square(positions - place[:, None]).sum(-1) < self.rules.min_distance**2
+            free = np.flatnonzero(~near.any(1) & (placed < atoms))
+            positions[free, placed[free]] = place[free]
+            placed[free] += 1
+        good = placed == atoms
+        positions[~good] = 0.0
+        return positions, good
+
+    def maps(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Patterson maps and targets (B, N, N, N) of positions (B, n, 3)."""
+        corner = positions.astype(np.float32) + self.grid / 2
+        middle = np.floor(corner)
+        voxel = (middle.astype(int)[..., None] + np.arange(-1, 2)) % self.grid  # (B, n, axis, 3)
+        density = np.zeros((len(positions), *(self.grid,) * 3), np.float32)
+        example = np.arange(len(positions))[:, None, None, None, None]
+        np.add.at(density, (example, voxel[:, :, 0, :, None, None], voxel[:, :, 1, None, :, None],
+                            voxel[:, :, 2, None, None, :]), covered_fractions(corner - middle))
+        axes, size = (1, 2, 3), (self.grid,) * 3
+        factors = np.fft.rfftn(density, axes=axes)
+        patterson_maps = np.fft.irfftn(np.square(factors.real) + np.square(factors.imag), size, axes)
+        return np.fft.fftshift(patterson_maps, axes), (density + density[:, ::-1, ::-1, ::-1]) / 2
+
+
+def covered_fractions(offset: np.ndarray) -> np.ndarray:
+    """Fractions of the 3^3 voxels around atoms: places in the middle voxel (..., 3), 0 to 1, to (..., 3, 3, 3)."""
+    node, weight = (a.astype(np.float32) for a in np.polynomial.legendre.leggauss(_SLICES))
+    edges = np.arange(-1, 3, dtype=np.float32)
+    planes = np.clip(edges - offset[..., :1], -1, 1)  # beyond the sphere there are no slices
+    thickness = np.diff(planes)[..., None]
+    height = (planes[..., :-1, None] + thickness * (node + 1) / 2).reshape(*offset.shape[:-1], -1)
+    radius2 = np.maximum(1 - height**2, 1e-12)[..., None]  # of the sphere's slice there: (..., 3 nodes, 1)
+    y, z = (np.clip(edges - offset[..., axis, None, None], -np.sqrt(radius2), np.sqrt(radius2)) for axis in (1, 2))
+    below_y, below_z = (t * np.sqrt(np.maximum(radius2 - t**2, 0)) / 2
+                        + radius2 / 2 * np.arcsin(np.clip(t / np.sqrt(radius2), -1, 1)) for t in (y, z))
+    y, z, below_y, below_z = y[..., :, None], z[..., None, :], below_y[..., :, None], below_z[..., None, :]
+    # The slice's area between its middle and the corner (y, z), odd in both: a rectangle where the corner lies within.
+    radius2 = radius2[..., None]
+    beyond = np.copysign(1, z) * below_y + np.copysign(1, y) * below_z - np.copysign(np.pi / 4 * radius2, y * z)
+    area = np.where(y * y + z * z < radius2, y * z, beyond)
+    area = np.diff(np.diff(area, axis=-1), axis=-2)
+    area = area.reshape(*offset.shape[:-1], 3, _SLICES, 3, 3)
+    return np.einsum("...isjk,...is->...ijk", area, thickness * weight / 2)
