@@ -1,20 +1,120 @@
-"""Where released weights lie."""
+"""The format of released weights, for both packages: a folder with `config.json` and `.npz` archives of arrays.
 
+`config.json` says what the network is, how it was trained and how it scored. The parameters of a network are float16
+arrays in one archive, each named by its place in the tree, joined by "/". Everything is checked when it is read:
+`phasenet.pretrained` and `saxsae.pretrained` say what their networks need.
+"""
+
+import json
 import pathlib
+from typing import Any
+
+import jax
+import numpy as np
 
 from phasenet.errors import InputError
+from phasenet.io.atomic_writes import replacing
+from phasenet.io.npz import read_npz
+
+CONFIG = "config.json"
+# Weights are used in float32: a value beyond its range becomes infinite there, though it is finite in the file.
+_LARGEST_NUMBER = np.finfo(np.float32).max
+
+# The length of an axis, or a letter for a length that the file decides: equal letters are equal lengths.
+Shape = tuple[int | str, ...]
 
 
 def find_release(released: pathlib.Path, name: str) -> pathlib.Path:
-    """The folder of weights: one of those in `released` by its name, a folder, or a training's workdir.
+    """Returns the folder of weights: one of those in `released` by its name, a folder, or a training's workdir.
 
-    Raises InputError where none of these holds a config.json.
+    Raises:
+      InputError: none of these holds a `config.json`.
     """
     for folder in (released / name, pathlib.Path(name), pathlib.Path(name) / "weights"):
-        if (folder / "config.json").is_file():
+        if (folder / CONFIG).is_file():
             return folder
     if (pathlib.Path(name) / "checkpoints").is_dir():
-        raise InputError(f"weights {name!r}: a training's workdir, but it has not written any weights yet: they come "
-                         "with its first evaluation")
-    names = ", ".join(sorted(path.parent.name for path in released.glob("*/config.json"))) or "none"
-    raise InputError(f"weights {name!r}: neither a released name ({names}) nor a folder with a config.json")
+        raise InputError(f"weights {name!r}: a training's workdir that has not written any weights yet; its first "
+                         "evaluation writes them")
+    names = ", ".join(sorted(path.parent.name for path in released.glob(f"*/{CONFIG}"))) or "none"
+    raise InputError(f"weights {name!r}: neither a released name ({names}) nor a folder with a {CONFIG}")
+
+
+def write_config(folder: pathlib.Path, info: dict[str, Any]) -> None:
+    """Writes `config.json` into a release's folder."""
+    with replacing(folder / CONFIG) as part:
+        pathlib.Path(part).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+
+
+def read_config(folder: pathlib.Path) -> dict[str, Any]:
+    """Reads a release's `config.json`.
+
+    Raises:
+      InputError: it is not readable, or not a JSON object.
+    """
+    path = folder / CONFIG
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(info, dict):
+        raise InputError(f"{path}: not a JSON object")
+    return info
+
+
+def write_arrays(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes an `.npz` archive of arrays."""
+    with replacing(path) as part:
+        np.savez_compressed(part, **arrays)  # type: ignore[arg-type]  # the stub takes the names for its own argument
+
+
+def read_arrays(path: pathlib.Path, shapes: dict[str, Shape], needed_by: str) -> dict[str, np.ndarray]:
+    """Reads an `.npz` archive of real arrays and checks each against the shape that is needed.
+
+    Args:
+      path: the archive.
+      shapes: the shape of each array by its name.
+      needed_by: what needs these shapes, for messages.
+
+    Raises:
+      InputError: the archive is not readable; an array is missing, not needed, of another shape, or not of finite
+        real numbers.
+    """
+    arrays = read_npz(path, ())
+    unknown = sorted(set(arrays) - set(shapes))
+    lengths: dict[str, int | str] = {}
+    for name, shape in shapes.items():
+        if name not in arrays:
+            raise InputError(f"{path}: array {name!r} is missing, but {needed_by} needs it")
+        array = arrays[name]
+        wanted = tuple(lengths.setdefault(n, array.shape[axis] if axis < array.ndim else n) if isinstance(n, str) else n
+                       for axis, n in enumerate(shape))
+        if array.shape != wanted:
+            raise InputError(f"{path}: array {name!r} is {array.shape}, but {needed_by} needs {wanted}")
+        if array.dtype.kind not in "fiu" or not (np.abs(array) < _LARGEST_NUMBER).all():
+            raise InputError(f"{path}: array {name!r} ({array.dtype}) does not hold finite real numbers only")
+    if unknown:
+        raise InputError(f"{path}: array {unknown[0]!r} does not belong to {needed_by}")
+    return arrays
+
+
+def write_params(path: pathlib.Path, params: Any) -> None:
+    """Writes the parameters of a network, nested dicts of arrays, as float16."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    write_arrays(path, {_leaf_name(place): np.asarray(leaf, np.float16) for place, leaf in leaves})
+
+
+def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
+    """Reads the parameters of a network, float32, in the tree of `shapes`, as `jax.eval_shape` gives it.
+
+    Raises:
+      InputError: as `read_arrays`.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
+    named: dict[str, Shape] = {_leaf_name(place): leaf.shape for place, leaf in leaves}
+    arrays = read_arrays(path, named, needed_by)
+    return jax.tree_util.tree_unflatten(structure, [arrays[name].astype(np.float32) for name in named])
+
+
+def _leaf_name(place: tuple[Any, ...]) -> str:
+    return "/".join(str(key.key) for key in place)
