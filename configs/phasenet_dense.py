@@ -5,11 +5,13 @@
 Expected: not known yet; see "What waits for a GPU" in BUILD_NOTES.md.
 """
 
+from ml_collections import ConfigDict
+
 from configs import phasenet_small
 from configs.patterson_paper import published
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = published.get_config()
     small = phasenet_small.get_config()
     config.model = small.model

@@ -2,7 +2,7 @@
 
     python -m launch.train --config=configs/phasenet_dual_space.py --workdir=work/dual_space
 
-Half an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md.
+Trains the released weights `dual_space`. Half an hour on 2 cores; expected: the results in phasenet/README.md.
 """
 
 from ml_collections import ConfigDict
@@ -10,19 +10,19 @@ from ml_collections import ConfigDict
 from configs.patterson_paper import published
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = published.get_config()
     config.task = "launch.tasks.dual_space:DualSpaceTask"
-    config.problem.target = "single"  # it shows the atoms in one hand
+    config.problem.target = "single"  # the network shows the atoms in one hand
 
     config.model = ConfigDict()
     config.model.kind = "dual_space"
-    config.model.width = 16  # of the two hidden layers in each voxel
+    config.model.width = 16  # width of the two hidden layers in each voxel
     config.model.filters = 4  # learned isotropic filters of the current map
-    config.model.projected_filters = 2  # of the last map of the measured amplitudes
-    config.model.atom_width = 0.75  # of the Gaussian atoms that it works on, voxels
-    config.model.rounds = 60  # from one start, at most
-    config.model.starts = 16  # at most
+    config.model.projected_filters = 2  # learned filters of the last map with the measured amplitudes
+    config.model.atom_width = 0.75  # standard deviation of the Gaussian atoms that it works on, voxels
+    config.model.rounds = 60  # rounds from one start, at most
+    config.model.starts = 16  # starts, at most
     config.model.good = 0.998  # the correlation of Patterson maps that ends the search
 
     # Number of atoms, box, largest |h| (of maps of 40; 0: all), noise. On periodic maps of 28.

@@ -1,9 +1,9 @@
-"""A small problem for a laptop: 6 atoms in a box of 8 voxels, maps of 24; the default weights of launch.solve.
+"""The Patterson paper's method at small scale: 6 atoms in a box of 8 voxels, maps of 24^3.
 
     python -m launch.train --config=configs/phasenet_small.py --workdir=work/small
 
-Takes less than half an hour on 2 cores. Expected: see "Atoms from Patterson maps" in README.md. The network is the
-dense one; the paper's plan at this size is configs/phasenet_small_convolutional.py.
+Trains the released weights `small`, a dense network. Half an hour on 2 cores; expected: the results in
+phasenet/README.md. The paper's convolutions at this size are in configs/phasenet_small_convolutional.py.
 """
 
 from ml_collections import ConfigDict
@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from configs.patterson_paper import published
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = published.get_config()
     config.problem.grid = 24
     config.problem.atoms.num_atoms = 6

@@ -1,14 +1,16 @@
-"""The small problem of configs/phasenet_small.py for the paper's plan of convolutions at a quarter of its size.
+"""The problem of configs/phasenet_small.py for the paper's convolutional network, at a quarter of its size.
 
     python -m launch.train --config=configs/phasenet_small_convolutional.py --workdir=work/small_convolutional
 
-Expected: not known; an example costs it about a hundred times the dense network's arithmetic.
+Expected: not known. An example costs about a hundred times the arithmetic of the dense network.
 """
+
+from ml_collections import ConfigDict
 
 from configs.patterson_paper import published
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = published.get_config()
     config.problem.grid = 24
     config.problem.atoms.num_atoms = 6

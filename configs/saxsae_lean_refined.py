@@ -1,22 +1,25 @@
-"""The lean auto-encoder trained on for codes that gradient steps refine, with made shapes; not released.
+r"""Continues the training of the lean auto-encoder with codes that gradient steps refine; not released.
 
-    python -m launch.prepare_structures --input=STRUCTURES --output=work/posed.npz --exclude=PAIRS,REFERENCES.npz \\
+    python -m launch.prepare_structures --input=STRUCTURES --output=work/posed.npz --exclude=PAIRS,REFERENCES.npz \
         --poses=4 --made=8000
-    python -m launch.train --config=configs/saxsae_lean_refined.py --workdir=work/refined --init_from=WEIGHTS \\
+    python -m launch.train --config=configs/saxsae_lean_refined.py --workdir=work/refined --init_from=WEIGHTS \
         --config.corpus=work/posed.npz
 
-WEIGHTS: a release or a workdir of configs/saxsae_lean.py; without them it starts from principal components.
-Expected, 1,778 steps after the released weights: no better on proteins, a little on made shapes (BUILD_NOTES.md).
+WEIGHTS: a release or a workdir of configs/saxsae_lean.py; without them the training starts from principal components.
+Expected, 1,778 steps after the released weights: no better on proteins, slightly better on made-up shapes.
 """
+
+from ml_collections import ConfigDict
 
 from configs import saxsae_lean
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = saxsae_lean.get_config()
     config.task = "launch.tasks.refined_autoencoder:RefinedAutoencoderTask"
-    config.corpus = "work/posed.npz"  # packed structures in several poses each, and made shapes
-    config.rotations = False  # turned on the grid alone: what interpolation gives is smoother than what is met later
+    config.corpus = "work/posed.npz"  # voxelized structures in several poses each, and made-up shapes
+    # Only rotations that map the grid onto itself: interpolated maps are smoother than real ones.
+    config.rotations = False
     config.linear_samples = 6000
 
     config.refinement.validation_steps = 20  # in the evaluations of the training

@@ -1,7 +1,7 @@
-"""The one way in for every launch: flags, one-line errors, exit codes, messages, result files.
+"""Runs a launch: parses its flags, prints messages and errors, sets the exit code and writes result files.
 
-Exit codes: 0 done; 1 a bad value or file; 2 an unknown or missing flag; 130 interrupted. A user's
-mistake is one line on standard error; anything else is a fault of ours and keeps its traceback.
+Every launch calls it. Exit codes: 0 done; 1 a bad value or file; 2 an unknown or missing flag; 130 interrupted.
+A user's mistake is printed as one line on standard error. Any other exception is a bug and keeps its traceback.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ from typing import Any, NoReturn
 import absl.app
 from absl import flags, logging
 
+from launch.machine.shipped_files import resolve_argument
 from phasenet.errors import InputError, one_line
 
-# On CPU each program read back from the cache is met with a page about "+prefer-no-gather", a mere
-# tuning preference (https://github.com/jax-ml/jax/issues/38445); the program is used all the same.
-# Read when jax is first imported, therefore here; 1 is what jax itself sets, and bequeaths to us
-# where a notebook that uses it starts a launch.
+# On CPU, JAX prints a page of warnings about "+prefer-no-gather", a tuning preference, for each program that it reads
+# from the cache (https://github.com/jax-ml/jax/issues/38445); the program is valid. JAX reads the variable when it is
+# first imported, so it is set here. JAX itself sets it to 1, which a launch started from a notebook inherits.
 if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -45,48 +45,58 @@ _OS_ERRORS = {
 
 
 def print_line(message: str = "") -> None:
-    """Prints a message to people, at once (a pipe would hold it back)."""
+    """Prints a message for the user and flushes it, so that a pipe shows it at once."""
     print(message, flush=True)
 
 
-def table(rows: list[tuple[str, str, str]], timing: dict[str, float]) -> str:
-    """Lines of what, how much, and more about it; the last of timing's wall_seconds and cpu_seconds."""
+def format_table(rows: list[tuple[str, str, str]], timing: dict[str, float]) -> str:
+    """Returns the table that a launch prints at its end.
+
+    Args:
+      rows: (name, value, remark) of each line.
+      timing: "wall_seconds" and "cpu_seconds", for the last line.
+    """
     rows = [*rows, ("wall seconds", f"{timing['wall_seconds']:.0f}", f"CPU {timing['cpu_seconds']:.0f}")]
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:<{width}}  {value:>8}   {more}".rstrip() for name, value, more in rows)
 
 
 def run(main: Callable[[list[str]], int | None]) -> NoReturn:
-    """Parses the flags, calls main(argv) and leaves with an exit code as described above."""
+    """Parses the flags, calls `main` and ends the process with one of the exit codes of the module's head.
+
+    Args:
+      main: receives the program's name in a list; may return an exit code, where None means 0.
+    """
     try:
-        absl.app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+        absl.app.run(lambda argv: _call_main(main, argv), flags_parser=_parse_flags)
     except KeyboardInterrupt:
-        _refuse("interrupted", EXIT_INTERRUPTED)
+        _fail("interrupted", EXIT_INTERRUPTED)
     raise AssertionError("absl.app.run does not return")
 
 
-def _guarded(main: Callable[[list[str]], int | None], argv: list[str]) -> int | None:
-    """main's exit code; what the user can mend becomes one line."""
+def _call_main(main: Callable[[list[str]], int | None], argv: list[str]) -> int | None:
+    """Returns the exit code of `main`; prints one line for an error that the user can mend."""
     try:
         return main(argv)
     except BrokenPipeError:
-        # The reader of our output has left (`| head`): nothing to say, and nobody to say it to.
+        # The reader of our output has closed the pipe (`| head`). Without this, Python would report a second error
+        # when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        line = line_of(error)
+        line = describe_error(error)
         if line is None:
             raise
         print_error(line)
     return EXIT_BAD_VALUE
 
 
-def line_of(error: BaseException) -> str | None:
-    """What to say of a user's mistake, or of an error of the machine or its files; None for a fault of ours."""
+def describe_error(error: BaseException) -> str | None:
+    """Returns one line that describes an error of the user, the files or the machine; None for a bug."""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
-        return _os_error_line(error)
-    if "No space left on device" in str(error):  # as TensorStore wraps it
+        return _describe_os_error(error)
+    if "No space left on device" in str(error):  # TensorStore wraps the OSError
         place = re.search(r'local file "([^"]+)"', str(error))
         return f"{place[1] if place else _first_line(error)}: no space left on the disk"
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
@@ -94,14 +104,16 @@ def line_of(error: BaseException) -> str | None:
     return None
 
 
-def _os_error_line(error: OSError) -> str:
-    reason = _OS_ERRORS.get(error.errno, error.strerror or type(error).__name__)
+def _describe_os_error(error: OSError) -> str:
+    """Returns "FILE: what is wrong", without FILE where the error names none."""
+    other = error.strerror or type(error).__name__
+    reason = other if error.errno is None else _OS_ERRORS.get(error.errno, other)
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
 @contextlib.contextmanager
-def naming(path: str | os.PathLike) -> Iterator[None]:
-    """An error of the disk within names the path, where it names none: writing does not, opening does."""
+def adding_path_to_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Adds the path to an OSError raised within that names no file: opening a file names it, writing does not."""
     try:
         yield
     except OSError as error:
@@ -110,73 +122,78 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
         raise
 
 
-def _parse(argv: list[str]) -> list[str]:
-    """absl's parsing with our exit codes, bad --config files and overrides included."""
-    logging.get_absl_logger().disabled = True  # ml_collections tells of a config file what we tell in one line
+def _parse_flags(argv: list[str]) -> list[str]:
+    """Parses the flags as absl does, but ends with our exit codes, also for a bad --config file or override."""
+    for number, argument in enumerate(argv):
+        argv[number], shipped = resolve_argument(argument)
+        if shipped:
+            print_line(f"{shipped} is taken from the installation: there is no such file here")
+    logging.get_absl_logger().disabled = True  # ml_collections logs at length what we print in one line
     try:
         left_over = flags.FLAGS(argv)
         _load_configs()
     except SystemExit:
-        sys.exit(0)  # only --help and its kin leave here; absl gives them 1
+        sys.exit(0)  # only --help and similar flags end here; absl would exit with 1
     except flags.IllegalFlagValueError as error:
         missing = "must have a value other than None" in str(error)
         given = next((arg for arg in argv if re.match(r"--?config=.", arg)), None)
         if missing and given and "--config=None" in str(error):
-            _refuse(f"{given}: its get_config() returns nothing", EXIT_BAD_VALUE)
-        _refuse(_flag_line(error), EXIT_BAD_FLAG if missing else EXIT_BAD_VALUE)
+            _fail(f"{given}: its get_config() returns nothing", EXIT_BAD_VALUE)
+        _fail(_describe_flag_error(error), EXIT_BAD_FLAG if missing else EXIT_BAD_VALUE)
     except flags.Error as error:  # an unknown flag, or one without its value
-        _refuse(error, EXIT_BAD_FLAG)
+        _fail(error, EXIT_BAD_FLAG)
     except Exception as error:
-        _refuse_config(argv, error)
+        _fail_for_config(argv, error)
     finally:
         logging.get_absl_logger().disabled = False
     if len(left_over) > 1:
-        _refuse(f"unexpected argument {left_over[1]!r}: flags are --name=value", EXIT_BAD_FLAG)
+        _fail(f"unexpected argument {left_over[1]!r}: flags are --name=value", EXIT_BAD_FLAG)
     if flags.FLAGS["verbosity"].using_default_value:
-        flags.FLAGS.verbosity = logging.WARNING  # absl's own is INFO: orbax tells every thought
+        # absl's default, INFO, shows every step of Orbax. absl's stub has no type for setting a flag.
+        flags.FLAGS.verbosity = logging.WARNING  # type: ignore[assignment]
     return left_over
 
 
 def _load_configs() -> None:
-    """Raises what reading a config file raised: ml_collections holds it back until first use."""
+    """Raises the error that reading a config file caused, which ml_collections delays until the first use."""
     for name in flags.FLAGS:
-        getattr(flags.FLAGS[name].value, "keys", None)  # any access to its stand-in raises
+        getattr(flags.FLAGS[name].value, "keys", None)  # any access to the placeholder raises
 
 
-def _flag_line(error: flags.IllegalFlagValueError) -> str:
-    """The message; where a config file failed, ml_collections puts a whole traceback into it."""
+def _describe_flag_error(error: flags.IllegalFlagValueError) -> str:
+    """Returns one line for a bad flag; ml_collections puts a whole traceback of a config file into the message."""
     text = str(error).strip()
     if "Error whilst parsing config file" not in text:
         missing = re.match(r"flag (--\S+)=None: .* must have a value", text)
         return f"flag {missing[1]} is missing" if missing else text
     name = re.match(r"flag --\w+=([^:\s]+)", text)
     lines = re.findall(rf'File "(?:.*/)?{re.escape(name[1])}", line (\d+)', text) if name else []
-    place = f"{name[1]}, line {lines[-1]}: " if lines else ""
+    place = f"{name[1]}, line {lines[-1]}: " if name and lines else ""
     return place + text.splitlines()[-1]
 
 
-def _refuse_config(argv: list[str], error: Exception) -> NoReturn:
-    """Ends with a mistake in --config, its overrides or its file; without --config it is ours."""
+def _fail_for_config(argv: list[str], error: Exception) -> NoReturn:
+    """Ends the process for an error in --config, its overrides or its file; without --config, raises it as a bug."""
     given = [arg.lstrip("-") for arg in argv if re.match(r"--?config\b", arg)]
     if not given:
         raise error
     path = next((arg.partition("=")[2] for arg in given if arg.startswith("config=")), "")
-    line = _line_in_file(error, path)
+    line = _line_number(error, path)
     if "get_config" in str(error) and line is None:
-        _refuse(f"{path}: not a config file, it has no get_config()", EXIT_BAD_VALUE)
+        _fail(f"{path}: not a config file, it has no get_config()", EXIT_BAD_VALUE)
     if isinstance(error, (AttributeError, KeyError)) and line is None:
-        wrong = re.search(r"'(\w+)", str(error))  # a guess at what was meant may follow
-        _refuse(f"unknown flag: config has no field {wrong[1] if wrong else error}", EXIT_BAD_FLAG)
+        wrong = re.search(r"'(\w+)", str(error))  # a suggestion may follow the name
+        _fail(f"unknown flag: config has no field {wrong[1] if wrong else error}", EXIT_BAD_FLAG)
     if isinstance(error, OSError):
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        _refuse(_os_error_line(cause) if cause.errno else f"--config={path}: no such file",
+        _fail(_describe_os_error(cause) if cause.errno else f"--config={path}: no such file",
                 EXIT_BAD_VALUE)
     place = f"{path}, line {line}" if line else f"--config={path}"
-    _refuse(f"{place}: {type(error).__name__}: {_first_line(error)}", EXIT_BAD_VALUE)
+    _fail(f"{place}: {type(error).__name__}: {_first_line(error)}", EXIT_BAD_VALUE)
 
 
-def _line_in_file(error: Exception, path: str) -> int | None:
-    """The last line of the file that the error passed through, or None."""
+def _line_number(error: Exception, path: str) -> int | None:
+    """Returns the number of the last line of the file in the error's traceback, None where the file is not in it."""
     name = os.path.abspath(path.partition(":")[0])
     if isinstance(error, SyntaxError) and os.path.abspath(error.filename or "") == name:
         return error.lineno
@@ -184,30 +201,36 @@ def _line_in_file(error: Exception, path: str) -> int | None:
     return next((f.lineno for f in reversed(frames) if os.path.abspath(f.filename) == name), None)
 
 
-def _refuse(message: object, code: int) -> NoReturn:
+def _fail(message: object, code: int) -> NoReturn:
+    """Prints an error and ends the process with the exit code."""
     print_error(message)
     sys.exit(code)
 
 
 def print_error(message: object) -> None:
-    """Says on one line of standard error what is wrong."""
-    print(f"{name()}: {one_line(message)}", file=sys.stderr, flush=True)
+    """Prints an error as one line on standard error, after the name of the launch."""
+    print(f"{program_name()}: {one_line(message)}", file=sys.stderr, flush=True)
 
 
-def name() -> str:
-    """Of the launch, as its messages begin."""
+def program_name() -> str:
+    """Returns the name of the launch, with which its error messages begin: "solve" for launch/solve.py."""
     return pathlib.Path(sys.argv[0] or "launch").stem
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    """Returns the first line of the error's message, its class where it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def prepare_folder(path: str, flag: str = "--output") -> pathlib.Path:
-    """Makes the folder that a flag names.
+    """Makes the folder that a flag names, with its parents, and returns its path.
+
+    Args:
+      path: the flag's value.
+      flag: the flag's name, for the message.
 
     Raises:
-        InputError: the path is a file, or lies below one.
+      InputError: the path is a file, or lies below one.
     """
     folder = pathlib.Path(path)
     if any(p.exists() and not p.is_dir() for p in (folder, *folder.parents)):
@@ -217,20 +240,22 @@ def prepare_folder(path: str, flag: str = "--output") -> pathlib.Path:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes value as JSON, whole or not at all.
-
-    Arrays, NumPy scalars and named tuples are understood; NaN and infinities become null.
-    """
-    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+    """Writes a value as JSON, converted by `to_json_types`; the file is complete or unchanged (see `write_text`)."""
+    write_text(path, json.dumps(to_json_types(value), indent=2, allow_nan=False) + "\n")
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replaces the file at once: a reader, or a crash, never meets half of it."""
+    """Writes a text file atomically, so that neither a reader nor a crash ever sees an incomplete file.
+
+    Args:
+      path: the file; its folder is made where it is missing.
+      text: the content, which is encoded as UTF-8.
+    """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with naming(path), temporary.open("w", encoding="utf-8") as file:
+        with adding_path_to_errors(path), temporary.open("w", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, path)
     except BaseException:
@@ -238,16 +263,19 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         raise
 
 
-def plain(value: Any) -> Any:
-    """value in JSON's own types: arrays and named tuples as lists and objects, NaN and infinities as null."""
+def to_json_types(value: Any) -> Any:
+    """Returns a value in JSON's types.
+
+    Arrays become lists, named tuples become dicts, NaN and infinities become None, and other types their `str`.
+    """
     if hasattr(value, "tolist"):  # NumPy and JAX arrays and scalars
         value = value.tolist()
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json_types(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_json_types(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (str, int)):
@@ -256,11 +284,14 @@ def plain(value: Any) -> Any:
 
 
 def enable_compilation_cache() -> pathlib.Path | None:
-    """Keeps compiled programs between runs; says where. Returns the folder, None if not writable.
+    """Makes JAX keep compiled programs on disk for later runs, and prints the folder.
 
     The folder is JAX_COMPILATION_CACHE_DIR, or phasenet-saxsae/jax in the user's cache folder.
+
+    Returns:
+      The folder; None where it is not writable, which is printed and is no error.
     """
-    import jax  # here: who mistypes a flag should not wait for it
+    import jax  # not at the top of the file, because a mistyped flag should fail before the slow import
 
     user = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR") or user / "phasenet-saxsae" / "jax"
@@ -270,7 +301,7 @@ def enable_compilation_cache() -> pathlib.Path | None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        print_line(f"compiled programs are not kept ({_os_error_line(error)})")
+        print_line(f"compiled programs are not kept ({_describe_os_error(error)})")
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,44 +1,53 @@
-"""Measures our ways against their named peers, by turns in one process.
+"""Measures the speed of our code against other programs, the peers, which run in turn with it.
 
     python -m launch.benchmark --suite=conv [--json=FILE]
 
-Read the ratios, the peer's time over ours (CPU: the processor's): on a busy machine the absolute numbers fall, for ours
-and for the peer alike. GFLOP/s count the direct way; `floor` is the share of what the processor can do at most, by the
-rate of a matrix product, or of copying, measured at the same time. The end says of each bar whether it holds.
+It prints a row for each measurement, then whether each required bound holds, and writes rows and summary to FILE.
+Read the ratios (the peer's time over ours): on a busy machine both times grow alike. GFLOP/s count the operations of
+the direct method. `floor` is our share of the processor's highest rate, that of a matrix product or of copying.
 """
 
 import time
+from typing import Any
 
 from absl import flags
 
 from launch import app
-from launch.benchmarks import SUITES, missing, suite
+from launch.benchmarks import SUITES, describe_missing_peer, load_suite, timing
 from launch.machine import provenance
 from phasenet.errors import InputError
 
-_SUITE = flags.DEFINE_enum("suite", None, [*SUITES, "all"], "What to measure.", required=True)
-_JSON = flags.DEFINE_string("json", None, "Write items and summary there.")
-_CASES = flags.DEFINE_integer("cases", None, "Cases of each kind in suite phasing; by default a few.", lower_bound=1)
-_PLOT = flags.DEFINE_string("plot", None, "Picture of what suite scaling measured.")
+_SUITE = flags.DEFINE_enum(
+    "suite", None, [*SUITES, "all"], "Suite of measurements that is run, or all.", required=True)
+_JSON = flags.DEFINE_string("json", None, "File for the measured rows and the summary.")
+_CASES = flags.DEFINE_integer(
+    "cases", None, "Number of cases of each kind in suite phasing. By default a few.", lower_bound=1)
+_PLOT = flags.DEFINE_string("plot", None, "File for a picture of what suite scaling measured.")
 
 _HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CPU':>7} "
            f"{'GFLOP/s':>8} {'peer':>6} {'floor':>6}")
 
 
 def main(_: list[str]) -> None:
+    """Runs the suites, prints their rows, summaries and bounds, and writes them where a flag asks for it.
+
+    Raises:
+      InputError: a flag does not fit the suite, or its peer is not installed.
+    """
     if _PLOT.value and _SUITE.value not in ("scaling", "all"):
-        raise InputError(f"--plot={_PLOT.value}: only suite scaling has a picture")
+        raise InputError(f"--plot={_PLOT.value}: only suite scaling draws a picture")
     if _CASES.value and _SUITE.value != "phasing":
         raise InputError(f"--cases={_CASES.value}: only suite phasing has cases")
     app.enable_compilation_cache()
     names = _all() if _SUITE.value == "all" else [_SUITE.value]
-    items, summary = [], {}
+    items: list[dict[str, Any]] = []
+    summary: dict[str, dict[str, Any]] = {}
     for name in names:
-        run = suite(name)
+        run = load_suite(name)
         start = time.perf_counter()
         app.print_line(f"\nsuite {name}\n{_HEADER}")
 
-        def report(row, name=name):
+        def report(row: timing.Row, name: str = name) -> None:
             items.append({**row._asdict(), "suite": name} | _rates(row))
             app.print_line(_line(row))
 
@@ -54,7 +63,7 @@ def main(_: list[str]) -> None:
             app.print_line(f"{name}: {bar}")
         values["bars"] = [bar.as_json() for bar in values.get("bars", ())]
     if _JSON.value:
-        app.write_json(_JSON.value, {"items": items, "summary": summary, **provenance.record()})
+        app.write_json(_JSON.value, {"items": items, "summary": summary, **provenance.describe_run()})
         app.print_line(f"written to {_JSON.value}")
     if _PLOT.value:
         from launch.plotting import scaling
@@ -66,17 +75,19 @@ def main(_: list[str]) -> None:
 def _all() -> list[str]:
     """The suites whose peers are here; the others are named and left out."""
     for name in SUITES:
-        if what := missing(name):
+        if what := describe_missing_peer(name):
             app.print_line(f"suite {name} is left out: {what}")
-    return [name for name in SUITES if not missing(name)]
+    return [name for name in SUITES if not describe_missing_peer(name)]
 
 
-def _rates(row) -> dict[str, float | None]:
+def _rates(row: timing.Row) -> dict[str, float | None]:
+    """Returns the rates that JSON gets beside the fields of a row."""
     rates = {"gflops": row.gflops, "peer_gflops": row.peer_gflops} if row.flops else {}
     return rates | {"cpu_ratio": row.cpu_ratio, "floor_share": row.floor_share}
 
 
-def _line(row) -> str:
+def _line(row: timing.Row) -> str:
+    """Returns the printed line of a row, in the columns of `_HEADER`; without a peer, the peak of memory."""
     peak = row.details.get("peak_gigabytes")
     if not row.peer:
         return f"{row.id:50} {'':>8} {1e3 * row.seconds:9.4g} {'peak':>9} {peak:7.2f} GB"

@@ -1,14 +1,15 @@
-"""The figures of both papers, from our own runs.
+"""Draws the figures of both papers from our own runs.
 
     python -m launch.figures --figure=all --output=out/figures
         [--results=autoencoder.json,free.json,given.json,phasing.json] [--pairs=DIR --maps=DIR]
         [--profile=FILE --reference=PDB] [--weights=NAME] [--network=NAME]
         [--workdir=DIR] [--workdirs=baseline=DIR,single10=DIR,single20=DIR,box18=DIR,box24=DIR,batch_norm=DIR]
 
-``--figure=all`` draws what it can, and says what is left out and why. Names, by the papers' numbers:
+It writes DIR/NAME.png. `--figure=all` draws every figure whose input is given, and prints why others are left out.
+The names follow the numbers of the figures in the papers:
 
     saxs1a  a structure and its voxels             saxs2a  chi^2 and correlation of the elites by generation
-    saxs1b  the networks                           saxs2b  the fit
+    saxs1b  the networks                           saxs2b  the measured and the fitted curve
     saxs1c  correlations of the auto-encoder       saxs2c  the shape on the reference
     saxs1d  distribution of four latent numbers    saxs2d  correlations with and without the radius
                                                    saxs2e  radii found
@@ -21,13 +22,13 @@
     patterson5  the box within a box               patterson10  maps beside the network's answers
     patterson6  vectors from the nearest corner    patterson11  the annealer's error by swaps
                                                    patterson12  distances from the true atoms
-    certificate  right and wrong answers by what they leave of the map
+    certificate  misfit of right and of wrong sets of atoms (not in a paper)
 
-saxs1c takes the JSON of ``launch.evaluate --task=autoencoder``; saxs2d, 2e and 2f those of ``--task=reconstruction`` or
-``simulated``; saxs2f also the ``--pairs`` and the ``--maps_dir`` of that evaluation. The other saxs figures use
-``--profile`` and ``--reference``, or the shipped example. patterson7 takes ``--workdir`` of ``launch.train``;
-patterson8 to 9b those of several runs, each named by its experiment; patterson12 the JSON of
-``launch.evaluate --task=phasing``; patterson2, 10 and 11 the weights ``--network``.
+saxs1c needs the JSON of `launch.evaluate --task=autoencoder`; saxs2d, 2e and 2f that of `--task=reconstruction` or
+`simulated`; saxs2f also the `--pairs` and the `--maps_dir` of that evaluation. The other saxs figures use `--profile`
+and `--reference`, by default the shipped example. patterson7 needs the `--workdir` of a `launch.train`; patterson8 to
+9b those of several trainings, each named by its experiment; patterson12 the JSON of `launch.evaluate --task=phasing`.
+patterson2, 10 and 11 use the weights `--network`.
 """
 
 import json
@@ -44,23 +45,37 @@ _SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "
 _PATTERSON = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
 _NAMES = [*_SAXS, *_PATTERSON, "certificate"]
 _RUN = ("saxs2a", "saxs2b", "saxs2c")  # from one reconstruction
-_FIGURE = flags.DEFINE_enum("figure", None, [*_NAMES, "all"], "Which figure.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.", required=True)
-_RESULTS = flags.DEFINE_list("results", [], "JSON files that launch.evaluate wrote.")
-_PAIRS = flags.DEFINE_string("pairs", None, "The folder of pairs that was evaluated.")
-_MAPS = flags.DEFINE_string("maps", None, "The --maps_dir of that evaluation.")
-_PROFILE = flags.DEFINE_string("profile", str(_EXAMPLES / "three_lobes.dat"), "Curve of saxs2a to 2c.")
-_REFERENCE = flags.DEFINE_string("reference", str(_EXAMPLES / "three_lobes.pdb"), "Its structure.")
-_WEIGHTS = flags.DEFINE_string("weights", "lean", "Weights of the saxs figures: released ones, or their folder.")
-_NETWORK = flags.DEFINE_string("network", "small", "Weights of patterson2, 10 and 11: released ones, or their folder.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "The training of patterson7.")
-_WORKDIRS = flags.DEFINE_list("workdirs", [], "NAME=DIR of each training of patterson8 to 9b.")
-_NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Runs of saxs2a to 2c.", lower_bound=1)
+_FIGURE = flags.DEFINE_enum("figure", None, [*_NAMES, "all"], "Name of the figure, or all.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures; it is made where it is missing.", required=True)
+_RESULTS = flags.DEFINE_list("results", [], "JSON files that launch.evaluate wrote, separated by commas.")
+_PAIRS = flags.DEFINE_string("pairs", None, "Folder of pairs that was evaluated, for saxs2f.")
+_MAPS = flags.DEFINE_string("maps", None, "Folder of maps that the evaluation wrote (its --maps_dir), for saxs2f.")
+_PROFILE = flags.DEFINE_string(
+    "profile", str(_EXAMPLES / "three_lobes.dat"), "File with the curve that saxs2a to 2c reconstruct.")
+_REFERENCE = flags.DEFINE_string(
+    "reference", str(_EXAMPLES / "three_lobes.pdb"), "File with the known structure of that curve.")
+_WEIGHTS = flags.DEFINE_string(
+    "weights", "lean", "Weights of the saxs figures: the name of released ones, their folder, or the workdir of a "
+    "training.")
+_NETWORK = flags.DEFINE_string(
+    "network", "small", "Weights of patterson2, 10 and 11: the name of released ones, their folder, or the workdir of "
+    "a training.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Workdir of the training that patterson7 shows.")
+_WORKDIRS = flags.DEFINE_list(
+    "workdirs", [], "NAME=DIR for each training that patterson8 to 9b show, separated by commas.")
+_NUM_MODELS = flags.DEFINE_integer(
+    "num_models", 8, "Number of independent searches of the reconstruction in saxs2a to 2c.", lower_bound=1)
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "Of saxs2a to 2c, samples, patterson3, 10, 11, certificate.", lower_bound=0, upper_bound=2**31 - 1)
+    "seed", 0, "Seed of the random numbers of saxs2a to 2c, samples, patterson3, 10, 11 and certificate.",
+    lower_bound=0, upper_bound=2**31 - 1)
 
 
 def main(_: list[str]) -> None:
+    """Draws the figures that --figure names and prints the path of each.
+
+    Raises:
+      InputError: a file cannot be used, the input of the one figure asked for is missing, or a figure failed.
+    """
     wanted = _NAMES if _FIGURE.value == "all" else [_FIGURE.value]
     results = [_read_results(path) for path in _RESULTS.value]
     from launch.machine import cpu_devices
@@ -69,11 +84,13 @@ def main(_: list[str]) -> None:
     if any(name in _RUN for name in wanted):
         cpu_devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
-    from launch.plotting.missing import Missing
+    from launch.plotting.missing import MissingInput
     from launch.plotting.patterson_figures import all_figures
 
     all_figures.check_workdirs(_WORKDIRS.value)
-    drawn, left_out, failed = [], [], []
+    drawn: list[str] = []
+    left_out: list[str] = []
+    failed: list[str] = []
     for name in wanted:
         path = folder / f"{name}.png"
         try:
@@ -84,8 +101,8 @@ def main(_: list[str]) -> None:
             else:
                 all_figures.draw(name, path, all_figures.Inputs(
                     _NETWORK.value, _WORKDIR.value, _WORKDIRS.value, results, _SEED.value))
-        except (Missing, InputError) as error:
-            absent = isinstance(error, Missing)
+        except (MissingInput, InputError) as error:
+            absent = isinstance(error, MissingInput)
             if _FIGURE.value != "all":
                 raise InputError(f"--figure={name}: {error}" if absent else str(error)) from error
             app.print_line(f"{name}  {'left out' if absent else 'failed'}: {error}")
@@ -95,14 +112,16 @@ def main(_: list[str]) -> None:
         drawn.append(name)
     app.print_line(f"{len(drawn)} drawn, {len(left_out)} left out")
     if failed:
-        raise InputError(f"not drawn, for the reasons above: {', '.join(failed)}")
+        raise InputError(f"{', '.join(failed)}: not drawn, for the reasons printed above")
 
 
 def _draw_saxs(name: str, path: pathlib.Path, results: list[dict]) -> None:
+    """Draws a figure of the SAXS paper from what the flags and the results of evaluations give."""
     from launch.plotting.saxs_figures import all_figures
 
     if name in _RUN:
-        run = all_figures.ReconstructionRun.of(_PROFILE.value, _REFERENCE.value, _WEIGHTS.value, _NUM_MODELS.value, _SEED.value)
+        run = all_figures.ReconstructionRun.of(
+            _PROFILE.value, _REFERENCE.value, _WEIGHTS.value, _NUM_MODELS.value, _SEED.value)
         getattr(all_figures, name)(path, run)
     elif name == "saxs1a":
         all_figures.saxs1a(path, _REFERENCE.value)
@@ -111,7 +130,7 @@ def _draw_saxs(name: str, path: pathlib.Path, results: list[dict]) -> None:
     elif name == "samples":
         from launch.plotting.saxs_figures import samples
 
-        samples.samples(path, _WEIGHTS.value, _SEED.value)
+        samples.saxs_samples(path, _WEIGHTS.value, _SEED.value)
     elif name == "saxs2f":
         all_figures.saxs2f(path, results, _PAIRS.value, _MAPS.value)
     else:
@@ -119,19 +138,22 @@ def _draw_saxs(name: str, path: pathlib.Path, results: list[dict]) -> None:
 
 
 def _draw_certificate(path: pathlib.Path) -> None:
+    """Draws the figure `certificate` and prints its counts for each problem."""
     from launch.plotting.patterson_figures import certificate
 
     for problem, counts in certificate.draw(path, _SEED.value).items():
-        app.print_line(f"{problem}: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in counts.items()))
+        numbers = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in counts.items())
+        app.print_line(f"{problem}: " + ", ".join(numbers))
 
 
 def _read_results(path: str) -> dict:
+    """Returns what an evaluation wrote; raises InputError where the file holds something else."""
     try:
         value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"--results={path}: not JSON ({error})") from error
     if not isinstance(value, dict) or not isinstance(value.get("items"), list) or "task" not in value:
-        raise InputError(f"--results={path}: not what launch.evaluate writes (no 'task' and 'items')")
+        raise InputError(f"--results={path}: not a file of launch.evaluate (it has no 'task' and 'items')")
     return value
 
 

@@ -1,13 +1,16 @@
-"""Structures to the packed training set: voxelized, freed of evaluation references, split by entry.
+"""Makes the training set of the shape autoencoder from structures.
 
-    python -m launch.prepare_structures --input=DIR --output=corpus.npz \\
-        --exclude=PAIRS_DIR,REFERENCES.npz
+    python -m launch.prepare_structures --input=DIR --output=corpus.npz --exclude=PAIRS_DIR,REFERENCES.npz
 
-DIR holds .npz archives of structures, or PDB and mmCIF files; an .npz archive or a text file of PDB
-ids (downloaded from RCSB) will do as well. The result's format is told in saxsae/io/structures/voxelized_corpus.py.
+DIR holds .npz archives of structures, or PDB and mmCIF files; --input may also be an .npz archive, or a text file of
+PDB ids, which are downloaded from RCSB. With --poses=4 --made=8000 the set has each structure in four random poses,
+and 8000 made-up shapes: the training set of configs/saxsae_lean_refined.py. The steps:
 
-With --poses=4 --made=8000 each structure is there in four random poses, and shapes that no structure has are among them
-(launch/datasets/random_poses.py): the set that configs/saxsae_lean_refined.py is trained on.
+1. load the structures (launch/datasets/structure_sources.py);
+2. remove the evaluation's references and structures that resemble them (launch/datasets/evaluation_leakage.py);
+3. split training from validation by PDB entry (saxsae/shapes/validation_split.py);
+4. turn structures at random and add made-up shapes, if asked (launch/datasets/random_poses.py);
+5. voxelize, pack and write (saxsae/io/structures/voxelized_corpus.py).
 """
 
 import pathlib
@@ -18,7 +21,7 @@ from absl import flags
 
 from launch import app
 from launch.datasets import evaluation_leakage, random_poses
-from launch.datasets.structure_sources import gather
+from launch.datasets.structure_sources import load_structures
 from launch.machine import provenance
 from phasenet.errors import InputError
 from saxsae.io.servers import rcsb
@@ -31,35 +34,36 @@ _INPUT = flags.DEFINE_string(
     "input", None, "Folder, .npz archive or text file of PDB ids.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The packed set (.npz) to write.", required=True)
 _EXCLUDE = flags.DEFINE_list(
-    "exclude", [], "Evaluation references to keep out: .npz archives, folders of pairs.")
+    "exclude", [], "Evaluation references to keep out of the set: .npz archives, folders of pairs.")
 _MAX_CORRELATION = flags.DEFINE_float(
-    "max_correlation", 0.85, "A structure that correlates better with a reference, superposed, is "
-    "dropped. Above 0.95 it is the same model; other crystals of one protein reach 0.87 to 0.95.",
+    "max_correlation", 0.85, "Largest allowed correlation with a reference after superposition; a structure above "
+    "it is dropped. Above 0.95 it is the same model; other crystals of one protein reach 0.87 to 0.95.",
     0.0, 1.0)
 _VALIDATION = flags.DEFINE_float(
-    "validation_fraction", 0.08, "Expected share of validation.", 0.0, 0.9)
+    "validation_fraction", 0.08, "Expected fraction of the structures that is held out for validation.", 0.0, 0.9)
 _ASSEMBLY = flags.DEFINE_string(
-    "assembly", "1", 'Biological assembly of PDB and mmCIF files; "none": as listed.')
+    "assembly", "1", 'Biological assembly of PDB and mmCIF files; "none" takes the atoms as listed.')
 _PROTEIN_ONLY = flags.DEFINE_bool(
     "protein_only", True, "Leave out nucleic acids and ligands of PDB and mmCIF files.")
 _DOWNLOADS = flags.DEFINE_string(
-    "download_dir", None, "Where downloads are kept; default: rcsb/ beside the output.")
+    "download_dir", None, "Folder of downloaded entries; by default rcsb/ beside the output.")
 _URL = flags.DEFINE_string("rcsb_url", rcsb.URL, "Server of the downloads.")
 _POSES = flags.DEFINE_integer(
-    "poses", 0, "Random poses of each training structure; 0: one, as it is.", 0)
-_MADE = flags.DEFINE_integer("made", 0, "Shapes made up beside them; needs --poses.", 0)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the poses and the made shapes.")
-_JSON = flags.DEFINE_string("json", None, "Write the counts there as JSON too, with flags and versions.")
+    "poses", 0, "Random poses of each training structure; 0 keeps one pose, that of the file.", 0)
+_MADE = flags.DEFINE_integer("made", 0, "Number of made-up shapes; needs --poses.", 0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the poses and the made-up shapes.")
+_JSON = flags.DEFINE_string("json", None, "JSON file to write the counts to, with flags and versions.")
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
+    """Writes the training set and prints what was read, dropped and written."""
     output = pathlib.Path(_OUTPUT.value)
     if output.suffix != ".npz":
-        raise InputError(f"--output={output}: the packed set is an .npz file")
+        raise InputError(f"--output={output}: a file name that ends in .npz is needed")
     if _MADE.value and not _POSES.value:
-        raise InputError(f"--made={_MADE.value}: needs --poses")
-    kept_out = evaluation_leakage.references(_EXCLUDE.value)  # first: a wrong path should not cost the rest
-    structures, failures = gather(
+        raise InputError(f"--made={_MADE.value}: give --poses too")
+    references = evaluation_leakage.load_references(_EXCLUDE.value)  # first, so that a wrong path fails at once
+    structures, failures = load_structures(
         _INPUT.value, _DOWNLOADS.value or output.absolute().parent / "rcsb", _URL.value,
         None if _ASSEMBLY.value.lower() == "none" else _ASSEMBLY.value, _PROTEIN_ONLY.value,
         app.print_line)
@@ -69,16 +73,16 @@ def main(_) -> None:
     counts = {"read": len(structures), "unreadable": len(failures)}
     extended = [s for s in structures if np.ptp(s.xyz_angstrom, axis=0).max() > 0]
     counts["of_one_point"] = len(structures) - len(extended)
-    structures, dropped = evaluation_leakage.without(
-        extended, kept_out, _MAX_CORRELATION.value, app.print_line,
-        _Progress("references compared", len(kept_out)))
+    structures, dropped = evaluation_leakage.exclude_references(
+        extended, references, _MAX_CORRELATION.value, app.print_line,
+        _Progress("references compared", len(references)))
     counts |= dropped
     if not structures:
-        raise InputError(f"{_INPUT.value}: no structure is left ({counts})")
+        raise InputError(f"{_INPUT.value}: no structure is left to train on ({counts})")
 
     validation = validation_mask([s.name for s in structures], [s.pdb_id for s in structures], _VALIDATION.value)
     if _POSES.value:
-        structures, spacings, validation = random_poses.in_random_poses(
+        structures, spacings, validation = random_poses.draw_poses(
             structures, validation, _POSES.value, _MADE.value, np.random.default_rng(_SEED.value), app.print_line)
     else:
         spacings = [bead_spacing(s) for s in structures]
@@ -95,13 +99,13 @@ def main(_) -> None:
         app.print_line(f"{count:8d}  {what.replace('_', ' ')}")
     app.print_line(f"wrote {output} ({output.stat().st_size / 2**20:.1f} MiB)")
     if _JSON.value:
-        app.write_json(_JSON.value, counts | provenance.record())
+        app.write_json(_JSON.value, counts | provenance.describe_run())
 
 
 class _Progress:
-    """Says how far it is, every few seconds."""
+    """Prints a line of progress every few seconds, and at the end."""
 
-    def __init__(self, what: str, total: int):
+    def __init__(self, what: str, total: int) -> None:
         self.what, self.total, self.last = what, total, time.monotonic()
 
     def __call__(self, done: int) -> None:

@@ -1,17 +1,20 @@
-"""A SAXS curve to a 3D shape.
+"""Finds the 3D shape whose computed SAXS curve fits a measured one.
 
     python -m launch.reconstruct --profile=FILE --output=DIR [--reference=PDB]
 
-The folder then holds
+It writes to DIR:
 
-    density.ccp4      the mean of the aligned models, in 0..1: the share of them that fill a voxel
-    model_01.ccp4 ... the models, the best first, in one frame
-    beads.pdb         the mean as beads, as many as the models have voxels on average
-    fit.fit           q, I, sigma and the best model's curve
-    report.html       all of it as one page, to look at in a browser; it needs no network
-    shape.png, fit.png, convergence.png
-    density_on_reference.ccp4   with --reference: the mean in its frame, in the better hand
-    log.json          everything about the run
+    density.ccp4      the occupancy map: in each voxel the fraction of the superposed models that fill it, 0 to 1
+    model_01.ccp4 ... the models, the best first, superposed on each other
+    beads.pdb         the occupancy map as beads, as many as the models have filled voxels on average
+    fit.fit           q, I, sigma and the curve of the best model
+    report.html       the result as one page for a browser, which works offline
+    shape.png, fit.png, convergence.png   the shape, the fit, and chi^2 by generation
+    density_on_reference.ccp4   with --reference: the map superposed on the reference, in the hand that fits better
+    log.json          all numbers of the result, the flags, the versions and the weights
+
+By default it runs the product: a genetic algorithm over the 200 latent numbers of the lean auto-encoder. Weights of the
+paper's network come from a training of configs/saxs_paper; no such weights are released here.
 """
 
 import math
@@ -23,29 +26,42 @@ from launch import app
 from phasenet.errors import InputError
 
 _PROFILE = flags.DEFINE_string(
-    "profile", None, "The curve: .dat, .csv, GNOM .out or sasCIF.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for the results.", required=True)
-_UNIT = flags.DEFINE_enum("unit", None, ["1/A", "1/nm"], "Of q; by default decided from the data.")
-_RADIUS = flags.DEFINE_float("radius", None, "Largest distance from the centroid (A), if known.")
-_Q_MAX = flags.DEFINE_float("q_max", 0.2, "Largest q that is fitted, 1/A.")
-_NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Independent runs, each its best model.")
-_WEIGHTS = flags.DEFINE_string("weights", "lean", "Released weights by name, or their folder.")
-_REFERENCE = flags.DEFINE_string("reference", None, "A known structure to compare with.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the runs.", lower_bound=0, upper_bound=2**31 - 1)
-_BACKGROUND = flags.DEFINE_bool("background", False, "Fit a constant background as well.")
+    "profile", None, "File with the curve: text columns q, I, sigma (.dat, .csv), GNOM .out, or sasCIF.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the results; it is made where it is missing.", required=True)
+_UNIT = flags.DEFINE_enum(
+    "unit", None, ["1/A", "1/nm"], "Unit of q in the file. By default it is determined from the file.")
+_RADIUS = flags.DEFINE_float(
+    "radius", None, "Largest distance of an atom from the centroid, in Angstrom. By default it is searched for.")
+_Q_MAX = flags.DEFINE_float("q_max", 0.2, "Largest q that is fitted, in 1/A.")
+_NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Number of independent searches; each gives one model.")
+_WEIGHTS = flags.DEFINE_string(
+    "weights", "lean", "Weights of the auto-encoder: the name of released weights, their folder, or the workdir of a "
+    "training.")
+_REFERENCE = flags.DEFINE_string(
+    "reference", None, "File with a known structure (PDB or mmCIF), with which the result is compared.")
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of the random numbers of the searches.", lower_bound=0, upper_bound=2**31 - 1)
+_BACKGROUND = flags.DEFINE_bool("background", False, "Fit a constant background together with the scale.")
 _INITIAL = flags.DEFINE_enum(
-    "initial", "bank", ["bank", "distribution"],
-    "First generation: codes of training shapes, or each number from its distribution.")
+    "initial", "bank", ["bank", "distribution"], "First generation of a search: bank takes latent numbers of training "
+    "shapes, distribution draws each number from its distribution.")
 _GENERATIONS = flags.DEFINE_integer(
-    "generations", None, "At most so many.", lower_bound=1, upper_bound=10_000)
-_JSON = flags.DEFINE_string("json", None, "Write the log there too.")
-_PROGRESS = flags.DEFINE_string("progress", None, "Tell how it goes there too, in lines of JSON with the best shape.")
+    "generations", None, "Largest number of generations of a search. By default that of the released settings.",
+    lower_bound=1, upper_bound=10_000)
+_JSON = flags.DEFINE_string("json", None, "Second file to which the log is written.")
+_PROGRESS = flags.DEFINE_string(
+    "progress", None, "File for the progress of the searches: lines of JSON with the best shape so far.")
 
 
 def main(_: list[str]) -> None:
+    """Reads the curve, searches for shapes, writes the results and prints a table.
+
+    Raises:
+      InputError: a value is out of range, or a file cannot be used.
+    """
     _check_flags()
     start, cpu_start = time.perf_counter(), time.process_time()
-    # Imports here, and all files before the long work: who made a mistake should not wait for it.
+    # Imports are not at the top of the file, and files are read before the search, because a mistake should show early.
     from saxsae.io.curves.measured_curves import read_curve
 
     curve = read_curve(_PROFILE.value, _UNIT.value)
@@ -56,7 +72,7 @@ def main(_: list[str]) -> None:
     from saxsae import genetic, pretrained
     from saxsae.reconstruction import reconstruct
 
-    for line in report.curve_lines(curve):
+    for line in report.describe_curve(curve):
         app.print_line(line)
     cpu_devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
@@ -66,10 +82,10 @@ def main(_: list[str]) -> None:
     settings = genetic.EvolutionSettings()
     if _GENERATIONS.value is not None:
         settings = settings._replace(generations=_GENERATIONS.value)
-    also = stream.writer(_PROGRESS.value, weights) if _PROGRESS.value is not None else None
-    progress = report.Progress(settings, app.print_line, also)
-    app.print_line(f"{_NUM_MODELS.value} runs of {settings.population} genes, weights {_WEIGHTS.value}; "
-            "a first time some programs are compiled, up to a minute")
+    write_progress = stream.progress_writer(_PROGRESS.value, weights) if _PROGRESS.value is not None else None
+    progress = report.ProgressReport(settings, app.print_line, write_progress)
+    app.print_line(f"{_NUM_MODELS.value} searches of {settings.population} genes with weights {_WEIGHTS.value}; the "
+                   "first run compiles programs for up to a minute")
     found = reconstruct(
         curve, weights, radius=_RADIUS.value, q_max=_Q_MAX.value, num_models=_NUM_MODELS.value,
         seed=_SEED.value, background=_BACKGROUND.value, initial=_INITIAL.value, settings=settings,
@@ -83,27 +99,29 @@ def main(_: list[str]) -> None:
         placed = comparison.place(found.density, found.pitch_angstrom)
         correlations = report.correlation_history(progress.snapshots, weights, comparison)
     level = shapes.equal_volume_level(found.density)
-    files.clear(folder)
+    files.remove_old_results(folder)
     files.write_results(folder, found, level, placed)
     files.draw(folder, curve, found, level, reference, placed, correlations)
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     numbers = report.summary(found, placed, correlations)
     log = report.log(curve, found, numbers, correlations, level)
-    log |= {"weights": provenance.weights(_WEIGHTS.value, pretrained.find_weights(_WEIGHTS.value), weights.info),
-            "settings": settings, "timing": timing, **provenance.record()}
+    weights_folder = pretrained.find_weights(_WEIGHTS.value)
+    log |= {"weights": provenance.describe_weights(_WEIGHTS.value, weights_folder, weights.info),
+            "settings": settings, "timing": timing, **provenance.describe_run()}
     page.write(folder, curve, found, log, level, reference, placed)
     files.write_log(folder, log, _JSON.value)
-    app.print_line(f"\n{report.table(found, numbers, timing)}\n\nwritten to {folder}:\n  {files.listing(folder)}")
+    table = report.format_table(found, numbers, timing)
+    app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {files.listing(folder)}")
 
 
 def _check_flags() -> None:
-    """The core checks these too, but only once the files are read and jax is loaded."""
+    """Raises InputError for a value out of range; `saxsae.reconstruct` checks too, but after the slow imports."""
     if _RADIUS.value is not None and not 1 < _RADIUS.value < 2000:
-        raise InputError(f"--radius={_RADIUS.value:g}: Angstrom between 1 and 2000 are needed")
+        raise InputError(f"--radius={_RADIUS.value:g}: expected between 1 and 2000 Angstrom")
     if not 0 < _Q_MAX.value < math.inf:
-        raise InputError(f"--q_max={_Q_MAX.value:g}: a positive number in 1/A is needed")
+        raise InputError(f"--q_max={_Q_MAX.value:g}: expected a positive number in 1/A")
     if _NUM_MODELS.value < 1:
-        raise InputError(f"--num_models={_NUM_MODELS.value}: at least 1 is needed")
+        raise InputError(f"--num_models={_NUM_MODELS.value}: expected at least 1")
 
 
 if __name__ == "__main__":

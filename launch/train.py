@@ -1,9 +1,10 @@
-"""Trains what a config describes; started again with the same workdir, it goes on where it was.
+"""Trains the network that a config describes; the same command resumes a training from its newest checkpoint.
 
-    python -m launch.train --config=configs/FILE.py --workdir=DIR [--config.batch_size=32]
-        [--init_from=WEIGHTS]
+    python -m launch.train --config=configs/FILE.py --workdir=DIR [--config.batch_size=32] [--init_from=WEIGHTS]
 
-By several processes: flags in launch/distributed/cluster.py, the same workdir for all.
+It writes to DIR: checkpoints/, metrics.jsonl (and tensorboard/ where tensorboardX is installed), run.json (each call
+with its config and versions) and weights/, the release that `--weights=DIR` of the other launches takes. Several
+processes train together on one DIR that all of them see (flags: launch/distributed/cluster.py).
 """
 
 from absl import flags
@@ -12,17 +13,21 @@ from ml_collections import config_flags
 from launch import app
 from launch.distributed import cluster
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "What to train: a file of configs/.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Config file that describes the network and its training: one of configs/.")
+flags.mark_flag_as_required("config")
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Where checkpoints and curves go, and whence a run resumes.")
+    "workdir", None, "Folder for checkpoints, metrics and weights. A training resumes from its newest checkpoint.",
+    required=True)
 _INIT_FROM = flags.DEFINE_string(
-    "init_from", None, "Weights to start from: a workdir of a training, or what the task released.")
-flags.mark_flags_as_required(["config", "workdir"])
+    "init_from", None, "Weights to start from: the workdir of another training, an .npz file of "
+    "arrays, or released weights where the task reads them.")
 
 
 def main(_: list[str]) -> None:
+    """Trains, then prints the last step, why the training ended and the last evaluation."""
     with cluster.joining():
-        from launch.distributed import processes  # here: a mistyped flag should not wait for jax
+        from launch.distributed import processes  # not at the top, because a mistyped flag should fail before this
         from launch.training import train
 
         app.enable_compilation_cache()

@@ -1,16 +1,17 @@
 """Atom positions from Patterson maps.
 
     from phasenet import pretrained, solve
-    answer = solve(patterson_map, pretrained.load("small"))
+    solution = solve(patterson_map, pretrained.load())
 
-The call is `phasenet.pipeline.solve`; the weights come from `phasenet.pretrained.load`.
+`solve` is `phasenet.pipeline.solve`, whose module lists the stages. The weights come from `phasenet.pretrained.load`.
 """
 
 import importlib
+from typing import Any
 
 
-def __getattr__(name: str):
-    """`phasenet.solve`, imported when it is asked for: an error message should not wait for jax."""
+def __getattr__(name: str) -> Any:
+    """Imports `solve` when it is first asked for, so that a mistyped flag is reported before JAX is imported."""
     if name == "solve":
         return importlib.import_module("phasenet.pipeline").solve
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,13 +1,17 @@
-"""The one exception for what a user can mend: a bad file, value or flag."""
+"""`InputError`, the one exception for what a user can mend: a bad file, value or flag.
 
-_MOST_CHARACTERS = 390
-_HEAD, _TAIL = 260, 120
+Both packages raise it; the launches print its message as one line and end.
+"""
+
+# A longer message is cut to its first and last characters, so many each.
+_MAX_CHARACTERS = 390
+_NUM_FIRST, _NUM_LAST = 260, 120
 
 
 class InputError(ValueError):
-    """A user's mistake, said in one line: what is wrong, where (file, line, value), what would be right.
+    """A user's mistake, in one line: what is wrong, where (file, line, value), and what is expected.
 
-    What a file holds may stand in it: the line stays one, and short, whatever that is (`one_line`).
+    The message may quote what a file holds: `one_line` makes it one short line that is safe to print.
     """
 
     def __init__(self, message: object) -> None:
@@ -15,9 +19,11 @@ class InputError(ValueError):
 
 
 def one_line(message: object) -> str:
-    """A message without line ends and what does not print (a file could steer the terminal), its middle left out
-    where it is long."""
+    """Returns a message as one line of at most 390 characters; a longer one loses its middle.
+
+    Characters that do not print are replaced, because those of a file could control the terminal.
+    """
     line = " ".join(str(message).split())
-    if len(line) > _MOST_CHARACTERS:
-        line = f"{line[:_HEAD]} ... {line[-_TAIL:]}"
+    if len(line) > _MAX_CHARACTERS:
+        line = f"{line[:_NUM_FIRST]} ... {line[-_NUM_LAST:]}"
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)

@@ -1,4 +1,8 @@
-"""How well found atoms agree with true ones: mutual-nearest matching in the better of both hands."""
+"""How well found atoms agree with true ones: mutual-nearest matching in the better hand (paper, section 3.5).
+
+Evaluation uses it, and `search.certificate` compares two solutions of one map with it (the product). The paper is
+D. Hurwitz, arXiv:2003.13767.
+"""
 
 from typing import NamedTuple
 
@@ -7,13 +11,14 @@ import jax.numpy as jnp
 
 
 class Matching(NamedTuple):
-    """Found atoms against the true ones.
+    """Found atoms matched with n true ones.
 
     Attributes:
-      matched: (n,) for each true atom, whether a found one is its mutual nearest (within the cutoff).
-      distance: (n,) voxels to the nearest found atom, also where not matched; infinite without any.
+      matched: (n,) bool, whether a true atom and a found one are each other's nearest, within the cutoff.
+      distance: (n,) distance of each true atom from the nearest found one, voxels, also where they do not match;
+        infinite if no atom was found.
       nearest: (n,) index of that found atom.
-      inverted: () whether the found atoms were inverted to match.
+      inverted: () bool, whether the found atoms were inverted to match.
     """
 
     matched: jax.Array
@@ -24,37 +29,43 @@ class Matching(NamedTuple):
 
 def match(found: jax.Array, true: jax.Array, *, cutoff: float = jnp.inf, found_valid: jax.Array | None = None,
           ) -> Matching:
-    """Mutual-nearest matching (paper, section 3.5), found atoms as they are or inverted, whichever matches better.
+    """Matches found atoms, as they are or inverted, with true ones: pairs in which each is the other's nearest.
+
+    The hand with more matches is taken; if both have as many, the one with the smaller sum of matched distances. Both
+    sets must be centred alike: positions are compared as they are.
 
     Args:
-      found: (m, 3), true: (n, 3), voxels.
-      cutoff: farthest match, voxels; the paper has none.
-      found_valid: (m,) which of the found count; by default all that are finite.
+      found: (m, 3), voxels.
+      true: (n, 3), voxels.
+      cutoff: largest distance of a match, voxels; the paper has none.
+      found_valid: (m,) bool, which of the found atoms count. Atoms that are not finite never do.
 
-    The better hand has more matches, then the smaller sum of matched distances.
+    Returns:
+      The matching in the better hand.
     """
     finite = jnp.isfinite(found).all(-1)
     found_valid = finite if found_valid is None else found_valid & finite
     found = jnp.where(found_valid[:, None], found, 0.0)
-    hands = [_match(sign * found, true, cutoff, found_valid) for sign in (1, -1)]
+    hands = [_match_one_hand(sign * found, true, cutoff, found_valid) for sign in (1, -1)]
     counts = [hand.matched.sum() for hand in hands]
     sums = [jnp.where(hand.matched, hand.distance, 0.0).sum() for hand in hands]
-    flip = (counts[1] > counts[0]) | ((counts[1] == counts[0]) & (sums[1] < sums[0]))
-    best = jax.tree.map(lambda a, b: jnp.where(flip, b, a), *hands)
-    return best._replace(inverted=flip)
+    invert = (counts[1] > counts[0]) | ((counts[1] == counts[0]) & (sums[1] < sums[0]))
+    best = jax.tree.map(lambda a, b: jnp.where(invert, b, a), *hands)
+    return best._replace(inverted=invert)
 
 
 def mean_error(matching: Matching) -> jax.Array:
-    """Mean distance of the matched atoms, voxels; NaN where none is."""
+    """Returns the mean distance of the matched atoms, voxels; NaN if none is matched."""
     count = matching.matched.sum()
     return jnp.where(matching.matched, matching.distance, 0.0).sum() / jnp.where(count > 0, count, jnp.nan)
 
 
-def _match(found: jax.Array, true: jax.Array, cutoff: float, found_valid: jax.Array) -> Matching:
+def _match_one_hand(found: jax.Array, true: jax.Array, cutoff: float, found_valid: jax.Array) -> Matching:
+    """Returns the matching of found atoms (m, 3) with true ones (n, 3), in one hand."""
     distance = jnp.linalg.norm(true[:, None] - found[None], axis=-1)
     distance = jnp.where(found_valid, distance, jnp.inf)
     nearest = distance.argmin(axis=1)
     closest = distance.min(axis=1)
-    back = distance.argmin(axis=0)[nearest]
-    matched = (back == jnp.arange(len(true))) & jnp.isfinite(closest) & (closest <= cutoff)
+    nearest_of_nearest = distance.argmin(axis=0)[nearest]
+    matched = (nearest_of_nearest == jnp.arange(len(true))) & jnp.isfinite(closest) & (closest <= cutoff)
     return Matching(matched, closest, nearest, jnp.array(False))

@@ -1,7 +1,14 @@
-"""A measured Patterson map to one that the solver takes: origin, symmetry, grid and scale, each said aloud.
+"""A measured Patterson map to the map and the `Problem` that the pipeline solves: the first stage of the product.
 
-Plain NumPy in float64: this runs once a map, before anything is compiled. `name` is what a message
-calls the map, a file's name or a flag.
+`prepare` takes these steps in plain NumPy, float64, and notes each assumption for the user:
+
+1. Check the shape and that all values are finite.
+2. `move_origin_to_voxel_0`: find the origin peak.
+3. `symmetrize`: average the map with its inverse.
+4. `problem_from_map`: read grid, resolution and box from the map, for a network that takes any.
+5. `resample_to_grid`: otherwise cut or pad the map to the network's grid.
+6. `clip_negative_intensities`: set negative squared amplitudes to 0.
+7. `scale_to_atoms`: find the scale, and estimate the number of atoms.
 """
 
 import math
@@ -13,31 +20,31 @@ from phasenet.errors import InputError
 from phasenet.maps import absolute_scale, density, patterson
 from phasenet.maps.synthesis import Problem
 
-# Of the largest value: what is but rounding of float32.
+# Differences below this, relative to the largest value, are taken as rounding of float32.
 ROUNDING = 1e-5
-# Of the largest value: how far from centrosymmetric a map may be; rounding and noise stay below.
+# Largest |P(u) - P(-u)| of a Patterson map, relative to its largest value: rounding and noise stay below.
 SYMMETRY_TOLERANCE = 1e-3
-# Of the largest value: what is cut off where a map is larger than the grid.
+# Values below this, relative to the range of the map, may be cut off.
 LOSS_TOLERANCE = 1e-3
-# Of the sum of all squared amplitudes: how much of it may be negative.
+# Largest negative part of the squared amplitudes, relative to the sum of their absolute values.
 NEGATIVE_TOLERANCE = 0.02
-# Largest values between these are kept as they are: in single precision their squares neither overflow nor vanish.
-_SMALL, _LARGE = 1e-9, 1e9
-# Edge of the box about the atoms' mean, of their extent.
-_ROOM = 1.25
-# Relative disagreement of two estimates of the number of atoms that is worth a word.
+# Maps with an origin peak between these values keep their scale: squares of float32 neither overflow nor vanish.
+_MIN_PEAK, _MAX_PEAK = 1e-9, 1e9
+# Edge of the box about the atoms' mean, relative to the extent of the atoms.
+_BOX_PER_EXTENT = 1.25
+# Largest relative difference between the number of atoms assumed and the estimate that counts as agreement.
 _COUNT_TOLERANCE = 0.2
 
 
 class PreparedMap(NamedTuple):
-    """A map ready for `pipeline.solve`.
+    """A map that `pipeline.solve` can work on.
 
     Attributes:
-      patterson: (N, N, N) float32, N = problem.grid, its origin at voxel 0, on the atoms' scale.
-      problem: what it is solved as.
-      has_f000: whether F000 came with the map; otherwise the number of atoms gave it.
-      estimate: how many atoms its sum and power speak of; None without F000.
-      notes: what was found and assumed, one line each.
+      patterson: (N, N, N) float32, N = problem.grid, its origin at voxel 0, on the scale of the atoms.
+      problem: number of atoms, box, grid and resolution that the map is solved with.
+      has_f000: whether the map held F000; otherwise F000 was set from the number of atoms.
+      estimate: number of atoms estimated from the map's sum and power; None without F000.
+      notes: what was found and what was assumed, one line each, for the user.
     """
 
     patterson: np.ndarray
@@ -47,54 +54,71 @@ class PreparedMap(NamedTuple):
     notes: tuple[str, ...]
 
 
-def prepare(values: np.ndarray, problem: Problem, name: str, *, estimate_num_atoms: bool = False, adapt_problem: bool = False) -> PreparedMap:
-    """A Patterson map (M, M, M) of any scale as the atoms of a problem on its grid would give it.
+def prepare(values: np.ndarray, problem: Problem, name: str, *, estimate_num_atoms: bool = False,
+            adapt_problem: bool = False) -> PreparedMap:
+    """Returns a Patterson map of any scale as the atoms of a problem would give it, on the grid of that problem.
 
     Args:
-      values: the map.
-      problem: what the network is for.
-      name: what messages call the map.
-      estimate_num_atoms: seek as many atoms as the map speaks of, if it does, not as many as the problem has.
-      adapt_problem: the network takes any grid, box and resolution: those of the map.
+      values: (M, M, M) the map, its origin at voxel 0 or in the middle.
+      problem: what the network was trained for.
+      name: the map's name in messages: a file or a flag.
+      estimate_num_atoms: whether the number of atoms is the map's estimate, where there is one, not the problem's.
+      adapt_problem: whether grid, box and resolution are read from the map, not the problem's.
 
-    Raises InputError for what is not a Patterson map, or does not fit the grid.
+    Returns:
+      The prepared map, its problem, and notes on what was assumed.
+
+    Raises:
+      InputError: the values are not a Patterson map, or cannot be brought to the grid without loss.
     """
     values = np.asarray(values, np.float64)
     if values.ndim != 3 or len(set(values.shape)) != 1 or values.shape[0] < 2:
-        raise InputError(f"{name}: shape {values.shape}; a cubic map (N, N, N) is needed")
+        raise InputError(f"{name}: the shape is {values.shape}; expected a cubic map (N, N, N)")
     if not np.isfinite(values).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise InputError(f"{name}: the value at index {place} is {values[place]}")
+        raise InputError(f"{name}: the value at index {place} is {values[place]}; expected finite values")
     values, origin = move_origin_to_voxel_0(values, name)
-    if not _SMALL < values[0, 0, 0] < _LARGE and values[0, 0, 0] > 0:
-        values = values / values[0, 0, 0]  # the scale is found anew below
+    if not _MIN_PEAK < values[0, 0, 0] < _MAX_PEAK and values[0, 0, 0] > 0:
+        values = values / values[0, 0, 0]  # scale_to_atoms sets the scale
     values, symmetry = symmetrize(values, name)
     problem, adapted = problem_from_map(values, problem) if adapt_problem else (problem, [])
     values, grid = resample_to_grid(values, problem.grid, name)
     values, positive = clip_negative_intensities(values, name)
     scaled, estimate, scale = scale_to_atoms(values, problem)
     if estimate_num_atoms:
-        counted, counting = _counted(problem, estimate)
+        counted, count_note = _choose_num_atoms(problem, estimate)
         if counted != problem:
             scaled, _, scale = scale_to_atoms(values, counted)
-        problem, scale = counted, [*scale, counting]
+        problem, scale = counted, [*scale, count_note]
     notes = (*origin, *symmetry, *adapted, *grid, *positive, *scale)
     return PreparedMap(scaled, problem, estimate is not None, estimate, notes)
 
 
-def _counted(problem: Problem, estimate: float | None) -> tuple[Problem, str]:
+def _choose_num_atoms(problem: Problem, estimate: float | None) -> tuple[Problem, str]:
+    """Returns the problem with the estimated number of atoms, or unchanged without an estimate; and a note."""
     if estimate is None:
-        return problem, (f"{problem.atoms.num_atoms} atoms are assumed, as the weights' own: say how many there are")
+        return problem, (f"{problem.atoms.num_atoms} atoms are assumed, the number that the weights were trained for; "
+                         "if there are more or fewer, give num_atoms")
     number = max(round(estimate), 1)
     return (problem._replace(atoms=problem.atoms._replace(num_atoms=number)),
-            f"{number} atoms, by its sum and power ({estimate:.2f})")
+            f"{number} atoms, estimated from the map's sum and power ({estimate:.2f})")
 
 
 def problem_from_map(values: np.ndarray, problem: Problem) -> tuple[Problem, list[str]]:
-    """The problem on the grid of a map, origin at voxel 0, of its resolution and the box that its extent speaks of."""
+    """Returns the problem with grid, resolution and box as they are read from a map.
+
+    The resolution ends at the last reflection that is not 0. The box follows from where the map becomes flat.
+
+    Args:
+      values: (M, M, M), its origin at voxel 0.
+      problem: gives the other fields. It is returned unchanged if M is not a multiple of 4, or below 8.
+
+    Returns:
+      The problem, and notes for the user.
+    """
     size = len(values)
     if size % 4 or size < 8:
-        return problem, []  # on the weights' grid, if it fits there
+        return problem, []  # `resample_to_grid` then tries the problem's own grid
     intensities = np.abs(np.fft.rfftn(values).real)
     radius = patterson.index_radius(size)
     finest = float(radius[intensities > ROUNDING * np.delete(intensities.ravel(), 0).max()].max())
@@ -102,25 +126,36 @@ def problem_from_map(values: np.ndarray, problem: Problem) -> tuple[Problem, lis
     h_max = None
     if finest < size / 2:
         h_max = math.ceil(100 * finest) / 100
-        notes.append(f"no reflections beyond |h| = {finest:.2f}: what lies beyond is taken as not measured")
+        notes.append(f"the map has no reflections beyond |h| = {finest:.2f}: those are taken as not measured")
     axis = np.abs(np.fft.fftfreq(size, 1 / size))
     distance = np.maximum.reduce(np.meshgrid(axis, axis, axis, indexing="ij"))
-    rest = values - np.median(values[distance >= size // 2 - 1])
-    reach = float(distance[np.abs(rest) > LOSS_TOLERANCE * np.ptp(values)].max())
+    above_median = values - np.median(values[distance >= size // 2 - 1])
+    reach = float(distance[np.abs(above_median) > LOSS_TOLERANCE * np.ptp(values)].max())
     if reach < size // 2 - 1:
-        # Two atoms' spheres add 2 voxels to the distance of their centres; about their mean some lie farther out.
-        box = float(math.ceil(_ROOM * max(reach - 2, 1)))
-        notes.append(f"it ends {reach:g} voxels from its origin: the atoms are taken to lie in a box of {box:g}")
+        # The spheres of two atoms add 2 voxels to the distance of their centres. The box is centred on the atoms' mean,
+        # from which an atom may lie farther than half their extent.
+        box = float(math.ceil(_BOX_PER_EXTENT * max(reach - 2, 1)))
+        notes.append(f"the map is flat beyond {reach:g} voxels from its origin: the atoms are taken to lie in a box of "
+                     f"{box:g} voxels")
     else:
         box = float(size // 2 + 4)
-        notes.append(f"it does not end: the atoms are taken to lie in a box of {box:g} voxels of a periodic cell")
+        notes.append(f"the map is not flat at its edges: the atoms are taken to lie in a box of {box:g} voxels in a "
+                     "periodic unit cell")
     return problem._replace(grid=size, h_max=h_max, atoms=problem.atoms._replace(inner_box=box)), notes
 
 
 def move_origin_to_voxel_0(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """A map with its origin, which is its highest value, at voxel 0; it may lie in the middle, index N // 2."""
+    """Returns a map (M, M, M) with its origin, which is its highest value, at voxel 0; and a note.
+
+    Args:
+      values: (M, M, M), its origin at voxel 0 or in the middle, at index M // 2 on each axis.
+      name: the map's name in messages.
+
+    Raises:
+      InputError: all values are equal, or the highest value lies at neither place.
+    """
     if np.ptp(values) <= ROUNDING * np.abs(values).max():
-        raise InputError(f"{name}: all values are {values.flat[0]:.6g}; there is nothing in this map")
+        raise InputError(f"{name}: all values are {values.flat[0]:.6g}; expected a map with an origin peak")
     place = tuple(map(int, np.unravel_index(values.argmax(), values.shape)))
     middle = tuple(edge // 2 for edge in values.shape)
     if place == (0, 0, 0):
@@ -128,11 +163,15 @@ def move_origin_to_voxel_0(values: np.ndarray, name: str) -> tuple[np.ndarray, l
     if place == middle:
         return np.fft.ifftshift(values), [f"origin peak in the middle, at voxel {place}: moved to voxel (0, 0, 0)"]
     raise InputError(f"{name}: not a Patterson map, or one without its origin peak: the highest value is at voxel "
-                     f"{place}, that of a Patterson map at (0, 0, 0) or in the middle, {middle}")
+                     f"{place}; expected it at (0, 0, 0) or in the middle, at {middle}")
 
 
 def symmetrize(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """A map, origin at voxel 0, averaged with its inverse. Raises InputError where the two are not alike."""
+    """Returns a map (M, M, M), its origin at voxel 0, averaged with its inverse; and a note.
+
+    Raises:
+      InputError: the map and its inverse differ by more than `SYMMETRY_TOLERANCE`.
+    """
     difference = float(patterson.asymmetry(values))
     if difference > SYMMETRY_TOLERANCE:
         raise InputError(f"{name}: not a Patterson map: P(u) and P(-u) differ by up to {difference:.2g} of the "
@@ -145,26 +184,34 @@ def symmetrize(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
 
 
 def resample_to_grid(values: np.ndarray, grid: int, name: str) -> tuple[np.ndarray, list[str]]:
-    """A map, origin at voxel 0, cut or padded about its origin to grid^3, where that loses nothing.
+    """Returns a map cut or padded about its origin to (grid, grid, grid); and notes.
 
-    Raises InputError where it would: there is something where the map is cut, or where it ends.
+    A flat level outside is subtracted.
+
+    Args:
+      values: (M, M, M), its origin at voxel 0.
+      grid: voxels per edge of the result.
+      name: the map's name in messages.
+
+    Raises:
+      InputError: the map is not flat where it would be cut, or at its edge where it would be padded.
     """
     size = len(values)
     if size == grid:
         return values, []
     reach = np.abs(np.fft.fftfreq(size, 1 / size))
     distance = np.maximum.reduce(np.meshgrid(reach, reach, reach, indexing="ij"))
-    # Only what lies within can be kept; a map that ends in the midst of something has been cut, or wraps.
+    # Only values within this distance are kept. A map that is not flat at its edge was cut before, or is periodic.
     within = min(grid // 2, (size - 1) // 2)
     outside = values[distance >= within]
     level = float(np.median(outside))
     span = float(np.ptp(values))
-    left = float(np.abs(outside - level).max()) / span
-    if left > LOSS_TOLERANCE:
+    lost = float(np.abs(outside - level).max()) / span
+    if lost > LOSS_TOLERANCE:
         raise InputError(
-            f"{name}: {size} voxels an edge, the weights are for {grid}, and this map cannot be "
-            f"{'cut' if size > grid else 'padded'} without loss: {left:.2g} of its largest value lies {within} or more "
-            f"voxels from the origin; give a map of {grid} voxels an edge, or weights for such maps (--weights)")
+            f"{name}: {size} voxels per edge, the weights are for {grid}, and this map cannot be "
+            f"{'cut' if size > grid else 'padded'} without loss: values up to {lost:.2g} of its largest lie {within} "
+            f"or more voxels from the origin; give a map of {grid} voxels per edge or fitting weights (--weights)")
     near = np.fft.fftshift(np.where(distance < within, values - level, 0.0))
     if size > grid:
         low = size // 2 - grid // 2
@@ -172,36 +219,48 @@ def resample_to_grid(values: np.ndarray, grid: int, name: str) -> tuple[np.ndarr
     else:
         low = grid // 2 - size // 2
         near = np.pad(near, (low, grid - size - low))
-    notes = [f"{'cut' if size > grid else 'padded'} about the origin from {size} to {grid} voxels an edge; the rest "
-             f"is flat to {left:.1e} of the largest value"]
+    notes = [f"{'cut' if size > grid else 'padded'} about the origin from {size} to {grid} voxels per edge; farther "
+             f"out the map is flat to {lost:.1e} of its largest value"]
     if abs(level) > ROUNDING * span:
-        notes.append(f"that flat rest, {level:.3g}, was subtracted: it should be 0")
+        notes.append(f"the level of the flat part, {level:.3g}, was subtracted, because it should be 0")
     return np.fft.ifftshift(near), notes
 
 
 def clip_negative_intensities(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """A centrosymmetric map with negative squared amplitudes at 0. Raises InputError where they are many."""
+    """Returns a centrosymmetric map (N, N, N) with negative squared amplitudes, except F000^2, set to 0; and a note.
+
+    Raises:
+      InputError: the negative part is more than `NEGATIVE_TOLERANCE` of the sum of absolute values.
+    """
     intensities = np.fft.rfftn(values).real
     weights = patterson.multiplicity(len(values))
     f000, intensities[0, 0, 0] = intensities[0, 0, 0], 0.0
     share = float((weights * np.maximum(-intensities, 0)).sum() / (weights * np.abs(intensities)).sum())
     if share > NEGATIVE_TOLERANCE:
-        raise InputError(f"{name}: not a Patterson map: {share:.0%} of its transform is negative, where squared "
-                         "amplitudes are not")
+        raise InputError(f"{name}: not a Patterson map: {share:.0%} of the Fourier transform is negative, which "
+                         "squared amplitudes cannot be")
     if share < ROUNDING:
         return values, []
     intensities = np.maximum(intensities, 0.0)
     intensities[0, 0, 0] = f000
     return (np.fft.irfftn(intensities, s=values.shape, axes=(0, 1, 2)),
-            [f"{share:.1e} of its transform is negative, where squared amplitudes are not: set to 0"])
+            [f"{share:.1e} of the Fourier transform was negative, which squared amplitudes cannot be: set to 0"])
 
 
 def scale_to_atoms(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, float | None, list[str]]:
-    """A map, origin at voxel 0, on the scale of its atoms, float32; how many these are; and what was assumed.
+    """Returns a map on the scale of its atoms, and an estimate of their number.
 
-    F000^2 is the sum over the map. It is believed where it can be true: no squared amplitude of a
-    density that is nowhere negative is larger, and the power of the others speaks of a like number
-    of atoms. Otherwise it is put in its place.
+    F000^2 is the sum over the map. The map counts as holding F000 if two conditions are met: no other squared amplitude
+    is more than twice that sum, because F000 is the largest amplitude of a density without negative values; and the sum
+    and the power of the other reflections give a possible number of atoms, at least about the problem's and at most as
+    many as fill the box. Otherwise F000 is set from the problem's number of atoms.
+
+    Args:
+      values: (N, N, N), N = problem.grid, its origin at voxel 0, on any scale.
+      problem: number and form factor of the atoms, box and resolution.
+
+    Returns:
+      The map (N, N, N) float32; the estimate, None where the map does not hold F000; and notes for the user.
     """
     num_atoms = problem.atoms.num_atoms
     expected = (num_atoms * density.ATOM_VOLUME) ** 2
@@ -209,20 +268,21 @@ def scale_to_atoms(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, fl
     f000, intensities[0, 0, 0] = float(intensities[0, 0, 0]), 0.0
     values = values.astype(np.float32)
     by_power = np.asarray(absolute_scale.put_on_absolute_scale(values, problem, has_f000=False))
-    # Total^2 / power grows as the number of atoms: scales by both agree for one number alone.
+    # Total^2 grows as the square of the number of atoms, power as the number: both give one scale for one number only.
     estimate = num_atoms * by_power.sum(dtype=np.float64) / expected
-    # No more than fill the box.
-    likely = 1 - _COUNT_TOLERANCE < estimate < (problem.atoms.inner_box + 2) ** 3 / density.ATOM_VOLUME
-    if f000 > intensities.max() / 2 and likely:
+    # At most as many atoms as fill the box.
+    possible = 1 - _COUNT_TOLERANCE < estimate < (problem.atoms.inner_box + 2) ** 3 / density.ATOM_VOLUME
+    if f000 > intensities.max() / 2 and possible:
         on_scale = np.asarray(absolute_scale.put_on_absolute_scale(values, problem, has_f000=True))
         if abs(estimate / num_atoms - 1) <= _COUNT_TOLERANCE:
             return on_scale, float(estimate), [
-                f"scale from its sum, taken as the squared total of {num_atoms} atoms (F000 is there)"]
-        # What is there is not what is asked for: the map goes by what is there.
+                f"scale: from the map's sum, taken as the squared total of {num_atoms} atoms (the map holds F000)"]
+        # The map shows another number of atoms than the problem has: its scale follows the number that it shows.
         return on_scale * np.float32((estimate / num_atoms) ** 2), float(estimate), [
-            f"sum and power of the map speak of about {estimate:.1f} atoms, not {num_atoms}: scaled as that many"]
-    reason = (f"its sum is {f000:.3g}, the largest squared amplitude {intensities.max():.3g}"
-              if f000 <= intensities.max() / 2 else f"with its sum the map speaks of {estimate:.3g} atoms")
+            f"scale: from the map's sum and power, which indicate {estimate:.1f} atoms, not {num_atoms}"]
+    reason = (f"its sum is {f000:.3g}, its largest squared amplitude {intensities.max():.3g}"
+              if f000 <= intensities.max() / 2 else f"its sum and power would indicate {estimate:.3g} atoms")
     missing = (expected - by_power.sum(dtype=np.float64)) / by_power.size
     return by_power + np.float32(missing), None, [
-        f"no F000 in it ({reason}): scale from the power of all others, F000 from {num_atoms} atoms"]
+        f"scale: from the power of the reflections, with F000 of {num_atoms} atoms, because the map does not hold F000 "
+        f"({reason})"]

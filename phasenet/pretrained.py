@@ -39,7 +39,7 @@ class Pretrained(NamedTuple):
     Attributes:
       architecture: its kind and sizes, see `network_of`.
       params: its parameters, float32.
-      problem: what it was trained for.
+      problem: the atoms and Patterson maps that it was trained for.
       info: the content of `config.json`: scores, seed, revision.
     """
 
@@ -55,7 +55,15 @@ class Pretrained(NamedTuple):
 
 def save(folder: pathlib.Path, params: dict[str, Any], architecture: Architecture, problem: synthesis.Problem,
          info: dict[str, Any]) -> None:
-    """Writes a release; `info` says where the weights come from."""
+    """Writes the parameters and `config.json` of a release.
+
+    Args:
+      folder: made if it does not exist.
+      params: nested dicts of arrays, written as float16.
+      architecture: kind and sizes of the network.
+      problem: what the network was trained for.
+      info: further fields of `config.json`, such as where the weights come from.
+    """
     folder = pathlib.Path(folder)
     releases.write_params(folder / "params.npz", params)
     releases.write_config(folder, {
@@ -67,7 +75,7 @@ def find_weights(name: str) -> pathlib.Path:
     """Returns the folder of released weights, given by name or path.
 
     Raises:
-      InputError: there is none.
+      InputError: there are no such weights.
     """
     return releases.find_release(WEIGHTS, name)
 
@@ -82,8 +90,8 @@ def load(name: str = DEFAULT) -> Pretrained:
     path = folder / releases.CONFIG
     info = releases.read_config(folder)
     if "architecture" not in info and "kind" in info:
-        raise InputError(f"{path}: weights of a network for shapes (kind {info['kind']!r}), not of one for Patterson "
-                         "maps")
+        raise InputError(f"{path}: weights of a network for shapes (kind {info['kind']!r}), not for Patterson "
+                         "maps; `launch.reconstruct --weights` takes them")
     try:
         architecture = architecture_from(info["architecture"])
         problem = problem_from(info["problem"])
@@ -96,7 +104,7 @@ def load(name: str = DEFAULT) -> Pretrained:
 
 
 def problem_from(fields: Any) -> synthesis.Problem:
-    """Makes a problem from a mapping of its fields; `atoms` is a mapping too, absent fields are the paper's.
+    """Makes a problem from a mapping of its fields; `atoms` is a mapping too, absent fields have their defaults.
 
     Raises:
       TypeError, ValueError: a field is unknown, or its value is not possible.
@@ -125,7 +133,7 @@ def architecture_from(fields: Any) -> Architecture:
 
 
 def _make_checked(kind: Any, fields: dict[str, Any]) -> Any:
-    """Makes a named tuple from a file's fields; refuses sizes beyond all measure, and numbers for true and false."""
+    """Makes a named tuple from a file's fields; refuses sizes above the limits, and numbers where a bool is needed."""
     for name, value in fields.items():
         if isinstance(kind._field_defaults.get(name), bool) and not isinstance(value, bool):
             raise ValueError(f"{name}={value!r}: expected true or false")
@@ -136,10 +144,10 @@ def _make_checked(kind: Any, fields: dict[str, Any]) -> Any:
 
 
 def check_fits(architecture: Architecture, problem: synthesis.Problem) -> None:
-    """Checks that a network of this architecture can answer this problem.
+    """Checks that a network of this architecture can be made and trained for this problem.
 
     Raises:
-      ValueError: it cannot.
+      ValueError: the problem's target, scale, origin or grid does not suit the architecture.
     """
     if isinstance(architecture, dense.DenseArchitecture) and (problem.target != "pair" or not problem.centred):
         raise ValueError("a dense network needs target=pair and centred=True")
@@ -159,7 +167,7 @@ def network_of(architecture: Architecture, problem: synthesis.Problem, lowering:
 
     Args:
       architecture: kind and sizes.
-      problem: what it is for.
+      problem: the atoms and Patterson maps that the network is for.
       lowering: how its convolutions are computed, see `convolutions.LOWERINGS`.
     """
     if isinstance(architecture, dual_space.DualSpaceArchitecture):

@@ -1,16 +1,27 @@
-"""Protein shapes from small-angle scattering curves.
+"""Reconstructs 3D shapes of proteins from small-angle X-ray scattering (SAXS) curves.
 
     from saxsae import pretrained, reconstruct
-    result = reconstruct(curve, pretrained.load("lean"))
+    from saxsae.io.curves.measured_curves import read_curve
+    result = reconstruct(read_curve("curve.dat"), pretrained.load())
 
-The call is `saxsae.reconstruction.reconstruct`; the weights come from `saxsae.pretrained.load`.
+In reading order:
+
+    reconstruction   `reconstruct`: all stages from a curve to a shape, listed in order in the module's head
+    genetic          the search: a genetic algorithm over latent codes and the radius
+    profiles         curves: Guinier fit, rebinning, noise; scattering profiles of shapes
+    shapes           binary shapes on a grid of 31^3 voxels: making, packing, comparing them
+    superposition    superposition of maps, correlation with the truth, baselines
+    networks         the auto-encoders of shapes
+    pretrained       the released weights
+    io               readers and writers of curves and structures; clients of data banks
 """
 
 import importlib
+from typing import Any
 
 
-def __getattr__(name: str):
-    """`saxsae.reconstruct`, imported when it is asked for: an error message should not wait for jax."""
+def __getattr__(name: str) -> Any:
+    """Imports `saxsae.reconstruct` on first use, because jax would delay the error messages of the readers."""
     if name == "reconstruct":
         return importlib.import_module("saxsae.reconstruction").reconstruct
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

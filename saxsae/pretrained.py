@@ -1,10 +1,12 @@
 """Reads and writes released weights of auto-encoders; the format is that of `phasenet.io.releases`.
 
-    config.json     architecture, latent size, threshold, refinement, and where the weights come from
+    config.json     architecture, latent size K, threshold, refinement, and where the weights come from
     decoder.npz     the decoder's parameters
     encoder.npz     the encoder's parameters
     latents.npz     the latent distribution over the training maps: mean, sd, quantiles (101, K), bank (M, K)
-    components.npz  the baseline: principal components of the same corpus, in 8 bits
+    components.npz  principal components of the same corpus, in 8 bits, with which the network is compared
+
+`launch.tasks.autoencoder` calls `save`; `launch.reconstruct` and `launch.evaluate` call `load`.
 """
 
 import functools
@@ -23,17 +25,18 @@ from saxsae.shapes.principal_components import Components
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "lean"
-# The largest values that a config may ask for: a code of the published network has 200 numbers.
-_MAX_LATENTS = 10_000
-_MAX_REFINEMENT = 10_000  # steps, rate or sharpness
+# Largest values that `config.json` may hold; a file with larger ones is taken as damaged.
+_MAX_LATENTS = 10_000  # numbers in a code; the released networks have 200
+_MAX_REFINEMENT = 10_000  # steps, rate or sharpness of the refinement
 
 
 class Latents(NamedTuple):
     """The distribution of each latent number over the training maps.
 
     Attributes:
-      mean, sd: (K,).
-      quantiles: (101, K), from 0 to 100%.
+      mean: (K,) means.
+      sd: (K,) standard deviations.
+      quantiles: (101, K) quantiles at 0, 1, ..., 100 %.
       bank: (M, K) codes of single maps, in random orientations.
     """
 
@@ -47,13 +50,13 @@ class Pretrained(NamedTuple):
     """An auto-encoder ready for use.
 
     Attributes:
-      network: see ``saxsae.networks.autoencoder``.
+      network: encoder and decoder, without their parameters.
       params: `{"encoder": ..., "decoder": ...}`, float32.
       threshold: probability above which a decoded voxel counts as filled.
-      latents: distribution over the training maps.
-      components: principal components of the same corpus, the baseline.
+      latents: distribution of the codes over the training maps.
+      components: principal components of the same corpus, with which the network is compared.
       info: the content of `config.json`: architecture, scores, seed, revision.
-      refinement: of the encoder's codes.
+      refinement: how `encode` refines the encoder's codes.
     """
 
     network: AutoEncoder
@@ -65,14 +68,23 @@ class Pretrained(NamedTuple):
     refinement: code_refinement.Refinement = code_refinement.Refinement()
 
     def encode(self, occupancy: jax.Array) -> jax.Array:
-        """Encodes maps (N, 32, 32, 32) to refined codes (N, K). Jit it with the maps as its argument."""
-        return code_refinement.refine(functools.partial(self.network.decode, self.params),
-                               self.network.encode(self.params, occupancy), occupancy, self.threshold, self.refinement)
+        """Returns the refined codes (N, K) of maps (N, 32, 32, 32) from 0 to 1. Not jitted; jit the call for speed."""
+        return code_refinement.refine(
+            functools.partial(self.network.decode, self.params), self.network.encode(self.params, occupancy), occupancy,
+            self.threshold, self.refinement)
 
 
 def save(folder: pathlib.Path, params: dict[str, Any], latents: Latents, components: Components,
          info: dict[str, Any]) -> None:
-    """Writes a release; `info` holds at least `kind`, `latent_size` and `threshold`."""
+    """Writes a release.
+
+    Args:
+      folder: the folder to write to.
+      params: `{"encoder": ..., "decoder": ...}`, as in `Pretrained`.
+      latents: distribution of the codes over the training maps.
+      components: principal components; their basis is rounded to 8 bits.
+      info: the content of `config.json`; at least `kind`, `latent_size` and `threshold`.
+    """
     folder = pathlib.Path(folder)
     for part in ("encoder", "decoder"):
         releases.write_params(folder / f"{part}.npz", params[part])
@@ -91,7 +103,7 @@ def find_weights(name: str) -> pathlib.Path:
     """Returns the folder of released weights, given by name (`lean`) or path.
 
     Raises:
-      InputError: there is none.
+      InputError: no release has this name or path.
     """
     return releases.find_release(WEIGHTS, name)
 
@@ -130,11 +142,11 @@ def load(name: str = DEFAULT) -> Pretrained:
 
 
 def _check_info(info: dict[str, Any], path: pathlib.Path) -> None:
-    """Checks what `config.json` says of the network. Raises InputError."""
+    """Raises InputError if an entry of `config.json` that `load` uses is missing or out of range."""
     if "kind" not in info and isinstance(info.get("architecture"), dict):
         kind = info["architecture"].get("kind")
         raise InputError(f"{path}: weights of a network for Patterson maps (kind {kind!r}), not of an auto-encoder of "
-                         "shapes")
+                         "shapes; `launch.solve` reads them")
     size: Any = info.get("latent_size")
     threshold: Any = info.get("threshold")
     kind = info.get("kind")
@@ -148,4 +160,5 @@ def _check_info(info: dict[str, Any], path: pathlib.Path) -> None:
     if not (isinstance(refinement, dict) and set(refinement) <= set(code_refinement.Refinement._fields)
             and all(type(x) in (int, float) and 0 <= x <= _MAX_REFINEMENT for x in refinement.values())
             and type(refinement.get("steps", 0)) is int):
-        raise InputError(f"{path}: 'refinement' is {refinement!r}, expected numbers: steps, rate, sharpness")
+        raise InputError(f"{path}: 'refinement' is {refinement!r}, expected a whole number "
+                         f"'steps' and numbers 'rate' and 'sharpness', each from 0 to {_MAX_REFINEMENT}")

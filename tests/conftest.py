@@ -1,4 +1,4 @@
-"""What all tests share: two CPU devices, compiled programs, the collection of measured data, small shapes."""
+"""What all tests share: two CPU devices, compiled programs, --quick, the collection of measured data, small shapes."""
 
 import os
 import pathlib
@@ -21,6 +21,24 @@ import pytest  # noqa: E402
 
 _DATA = pathlib.Path(os.environ.get(
     "PHASENET_DATA", pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true",
+                     help="only the tests of the numerical cores that take seconds: none of launch/, none marked slow")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leaves launch/ and faults/ aside; None lets pytest decide."""
+    return True if config.getoption("--quick") and {"launch", "faults"} & set(collection_path.parts[-2:]) else None
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves aside what is marked slow."""
+    if config.getoption("--quick"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +67,9 @@ def lobed_maps() -> np.ndarray:
 
 @pytest.fixture(scope="module", autouse=True)
 def _forgotten_programs():
-    """Programs do not outlive their file: each holds memory maps, of which a process may have but 65,530 on Linux, and
-    past that XLA's compiler crashes."""
+    """Drops the programs of a file at its end.
+
+    Each program holds some ten memory maps. A process may have 65,530 of them on Linux; beyond, XLA's compiler crashes.
+    """
     yield
     jax.clear_caches()

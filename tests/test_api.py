@@ -13,6 +13,8 @@ import phasenet
 import saxsae
 from saxsae import genetic
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 
@@ -35,27 +37,28 @@ def folder(tmp_path, monkeypatch):
 def test_solve_as_in_the_readme(folder, monkeypatch, capsys):
     monkeypatch.setitem(phasenet.solve.__kwdefaults__, "refine", False)  # half of its time
     names = {}
-    exec(block("import pretrained, solve"), names)
-    assert names["answer"].positions.shape == (6, 3) and float(names["answer"].agreement.correlation) > 0.99
+    exec(block("phasenet.solve("), names)
+    solution = names["solution"]
+    assert solution.positions.shape == (6, 3) and float(solution.agreement.correlation) > 0.99
     assert "6 atoms" in capsys.readouterr().out
 
 
 def test_reconstruct_as_in_the_readme(folder, monkeypatch, capsys):
     small = genetic.EvolutionSettings(population=24, elites=4, generations=2)
     monkeypatch.setitem(saxsae.reconstruct.__kwdefaults__, "settings", small)
-    text = block("reconstruct(")
+    text = block("saxsae.reconstruct(")
     assert "num_models=8" in text
     names = {}
     exec(text.replace("num_models=8", "num_models=1"), names)
     assert 15 < names["result"].radius_angstrom < 80 and np.isfinite(names["result"].chi_squared)
-    assert "q in 1/A" in capsys.readouterr().out and (folder / "curve.ccp4").stat().st_size > 31**3
+    assert "q in 1/A" in capsys.readouterr().out
 
 
 def test_the_pages_build(tmp_path):
     """As `python -m pdoc -d google phasenet saxsae` does; a warning would be an error."""
     pdoc.render.configure(docformat="google")
     pdoc.pdoc("phasenet", "saxsae", output_directory=tmp_path)
-    page = (tmp_path / "phasenet" / "inference.html").read_text(encoding="utf-8")
-    assert "The atoms behind a Patterson map." in page and "<h6" in page  # headings, such as that of the arguments
+    page = (tmp_path / "phasenet" / "pipeline.html").read_text(encoding="utf-8")
+    assert "Returns the atoms behind a Patterson map" in page and "<h6" in page  # a heading, as of the arguments
     modules = [path for package in ("phasenet", "saxsae") for path in (ROOT / package).rglob("*.py")]
     assert len(list(tmp_path.rglob("*.html"))) >= len(modules)

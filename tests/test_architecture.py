@@ -176,6 +176,19 @@ def test_nothing_reads_pickles(path):
 
 
 @each_source
+def test_public_functions_are_annotated(path):
+    bare = []
+    for scope in (parsed(path), *(node for node in parsed(path).body if isinstance(node, ast.ClassDef))):
+        for node in scope.body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                bare += [f"{node.name}({argument.arg})" for argument in arguments
+                         if argument.annotation is None and argument.arg not in ("self", "cls")]
+                bare += [f"{node.name} returns"] * (node.returns is None)
+    assert not bare
+
+
+@each_source
 def test_a_file_holds_one_concept(path):
     assert path.name != "utils.py"
     assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= MOST_LINES

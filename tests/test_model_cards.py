@@ -8,14 +8,15 @@ import pytest
 from launch.machine import provenance
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-RELEASES = sorted(path.parent for package in ("phasenet", "saxsae") for path in (ROOT / package).glob("weights/*/config.json"))
+RELEASES = sorted(path.parent for path in ROOT.glob("*/weights/*/config.json"))
 
 
 @pytest.mark.parametrize("folder", RELEASES, ids=lambda folder: folder.name)
 def test_a_card_names_its_files_their_digests_and_what_a_user_must_know(folder):
     card = (folder / "README.md").read_text(encoding="utf-8")
     for path in (folder / "config.json", *folder.glob("*.npz")):
-        assert f"| `{path.name}` | {path.stat().st_size:,} | `{hashlib.sha256(path.read_bytes()).hexdigest()}` |" in card
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert f"| `{path.name}` | {path.stat().st_size:,} | `{digest}` |" in card
     assert provenance.weights_digest(folder) in card
     for part in ("What for", "Trained on", "Scores", "Limits", "Licence"):
         assert f"**{part}" in card, part

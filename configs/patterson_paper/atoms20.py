@@ -5,10 +5,12 @@
 Expected: nothing is published.
 """
 
+from ml_collections import ConfigDict
+
 from configs.patterson_paper import published
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = published.get_config()
     config.problem.atoms.num_atoms = 20
     return config

@@ -5,10 +5,12 @@
 Expected: see the baseline, configs/patterson_paper/comparison.py.
 """
 
+from ml_collections import ConfigDict
+
 from configs.patterson_paper import comparison
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = comparison.get_config()
     config.problem.atoms.inner_box = 24.0
     return config

@@ -2,17 +2,19 @@
 
     python -m launch.train --config=configs/patterson_paper/comparison.py --workdir=work/comparison/baseline
 
-Its variants are single10, single20, box18, box24 and batch_norm; each has
-a twin of small scale, configs/patterson_paper/twin.py with the variant's name: see there. Expected, as the paper reports:
-without the inverse, or in a box of 24, the network hardly learns; in a box of 18 it learns in part.
+Its variants are single10, single20, box18, box24 and batch_norm; configs/patterson_paper/twin.py holds each of them at
+small scale. Expected, as the paper reports: without the inverse, or in a box of 24, the network hardly learns; in a box
+of 18 it learns in part.
 """
+
+from ml_collections import ConfigDict
 
 from configs.patterson_paper import published
 
 EPOCHS = 100
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = published.get_config()
     config.examples.count = 3000
     config.validation.count = 300
@@ -21,8 +23,8 @@ def get_config():
     return set_epochs(config)
 
 
-def set_epochs(config):
-    """The numbers of steps that follow from examples, batch and epochs."""
+def set_epochs(config: ConfigDict) -> ConfigDict:
+    """Sets the numbers of steps that follow from the examples, the batch and the epochs; returns the config."""
     epoch = -(-config.examples.count // config.batch_size)
     config.num_steps = EPOCHS * epoch
     config.examples.steps_a_set = 3 * epoch

@@ -5,10 +5,12 @@
 Expected: the validation loss near that of configs/patterson_paper/published.py, if the network generalizes.
 """
 
+from ml_collections import ConfigDict
+
 from configs.patterson_paper import published
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = published.get_config()
     config.problem.atoms.corner = 4.0
     config.problem.atoms.corner_rule = "empty"

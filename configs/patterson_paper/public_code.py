@@ -1,15 +1,19 @@
-"""The paper's run by its public code: atoms 3 voxels apart in a box of 12.25 that they may leave when centred;
-batches of one, a rate of 4e-5, 3,000 examples remade every 3 epochs.
+"""The paper's training by the rules of its public code, which differ from its text.
+
+Atoms lie at least 3 voxels apart in a box of 12.25, which they may leave when they are centred; batches of one, a rate
+of 4e-5, 3,000 examples that are made anew every 3 epochs.
 
     python -m launch.train --config=configs/patterson_paper/public_code.py --workdir=work/public_code
 
-Expected: as configs/patterson_paper/published.py. The paper's text says non-overlapping, which is 2 voxels, and 12.
+Expected: as configs/patterson_paper/published.py. The paper's text has non-overlapping atoms (2 voxels) in a box of 12.
 """
+
+from ml_collections import ConfigDict
 
 from configs.patterson_paper import published
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = published.get_config()
     config.problem.atoms.min_distance = 3.0
     config.problem.atoms.inner_box = 12.25

@@ -1,9 +1,9 @@
-"""The Patterson paper's run: 10 atoms in a box of 12 voxels, maps of 40, the network of 1,202,821 weights.
+"""The Patterson paper's training: 10 atoms in a box of 12 voxels, maps of 40, the network of 1,202,821 weights.
 
     python -m launch.train --config=configs/patterson_paper/published.py --workdir=work/phasenet
 
 Expected, as the paper reports after 12.5 days on a GTX 1080 Ti: 4994 of 5000 atoms matched, mean error 0.283 voxel.
-Batch size and rates are ours, for the text leaves them open; configs/patterson_paper/public_code.py has the public code's.
+The text leaves batch size and rates open: these are ours; configs/patterson_paper/public_code.py has the public code's.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -11,7 +11,7 @@ from ml_collections import ConfigDict, config_dict
 from launch.training import base_config
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = base_config()
     config.task = "launch.tasks.patterson:PattersonTask"
     config.batch_size = 16
@@ -25,14 +25,14 @@ def get_config():
     config.problem.h_max = config_dict.placeholder(float)  # largest |h| kept; None: all
     config.problem.noise = 0.0  # standard deviation of squared amplitudes, relative
     config.problem.target = "pair"  # pair: atoms and their inverse; single: the atoms alone
-    config.problem.scale = "raw"  # of the Patterson map: raw, origin or rms
-    config.problem.centred = True  # its origin in the middle of the map
+    config.problem.scale = "raw"  # of the Patterson map that the network gets: raw, origin or rms
+    config.problem.centred = True  # the Patterson map has its origin in the middle of the grid
 
     config.problem.atoms = ConfigDict()
     config.problem.atoms.num_atoms = 10
     config.problem.atoms.inner_box = 12.0  # edge of the box of the atoms' centres, voxels
     config.problem.atoms.min_distance = 2.0  # between two atoms, voxels: touching spheres
-    config.problem.atoms.stay_inside = True  # in that box also once centred on their mean
+    config.problem.atoms.stay_inside = True  # the atoms lie in that box also after they are centred on their mean
     config.problem.atoms.corner = 0.0  # edge of a reserved corner of that box, voxels
     config.problem.atoms.corner_rule = "any"  # any, empty or filled: what the training does with it
 
@@ -44,8 +44,8 @@ def get_config():
     config.model.inner_layers = 8
     config.model.skip = False  # shortcuts past layers: not in the paper
     config.model.batch_norm = False
-    config.model.lowering = "auto"  # of the 3D convolutions, see phasenet/networks/layers.py
-    config.model.dtype = "float32"  # or bfloat16 (for a GPU): of the computations, not of the weights
+    config.model.lowering = "auto"  # how 3D convolutions are computed, see phasenet/networks/convolutions.py
+    config.model.dtype = "float32"  # of the computations, not of the weights; or bfloat16, for a GPU
 
     config.loss_factor = 1.0
     config.examples = ConfigDict()

@@ -1,16 +1,18 @@
-"""The paper's auto-encoder, first stage: 3000 latent numbers (decodeSAXS, section 2.2).
+r"""The paper's auto-encoder, first stage: 3000 latent numbers (decodeSAXS, section 2.2).
 
-    python -m launch.train --config=configs/saxs_paper/stage1.py --workdir=work/stage1 \\
+    python -m launch.train --config=configs/saxs_paper/stage1.py --workdir=work/stage1 \
         --config.corpus=work/corpus.npz
 
 Expected, as the paper reports: about 90% of the 3000 numbers are zero for every structure (the evaluation's
-``latents_always_zero``). Second stage: configs/saxs_paper/stage2.py. Without stages: configs/saxs_paper/direct.py.
+`latents_always_zero`). Second stage: configs/saxs_paper/stage2.py. Without stages: configs/saxs_paper/direct.py.
 """
+
+from ml_collections import ConfigDict
 
 from configs import saxsae_lean
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = saxsae_lean.get_config()
     config.model.kind = "published"
     config.model.latent_size = 3000

@@ -1,12 +1,14 @@
-"""What `launch.benchmark` measures: each suite is a module with `run(report) -> summary`.
+"""The suites of `launch.benchmark`, and what they share.
 
-A suite measures our way and its named peer by turns in one process tree, calls `report(row)` for each
-row as it is done and returns what the whole of them says: numbers by name and, where something is asked of it,
+A suite is a module of `suites/` with a function `run(report) -> summary`. It times our code and a named peer in turn,
+calls `report(row)` after each measurement and returns its summary: numbers by name and, where bounds are required,
 
     "bars": [bars.at_most("share of a step", share, MOST_SHARE), bars.at_least("ratio", row.ratio, LEAST_RATIO)]
 
-with each bound a constant of the suite's module; `launch.benchmark` says for each whether it holds. A row has a floor
-where `timing.compare` is told what must be computed (`flops`) or read and written (`moved_bytes`).
+Each bound is a constant of the suite's module; `launch.benchmark` prints whether it holds.
+
+`timing` compares two callables, `floor` measures the processor's highest rates, `children` runs whole launches in
+processes of their own, `training` and `torch_peer` compare training steps with PyTorch.
 """
 
 import importlib
@@ -20,23 +22,27 @@ from phasenet.errors import InputError
 SUITES = {name: f"launch.benchmarks.suites.{name}" for name in (
     "conv", "train_phasenet", "train_saxsae", "anneal", "synthesis", "zernike", "genetic", "align", "scaling",
     "reconstruct", "memory", "phasing")}
-# Peers that are no part of the installation: the benchmark extra has them, but for one that is a file of its own.
+# Peers that the installation lacks. The benchmark extra installs all but classical_phasing, a single file.
 PEERS = {"train_phasenet": "torch", "train_saxsae": "torch", "zernike": "ZMPY3D", "align": "freesas",
          "reconstruct": "denss", "phasing": "classical_phasing"}
 
 
-def suite(name: str) -> Callable[[Callable[[Row], None]], dict[str, Any]]:
-    """The `run` of the suite so named (imported only now: some need much).
+def load_suite(name: str) -> Callable[[Callable[[Row], None]], dict[str, Any]]:
+    """Returns the function `run` of a suite, whose module is imported here because some of them import much.
 
-    Raises InputError where its peer is not installed.
+    Args:
+      name: a key of `SUITES`.
+
+    Raises:
+      InputError: the suite's peer is not installed.
     """
-    if what := missing(name):
+    if what := describe_missing_peer(name):
         raise InputError(f"suite {name}: {what}")
     return importlib.import_module(SUITES[name]).run
 
 
-def missing(name: str) -> str | None:
-    """What a suite needs and does not find, in one line; None where all is there."""
+def describe_missing_peer(name: str) -> str | None:
+    """Returns one line on the peer that a suite (a key of `SUITES`) needs and that is not installed, otherwise None."""
     peer = PEERS.get(name)
     if peer is None or importlib.util.find_spec(peer) is not None:
         return None

@@ -1,7 +1,7 @@
-"""Whole launches as child processes: their wall and processor time and their peak resident memory.
+"""Runs whole launches as child processes and measures their wall time, processor time and peak resident memory.
 
-A process inherits, as its peak, the size of the one that started it. So this file, run by its path and in need of only
-the standard library, stands between: small itself, it starts the command and writes down what it used.
+Linux counts the memory of the starting process towards the peak of a child. A small process therefore stands between:
+this file, run by its path with the standard library alone, starts the command and writes what the command used.
 """
 
 import json
@@ -19,7 +19,14 @@ _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
 
 
 class Finished(NamedTuple):
-    """wall_seconds; cpu_seconds: of all threads and of children waited for; peak_bytes: of the largest of them."""
+    """What a finished command used.
+
+    Attributes:
+      wall_seconds: from its start to its end.
+      cpu_seconds: processor time of all threads, and of the child processes that it waited for.
+      peak_bytes: peak resident memory of the largest of these processes.
+      output: standard output and standard error together.
+    """
 
     wall_seconds: float
     cpu_seconds: float
@@ -28,9 +35,15 @@ class Finished(NamedTuple):
 
 
 def run(command: Sequence[str], cwd: os.PathLike = ROOT, **environment: str) -> Finished:
-    """Runs a command to its end, with these variables in its environment.
+    """Runs a command to its end and returns what it used.
 
-    Raises RuntimeError with the end of its output where it fails.
+    Args:
+      command: the program and its arguments.
+      cwd: the folder that it runs in.
+      **environment: variables that are added to the environment.
+
+    Raises:
+      RuntimeError: the command failed; the message ends with the last lines of its output.
     """
     with tempfile.NamedTemporaryFile("r+", suffix=".json") as report:
         done = subprocess.run([sys.executable, __file__, report.name, *map(str, command)], cwd=cwd, text=True,
@@ -44,11 +57,12 @@ def run(command: Sequence[str], cwd: os.PathLike = ROOT, **environment: str) -> 
 
 
 def launch(name: str, *flags: str, **environment: str) -> Finished:
-    """`python -m launch.NAME FLAGS` in the checkout."""
-    return run([sys.executable, "-m", f"launch.{name}", *flags], **environment)
+    """Runs `python -m launch.NAME FLAGS` in the checkout and returns what it used; errors as in `run`."""
+    return run([sys.executable, "-m", f"launch.{name}", *flags], cwd=ROOT, **environment)
 
 
 def _watch(report: str, command: list[str]) -> int:
+    """Runs a command, writes what it used as JSON to the file `report`, and returns 1 where the command failed."""
     start = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)

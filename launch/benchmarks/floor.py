@@ -1,7 +1,8 @@
-"""What the processor can do at this moment: the rate of a matrix product and of copying.
+"""Measures the processor's highest rates at this moment: those of a matrix product and of copying.
 
-A program that computes or moves so much takes at least so long, however it is written; a share of the floor near 1
-leaves nothing to gain. Where `flops` counts the direct way of a convolution, its products by FFT can pass that floor.
+`timing.compare` derives from them the least time (the floor) of a program with given operations and bytes. A program
+near its floor cannot be made much faster. A convolution by FFT needs fewer operations than the direct method; where
+`flops` counts those of the direct method, it can therefore be faster than its floor.
 """
 
 import functools
@@ -11,23 +12,24 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-_SIZE = 1536  # of the matrices: 7 GFLOP a product
+_SIZE = 1536  # rows and columns of the matrices: 7 GFLOP a product
 _COPIED_BYTES = 2**28  # far more than any cache holds
 _TRIES = 5
 
 
 def matmul_gflops() -> float:
-    """GFLOP/s of a large float32 matrix product: the best of five."""
+    """Returns the rate of a large float32 matrix product in GFLOP/s, the best of five."""
     return 2 * _SIZE**3 / _best(_product()) / 1e9
 
 
 def copy_gigabytes_per_second() -> float:
-    """GB/s read and written together of a large array that goes through the processor: the best of five."""
+    """Returns the rate of negating a large array in GB/s, read and written bytes together, the best of five."""
     return 2 * _COPIED_BYTES / _best(_copy()) / 1e9
 
 
 @functools.cache
 def _product() -> Callable[[], jax.Array]:
+    """Returns the compiled product of two matrices (_SIZE, _SIZE)."""
     a = jnp.ones((_SIZE, _SIZE))
     product = jax.jit(jnp.matmul).lower(a, a).compile()
     return lambda: product(a, a)
@@ -35,11 +37,12 @@ def _product() -> Callable[[], jax.Array]:
 
 @functools.cache
 def _copy() -> Callable[[], jax.Array]:
-    # In place, or the kernel's handing out of fresh pages would be most of the time; a mere copy would be dropped.
+    """Returns a compiled program that negates an array of _COPIED_BYTES in place."""
+    # In place, because allocating fresh pages would take most of the time. Negated, because XLA removes a plain copy.
     negative = jax.jit(jnp.negative, donate_argnums=0)
     array = jnp.ones(_COPIED_BYTES // 4)
 
-    def run():
+    def run() -> jax.Array:
         nonlocal array
         array = negative(array)
         return array
@@ -48,7 +51,7 @@ def _copy() -> Callable[[], jax.Array]:
 
 
 def _best(program: Callable[[], jax.Array]) -> float:
-    """Seconds of the fastest run."""
+    """Returns the seconds of the fastest of `_TRIES` runs, after one untimed run."""
     program().block_until_ready()
     times = []
     for _ in range(_TRIES):

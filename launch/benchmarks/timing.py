@@ -1,4 +1,4 @@
-"""Two ways of doing the same, timed by turns, so that a busy machine slows both alike."""
+"""Times two programs for the same task in turn, so that a busy machine slows both alike. All suites use it."""
 
 import statistics
 import time
@@ -11,13 +11,20 @@ from launch.benchmarks import floor
 
 
 class Row(NamedTuple):
-    """One line of a table: ours against a peer.
+    """One line of a table: our program against its peer.
 
-    seconds, peer_seconds: medians of the wall time; ratio: median of peer / ours of neighbouring runs.
-    cpu_seconds, peer_cpu_seconds: medians of the processor time over all threads.
-    flops: of the direct way, whatever was really done; rounds: how often the peer ran.
-    details: anything else worth keeping with the row.
-    floor_seconds: what the processor needs at least for these operations and bytes, at its rates of that moment.
+    Attributes:
+      id: what was measured.
+      peer: the peer's name; empty without a peer.
+      seconds: median wall time of ours.
+      peer_seconds: median wall time of the peer.
+      ratio: median, over the rounds, of the peer's wall time over the mean of our runs before and after it.
+      cpu_seconds: median processor time of ours, all threads together.
+      peer_cpu_seconds: the same of the peer.
+      flops: operations of the direct method, whatever method is used; None where they are not counted.
+      rounds: how often the peer ran.
+      details: anything else that belongs to the row, written to JSON.
+      floor_seconds: the least time for the operations and bytes of ours, at the processor's rates of that moment.
     """
 
     id: str
@@ -33,22 +40,23 @@ class Row(NamedTuple):
     floor_seconds: float | None = None
 
     @property
-    def gflops(self) -> float:
-        """Effective GFLOP/s of ours."""
-        return self.flops / self.seconds / 1e9
+    def gflops(self) -> float | None:
+        """Effective GFLOP/s of ours; None where `flops` is."""
+        return None if self.flops is None else self.flops / self.seconds / 1e9
 
     @property
-    def peer_gflops(self) -> float:
-        return self.flops / self.peer_seconds / 1e9
+    def peer_gflops(self) -> float | None:
+        """Effective GFLOP/s of the peer; None where `flops` is."""
+        return None if self.flops is None else self.flops / self.peer_seconds / 1e9
 
     @property
     def cpu_ratio(self) -> float:
-        """Processor time of the peer's median over that of ours."""
+        """Median processor time of the peer over that of ours."""
         return self.peer_cpu_seconds / max(self.cpu_seconds, 1e-9)
 
     @property
     def floor_share(self) -> float | None:
-        """Share of the floor that ours reaches: 1 is as fast as can be."""
+        """The least possible time over the time of ours: 1 is as fast as the processor allows. None without a floor."""
         return None if self.floor_seconds is None else self.floor_seconds / self.seconds
 
 
@@ -64,13 +72,22 @@ def compare(
     most_rounds: int = 9,
     **details: Any,
 ) -> Row:
-    """Times ours, theirs, ours, theirs, ..., ours for about so many seconds, at least once each.
+    """Times ours, theirs, ours, theirs, ..., ours, and returns the row. Ours is first run once untimed.
 
-    Both must be compiled before; ours is run once untimed. `flops` and `moved_bytes` are what ours has to compute, and
-    to read and write, at least: with either the processor's rate is measured too, and the row has a floor.
+    Args:
+      name: what is measured, the row's `id`.
+      peer: the peer's name.
+      ours: our program, already compiled; JAX arrays in its result are waited for.
+      theirs: the peer's program, likewise.
+      flops: operations that the direct method needs. With it the row has a floor.
+      moved_bytes: bytes that ours reads and writes at least. With it the row has a floor.
+      seconds: no new round starts after that time; the first round is always done.
+      most_rounds: the largest number of rounds.
+      **details: further entries of the row's `details`.
     """
     _timed(ours)
-    own, other = [_timed(ours)], []
+    own = [_timed(ours)]
+    other: list[tuple[float, float]] = []
     start = time.perf_counter()
     while not other or (time.perf_counter() - start < seconds and len(other) < most_rounds):
         other.append(_timed(theirs))
@@ -85,7 +102,7 @@ def compare(
 
 
 def _floor(flops: float | None, moved_bytes: float | None) -> tuple[dict[str, float], float | None]:
-    """The rates that were measured, and the seconds that the work takes at them."""
+    """Returns the measured rates by name, and the seconds that the work takes at least; None for nothing counted."""
     rates, needed = {}, []
     if flops is not None:
         rates["matmul_gflops"] = floor.matmul_gflops()
@@ -97,7 +114,7 @@ def _floor(flops: float | None, moved_bytes: float | None) -> tuple[dict[str, fl
 
 
 def _timed(function: Callable[[], Any]) -> tuple[float, float]:
-    """Wall and processor seconds until its arrays are there."""
+    """Returns the wall and processor seconds of a call, until its JAX arrays are computed."""
     cpu, wall = time.process_time(), time.perf_counter()
     jax.block_until_ready(function())
     return time.perf_counter() - wall, time.process_time() - cpu

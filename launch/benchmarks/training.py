@@ -1,4 +1,4 @@
-"""What suites train_phasenet and train_saxsae share: our step and forward pass beside PyTorch's, by turns."""
+"""Times our training step and forward pass in turn with PyTorch's, for suites train_phasenet and train_saxsae."""
 
 import time
 from collections.abc import Callable
@@ -10,36 +10,51 @@ import optax
 
 from launch.benchmarks.timing import Row, compare
 
-SAME = 1e-4  # largest deviation of outputs, relative to the largest, and of the loss
+MAX_RELATIVE_DIFFERENCE = 1e-4  # from PyTorch: of the outputs, relative to the largest output, and of the loss
 
 
 class TrainingStep(NamedTuple):
-    """A network, its loss and one batch, ours and in PyTorch.
+    """A network, its loss and one batch, in JAX and in PyTorch.
 
     Attributes:
-      name: of the rows.
-      init: key -> params; apply: (params, x) -> y; loss: (y, target) -> scalar.
-      x, target: float32 arrays as ours takes them.
-      peer: (params, memory format or None) -> torch_peer.Ways, on the same batch.
-      formats: memory formats of PyTorch to choose the faster from.
-      output: PyTorch's output to an array like ours.
-      flops: multiplications and additions of the forward pass, each layer done directly; None where not counted.
+      name: the network's name in the rows.
+      init: returns the parameters drawn from a key.
+      apply: returns the output of (parameters, x).
+      loss: returns the scalar loss of (output, target).
+      x: (B, N, N, N) float32, the input of ours.
+      target: (B, N, N, N) float32, the target of ours.
+      peer: returns PyTorch's programs, a `torch_peer.TorchPrograms`, from our parameters and a memory format or None.
+      formats: PyTorch's memory formats, the fastest of which is measured.
+      output: returns PyTorch's output in the shape and orientation of ours.
+      flops: multiplications and additions of the direct forward pass; None where they are not counted.
     """
 
     name: str
-    init: Callable
-    apply: Callable
-    loss: Callable
+    init: Callable[[jax.Array], Any]
+    apply: Callable[[Any, jax.typing.ArrayLike], Any]
+    loss: Callable[[Any, Any], jax.Array]
     x: np.ndarray
     target: np.ndarray
-    peer: Callable
-    formats: tuple
-    output: Callable
+    peer: Callable[[Any, str | None], Any]
+    formats: tuple[str | None, ...]
+    output: Callable[[np.ndarray], np.ndarray]
     flops: float | None
 
 
 def measure(job: TrainingStep, report: Callable[[Row], None], seconds: float) -> dict[str, Any]:
-    """Rows of the step and of the forward pass; what both reach, as a share of PyTorch's time."""
+    """Measures the forward pass and the training step (Adam at 1e-3) beside PyTorch's.
+
+    Args:
+      job: what is measured.
+      report: receives the row of the forward pass, then that of the step.
+      seconds: about how long the step is timed; the forward pass a third of that.
+
+    Returns:
+      Our time over PyTorch's, by "forward" and "step".
+
+    Raises:
+      AssertionError: PyTorch's outputs or loss are not ours, so that the times are of different tasks.
+    """
     params = jax.jit(job.init)(jax.random.key(0))
     optimizer = optax.adam(1e-3)
 
@@ -54,7 +69,7 @@ def measure(job: TrainingStep, report: Callable[[Row], None], seconds: float) ->
     deviation = np.abs(y - job.output(theirs.forward().numpy())).max() / np.abs(y).max()
     rows = [compare(f"{job.name}, forward", "PyTorch", lambda: forward(params), theirs.forward,
                     flops=job.flops, seconds=seconds / 3, memory_format=memory_format, deviation=float(deviation))]
-    # A fresh network: finding the faster format has trained the other.
+    # A fresh network, because the search for the faster format trained the other one.
     theirs = job.peer(params, memory_format)
     state = [jax.tree.map(np.array, params), optimizer.init(params)]
     compiled = jax.jit(step, donate_argnums=(0, 1)).lower(*state).compile()
@@ -67,9 +82,9 @@ def measure(job: TrainingStep, report: Callable[[Row], None], seconds: float) ->
 
     ours()
     difference = abs(float(losses[0]) - float(theirs.step())) / float(losses[0])
-    if max(deviation, difference) > SAME:
-        raise AssertionError(f"{job.name}: PyTorch makes something else: outputs differ by {deviation:.1g}, the loss "
-                             f"by {difference:.1g}")
+    if max(deviation, difference) > MAX_RELATIVE_DIFFERENCE:
+        raise AssertionError(f"{job.name}: PyTorch computes something else: relative to ours, its outputs differ by "
+                             f"{deviation:.1g} and its loss by {difference:.1g}")
     rows.append(compare(f"{job.name}, training step", "PyTorch", ours, theirs.step, seconds=seconds,
                         flops=job.flops and 3 * job.flops, memory_format=memory_format))
     for row in rows:
@@ -78,14 +93,15 @@ def measure(job: TrainingStep, report: Callable[[Row], None], seconds: float) ->
 
 
 def _faster(job: TrainingStep, params: dict) -> tuple[Any, str | None]:
-    """PyTorch's ways in the memory format whose step takes less, by the second step of each."""
-    seconds, ways = {}, {}
+    """Returns PyTorch's programs in its faster memory format, by the second step of each, and the format."""
+    seconds: dict[str | None, float] = {}
+    programs: dict[str | None, Any] = {}
     for name in job.formats:
-        ways[name] = job.peer(params, name)
+        programs[name] = job.peer(params, name)
         if len(job.formats) > 1:
-            ways[name].step()
+            programs[name].step()
             start = time.perf_counter()
-            ways[name].step()
+            programs[name].step()
             seconds[name] = time.perf_counter() - start
     best = min(job.formats, key=lambda name: seconds.get(name, 0.0))
     return job.peer(params, best), best

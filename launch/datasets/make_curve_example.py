@@ -1,9 +1,9 @@
-"""Makes the example that is shipped: a shape of our own, and the curve that an instrument would measure of it.
+"""Makes the shipped example saxsae/examples/three_lobes: a known shape, and a SAXS curve as an instrument measures it.
 
     python -m launch.datasets.make_curve_example [--output=saxsae/examples] [--seed=0]
 
 The shape is a uniform body of three overlapping spheroids. Its curve is the Debye sum over a cubic lattice of 1 A that
-fills it, exact to rounding, and owes nothing to the forward model that will be fitted to it; the noise counts photons.
+fills the body; the forward model that is fitted to the curve plays no part. The noise is that of photon counting.
 """
 
 import pathlib
@@ -15,11 +15,11 @@ from launch import app
 from saxsae.io.curves.measured_curves import write_curve
 from saxsae.io.structures.beads import write_beads
 
-_OUTPUT = flags.DEFINE_string("output", "saxsae/examples", "Folder of the example.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the noise.")
+_OUTPUT = flags.DEFINE_string("output", "saxsae/examples", "Folder to write three_lobes.dat and three_lobes.pdb to.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the noise.")
 
 NAME = "three_lobes"
-# Centre, direction of the axis, half of the length along it, radius across it; Angstrom.
+# Of each spheroid: centre, direction of the axis, half length along the axis, radius across it; Angstrom.
 LOBES = (((-20.0, 4.0, 0.0), (1.0, 0.35, 0.0), 21.0, 12.5),
          ((4.0, -6.0, 0.0), (1.0, -0.3, 0.2), 17.0, 14.0),
          ((22.0, 8.0, 9.0), (0.6, 0.7, 0.5), 19.0, 11.0))
@@ -27,43 +27,45 @@ HALF_BOX_ANGSTROM = 48
 BEAD_SPACING_ANGSTROM = 3.0
 Q_INV_ANGSTROM = np.linspace(0.008, 0.35, 172)
 I_ZERO = 100.0
-# sigma^2 = (I + solvent) / (exposure q): photons on rings that widen with q.
-SOLVENT = 4.0  # scattering of the solvent, which was subtracted, in units of I
+# sigma^2 = (I + SOLVENT) / (EXPOSURE q): photons are counted on rings of the detector, whose length grows with q.
+SOLVENT = 4.0  # scattering of the solvent, in units of I; it is subtracted from the curve, but its noise stays
 EXPOSURE_ANGSTROM = 6e3
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
+    """Writes the curve (.dat) and the body as beads (.pdb)."""
     folder = pathlib.Path(_OUTPUT.value)
     folder.mkdir(parents=True, exist_ok=True)
     q = Q_INV_ANGSTROM
-    exact = intensity(inside(lattice(1.0)).reshape((2 * HALF_BOX_ANGSTROM + 1,) * 3), q)
+    exact = intensity(is_in_body(lattice_points(1.0)).reshape((2 * HALF_BOX_ANGSTROM + 1,) * 3), q)
     sigma = np.sqrt((exact + SOLVENT) / (EXPOSURE_ANGSTROM * q))
     measured = exact + sigma * np.random.default_rng(_SEED.value).standard_normal(len(q))
     about = ("An example made by python -m launch.datasets.make_curve_example, no measurement.",
              "A uniform body of three overlapping spheroids, given as beads in three_lobes.pdb.")
     how = f"Debye sum over a lattice of 1 A; noise of photon counting, seed {_SEED.value}, with the sigma given."
-    write_curve(folder / f"{NAME}.dat", rounded(q), rounded(measured), rounded(sigma), header=(*about, how))
-    beads = lattice(BEAD_SPACING_ANGSTROM)
-    beads = beads[inside(beads)]
+    write_curve(folder / f"{NAME}.dat", round_to_five_digits(q), round_to_five_digits(measured),
+                round_to_five_digits(sigma), header=(*about, how))
+    beads = lattice_points(BEAD_SPACING_ANGSTROM)
+    beads = beads[is_in_body(beads)]
     write_beads(folder / f"{NAME}.pdb", beads - beads.mean(0), BEAD_SPACING_ANGSTROM / 2, remarks=about)
     app.print_line(f"wrote {folder / NAME}.dat ({len(q)} points, sigma / I from {(sigma / exact).min():.1%} to "
-            f"{(sigma / exact).max():.0%}) and .pdb ({len(beads)} beads)")
+                   f"{(sigma / exact).max():.0%}) and .pdb ({len(beads)} beads)")
 
 
-def rounded(values: np.ndarray) -> np.ndarray:
-    """Values to five digits: the same on every machine, whatever its sine returns in the last bit."""
+def round_to_five_digits(values: np.ndarray) -> np.ndarray:
+    """Returns values rounded to five digits, so that they do not depend on the last bit of a machine's sine."""
     return np.array([float(f"{value:.4e}") for value in values])
 
 
-def lattice(spacing_angstrom: float) -> np.ndarray:
-    """Points (N, 3) of a cubic lattice over the box; N a cube, C order."""
+def lattice_points(spacing_angstrom: float) -> np.ndarray:
+    """Returns the points (N, 3) in Angstrom of a cubic lattice over the box, in C order; N is a cube."""
     steps = int(HALF_BOX_ANGSTROM / spacing_angstrom)
     axis = spacing_angstrom * np.arange(-steps, steps + 1)
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
 
 
-def inside(points: np.ndarray) -> np.ndarray:
-    """Which points (N, 3) lie in the body: (N,) bool."""
+def is_in_body(points: np.ndarray) -> np.ndarray:
+    """Returns (N,) bool: which of the points (N, 3), in Angstrom, lie in the body."""
     body = np.zeros(len(points), bool)
     for centre, axis, half_length, radius in LOBES:
         offset = points - np.array(centre)
@@ -74,9 +76,17 @@ def inside(points: np.ndarray) -> np.ndarray:
 
 
 def intensity(occupied: np.ndarray, q_inv_angstrom: np.ndarray) -> np.ndarray:
-    """I(q) of filled cells (side, side, side) of 1 A^3, each scattering as a ball: the Debye sum over all pairs.
+    """Returns I(q) of cells of 1 A^3 that each scatter as a ball of that volume, by the Debye sum over all pairs.
 
-    Pairs are counted by their squared distance, an integer: the autocorrelation, rounded, is exact.
+    Pairs of cells are counted by squared distance, which is an integer. The counts come from the autocorrelation and
+    are exact after rounding.
+
+    Args:
+      occupied: (side, side, side) bool, which cells are filled.
+      q_inv_angstrom: (Q,) in 1/A, positive.
+
+    Returns:
+      (Q,) intensities; I(0) is `I_ZERO`.
     """
     side, q = len(occupied), q_inv_angstrom
     size, axes = (2 * side,) * 3, (0, 1, 2)

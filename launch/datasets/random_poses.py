@@ -1,6 +1,7 @@
-"""Structures turned at random, several times each, and made shapes among them: rows of a training set.
+"""Turns structures at random, several times each, and adds made-up shapes: the rows of a larger training set.
 
-Each pose is voxelized from the atoms: a map turned by interpolation is smoother than any that will be met.
+`launch.prepare_structures --poses --made` calls it. It turns atoms, which are then voxelized, because a map turned by
+interpolation is smoother than the maps that the network meets in use.
 """
 
 from collections.abc import Callable
@@ -11,57 +12,64 @@ from saxsae.io.structures.structure_files import Structure, bead_spacing
 from saxsae.shapes import made_shapes
 from saxsae.shapes.voxels import BEAD_CONTACT, CONTACT_ANGSTROM
 
-WIDEST_CONTACT = 1.45  # times the atoms' contact distance, in every second pose: bead models are that much fuller
-ASSEMBLIES = 1 / 3  # of the made shapes are structures side by side
-_LARGEST = 20000  # atoms of a part of an assembly
+# Every second pose of atoms gets a contact distance that is larger by a random factor up to this, because bead models
+# fill their shape that much more.
+MAX_CONTACT_FACTOR = 1.45
+ASSEMBLY_FRACTION = 1 / 3  # of the made-up shapes: several structures side by side, not a drawn shape
+_MAX_PART_ATOMS = 20000  # larger structures are no part of an assembly
 
 
-def in_random_poses(structures: list[Structure], validation: np.ndarray, count: int, made: int,
-                    rng: np.random.Generator, say: Callable[[str], None],
-                    ) -> tuple[list[Structure], list[float | None], np.ndarray]:
-    """Rows in random poses.
+def draw_poses(structures: list[Structure], validation: np.ndarray, num_poses: int, num_made: int,
+               rng: np.random.Generator, report: Callable[[str], None],
+               ) -> tuple[list[Structure], list[float | None], np.ndarray]:
+    """Returns M rows of a training set: structures in random poses, then made-up shapes.
 
     Args:
-      structures: N; validation: (N,) bool, which are held out.
-      count: poses of each structure that is not.
-      made: shapes to make up; their parts are never held out.
+      structures: N structures.
+      validation: (N,) bool, which of them are held out for validation. These get one pose each.
+      num_poses: poses of each other structure.
+      num_made: number of made-up shapes. Their parts are never held-out structures.
+      rng: source of the poses, the contact distances and the made-up shapes.
+      report: called with a line of progress for every 2000 made-up shapes.
 
     Returns:
-      The structures, their spacings for `saxsae.shapes.batches.voxelize_many`, and which are held out.
+      The M structures, centred; the spacing of each in Angstrom as `saxsae.shapes.batches.voxelize_many` takes it,
+      None for the contact distance of atoms; and which rows are held out, (M,) bool.
     """
     rows: list[Structure] = []
     spacings: list[float | None] = []
     held_out: list[bool] = []
 
     def add(structure: Structure, spacing: float | None, held: bool) -> None:
+        """Appends one row, turned at random about its centroid."""
         xyz = np.asarray(structure.xyz_angstrom, np.float64)
-        turned = (xyz - xyz.mean(0)) @ random_turn(rng).T
+        turned = (xyz - xyz.mean(0)) @ random_rotation(rng).T
         rows.append(structure._replace(xyz_angstrom=turned.astype(np.float32)))
         spacings.append(spacing)
         held_out.append(held)
 
     for structure, held in zip(structures, validation, strict=True):
         spacing = bead_spacing(structure)
-        for i in range(1 if held else count):
-            wider = WIDEST_CONTACT ** rng.random() * CONTACT_ANGSTROM / BEAD_CONTACT
+        for i in range(1 if held else num_poses):
+            wider = MAX_CONTACT_FACTOR ** rng.random() * CONTACT_ANGSTROM / BEAD_CONTACT
             add(structure, wider if i % 2 and spacing is None else spacing, bool(held))
     parts = [s.xyz_angstrom for s, held in zip(structures, validation, strict=True)
-             if not held and len(s.xyz_angstrom) <= _LARGEST]
-    for i in range(made):
-        if parts and rng.random() < ASSEMBLIES:
+             if not held and len(s.xyz_angstrom) <= _MAX_PART_ATOMS]
+    for i in range(num_made):
+        if parts and rng.random() < ASSEMBLY_FRACTION:
             chosen = rng.choice(len(parts), rng.integers(2, 4))
-            kind, xyz = "assembly", made_shapes.assembly([parts[j] for j in chosen], rng)
+            kind, xyz = "assembly", made_shapes.assemble([parts[j] for j in chosen], rng)
         else:
             kind, xyz = made_shapes.draw_shape(rng)
         structure = Structure(xyz, np.full(len(xyz), 6, np.uint8), "atoms", f"made_{kind}_{i}", source="made")
         add(structure, None, False)
         if i % 2000 == 1999:
-            say(f"made {i + 1} of {made} shapes")
+            report(f"made {i + 1} of {num_made} shapes")
     return rows, spacings, np.array(held_out)
 
 
-def random_turn(rng: np.random.Generator) -> np.ndarray:
-    """A rotation (3, 3), uniform over SO(3)."""
+def random_rotation(rng: np.random.Generator) -> np.ndarray:
+    """Returns a rotation matrix (3, 3) drawn uniformly from SO(3), by QR factorization of a Gaussian matrix."""
     frame, triangle = np.linalg.qr(rng.standard_normal((3, 3)))
     frame = frame * np.sign(np.diag(triangle))
     return frame * np.sign(np.linalg.det(frame))

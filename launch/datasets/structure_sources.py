@@ -1,4 +1,4 @@
-"""A folder, an archive or a list of PDB ids to structures."""
+"""Loads structures from a folder, an archive or a list of PDB ids, for `launch.prepare_structures`."""
 
 import collections
 import pathlib
@@ -9,20 +9,29 @@ from saxsae.io.servers import rcsb
 from saxsae.io.structures.corpus import read_corpus
 from saxsae.io.structures.structure_files import Structure, read_structure
 
-_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif", ".pdb1")
+_FILE_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif", ".pdb1")
 
 
-def gather(
+def load_structures(
     source: str, download_folder: str | pathlib.Path, url: str, assembly: str | None,
-    protein_only: bool, say: Callable[[str], None],
+    protein_only: bool, report: Callable[[str], None],
 ) -> tuple[list[Structure], list[str]]:
-    """The structures that `source` names, and a line for each file or id that gave none.
+    """Returns the structures that a source holds, and a line for each file or id that cannot be used.
 
-    It may be an .npz archive; a folder, whose archives are read if it has any, else its PDB and
-    mmCIF files; or a text file of PDB ids, which are downloaded.
+    Args:
+      source: an .npz archive; or a folder, whose .npz archives are read if it has any, otherwise its PDB and mmCIF
+        files; or a text file of PDB ids, whose entries are downloaded.
+      download_folder: where downloaded entries are kept.
+      url: the server of the downloads.
+      assembly: biological assembly of each PDB and mmCIF file, as `read_structure` takes it.
+      protein_only: drops nucleic acids, carbohydrates and ligands of PDB and mmCIF files.
+      report: called with a line of progress now and then.
+
+    Returns:
+      At least one structure (the second of the files with one name is called NAME~2, and so on), and the lines.
 
     Raises:
-      InputError: nothing there, or nothing usable in it.
+      InputError: the source is missing, malformed, or has no usable structure.
     """
     path = pathlib.Path(source)
     failures: list[str] = []
@@ -31,17 +40,17 @@ def gather(
     if path.is_dir():
         archives = sorted(path.glob("*.npz"))
         if archives:
-            say(f"reading {len(archives)} archives of {path}")
+            report(f"reading {len(archives)} archives of {path}")
             return read_corpus(archives), []
-        files = structure_files(path)
+        files = list_structure_files(path)
         if not files:
             raise InputError(f"{path}: no .npz, PDB or mmCIF file in this folder")
     elif path.suffix == ".npz":
         return read_corpus(path), []
     else:
-        ids = rcsb.read_id_list(path)
-        say(f"downloading {len(ids)} entries into {download_folder}")
-        files, missing, failed = rcsb.download_structures(ids, download_folder, url, say=say)
+        ids = rcsb.read_pdb_ids(path)
+        report(f"downloading {len(ids)} entries into {download_folder}")
+        files, missing, failed = rcsb.download_structures(ids, download_folder, url, report=report)
         failures += [f"{pdb_id}: the server has no such entry" for pdb_id in missing]
         failures += [f"{pdb_id}: not downloaded ({reason})" for pdb_id, reason in failed]
     structures = []
@@ -56,14 +65,14 @@ def gather(
         except InputError as error:
             failures.append(str(error))
         if done % 200 == 0:
-            say(f"read {done} of {len(files)} files")
+            report(f"read {done} of {len(files)} files")
     if not structures:
-        raise InputError(f"{source}: no usable structure in it; the first fault: {failures[0]}")
+        raise InputError(f"{source}: no usable structure in it; the first error: {failures[0]}")
     return structures, failures
 
 
-def structure_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
-    """PDB and mmCIF files under a folder, sorted, gzipped ones included."""
+def list_structure_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
+    """Returns the PDB and mmCIF files under a folder at any depth, sorted, gzipped ones included."""
     return sorted(
         file for file in pathlib.Path(folder).rglob("*")
-        if file.is_file() and file.name.lower().removesuffix(".gz").endswith(_ENDINGS))
+        if file.is_file() and file.name.lower().removesuffix(".gz").endswith(_FILE_ENDINGS))

@@ -1,4 +1,7 @@
-"""The flags by which several processes work as one, how these begin, and how they end where one of them is lost."""
+"""Joins several processes into one run: the flags, how the processes find each other, and how they end.
+
+`launch.train` and `launch.evaluate` run inside `joining`. When one process is lost, each other ends with one line.
+"""
 
 import contextlib
 import os
@@ -7,7 +10,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from absl import flags
 
@@ -17,91 +20,100 @@ from phasenet.errors import InputError
 
 _COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of process 0, where the processes of a run find each other.")
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are.", lower_bound=1)
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.", lower_bound=0)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Number of processes.", lower_bound=1)
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", lower_bound=0)
 _DISTRIBUTED = flags.DEFINE_bool(
-    "distributed", False, "This is one of the processes that SLURM, Cloud TPU, Kubernetes or Open MPI started.")
+    "distributed", False, "Ask SLURM, Cloud TPU, Kubernetes or Open MPI, which started this process, for what "
+    "--coordinator, --num_processes and --process_id would say.")
 
-_TOGETHER = ("coordinator", "num_processes", "process_id")
-# Seconds: after the last sign of life a process counts as dead; all must have come; the last may still be writing.
-_HEARTBEAT, _ARRIVAL, _DEPARTURE = 30, 300, 24 * 3600
-# Collectives (gloo on CPUs, NCCL on GPUs) and jax's coordination service, when a process is gone.
-_OF_OTHERS = re.compile(r"Gloo|NCCL|[Cc]oordination ?[Ss]ervice|heartbeat|Barrier failed|Socket closed")
-
-
-def wanted() -> bool:
-    """Whether the flags ask for several processes."""
-    return flags.FLAGS["distributed"].value or any(flags.FLAGS[name].value is not None for name in _TOGETHER)
+_ADDRESS_FLAGS = ("coordinator", "num_processes", "process_id")
+_HEARTBEAT_SECONDS = 30  # a process that is silent for longer counts as lost
+_ARRIVAL_SECONDS = 300  # all processes must start within this time
+_DEPARTURE_SECONDS = 24 * 3600  # a finished process waits this long for one that still writes
+# Words in the errors that a lost process causes: from collectives (gloo on CPUs, NCCL on GPUs) and from JAX's
+# coordination service.
+_ERRORS_OF_A_LOST_PROCESS = re.compile(r"Gloo|NCCL|[Cc]oordination ?[Ss]ervice|heartbeat|Barrier failed|Socket closed")
 
 
-for _name in _TOGETHER:
+def is_requested() -> bool:
+    """Returns whether the flags ask for several processes."""
+    return flags.FLAGS["distributed"].value or any(flags.FLAGS[name].value is not None for name in _ADDRESS_FLAGS)
+
+
+for _name in _ADDRESS_FLAGS:
     flags.register_validator(
-        _name, lambda value: value is not None or not any(flags.FLAGS[name].value is not None for name in _TOGETHER),
+        _name,
+        lambda value: value is not None or not any(flags.FLAGS[name].value is not None for name in _ADDRESS_FLAGS),
         f"Flag --{_name} must have a value other than None.")
 
 
 @contextlib.contextmanager
 def joining() -> Iterator[None]:
-    """While it lasts this process is one of those that the flags tell of; without such flags it is alone.
+    """Makes this process one of those that the flags describe; without such flags it does nothing.
 
-    To be entered before jax makes its first array. Where the block raises, the process ends at once, with one line: at
-    an ordinary exit jax would wait for the others, who wait for this one.
+    Enter this context before JAX makes its first array. When the block raises, the process ends at once, with one line:
+    at an ordinary exit JAX would wait for the other processes, which wait for this one.
 
     Raises:
-        InputError: flags that contradict each other, no cluster, or an address that cannot be used.
+      InputError: the flags contradict each other, no cluster started this process, or the address cannot be used.
     """
-    if not wanted():
+    if not is_requested():
         yield
         return
     address = _checked_address()
-    distributed_stderr.shorten_reports(app.name())
+    distributed_stderr.shorten_reports(app.program_name())
     _initialize(address)
     try:
         yield
     except BaseException as error:
-        _leave(error)
+        _exit_at_once(error)
 
 
 def _checked_address() -> str | None:
-    address, number = _COORDINATOR.value, _PROCESS_ID.value
+    """Returns the coordinator's address after checking all flags, None with --distributed."""
+    address = _COORDINATOR.value
     if address is None:
         return None
     if _DISTRIBUTED.value:
-        raise InputError("--distributed finds out by itself what --coordinator, --num_processes and --process_id say: "
-                         "give either")
+        raise InputError("--distributed replaces --coordinator, --num_processes and --process_id: do not give both")
+    # The validators demand the other two flags beside --coordinator.
+    total, number = cast(int, _NUM_PROCESSES.value), cast(int, _PROCESS_ID.value)
     port = address.rpartition(":")[2]
     if not re.fullmatch(r".+:\d{1,5}", address) or not 0 < int(port) < 2**16:
         raise InputError(f"--coordinator={address}: expected HOST:PORT")
-    if number >= _NUM_PROCESSES.value:
-        raise InputError(f"--process_id={number}: expected less than --num_processes={_NUM_PROCESSES.value}")
+    if number >= total:
+        raise InputError(f"--process_id={number}: expected less than --num_processes={total}")
     if number == 0:
         try:
-            socket.create_server(("", int(port))).close()  # jaxlib 0.10.1 crashes where it is taken
+            socket.create_server(("", int(port))).close()  # on a port in use jaxlib 0.10.1 crashes
         except OSError as error:
             raise InputError(f"--coordinator={address}: this process cannot listen there ({error.strerror})") from error
     return address
 
 
 def _initialize(address: str | None) -> None:
-    import jax  # here: who mistypes a flag should not wait for it
+    """Connects this process to the others."""
+    import jax  # imported here, so that a mistyped flag fails at once
 
     try:
         jax.distributed.initialize(
             address, _NUM_PROCESSES.value, _PROCESS_ID.value, cluster_detection_method=address and "deactivate",
-            initialization_timeout=_ARRIVAL, heartbeat_timeout_seconds=_HEARTBEAT, shutdown_timeout_seconds=_DEPARTURE)
+            initialization_timeout=_ARRIVAL_SECONDS, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=_DEPARTURE_SECONDS)
     except ValueError as error:
         if address is not None:
             raise
         raise InputError("--distributed: neither SLURM, Cloud TPU, Kubernetes nor Open MPI started this process; "
-                         "--coordinator, --num_processes and --process_id tell of others") from error
+                         "without them give --coordinator, --num_processes and --process_id") from error
 
 
-def _leave(error: BaseException) -> NoReturn:
+def _exit_at_once(error: BaseException) -> NoReturn:
+    """Ends the process with one line for a user's mistake or a lost process, otherwise with the traceback."""
     code = app.EXIT_BAD_VALUE
-    line = app.line_of(error)
+    line = app.describe_error(error)
     if isinstance(error, KeyboardInterrupt):
         line, code = "interrupted", app.EXIT_INTERRUPTED
-    elif line is None and _OF_OTHERS.search(str(error)):
+    elif line is None and _ERRORS_OF_A_LOST_PROCESS.search(str(error)):
         line = distributed_stderr.describe_lost_process(str(error))
     if line is None:
         traceback.print_exception(error)

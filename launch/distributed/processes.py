@@ -1,37 +1,46 @@
-"""Several processes that work as one: who speaks and writes, and how all of them decide alike."""
+"""Tells which of several processes prints and writes, and makes all of them take the same decision.
+
+Training and evaluation call these functions; with a single process each returns at once.
+"""
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-_LONGEST_MILLISECONDS = 30 * 24 * 3600 * 1000  # that one waits for another; who has died is told of by other ways
+_MAX_WAIT_MILLISECONDS = 30 * 24 * 3600 * 1000  # in practice no limit: `cluster` notices a process that has died
 
 
 def index() -> int:
-    """Which of them this is, from 0."""
+    """Returns the number of this process, from 0."""
     return jax.process_index()
 
 
 def count() -> int:
-    """How many there are."""
+    """Returns the number of processes."""
     return jax.process_count()
 
 
 def is_chief() -> bool:
-    """Whether this process speaks, and writes what is written once."""
+    """Returns whether this is process 0, which alone prints, and writes what is written once."""
     return index() == 0
 
 
 def agree_on_any(wishes: list[bool]) -> list[bool]:
-    """Each wish, granted where any process has it: clocks and signals differ, deeds must not."""
+    """Returns for each wish whether any process has it, so that all processes act in the same way.
+
+    Clocks and signals differ between processes; their actions must not, because they wait for each other.
+
+    Args:
+      wishes: one value for each decision, in the same order on all processes.
+    """
     if count() == 1:
         return wishes
     return multihost_utils.process_allgather(np.array(wishes)).any(axis=0).tolist()
 
 
 def wait_for_all(name: str) -> None:
-    """Returns when every process has come here, be it in days."""
+    """Returns when every process has called this with the same name, even if that takes days."""
     if count() > 1:
         from orbax.checkpoint import multihost  # slow to import
 
-        multihost.get_barrier_sync_fn()(key=name, timeout_ms=_LONGEST_MILLISECONDS)
+        multihost.get_barrier_sync_fn()(key=name, timeout_ms=_MAX_WAIT_MILLISECONDS)

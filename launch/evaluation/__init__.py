@@ -1,1 +1,1 @@
-"""What launch.evaluate measures; the flags stay outside."""
+"""The evaluations that `launch.evaluate` runs; its flags are defined there, not here."""

@@ -1,6 +1,10 @@
-"""How much of a structure 200 numbers keep: the decoded map against the input (paper figure 1c)."""
+"""Measures how well an auto-encoder keeps the shape of a structure: decoded against encoded map (paper, figure 1c).
+
+A linear code of as many numbers (principal components) is the baseline. `launch.evaluate --task=autoencoder` calls it.
+"""
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,25 +16,34 @@ from saxsae.pretrained import Pretrained
 from saxsae.shapes import descriptors, voxels
 from saxsae.shapes.batches import voxelize_many
 
-_BATCH = 16  # the published network needs 100 MB a map
+_BATCH = 16  # maps that are computed at once; the published network needs 100 MB for each
 
 
-def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[dict], dict]:
-    """Items and summary: the auto-encoder, and beside it the linear code, on the same maps."""
+def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Encodes and decodes structures with the auto-encoder and with the linear code.
+
+    Args:
+      structures: each is voxelized in the pose in which it is given.
+      pretrained: weights of the network.
+
+    Returns:
+      An item for each structure: "id", the correlations of `measure_correlations`, and what describes its shape. And
+      a summary: means, medians and fractions above 0.90 of the correlations.
+    """
     spacings = [nearest_neighbour_spacing(s.xyz_angstrom) if s.kind == "beads" else None
                 for s in structures]
-    packed, r_max = voxelize_many([s.xyz_angstrom for s in structures], spacings)
+    packed, r_max_angstrom = voxelize_many([s.xyz_angstrom for s in structures], spacings)
     maps = np.asarray(voxels.unpack(packed))
-    scores = correlations(maps, pretrained)
+    scores = measure_correlations(maps, pretrained)
     items = []
     for i, structure in enumerate(structures):
         shape = descriptors.describe(maps[i] > 0.5)
         items.append({"id": structure.name, **{name: float(score[i]) for name, score in scores.items()},
-                      "reference_radius_angstrom": float(r_max[i]),
+                      "reference_radius_angstrom": float(r_max_angstrom[i]),
                       "kind": structure.kind, **shape._asdict(),
-                      "shape": descriptors.reason_to_reject(shape)})
+                      "shape": descriptors.name_difficulties(shape)})
     surface = [item["surface_fraction"] for item in items]
-    summary = {"count": len(items)}
+    summary: dict[str, Any] = {"count": len(items)}
     for name, score in scores.items():
         prefix = "" if name == "correlation" else f"{name}_"
         summary |= {f"{prefix}mean_correlation": float(score.mean()),
@@ -41,32 +54,37 @@ def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[
         "threshold": pretrained.threshold, "refinement_steps": pretrained.refinement.steps}
 
 
-def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarray]:
-    """Correlation of binary maps (N, 31, 31, 31), pose as given, with what is kept of them.
+def measure_correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarray]:
+    """Returns the Pearson correlations of binary maps with the maps decoded from their codes.
 
-    Returns: (N,) each. ``correlation``: encoder, refinement, decoder. ``encoder_alone``: without the refinement.
-    ``pca200``: the linear code. ``pca200_refined``: the linear code, refined as the network's is.
+    Args:
+      maps: (N, 31, 31, 31), 0 or 1.
+      pretrained: weights of the network, its linear code, and the settings of the refinement.
+
+    Returns:
+      (N,) each: "correlation" with encoder, refinement and decoder; "encoder_alone" without the refinement; "pca200"
+      with the linear code; "pca200_refined" with the linear code, refined in the same way.
     """
     network, code = pretrained.network, pretrained.components
-    none = Refinement()
+    no_refinement = Refinement()
 
-    def linear_encoder(padded):
-        inside = padded[(slice(None), *(slice(voxels.GRID),) * 3)]
+    def linear_encoder(padded: jax.Array) -> Any:
+        inside: Any = padded[(slice(None), *(slice(voxels.GRID),) * 3)]
         return code.encode(inside[:, voxels.sphere_mask()])
 
-    def linear_decoder(latent):
+    def linear_decoder(latent: jax.Array) -> jax.Array:
         return autoencoder.scatter_sphere(code.logits(latent), autoencoder.EMPTY_LOGIT)
 
     @jax.jit
-    def through(params, maps):
+    def through(params: Any, maps: jax.Array) -> dict[str, jax.Array]:
         padded = voxels.pad(maps)
         nonlinear = (functools.partial(network.encode, params), functools.partial(network.decode, params))
         linear = (linear_encoder, linear_decoder)
         found = {}
         for name, (encoder, decoder), threshold, settings in (
                 ("correlation", nonlinear, pretrained.threshold, pretrained.refinement),
-                ("encoder_alone", nonlinear, pretrained.threshold, none),
-                ("pca200", linear, 0.5, none), ("pca200_refined", linear, 0.5, pretrained.refinement)):
+                ("encoder_alone", nonlinear, pretrained.threshold, no_refinement),
+                ("pca200", linear, 0.5, no_refinement), ("pca200_refined", linear, 0.5, pretrained.refinement)):
             latent = code_refinement.refine(decoder, encoder(padded), padded, threshold, settings)
             found[name] = losses.binary_correlation(jax.nn.sigmoid(decoder(latent)), padded, threshold)
         return found
@@ -80,8 +98,8 @@ def correlations(maps: np.ndarray, pretrained: Pretrained) -> dict[str, np.ndarr
     return {name: np.concatenate([scores[name] for scores in batches]) for name in batches[0]}
 
 
-def _pearson(a, b) -> float | None:
-    """None where either does not vary."""
-    a, b = (np.asarray(x, float) - np.mean(x) for x in (a, b))
-    norm = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / norm) if norm > 0 else None
+def _pearson(a: np.ndarray | list[float], b: np.ndarray | list[float]) -> float | None:
+    """Returns the Pearson correlation of two series (N,), None where one of them is constant."""
+    x, y = (np.asarray(series, float) - np.mean(series) for series in (a, b))
+    norm = np.linalg.norm(x) * np.linalg.norm(y)
+    return float(x @ y / norm) if norm > 0 else None

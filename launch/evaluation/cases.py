@@ -1,6 +1,11 @@
-"""What to reconstruct: measured curves with their models, or curves computed from models."""
+"""Lists the cases of an evaluation: measured curves with known models, or curves computed from models.
+
+`launch.evaluate --task=reconstruction` and `--task=simulated` call it.
+"""
 
 import csv
+import dataclasses
+import functools
 import json
 import pathlib
 import zlib
@@ -12,44 +17,50 @@ import numpy as np
 from phasenet.errors import InputError
 from phasenet.io.npz import read_npz
 from saxsae.io.curves.measured_curves import read_curve
-from saxsae.io.structures.corpus import read_references
+from saxsae.io.structures.corpus import read_archive
 from saxsae.io.structures.structure_files import Structure, nearest_neighbour_spacing, read_structure
 from saxsae.profiles import simulation
 
-_PUBLISHED_MODELS = 20  # each voxel of a published map counts them
-_PUBLISHED_VOXELS = 31  # along the edge of its cell
+_MODELS_PER_PUBLISHED_MAP = 20  # a voxel of a published map holds the number of models that fill it
+_PUBLISHED_VOXELS = 31  # voxels per edge of a published map
 
 
 class Case(NamedTuple):
-    """One curve and its answer.
+    """One curve and the known structure behind it.
 
-    id, label: for people; the solver sees neither.
-    load: () -> curve (q_inv_angstrom, intensity, sigma) and the reference Structure.
-    published: numbers that others published for it; copied into its item.
-    published_map: () -> their map (31, 31, 31) and its pitch (A), or None.
+    Attributes:
+      id: name of the case, unique in a list.
+      label: name of the protein, or the kind of the structure; "" where unknown.
+      load: returns the curve (with q_inv_angstrom, intensity and sigma) and the reference structure.
+      published: published results for this case by name, which are copied into its item.
+      published_map: returns a published map (31, 31, 31), 0 to 1, and its pitch in Angstrom; None without one.
     """
 
     id: str
     label: str
     load: Callable[[], tuple[Any, Structure]]
     published: dict[str, float | None] = {}
-    published_map: Callable[[], tuple[Any, float]] | None = None
+    published_map: Callable[[], tuple[np.ndarray, float]] | None = None
 
 
-def measured_pairs(folder: str) -> list[Case]:
-    """The sub-folders with a profile.* and a reference.*; of source.json only the names are used.
+def list_measured_pairs(folder: str) -> list[Case]:
+    """Returns a case for each subfolder that holds a measured curve profile.* and its model reference.*.
+
+    Args:
+      folder: folder of the subfolders. A source.json in a subfolder may give its "id" and "protein".
 
     Raises:
-        InputError: no such folder, or none in it.
+      InputError: there is no such folder, or no profile.* in any subfolder. A missing or surplus reference.* is raised
+        when the case is loaded.
     """
     path = pathlib.Path(folder)
     if not path.is_dir():
         fault = "is a file" if path.exists() else "no such folder"
-        raise InputError(f"{folder}: {fault}; a folder of folders with profile.* and reference.* "
-                         "is needed")
-    cases, taken = [], set()
+        raise InputError(f"{folder}: {fault}; expected a folder of folders with profile.* and reference.*")
+    cases: list[Case] = []
+    taken: set[str] = set()
     for inner in sorted(item for item in path.iterdir() if any(item.glob("profile.*"))):
-        names = _names(inner / "source.json")
+        names = _read_names(inner / "source.json")
         name = str(names.get("id") or inner.name)
         name = inner.name if name in taken else name
         taken.add(name)
@@ -59,8 +70,9 @@ def measured_pairs(folder: str) -> list[Case]:
     return cases
 
 
-class _Pair(NamedTuple):
-    """Reads a curve and its reference when called: a fault in one pair is that pair's alone."""
+@dataclasses.dataclass(frozen=True)
+class _Pair:
+    """Reads a curve and its reference when it is called, so that an error in one pair does not affect the others."""
 
     folder: pathlib.Path
 
@@ -69,13 +81,15 @@ class _Pair(NamedTuple):
         return read_curve(profile), read_structure(reference, assembly=None)
 
     def _file(self, name: str) -> pathlib.Path:
+        """Returns the one file NAME.* in the folder; raises InputError where there is none or more than one."""
         found = sorted(self.folder.glob(f"{name}.*"))
         if len(found) != 1:
-            raise InputError(f"{self.folder}: {len(found)} files {name}.*, one is needed")
+            raise InputError(f"{self.folder}: expected one file {name}.*, but there are {len(found)}")
         return found[0]
 
 
-def _names(path: pathlib.Path) -> dict:
+def _read_names(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the content of a source.json; {} where there is none, or no JSON object in it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -83,24 +97,30 @@ def _names(path: pathlib.Path) -> dict:
     return found if isinstance(found, dict) else {}
 
 
-def simulated(references: str, given_radius: bool, published_maps: bool) -> list[Case]:
-    """A computed curve for each structure of an archive, its noise fixed by its name.
+def list_simulated_cases(references: str, given_radius: bool, published_maps: bool) -> list[Case]:
+    """Returns a case for each structure of an archive, with a curve computed from it; its name seeds the noise.
 
     Args:
-        references: .npz; a published.csv beside it gives published correlations, where present.
-        given_radius: which of the published results to compare with.
-        published_maps: offer the maps of a published_maps.npz beside it, where present.
+      references: path of the archive (.npz). A published.csv beside it gives published correlations.
+      given_radius: whether published results with a given radius are taken, or those without.
+      published_maps: whether the cases get the maps of a published_maps.npz beside the archive.
+
+    Raises:
+      InputError: one of the files cannot be used. The .csv and the maps may be absent.
     """
     folder = pathlib.Path(references).parent
     which = "with" if given_radius else "without"
     correlations = _read_published(folder / "published.csv", which)
     maps = folder / "published_maps.npz"
-    pictures = _read_published_maps(maps, which) if published_maps and maps.exists() else {}
-    return [Case(s.name, s.kind, _Simulated(s), correlations.get(s.name, {}), pictures.get(s.name))
-            for s in read_references(references)]
+    density_maps = _read_published_maps(maps, which) if published_maps and maps.exists() else {}
+    return [Case(s.name, s.kind, _Simulated(s), correlations.get(s.name, {}), density_maps.get(s.name))
+            for s in read_archive(references)]
 
 
-class _Simulated(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Simulated:
+    """Computes the curve of a structure when it is called."""
+
     structure: Structure
 
     def __call__(self) -> tuple[Any, Structure]:
@@ -112,7 +132,7 @@ class _Simulated(NamedTuple):
 
 
 def _read_published(path: pathlib.Path, which: str) -> dict[str, dict[str, float | None]]:
-    """published_correlation, and published_radius_angstrom where it was free, by id."""
+    """Returns by id "published_correlation" and, for results without a given radius, "published_radius_angstrom"."""
     if not path.exists():
         return {}
     columns = {"published_correlation": f"cc_{which}_rmax"}
@@ -123,7 +143,7 @@ def _read_published(path: pathlib.Path, which: str) -> dict[str, dict[str, float
         lacking = {"id", *columns.values()} - set(rows.fieldnames or ())
         table = [(rows.line_num, row) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a table in CSV ({error})") from None
+        raise InputError(f"{path}: not a CSV table ({error})") from None
     if lacking:
         raise InputError(f"{path}: no column {sorted(lacking)[0]!r}")
     found = {}
@@ -135,14 +155,19 @@ def _read_published(path: pathlib.Path, which: str) -> dict[str, dict[str, float
     return found
 
 
-def _read_published_maps(path: pathlib.Path, which: str) -> dict[str, Callable]:
+def _read_published_maps(path: pathlib.Path, which: str) -> dict[str, Callable[[], tuple[np.ndarray, float]]]:
+    """Returns by name functions for `Case.published_map`; names with an empty map are left out."""
     map_key, cell_key = f"map_{which}rmax", f"cell_{which}rmax"
     arrays = read_npz(path, ("names", map_key, cell_key))
     count = len(arrays["names"]) if arrays["names"].ndim else 0
     for key, shape in ((map_key, (count,) + (_PUBLISHED_VOXELS,) * 3), (cell_key, (count,))):
         if arrays[key].shape != shape or arrays[key].dtype.kind not in "fiu" or not np.isfinite(arrays[key]).all():
-            raise InputError(f"{path}: {key!r} is {arrays[key].dtype} {arrays[key].shape}; finite numbers {shape} are "
-                             "needed")
-    return {str(name): lambda i=i: (arrays[map_key][i] / _PUBLISHED_MODELS,
-                                    float(arrays[cell_key][i]) / _PUBLISHED_VOXELS)
+            raise InputError(f"{path}: {key!r} is {arrays[key].dtype} {arrays[key].shape}; expected finite numbers of "
+                             f"shape {shape}")
+    return {str(name): functools.partial(_occupancy_and_pitch, arrays[map_key], arrays[cell_key], i)
             for i, name in enumerate(arrays["names"]) if arrays[map_key][i].any()}
+
+
+def _occupancy_and_pitch(counts: np.ndarray, cells: np.ndarray, index: int) -> tuple[np.ndarray, float]:
+    """Returns the occupancy map (31, 31, 31) of one published map and the edge of its voxels in Angstrom."""
+    return counts[index] / _MODELS_PER_PUBLISHED_MAP, float(cells[index]) / _PUBLISHED_VOXELS

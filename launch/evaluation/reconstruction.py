@@ -1,9 +1,13 @@
-"""From a curve to a shape, measured against its model, beside shapes that need no network."""
+"""Reconstructs a shape from a curve and compares it with the known structure, next to simple shapes as baselines.
+
+`launch.evaluate --task=reconstruction` and `--task=simulated` call it; the reconstruction is the product's.
+"""
 
 import pathlib
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +21,7 @@ from saxsae.reconstruction import Reconstruction, reconstruct
 from saxsae.shapes import descriptors, voxels
 from saxsae.superposition import baselines, metrics
 
-_RADIUS_OVER_RG = 1.86  # median of deposited models, see saxsae.profiles.guinier.radius_bounds
+_RADIUS_OVER_RG = 1.86  # the median over deposited models, see saxsae.profiles.guinier.radius_bounds
 
 MEASURES = (
     "correlation", "best_single", "single_chosen", "sphere_correlation",
@@ -27,15 +31,22 @@ MEASURES = (
 
 
 def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = False,
-                  maps_dir: str | None = None, **options) -> dict:
-    """The item of one curve: `MEASURES`, where they apply, and traits of the reference's shape.
+                  maps_dir: str | None = None, **options: Any) -> dict[str, Any]:
+    """Reconstructs the shape of one case and measures it.
 
     Args:
-        given_radius: tell the solver the reference's r_max.
-        maps_dir: folder for ID.ccp4, the map as it was found.
-        options: of `saxsae.reconstruction.reconstruct`.
+      case: the curve and the known structure.
+      pretrained: weights of the auto-encoder.
+      given_radius: whether the reconstruction is given the r_max of the structure.
+      maps_dir: folder to which the map is written as ID.ccp4, in its own frame; None writes none.
+      **options: further arguments of `saxsae.reconstruction.reconstruct`.
 
-    The seconds are those of the reconstruction alone, compilation included.
+    Returns:
+      The item: those of `MEASURES` that apply, "label", "notes", and what describes the shape of the structure. The
+      seconds are those of the reconstruction alone, with compilation.
+
+    Raises:
+      InputError: a file of the case cannot be used.
     """
     curve, structure = case.load()
     _, r_max = voxels.centre_and_radius(structure.xyz_angstrom)
@@ -45,28 +56,36 @@ def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = Fa
     if maps_dir is not None:
         name = re.sub(r"[^\w.+-]", "_", case.id)
         write_map(pathlib.Path(maps_dir) / f"{name}.ccp4", found.density, found.pitch_angstrom)
-    measure = correlation_with(structure, r_max)
+    measure = make_correlation_measure(structure, r_max)
     singles = [measure(single, found.pitch_angstrom) for single in found.models]
     item = {
         "label": case.label, "correlation": measure(found.density, found.pitch_angstrom),
         "best_single": max(singles),
         "single_chosen": singles[int(np.argmin(found.model_chi_squared))],
         **{f"{name}_correlation": measure(*shape)
-           for name, shape in simple_shapes(found, structure).items()},
+           for name, shape in baseline_maps(found, structure).items()},
         "chi_squared": float(found.chi_squared),
         "relative_residual": float(found.relative_residual),
         "radius_angstrom": float(found.radius_angstrom), "reference_radius_angstrom": r_max,
         **seconds, **case.published}
     if case.published_map is not None:
         item["published_map_correlation"] = measure(*case.published_map())
-    return item | traits(structure) | {"notes": list(found.notes)}
+    return item | describe_shape(structure) | {"notes": list(found.notes)}
 
 
-def correlation_with(structure: Structure, r_max: float) -> Callable[[np.ndarray, float], float]:
-    """(map, pitch) -> correlation with the structure, as `saxsae.superposition.metrics` defines it."""
+def make_correlation_measure(structure: Structure, r_max: float) -> Callable[[np.ndarray, float], float]:
+    """Returns a function that compares maps with one structure.
+
+    Args:
+      structure: the known structure.
+      r_max: largest distance of its atoms from their centroid, Angstrom.
+
+    Returns:
+      (map (N, N, N), pitch in Angstrom) -> correlation, as `saxsae.superposition.metrics` defines it.
+    """
     truth = metrics.truth_density(structure.xyz_angstrom, structure.atomic_number, r_max)
 
-    def measure(density, pitch) -> float:
+    def measure(density: np.ndarray, pitch: float) -> float:
         found = metrics.correlation_with_truth(
             jnp.asarray(density, jnp.float32), jnp.float32(pitch), truth, jnp.float32(r_max))
         return float(found.correlation)
@@ -74,11 +93,18 @@ def correlation_with(structure: Structure, r_max: float) -> Callable[[np.ndarray
     return measure
 
 
-def simple_shapes(found: Reconstruction,
+def baseline_maps(found: Reconstruction,
                   structure: Structure) -> dict[str, tuple[np.ndarray, float]]:
-    """Map and pitch (A) of a sphere and an ellipsoid from the curve, and one from the answer.
+    """Returns simple shapes that a reconstruction has to beat.
 
-    Without a Guinier region the sphere has the fitted ellipsoid's radius of gyration.
+    Args:
+      found: a reconstruction, for its curve and its Guinier fit.
+      structure: the known structure.
+
+    Returns:
+      (map, pitch in Angstrom) of each: "sphere" with the radius of gyration of the curve, or of the fitted ellipsoid
+      where the curve has no Guinier region; "fitted_ellipsoid" fitted to the curve; "ellipsoid" with the moments of
+      inertia of the known structure, which the curve does not give.
     """
     points = rebin(found, q_max=np.inf)
     unit = np.max(np.abs(points.intensity))
@@ -94,18 +120,18 @@ def simple_shapes(found: Reconstruction,
             "ellipsoid": baselines.ellipsoid_map(inertia)}
 
 
-def traits(structure: Structure) -> dict:
-    """What is hard about a structure's shape: `saxsae.shapes.descriptors`, in words as `shape`."""
+def describe_shape(structure: Structure) -> dict[str, Any]:
+    """Returns the numbers of `saxsae.shapes.descriptors` for a structure, and in words what makes it difficult."""
     spacing = None
     if structure.kind == "beads":
         spacing = nearest_neighbour_spacing(structure.xyz_angstrom)
     occupancy, _ = voxels.voxelize_structure(structure.xyz_angstrom, spacing)
     shape = descriptors.describe(occupancy)
-    return {"kind": structure.kind, **shape._asdict(), "shape": descriptors.reason_to_reject(shape)}
+    return {"kind": structure.kind, **shape._asdict(), "shape": descriptors.name_difficulties(shape)}
 
 
-def summarize(items: list[dict]) -> dict:
-    """Means and medians of `MEASURES` over the items that worked, and errors of the radius."""
+def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns means and medians of `MEASURES` over the items without an error, and errors of r_max."""
     done = [item for item in items if "error" not in item]
     summary: dict = {"count": len(done), "failed": len(items) - len(done)}
     for key in MEASURES:

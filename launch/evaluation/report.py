@@ -1,10 +1,11 @@
-"""The short tables for people at the end of an evaluation."""
+"""Formats what `launch.evaluate` prints: progress lines, tables of items and summaries, beside the papers' results."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from launch import app
 
-_WORST = 5
+_NUM_WORST = 5  # of the worst items that are shown
 
 # key -> (heading, format)
 _ENCODED = {
@@ -27,12 +28,12 @@ _SHAPES = {
     "shape": ("shape", "{}")}
 
 
-def table(rows: Iterable[Mapping], columns: Mapping[str, tuple[str, str]]) -> str:
-    """Lines of right-aligned columns, those without any value left out.
+def format_table(rows: Iterable[Mapping], columns: Mapping[str, tuple[str, str]]) -> str:
+    """Returns a table with right-aligned columns; columns without any value are left out.
 
     Args:
-        rows: values by key; a missing one, or None, is shown as "-".
-        columns: key -> (heading, format of a value, as in "{:.3f}").
+      rows: values by key; a missing value, or None, is shown as "-".
+      columns: key -> (heading, format of a value, such as "{:.3f}").
     """
     rows = list(rows)
     used = [key for key in columns if any(row.get(key) is not None for row in rows)]
@@ -40,63 +41,65 @@ def table(rows: Iterable[Mapping], columns: Mapping[str, tuple[str, str]]) -> st
     for row in rows:
         cells.append(["-" if row.get(key) is None else columns[key][1].format(row[key])
                       for key in used])
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)).rstrip()
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
                      for line in cells)
 
 
-def encoded(items: list[dict], summary: dict) -> str:
-    """The structures that the auto-encoder keeps worst, what is hard about them, and the means."""
+def format_autoencoder(items: list[dict[str, Any]], summary: Mapping[str, Any]) -> str:
+    """Returns the structures with the lowest correlations, what makes them difficult, and the summary."""
     keys = list(_ENCODED_SUMMARY)[1:]
     means = [{"what": what, **{key: summary[f"{prefix}{key}"] for key in keys}}
              for what, prefix in (("network", ""), ("its encoder alone", "encoder_alone_"), ("PCA-200", "pca200_"),
                                   ("PCA-200, refined", "pca200_refined_"))]
     paper = {"what": "paper (its 542 models)", "mean_correlation": 0.88,
              "fraction_above_0.90": 0.561}
-    worst = sorted(items, key=lambda item: item["correlation"])[:_WORST]
-    return (f"\nthe worst, and what is hard about them:\n{table(worst, _ENCODED)}\n\n"
-            f"{table([*means, paper], _ENCODED_SUMMARY)}")
+    worst = sorted(items, key=lambda item: item["correlation"])[:_NUM_WORST]
+    return (f"\nthe lowest correlations, and what makes these structures difficult:\n"
+            f"{format_table(worst, _ENCODED)}\n\n"
+            f"{format_table([*means, paper], _ENCODED_SUMMARY)}")
 
 
-def shape(item: dict) -> str:
-    """One reconstruction in the words of a progress line."""
+def format_reconstruction(item: Mapping[str, Any]) -> str:
+    """Returns the text of a reconstruction's progress line."""
     return (f"correlation {item['correlation']:.3f} (sphere {item['sphere_correlation']:.3f}), "
             f"chi^2 {item['chi_squared']:.2f}, r_max {item['radius_angstrom']:.1f} A "
             f"(reference {item['reference_radius_angstrom']:.1f})")
 
 
-def shapes(items: list[dict], summary: dict) -> str:
-    """All reconstructions, the worst first, their means and medians, and what failed."""
+def format_reconstructions(items: list[dict[str, Any]], summary: Mapping[str, Any]) -> str:
+    """Returns the table of all reconstructions, the worst first, with means and medians, then what failed."""
     done = [item for item in items if "error" not in item]
     rows = sorted(done, key=lambda item: item["correlation"])
     for statistic in ("mean", "median"):
         rows.append({key: summary.get(f"{statistic}_{key}") for key in _SHAPES} | {"id": statistic})
-    lines = ["", table(rows, _SHAPES), ""]
+    lines = ["", format_table(rows, _SHAPES), ""]
     lines += [f"failed: {item['id']}: {item['error']}" for item in items if "error" in item]
     if summary["count"]:
         words = f"{summary['fraction_above_0.70']:.0%} above 0.70 (published: 52 to 55%)"
-        if summary["median_radius_error"] > 1e-4:  # else it was given
+        if summary["median_radius_error"] > 1e-4:  # else the radius was given
             error = summary["median_radius_error"]
             words += f"; median error of r_max {error:.1%} (published: 15%)"
         lines.append(words)
     return "\n".join(lines)
 
 
-class Phased:
-    """Says how phasing goes on: every tenth of the cases."""
+class PhasingProgress:
+    """Prints the fraction solved so far after each tenth of the cases."""
 
     def __init__(self, num_cases: int) -> None:
         self.num_cases, self.done, self.solved = num_cases, 0, 0
 
-    def __call__(self, item: Mapping) -> None:
+    def __call__(self, item: Mapping[str, Any]) -> None:
+        """Counts an item, and prints a line where a tenth is complete."""
         self.done += 1
         self.solved += item["solved"]
         if self.done * 10 // self.num_cases > (self.done - 1) * 10 // self.num_cases:
             app.print_line(f"[{self.done}/{self.num_cases}] solved so far: {self.solved / self.done:.1%}")
 
 
-def phasing(summary: Mapping) -> str:
-    """The figures over all cases, beside the paper's."""
+def format_phasing(summary: Mapping[str, Any]) -> str:
+    """Returns the summary over all cases, with the paper's results in brackets."""
     error = summary["mean_error_voxels"]
     lines = [
         f"\nmatched          {summary['matched']} of {summary['atoms']} atoms (paper: 4994 of 5000)",

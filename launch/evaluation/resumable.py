@@ -1,8 +1,8 @@
-"""Item after item, each kept as soon as it is done: an interrupted evaluation goes on where it was.
+"""Evaluates items one after another and keeps each on disk, so that an interrupted evaluation can be resumed.
 
-Beside the result to come, RESULT.json.partial holds one JSON object a line: first what the items
-depend on, then the items. Of several processes, which share the items, each has one of its own: .partial.1 and so on.
-They are removed once the result is written.
+RESULT.json.partial holds one JSON object per line: first the settings on which the items depend, then the items. When
+several processes share the items, each writes its own file: RESULT.json.partial, RESULT.json.partial.1 and so on.
+`write_result` removes them. `launch.evaluate` calls it.
 """
 
 import glob
@@ -11,7 +11,7 @@ import pathlib
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from launch import app
 from launch.distributed import processes
@@ -19,61 +19,77 @@ from phasenet.errors import InputError
 
 
 class EvaluatedItem(Protocol):
-    """Anything with an id."""
+    """A case with an id."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """Name of the case, unique among the cases."""
 
 
-def run_items(cases: Sequence[EvaluatedItem], evaluate: Callable[[EvaluatedItem], dict],
-              report: Callable[[dict], str], json_path: str | None, binding: dict) -> list[dict]:
-    """An item for each case, in order; a case that fails becomes an item with `error`.
+ItemT = TypeVar("ItemT", bound=EvaluatedItem)
 
-    Of several processes each takes its share, and the chief has all of them at the end; the others have their own.
+
+def run_items(cases: Sequence[ItemT], evaluate: Callable[[ItemT], dict[str, Any]],
+              report: Callable[[dict[str, Any]], str], json_path: str | None,
+              settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Evaluates the cases and prints a line for each; several processes share them.
 
     Args:
-        evaluate: a case to its item, plain numbers and strings.
-        report: an item to the words of its progress line.
-        json_path: where the result will go, or None: then nothing is kept.
-        binding: what the items depend on; items kept under another binding are discarded.
+      cases: the cases, the same ones in all processes.
+      evaluate: returns the item of a case, in JSON's types. An exception becomes the item {"error": one line}.
+      report: returns the text of an item's progress line.
+      json_path: the file for the result, beside which items are kept; None keeps none.
+      settings: what the items depend on. Items that were kept with other settings are discarded.
+
+    Returns:
+      The items with their "id", in the order of the cases: all of them in process 0, its own share in another process.
+
+    Raises:
+      InputError: the processes do not see the same folder.
     """
-    kept = _Kept(json_path, binding)
+    kept = _KeptItems(json_path, settings)
     index, count = processes.index(), processes.count()
     items = []
     for number, case in list(enumerate(cases, 1))[index::count]:
         item = kept.items.get(case.id)
         if item is None:
             started = time.perf_counter()
-            item = {"id": case.id} | _guarded(evaluate, case)
+            item = {"id": case.id} | _evaluate_or_error(evaluate, case)
             kept.add(item)
             words = item["error"] if "error" in item else report(item)
             seconds = time.perf_counter() - started
             app.print_line(f"[{number}/{len(cases)}] {case.id}: {words} ({seconds:.0f} s)")
         items.append(item)
     processes.wait_for_all("items done")
-    return _merged(cases, json_path, binding) if count > 1 and processes.is_chief() else items
+    return _merge(cases, json_path or "", settings) if count > 1 and processes.is_chief() else items
 
 
-def _merged(cases: Sequence[EvaluatedItem], json_path: str, binding: dict) -> list[dict]:
-    items = _kept_items(json_path, binding, failed=True)
+def _merge(cases: Sequence[EvaluatedItem], json_path: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the items that all processes have kept, in the order of the cases."""
+    items = _read_kept(json_path, settings, failed=True)
     for case in cases:
         if case.id not in items:
-            raise InputError(f"{json_path}: {case.id} is in none of the files {_partial(json_path).name}* beside it; "
-                             "all processes need the same folder")
+            raise InputError(f"{json_path}: {case.id} is in none of the files {_partial(json_path).name}* beside it: "
+                             "give a file in a folder that all processes share")
     return [items[case.id] for case in cases]
 
 
-def finish(result: dict, json_path: str | None) -> None:
-    """Writes the result in place of its partial.
+def write_result(result: dict[str, Any], json_path: str | None) -> None:
+    """Writes the result and removes the files of kept items.
+
+    Args:
+      result: the whole result, with "items".
+      json_path: its file; None writes none.
 
     Raises:
-        InputError: no item worked (the result is written all the same, and the partial kept).
+      InputError: every item has an error. The result is written, and the kept items stay.
     """
     if json_path is not None:
         app.write_json(json_path, result)
     items = result["items"]
     if items and all("error" in item for item in items):
         first = items[0]
-        raise InputError(f"none of {len(items)} gave a result; {first['id']}: {first['error']}")
+        raise InputError(f"none of {len(items)} cases gave a result; {first['id']}: {first['error']}")
     if json_path is not None:
         for path in _partials(json_path):
             path.unlink(missing_ok=True)
@@ -81,16 +97,17 @@ def finish(result: dict, json_path: str | None) -> None:
 
 
 def _partial(json_path: str, index: int = 0) -> pathlib.Path:
+    """Returns the file of the items that a process keeps."""
     return pathlib.Path(f"{json_path}.partial" + (f".{index}" if index else ""))
 
 
 def _partials(json_path: str) -> list[pathlib.Path]:
-    """Those of all processes, of a former run of more of them, too."""
+    """Returns the existing files of kept items, also those of an earlier run with more processes."""
     return sorted(pathlib.Path(path) for path in glob.glob(glob.escape(f"{json_path}.partial") + "*"))
 
 
-def _guarded(evaluate: Callable[[EvaluatedItem], dict], case: EvaluatedItem) -> dict:
-    """The case's item, or {"error": one line}; a fault of ours shows its traceback too."""
+def _evaluate_or_error(evaluate: Callable[[ItemT], dict[str, Any]], case: ItemT) -> dict[str, Any]:
+    """Returns the item of a case, or {"error": one line}; the traceback of a bug is printed."""
     try:
         return evaluate(case)
     except InputError as error:
@@ -100,47 +117,50 @@ def _guarded(evaluate: Callable[[EvaluatedItem], dict], case: EvaluatedItem) -> 
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
 
 
-class _Kept:
-    """The items of an earlier run of the same binding, and where this process's next ones go."""
+class _KeptItems:
+    """The items that were kept with the same settings, by id; `add` appends another to this process's file."""
 
-    def __init__(self, json_path: str | None, binding: dict) -> None:
-        self.items: dict[str, dict] = {}
-        self._path = None if json_path is None else _partial(json_path, processes.index())
-        if self._path is None:
+    def __init__(self, json_path: str | None, settings: dict[str, Any]) -> None:
+        self.items: dict[str, dict[str, Any]] = {}
+        self._path: pathlib.Path | None = None
+        if json_path is None:
             return
+        self._path = _partial(json_path, processes.index())
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self.items = _kept_items(json_path, binding)
+        self.items = _read_kept(json_path, settings)
         header, own = _read(self._path)
         if self.items and processes.is_chief():
-            app.print_line(f"{self._path}: {len(self.items)} items are done, going on")
-        elif header is not None and not _same(header, binding):
-            app.print_line(f"{self._path}: from a run with other flags or weights, begun anew")
+            app.print_line(f"{self._path}: {len(self.items)} items are done, the others follow")
+        elif header is not None and not _has_settings(header, settings):
+            app.print_line(f"{self._path}: from a run with other flags or weights; all items are evaluated again")
         own = [item for item in own if item["id"] in self.items]
-        app.write_text(self._path, "".join(json.dumps(row) + "\n" for row in (binding, *own)))
+        app.write_text(self._path, "".join(json.dumps(row) + "\n" for row in (settings, *own)))
 
-    def add(self, item: dict) -> None:
+    def add(self, item: dict[str, Any]) -> None:
+        """Keeps an item on disk."""
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(item) + "\n")
 
 
-def _kept_items(json_path: str, binding: dict, failed: bool = False) -> dict[str, dict]:
-    """The items of that binding that all processes have kept, by id; failed: those too that did not work."""
-    found: dict[str, dict] = {}
+def _read_kept(json_path: str, settings: dict[str, Any], failed: bool = False) -> dict[str, dict[str, Any]]:
+    """Returns by id the items that all processes kept with these settings; with `failed` also those with errors."""
+    found: dict[str, dict[str, Any]] = {}
     for path in _partials(json_path):
         header, items = _read(path)
-        for item in items if _same(header, binding) else ():
+        for item in items if _has_settings(header, settings) else ():
             if "error" not in item or (failed and item["id"] not in found):
                 found[item["id"]] = item
     return found
 
 
-def _same(header: dict | None, binding: dict) -> bool:
-    return header == json.loads(json.dumps(binding))
+def _has_settings(header: dict[str, Any] | None, settings: dict[str, Any]) -> bool:
+    """Returns whether the first line of a file of kept items states these settings."""
+    return header == json.loads(json.dumps(settings))
 
 
-def _read(path: pathlib.Path) -> tuple[dict | None, list[dict]]:
-    """The binding (None without a readable file) and the items, but a last line cut short."""
+def _read(path: pathlib.Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Returns settings and items of a file of kept items, without an incomplete last line; (None, []) for no file."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,7 @@
-"""What a result hangs on, and therefore records: code, packages, flags and weights."""
+"""Describes what a result depends on: code revision, package versions, flags and weights.
+
+Every launch that writes a JSON result records it, so that the result can be reproduced.
+"""
 
 import hashlib
 import importlib.metadata
@@ -14,30 +17,30 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _PACKAGES = ("phasenet-saxsae", "jax", "jaxlib", "flax", "optax", "numpy", "gemmi")
 
 
-def record() -> dict[str, Any]:
-    """The flags of this launch, and the code. With the same ones a result is the same on the same machine."""
-    return {"flags": launch_flags(), **code()}
+def describe_run() -> dict[str, Any]:
+    """Returns "flags", "revision" and "versions"; runs that agree in all three agree in their result on one machine."""
+    return {"flags": launch_flags(), **describe_code()}
 
 
-def code() -> dict[str, Any]:
-    """The revision and the versions."""
+def describe_code() -> dict[str, Any]:
+    """Returns "revision", as `revision` gives it, and "versions", as `versions` gives them."""
     return {"revision": revision(), "versions": versions()}
 
 
 def revision() -> str:
-    """The git revision of the code, with "-dirty" where files differ from it, or "unknown"."""
-    if not (_ROOT / ".git").exists():  # installed; git might answer of a repository around that
+    """Returns the git revision of the code, with "-dirty" where tracked files differ from it, or "unknown"."""
+    if not (_ROOT / ".git").exists():  # an installed package; git would describe a repository around the installation
         return "unknown"
     describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(describe, cwd=_ROOT, capture_output=True, text=True, check=False)
-    except OSError:  # no git here
+    except OSError:  # git is not installed
         return "unknown"
     return done.stdout.strip() or "unknown"
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that numbers hang on."""
+    """Returns the versions of Python and of the packages that results depend on, by name."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -48,18 +51,27 @@ def versions() -> dict[str, str]:
 
 
 def launch_flags() -> dict[str, Any]:
-    """Every flag that the launch itself defines, those left at their defaults included."""
+    """Returns the values of all flags that the launch itself defines, by name, defaults included."""
     own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
     return {flag.name: flag.value for flag in sorted(own, key=lambda flag: flag.name)}
 
 
-def weights(name: str, folder: pathlib.Path, info: dict[str, Any]) -> dict[str, Any]:
-    """Weights as a result names them: what was asked for, the digest, and config.json."""
+def describe_weights(name: str, folder: pathlib.Path, info: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a result records of its weights.
+
+    Args:
+      name: the weights as the user named them.
+      folder: the folder of the weights.
+      info: the content of config.json.
+
+    Returns:
+      "name", "sha256" (see `weights_digest`) and the fields of `info`.
+    """
     return {"name": name, "sha256": weights_digest(folder), **info}
 
 
 def weights_digest(folder: pathlib.Path) -> str:
-    """SHA-256 of a release: config.json and all arrays, their names included; scores beside them do not count."""
+    """Returns the SHA-256 digest, in hexadecimal, of config.json and all .npz files of a folder, names included."""
     digest = hashlib.sha256()
     for path in sorted([folder / "config.json", *folder.glob("*.npz")]):
         content = path.read_bytes()

@@ -1,4 +1,7 @@
-"""Programs of many small steps, compiled for one core."""
+"""Compiles programs of many small steps for one CPU core.
+
+The evaluation and the benchmark of phasing compile their searches in this way.
+"""
 
 import contextlib
 import os
@@ -7,11 +10,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def compiling_for_one_core() -> Iterator[None]:
-    """While it lasts the process may use one core only, and XLA compiles for that.
+    """Restricts the process to one core while the context lasts, so that XLA compiles for one core.
 
-    It splits what it compiles for a CPU over the cores that it may use at that moment, down to loops that last
-    microseconds: the search (`phasenet.search.atom_search`) took three times the processor time so, and no less wall time. A
-    program compiled within runs on one core ever after; several run beside each other.
+    XLA splits what it compiles for a CPU over the cores that the process may use at that moment, even loops that last
+    microseconds. Compiled for 2 cores, the search (`phasenet.search.atom_search`) takes three times the CPU time and
+    no less wall time. A program compiled in the context runs on one core from then on; several such programs can run at
+    the same time on different cores. Where the platform has no CPU affinity, the context does nothing.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield

@@ -1,1 +1,12 @@
-"""report.html: a result as one page that needs no network."""
+"""report.html: the result of `launch.solve` or `launch.reconstruct` as one page that needs no network.
+
+* `page`: puts text, styles, scripts, libraries and data into one file.
+* `scales`: says beside each number of the page what is good and what is bad.
+* `templates`: fills in a template; `launch.serving` uses it as well.
+* `page.html`, `page.css`, `page.js`: the frame of every report.
+* `reconstruction.html`, `reconstruction.js`: the body of a report of `launch.reconstruct`.
+* `solution.html`, `solution.js`: the body of a report of `launch.solve`.
+* `elements.js`, `charts.js`, `sections.js`: page elements, charts of curves, sections of a map.
+* `scene.js`, `surface.js`, `balls.js`: the 3D view, its surfaces and its balls.
+* `vendor`: the libraries 3Dmol and uPlot with their licences; `vendor/fetch` is the script that fetched them.
+"""

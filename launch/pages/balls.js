@@ -1,6 +1,6 @@
-// Many balls of one size as one mesh. 3Dmol's own spheres are discs painted like balls: their depth is not that of an
-// orthographic view, so that a surface around them would not lie around them.
-// points: {x, y, z} each.   fineness: see unitBall.   Returns {vertexArr, normalArr, faceArr} for 3Dmol's addCustom.
+// Returns many balls of one size as one mesh, {vertexArr, normalArr, faceArr} for 3Dmol's addCustom.
+// 3Dmol's own spheres are shaded discs whose depth is wrong in an orthographic view, so surfaces would cut them.
+// points: {x, y, z} each.   fineness: see unitBall.
 function ballsOf(points, radius, fineness) {
   const {corners, faces} = unitBall(fineness);
   const vertexArr = [], normalArr = [], faceArr = [];
@@ -15,7 +15,7 @@ function ballsOf(points, radius, fineness) {
   return {vertexArr, normalArr, faceArr};
 }
 
-// An octahedron whose triangles were parted in four so often, its corners on the unit sphere.
+// Returns the unit sphere as {corners, faces}: an octahedron whose triangles are split in four this many times.
 function unitBall(times) {
   const corners = [[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]];
   let triangles = [[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]];

@@ -1,9 +1,10 @@
-// Charts of curves: drag across to zoom, double click to see all, arrow keys move the cursor.
+// Charts of curves, drawn by uPlot: drag across to zoom, double click to see all, arrow keys move the cursor.
 
 const charts = [];
 
-// container: its width is the chart's.   build(): uPlot's options and data, in the colours of the moment.
-// say(index): the numbers at a point, for the line below the chart; null where another chart's line has them.
+// Draws a chart, and draws it anew when the colour scheme or the width changes.
+// container: gives the width.   about: a name for screen readers.   build(): options and data, in current colours.
+// say(index): the text about a point, shown below the chart; null where the text of another chart includes it.
 function chart(container, about, height, build, say) {
   const readout = element("output", {className: "readout"});
   container.tabIndex = 0;
@@ -39,7 +40,7 @@ function chart(container, about, height, build, say) {
   });
 }
 
-// An axis in the colours of the page.
+// Returns an axis in the colours of the page.
 function axis(label, more = {}) {
   const ink = colour("quiet");
   const font = "12px system-ui, sans-serif";
@@ -47,7 +48,7 @@ function axis(label, more = {}) {
     grid: {stroke: colour("rule"), width: 1}, ticks: {stroke: colour("rule"), width: 1, size: 4}, ...more};
 }
 
-// Powers of ten, and 2 and 5 between them where they are few.
+// Returns the labelled values of a logarithmic axis: powers of ten, with 3, or 2 and 5, between them where few.
 function logSplits(u, index, low, high) {
   const decades = Math.log10(high / low);
   const steps = decades > 3.5 ? [1] : decades > 1.5 ? [1, 3] : [1, 2, 5];
@@ -61,7 +62,7 @@ function logSplits(u, index, low, high) {
   return found;
 }
 
-// All of them: uPlot would label powers of ten only.
+// Every split gets a label; by default uPlot labels powers of ten only.
 const logAxis = {splits: logSplits, filter: (u, splits) => splits};
 
 const plain = (value) => {
@@ -70,19 +71,19 @@ const plain = (value) => {
   const text = size >= 1e5 || size < 1e-3 ? value.toExponential(0).replace("e+", "e") : String(+value.toPrecision(4));
   return text.replace(/^-/, "−");
 };
-// As many decimals for all as the one with the most needs; those of a logarithmic axis each as it is.
+// Labels of one axis: all with the same number of decimals; on a logarithmic axis each with its own.
 const plainValues = (u, values, index) => {
   if (u.scales[u.axes[index].scale].distr === 3) return values.map(plain);
   const decimals = Math.max(...values.map((value) => (String(+value.toPrecision(10)).split(".")[1] ?? "").length));
   return values.map((value) => fixed(value, decimals));
 };
 
-// Dots of a radius, in CSS pixels, as a series.
+// A series of dots; radius in CSS pixels.
 const dots = (name, radius) => ({stroke: colour(name), points: {show: true, size: 2 * radius, width: 0,
   fill: colour(name)}, paths: () => null});
 const line = (name, width, more = {}) => ({stroke: colour(name), width, pxAlign: 0, points: {show: false}, ...more});
 
-// A hook that draws bars of +- sigma behind the points.
+// Returns a hook that draws bars of +- sigma behind the points.
 const errorBars = (values, sigma) => (u) => {
   const {ctx, bbox} = u;
   ctx.save();
@@ -103,7 +104,7 @@ const errorBars = (values, sigma) => (u) => {
   ctx.restore();
 };
 
-// A hook that shades from one x to another.
+// Returns a hook that shades the band from one x to another.
 const band = (from, to) => (u) => {
   const {ctx, bbox} = u;
   const clamp = (x) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, u.valToPos(x, "x", true)));

@@ -1,4 +1,4 @@
-// What pages are made with. Text is only ever set as text, never as markup.
+// Helpers that make page elements. Text is always set as text, never as markup.
 
 const byId = (id) => document.getElementById(id);
 
@@ -8,15 +8,15 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// A colour of the style sheet by its name, as it is in the scheme of the moment.
+// Returns a colour of the style sheet by its name, in the current colour scheme.
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-// Calls again what draws with colours when the scheme changes.
+// Calls draw again when the colour scheme changes.
 function onSchemeChange(draw) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 }
 
-// The terminal's words with signs that it may not have.
+// Returns a line of the terminal with typographic signs, which a terminal may lack.
 const typeset = (text) => text.replaceAll("chi^2", "χ²").replaceAll("1/A", "1/Å").replace(/(\d) A\b/g, "$1 Å")
   .replaceAll("+-", "±").replace(/(^|[ (])-(?=\d)/g, "$1−");
 
@@ -35,7 +35,7 @@ function checkbox(label, checked, onChange, swatch = null) {
   return made;
 }
 
-// A slider that says its value; redraws at most once a frame, however fast it is moved.
+// A slider whose value is shown as say(value); calls draw(value) at most once a frame.
 function slider(id, say, draw) {
   const input = byId(id), output = byId(`${id}-value`);
   let waiting = false;

@@ -1,8 +1,8 @@
-// What every report has: its data and its tables.
+// The parts that every report has: its data and its tables.
 
 const payload = JSON.parse(document.getElementById("payload").textContent);
 
-// "size, low, high, data" of page.py as {size, values}: a Float32Array in C order.
+// Returns {size, values} of what pack_map in page.py packed; values: a Float32Array in C order.
 function unpack(map) {
   const text = atob(map.data);
   const steps = $3Dmol.inflateString(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer, false);
@@ -19,10 +19,13 @@ function fillFacts(id, facts) {
 
 function fillHead() {
   document.getElementById("name").textContent = payload.name;
-  for (const [name, value, more] of payload.rows) {
+  payload.rows.forEach(([name, value, more], i) => {
+    const cell = element("td", {className: "more"}, typeset(more));
+    // What is good and what is bad, from scales.py.
+    if (payload.scales?.[i]) cell.append(element("span", {className: "meaning"}, typeset(payload.scales[i])));
     byId("numbers").append(element("tr", {}, element("th", {scope: "row"}, typeset(name)),
-      element("td", {className: "value"}, typeset(value)), element("td", {className: "more"}, typeset(more))));
-  }
+      element("td", {className: "value"}, typeset(value)), cell));
+  });
   byId("notes").append(...payload.notes.map((note) => element("li", {}, typeset(note))));
   const {flags, weights, versions, revision} = payload.provenance;
   fillFacts("flags", flags);

@@ -1,4 +1,8 @@
-"""One file that shows a result: text, styles, scripts, libraries and data are all in it, and nothing is fetched."""
+"""Writes report.html, one file that shows a result: text, styles, scripts, libraries and data are in it.
+
+The page fetches nothing, so it can be sent or archived alone. `launch.solution.page` and `launch.reconstruction.page`
+call `write` with the data of their kind of result.
+"""
 
 import base64
 import html
@@ -10,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from launch import app
-from launch.pages.templates import filled
+from launch.pages import scales
+from launch.pages.templates import fill_template
 from launch.plotting import style
 
 NAME = "report.html"
@@ -23,59 +28,87 @@ _COLOURS = {"blue": style.BLUE, "red": style.RED, "grey": style.GREY, "green": s
 
 
 def write(folder: pathlib.Path, kind: str, title: str, payload: dict[str, Any]) -> None:
-    """report.html of a kind: "reconstruction" or "solution", whose .html and .js lie here.
+    """Writes report.html into a folder.
 
-    title: any text, a file's name.   payload: what the scripts show; arrays, NumPy's numbers and named tuples are
-    understood, NaN becomes null.
+    Args:
+      folder: the output folder, which exists.
+      kind: "reconstruction" or "solution": the .html and .js of this name in launch/pages make the body.
+      title: title of the page, any text.
+      payload: the data that the scripts show. Arrays, NumPy's numbers and named tuples become JSON, NaN becomes null.
+        Its "rows" are the table (name, value, remark) at the top; what is good and bad of each is added as "scales".
     """
-    app.write_text(folder / NAME, text(kind, title, payload))
+    payload = payload | {"scales": scales.scales_of(payload["rows"])}
+    app.write_text(folder / NAME, render_page(kind, title, payload))
 
 
-def text(kind: str, title: str, payload: dict[str, Any]) -> str:
-    """The whole page."""
+def render_page(kind: str, title: str, payload: dict[str, Any]) -> str:
+    """Returns the text of report.html; for the arguments see `write`."""
     colours = "".join(f"--{name}: {value};" for name, value in _COLOURS.items())
     parts = {"title": html.escape(title), "about": _ABOUT[kind], "body": _read(f"{kind}.html"),
              "styles": f":root {{{colours}}}\n" + _read("vendor/uPlot.min.css") + "\n" + _read("page.css"),
-             "libraries": "\n".join(_library(name, licence) for name, licence in _LIBRARIES.items()),
-             "scripts": "\n".join(_read(name) for name in (*_SCRIPTS, f"{kind}.js")), "payload": _data(payload)}
-    return filled(_read("page.html"), parts)
+             "libraries": "\n".join(_read_library(name, licence) for name, licence in _LIBRARIES.items()),
+             "scripts": "\n".join(_read(name) for name in (*_SCRIPTS, f"{kind}.js")),
+             "payload": _to_script_json(payload)}
+    return fill_template(_read("page.html"), parts)
 
 
-def packed(values: np.ndarray, low: float, high: float) -> dict[str, Any]:
-    """A map (X, Y, Z) in 256 steps from low to high, deflated: what page.js unpacks.
+def pack_map(values: np.ndarray, low: float, high: float) -> dict[str, Any]:
+    """Returns a map in 256 steps, deflated, in base64; `unpack` in page.js is its inverse.
 
-    A step is finer than a line of a surface or a colour of a section; a map of 31^3 takes a few kB.
+    A step is finer than what a surface or the colours of a section can show. A map of 31^3 takes a few kB.
+
+    Args:
+      values: (X, Y, Z); values outside the range are clipped to it.
+      low: value of step 0.
+      high: value of step 255, above `low`.
+
+    Returns:
+      {"size": [X, Y, Z], "low", "high", "data": base64 of the deflated bytes in C order}.
     """
     steps = np.rint((np.asarray(values, np.float64) - low) * (255 / (high - low)))
     steps = np.clip(steps, 0, 255).astype(np.uint8)
-    return {"size": list(values.shape), "low": low, "high": high, "data": encoded(zlib.compress(steps.tobytes(), 9))}
+    return {"size": list(values.shape), "low": low, "high": high,
+            "data": encode_base64(zlib.compress(steps.tobytes(), 9))}
 
 
-def encoded(data: bytes) -> str:
-    """Bytes as base64."""
+def encode_base64(data: bytes) -> str:
+    """Returns bytes as base64 text."""
     return base64.b64encode(data).decode("ascii")
 
 
-def rounded(values: np.ndarray, digits: int = 6) -> list[Any]:
-    """Numbers (...) as nested lists, of so many significant digits: no eye, no plot sees more."""
+def round_to_digits(values: np.ndarray, digits: int = 6) -> list[Any]:
+    """Returns numbers as nested lists, rounded to so many significant digits, which keeps the page small.
+
+    Args:
+      values: (...) numbers, at least one axis.
+      digits: number of significant digits; a plot shows no more than 6.
+    """
     values = np.asarray(values, np.float64)
-    return [rounded(row, digits) for row in values] if values.ndim > 1 else [float(f"{x:.{digits}g}") for x in values]
+    if values.ndim > 1:
+        return [round_to_digits(row, digits) for row in values]
+    return [float(f"{x:.{digits}g}") for x in values]
 
 
-def provenance(log: dict[str, Any]) -> dict[str, Any]:
-    """Of a log what the result hangs on: flags, code, versions, and the weights without their training."""
+def select_provenance(log: dict[str, Any]) -> dict[str, Any]:
+    """Returns the part of log.json that determines the result: flags, code revision, versions, and weights.
+
+    Args:
+      log: content of log.json.
+    """
     weights = {key: log["weights"][key] for key in ("name", "sha256", "step", "revision") if key in log["weights"]}
     return {"flags": log["flags"], "revision": log["revision"], "versions": log["versions"], "weights": weights}
 
 
-def _data(payload: dict[str, Any]) -> str:
-    """JSON that cannot end its script element, nor begin a comment in it, whatever a file is called."""
-    return json.dumps(app.plain(payload), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+def _to_script_json(payload: dict[str, Any]) -> str:
+    """Returns JSON for a script element; without "<", no file name in it can end the element or begin a comment."""
+    return json.dumps(app.to_json_types(payload), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _library(name: str, licence: str) -> str:
+def _read_library(name: str, licence: str) -> str:
+    """Returns the text of a vendored library, headed by its licence."""
     return f"/*!\n{_read(f'vendor/{licence}').strip()}\n*/\n{_read(f'vendor/{name}').strip()}"
 
 
 def _read(name: str) -> str:
+    """Returns the text of a file of this folder."""
     return (_FOLDER / name).read_text(encoding="utf-8")

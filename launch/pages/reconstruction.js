@@ -1,4 +1,4 @@
-// The page of launch.reconstruct.
+// The report of launch.reconstruct.
 
 const A = "Å", {fit, guinier, history, shape} = payload;
 const MODEL_COLOURS = ["green", "orange", "red", "grey"];
@@ -54,21 +54,23 @@ byId("reset").addEventListener("click", () => scene.reset());
 scene.redraw();
 scene.reset();
 byId("shape-caption").textContent = [
-  "The surface encloses what at least that share of the models fill;",
-  "at first it holds as much as they do on average.",
+  "The surface encloses the voxels that at least this share of the models fill.",
+  "At the first level its volume is the mean volume of the models.",
+  count > 1 ? "Agreement: the correlation of a model with the best one, 1 for the same shape. " +
+    "Believe a detail that most models show." : "",
   shape.reference
-    ? `The reference lies where the correlation with it is best, ${fixed(payload.summary.correlation, 3)}.` : "",
+    ? `The reference lies where the correlation with it is highest, ${fixed(payload.summary.correlation, 3)}.` : "",
   shape.models.length < payload.models.length
-    ? `The first ${shape.models.length} of ${payload.models.length} models are in this page.` : "",
-  "Drag, or use the arrow keys, to turn it; click it first to zoom with the wheel.",
-].join(" ");
+    ? `This page holds the first ${shape.models.length} of ${payload.models.length} models.` : "",
+  "Drag or use the arrow keys to turn the shape. Click it, then zoom with the wheel.",
+].filter(Boolean).join(" ");
 
 // ---- fit
 
 const positive = (values) => values.map((value) => (value > 0 ? value : null));
 const together = {key: "q", scales: ["x", null]};
 const inFit = fit.q.length;
-// What was not fitted stands behind what was: one axis for both.
+// The points that were not fitted are drawn behind the fitted ones; both share one axis.
 const order = [...fit.q, ...fit.left_out.q].map((q, i) => [q, i]).sort((a, b) => a[0] - b[0]).map((pair) => pair[1]);
 const q = order.map((i) => (i < inFit ? fit.q[i] : fit.left_out.q[i - inFit]));
 const fitted = (values) => order.map((i) => (i < inFit ? values[i] : null));
@@ -78,7 +80,7 @@ const residual = fitted(fit.intensity.map((value, i) => (value - fit.model[i]) /
 const sayPoint = (i) => `q ${plain(q[i])} 1/${A}: I ${plain(measured[i] ?? rest[i] ?? NaN)}` + (residual[i] === null
   ? ", not fitted" : `, model ${plain(model[i] ?? NaN)}, residual ${fixed(residual[i], 2)} σ`);
 
-// Beyond one value in a hundred there is noise alone.
+// The lowest hundredth of the values is noise.
 const ordered = [...measured, ...rest, ...model].filter((value) => value !== null).sort((a, b) => a - b);
 const lowest = 0.6 * ordered[Math.floor(0.01 * ordered.length)], highest = 1.6 * ordered[ordered.length - 1];
 chart(byId("intensity"), "Intensity against q with the fit", 340, () => ({
@@ -111,7 +113,10 @@ function zeroLine(u) {
 }
 byId("fit-caption").textContent = "Dots with bars of one standard deviation: measured" +
   (fit.left_out.q.length ? " (faint: not fitted)" : "") + ". Line: the best model" +
-  (guinier.valid ? ". Shaded: the Guinier region." : ".") + " Drag across to look closer, double click to see all.";
+  (guinier.valid ? ". Shaded: the Guinier region." : ".") +
+  " Lower plot: the residuals. Good: they scatter evenly about 0, 19 of 20 between −2 and 2. " +
+  "Bad: long runs on one side of 0; there the model misses something." +
+  " Drag across to look closer, double click to see all.";
 
 // ---- Guinier region
 
@@ -130,8 +135,10 @@ if (guinier.valid) {
 }
 byId("guinier-caption").textContent = guinier.valid
   ? `Rg = ${fixed(guinier.rg, 2)} ± ${fixed(guinier.rg_sigma, 2)} ${A}, I(0) = ${guinier.i0.toPrecision(5)}, ` +
-    `from q Rg = ${fixed(guinier.q_rg[0], 2)} to ${fixed(guinier.q_rg[1], 2)} (shaded).`
-  : `There is none: ${guinier.reason}.`;
+    `from q Rg = ${fixed(guinier.q_rg[0], 2)} to ${fixed(guinier.q_rg[1], 2)} (shaded). ` +
+    "Good: the shaded points follow the line. Bad: they bend up towards q = 0 (aggregates), or down (repulsion); " +
+    "then Rg is wrong."
+  : `This curve has no Guinier region: ${guinier.reason}. The size was then searched in a wider range.`;
 
 // ---- convergence
 
@@ -156,7 +163,8 @@ if (generations.length > 1) {
     `mean of the elites ${plain(history.elites[i])}` +
     (correlation?.[i] ? `, correlation ${fixed(correlation[i], 3)}` : ""));
 }
-byId("convergence-caption").textContent = generations.length === 1 ? "There was one generation only."
-  : "Bold: the best run's best model; dashed: the mean of its elites" +
+byId("convergence-caption").textContent = generations.length === 1 ? "There was only one generation."
+  : "Good: the bold line is level at the end. Bad: it still falls; then more --generations give a better fit. " +
+    "Bold: the best run's best model; dashed: the mean of its elites" +
     (history.best.length > 1 ? "; grey: the other runs" : "") +
-    (correlation ? "; red, at the right: the correlation of the best model with the reference." : ".");
+    (correlation ? "; red, right axis: the correlation of the best model with the reference." : ".");

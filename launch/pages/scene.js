@@ -1,7 +1,7 @@
-// A 3D view of parts that can be shown and hidden, turned by mouse, finger or keys. Looks down z, orthographic.
+// A 3D view of parts that can be shown and hidden; mouse, finger or keys turn it. Orthographic, along -z.
 class Scene {
-  // about: what those are told who do not see it.   half: half of the width and height, in units, that are to be seen
-  // at first.   unit: of the scale bar.   turns: [degrees, axis] each, from where all is given to how it is seen first.
+  // about: the name for screen readers.   half: half of the width and height, in units, that the first view shows.
+  // unit: of the scale bar.   turns: [degrees, axis] each, the rotations from the coordinates to the first view.
   constructor(container, about, half, unit, turns = []) {
     this.turns = turns;
     this.container = container;
@@ -14,11 +14,11 @@ class Scene {
     try {
       this.viewer = $3Dmol.createViewer(container, {antialias: true, disableFog: true, orthographic: true});
     } catch {
-      // Said below.
+      // The message below says it.
     }
     if (!this.viewer) {
       container.append(element("p", {className: "missing"},
-        "This browser draws no 3D: WebGL is off. The files beside this one open in any viewer."));
+        "This browser shows no 3D because WebGL is off. Turn it on, or open the files in this folder with a viewer."));
       return;
     }
     lightShadows(this.viewer.getRenderer().getContext());
@@ -26,19 +26,20 @@ class Scene {
     this.viewer.setViewChangeCallback(() => this.measure());
     container.addEventListener("keydown", (event) => this.key(event));
     container.addEventListener("pointerdown", () => container.focus({preventScroll: true}), {capture: true});
-    // The page scrolls under the wheel until somebody turns to the view.
+    // The wheel scrolls the page until the view has the focus; then it zooms.
     container.addEventListener("wheel", (event) => {
       if (!event.ctrlKey && document.activeElement !== container) event.stopPropagation();
     }, {capture: true});
     new ResizeObserver(() => {
-      if (!container.offsetWidth) return;  // taken away: nothing can be drawn on no pixels
+      if (!container.offsetWidth) return;  // hidden: there are no pixels to draw on
       this.viewer.resize();
       this.reset();
     }).observe(container);
     onSchemeChange(() => this.redraw());
   }
 
-  // build(viewer) adds the part and returns what removes it.   balls: surfaces become veils where such are shown.
+  // build(viewer) adds the part and returns the function that removes it.
+  // balls: true for a part of balls; while one is shown, the surfaces are translucent.
   add(name, shown, build, balls = false) {
     this.parts.set(name, {shown, build, balls, remove: null});
   }
@@ -77,12 +78,12 @@ class Scene {
     this.measure();
   }
 
-  // Half the width of what is seen, in units.
+  // Returns half the width of the view, in units.
   across() {
     return (CAMERA_Z - this.viewer.getView()[3]) * HALF_WIDTH_PER_UNIT;
   }
 
-  // A bar of a round length.
+  // Draws the scale bar, of a round length.
   measure() {
     const width = this.container.offsetWidth;
     const length = [500, 200, 100, 50, 20, 10, 5, 2, 1, 0.5].find((value) => value <= this.across() / 2) ?? 0.2;
@@ -106,15 +107,15 @@ class Scene {
 // 3Dmol's orthographic camera.
 const CAMERA_Z = 150, HALF_WIDTH_PER_UNIT = Math.tan((20 * Math.PI) / 180);
 
-// 3Dmol lights from the front alone, and what is turned away from the viewer is black: here it keeps a part of its
-// colour, as in the figures. Shaders are compiled when they are first needed, after this.
+// 3Dmol has one light, in front, so surfaces that face away are black. This gives them a part of their colour, as in
+// the figures. It must run before 3Dmol compiles its shaders, which happens when they are first needed.
 function lightShadows(context) {
   const compile = context.shaderSource.bind(context);
   context.shaderSource = (shader, text) =>
     compile(shader, text.replace(/max\( (-?dotProduct), 0\.0 \)/g, "(0.4 + 0.6 * max($1, 0.0))"));
 }
 
-// A surface as a part's build; look(): its color and opacity.
+// Returns the build of a part for a surface; look(): its color and opacity.
 const meshPart = (mesh, look) => (viewer) => {
   const {color, opacity} = look();
   // 3Dmol applies the opacity twice.
@@ -122,7 +123,7 @@ const meshPart = (mesh, look) => (viewer) => {
   return () => viewer.removeShape(shape);
 };
 
-// Balls as a part's build; points: {x, y, z} each.   colourOf(i): of a ball's number; each colour is a mesh.
+// Returns the build of a part for balls; points: {x, y, z} each.   colourOf(i): of ball i; each colour is one mesh.
 const ballsPart = (points, radius, colourOf) => (viewer) => {
   const groups = new Map(), fineness = points.length <= 200 ? 3 : points.length <= 3000 ? 2 : 1;
   points.forEach((point, i) => groups.set(colourOf(i), [...(groups.get(colourOf(i)) ?? []), point]));

@@ -1,6 +1,6 @@
-// Sections through a cube of values as pictures.
+// Draws sections through a cube of values as pictures.
 
-// size x size pixels of (x, y), y upwards; paint(x, y): red, green, blue, opacity, each to 255.
+// Paints size x size pixels (x, y), y upwards; paint(x, y): red, green, blue and opacity, 0 to 255 each.
 function paintSection(canvas, size, paint) {
   canvas.width = size;
   canvas.height = size;
@@ -11,5 +11,5 @@ function paintSection(canvas, size, paint) {
   context.putImageData(image, 0, 0);
 }
 
-// A colour #rrggbb of the style sheet as three numbers.
+// Returns a colour #rrggbb of the style sheet as three numbers, 0 to 255.
 const rgb = (name) => [1, 3, 5].map((at) => parseInt(colour(name).slice(at, at + 2), 16));

@@ -1,4 +1,4 @@
-// The page of launch.solve.
+// The report of launch.solve.
 
 const {atoms, sections} = payload;
 
@@ -11,7 +11,7 @@ byId("lead").dataset.status = payload.summary.status ?? "";
 const unit = "voxels";
 const about = `${atoms.positions.length} atoms in 3D`;
 const box = atoms.box / 2;
-// The box's corners as they are turned, and whatever lies outside it.
+// Half of the width that is shown: the box's corners when it is turned, and every atom outside the box.
 const span = 1.35 * Math.max(box, ...[...atoms.positions, ...(atoms.other ?? [])].flat().map(Math.abs));
 const scene = new Scene(byId("scene"), about, [span, span], unit, [[-25, "y"], [15, "x"]]);
 const asPoint = ([x, y, z]) => ({x, y, z});
@@ -46,11 +46,11 @@ byId("parts").append(checkbox(`Box of ${atoms.box} voxels`, true, (on) => scene.
 byId("reset").addEventListener("click", () => scene.reset());
 scene.redraw();
 scene.reset();
-byId("atoms-caption").textContent = "Voxels about the mean of the atoms." + (atoms.other
-  ? " Two sets explain the map alike: the data do not tell which is right." : "") +
-  " Drag, or use the arrow keys, to turn them; click first to zoom with the wheel.";
+byId("atoms-caption").textContent = "Coordinates in voxels, relative to the mean of the atoms." + (atoms.other
+  ? " Two sets of atoms fit the map equally well: the data do not tell which is right." : "") +
+  " Drag or use the arrow keys to turn the atoms. Click them, then zoom with the wheel.";
 
-// ---- Patterson map: a half of it is kept, P(-u, -v, -w) = P(u, v, w)
+// ---- Patterson map: the page holds one half of it, because P(-u, -v, -w) = P(u, v, w)
 
 const maps = {given: unpack(sections.given), fitted: unpack(sections.fitted)};
 const side = sections.given.size[0], middle = (side - 1) / 2, depth = sections.given.size[2];
@@ -61,7 +61,7 @@ const valueAt = (map, w) => (x, y) => {
 };
 const height = byId("height");
 Object.assign(height, {min: 1 - depth, max: depth - 1, value: sections.height});
-// Less than this share of the scale is hardly more than the steps that the maps are kept in.
+// Smaller differences are hardly larger than the steps in which the maps are stored.
 const fullDifference = Math.max(0.05, sections.difference);
 function paintSections(w) {
   const given = valueAt(maps.given, w), fitted = valueAt(maps.fitted, w);
@@ -84,11 +84,14 @@ for (const [id, name] of [["given", "as given"], ["fitted", "of the atoms found"
   byId(id).setAttribute("aria-label", `Section of the Patterson map, ${name}`);
 }
 byId("patterson-caption").textContent =
-  "Bright: many, or heavy, pairs of atoms that far apart; u to the right, v up, " +
-  `${side} voxels wide, the origin in the middle of w = 0. One scale for both, up to the highest peak between atoms. ` +
-  `Difference: red where the given map is higher, blue where the atoms' is; ` +
-  `the largest is ${(100 * sections.difference).toPrecision(2)}% of that scale, ` +
-  `the strongest colour ${(100 * fullDifference).toPrecision(2)}%.`;
+  "Bright: many pairs of atoms are this far apart. u to the right, v up, " +
+  `${side} voxels wide, the origin in the middle of w = 0. ` +
+  "Both maps have one scale, up to the highest peak between atoms. " +
+  "Difference: red where the given map is higher, blue where the map of the atoms is higher. " +
+  `The largest difference is ${(100 * sections.difference).toPrecision(2)}% of that scale; ` +
+  `the strongest colour stands for ${(100 * fullDifference).toPrecision(2)}%. ` +
+  "Good: no structure, or grain as large as the noise. Bad: peaks of the maps come back in the difference; " +
+  "then atoms are missing or misplaced.";
 
 // ---- positions
 
@@ -103,5 +106,6 @@ atoms.positions.forEach((position, i) => {
   const angstrom = (atoms.positions_angstrom?.[i] ?? []).map((value) => element("td", {}, fixed(value, 3)));
   body.append(element("tr", {}, element("th", {scope: "row"}, String(i + 1)), ...cells, ...angstrom));
 });
-byId("positions-caption").textContent = "In voxels about the mean of the atoms" +
-  (atoms.deviations ? ", each with its standard deviation." : ".");
+byId("positions-caption").textContent = "In voxels, relative to the mean of the atoms" +
+  (atoms.deviations ? "; ±: the standard deviation of the coordinate. Good: at most 0.2 voxel. " +
+    "Bad: more; then the data do not fix this atom." : ".");

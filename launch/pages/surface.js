@@ -1,14 +1,14 @@
-// The surface of a map at a level, by naive surface nets (S. F. Gibson, Constrained elastic surface nets, 1998): one
-// vertex in each cell that the surface passes, at the mean of where it cuts the cell's edges. 3Dmol's own surface knows
-// only which voxels are above the level; this one moves smoothly with it.
-// map: {size, values}; outside it is 0.   place: index (x, y, z) to a point.   turn: a direction likewise.
-// Returns {vertexArr, normalArr, faceArr} for 3Dmol's addCustom.
+// Returns the surface of a map at a level, {vertexArr, normalArr, faceArr} for 3Dmol's addCustom, by naive surface nets
+// (S. F. Gibson, Constrained elastic surface nets, 1998): each cell that the surface crosses gets one vertex, at the
+// mean of the points where the surface cuts the cell's edges. 3Dmol's own surface depends only on which voxels are
+// above the level; this one moves smoothly with the level.
+// map: {size, values}; 0 outside.   place: takes an index (x, y, z) to a point.   turn: takes a direction likewise.
 function surfaceOf(map, level, place, turn) {
   const [nx, ny, nz] = map.size;
   const at = (x, y, z) =>
     x < 0 || y < 0 || z < 0 || x >= nx || y >= ny || z >= nz ? 0 : map.values[(x * ny + y) * nz + z];
   const vertexArr = [], normalArr = [], faceArr = [];
-  // Cells begin one voxel before the map, so that what touches its edge is closed.
+  // Cells begin one voxel before the map, so a surface that touches the map's edge is closed.
   const cells = new Int32Array((nx + 1) * (ny + 1) * (nz + 1)).fill(-1);
   const cell = (x, y, z) => ((x + 1) * (ny + 1) + y + 1) * (nz + 1) + z + 1;
   const corners = new Float32Array(8);
@@ -33,12 +33,12 @@ function surfaceOf(map, level, place, turn) {
     vertexArr.push(place(x + u, y + v, z + w));
     normalArr.push(turn(...slope(corners, u, v, w)));
   }
-  // Around each edge of the lattice that is cut stand four cells: two triangles.
+  // Four cells surround each lattice edge that is cut; their vertices make two triangles.
   for (let x = 0; x < nx; x++) for (let y = 0; y < ny; y++) for (let z = 0; z < nz; z++) {
     const here = at(x, y, z) > level;
     for (const [dx, dy, dz] of [[1, 0, 0], [0, 1, 0], [0, 0, 1]]) {
       for (const side of [1, -1]) {
-        // Backwards only where there is no voxel that looks forwards.
+        // Backwards only at the map's first voxels, where no voxel before them looks forwards.
         if (side < 0 && (dx ? x : dy ? y : z) > 0) continue;
         if (here === at(x + side * dx, y + side * dy, z + side * dz) > level) continue;
         const [bx, by, bz] = side > 0 ? [x, y, z] : [x - dx, y - dy, z - dz];
@@ -53,7 +53,7 @@ function surfaceOf(map, level, place, turn) {
   return {vertexArr, normalArr, faceArr};
 }
 
-// Down the gradient within a cell, a unit vector.
+// Returns the unit vector down the gradient within a cell.
 function slope(corners, u, v, w) {
   const found = [0, 0, 0];
   for (let c = 0; c < 8; c++) {

@@ -1,1 +1,8 @@
-"""Pictures of curves, runs and shapes, drawn without a display."""
+"""Figures, drawn by matplotlib without a display.
+
+* `style`: the settings, colours and small parts that all figures share.
+* `runs`: the pictures of `launch.reconstruct`: chi^2 by generation, and the fit to the curve.
+* `scaling`: the picture of `launch.benchmark --suite=scaling`.
+* `missing`: the error of a figure whose input was not given.
+* `saxs_figures`, `patterson_figures`: the figures of the two papers, for `launch.figures`.
+"""

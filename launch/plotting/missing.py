@@ -1,5 +1,5 @@
-"""What a figure says when it was not given what it shows."""
+"""The error of a figure whose input was not given."""
 
 
-class Missing(Exception):
-    """A figure cannot be drawn for lack of input; the message tells which flag brings it."""
+class MissingInput(Exception):
+    """A figure cannot be drawn because an input was not given; the message names the flag that gives it."""

@@ -1,4 +1,7 @@
-"""How runs of the genetic algorithm came down, and how well the best model fits the curve."""
+"""Draws two pictures of a reconstruction: chi^2 by generation, and the measured curve with the fit.
+
+`launch.reconstruct` and figures 2a and 2b of the SAXS paper use them.
+"""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,17 +9,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from launch.plotting import style
+from saxsae.profiles.guinier import GuinierFit
 
 
-def convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
+def plot_convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
                 correlation: tuple[np.ndarray, np.ndarray] | None = None,
                 correlation_of: str = "best of all runs") -> None:
-    """chi^2 of each run by generation, the best run in front.
+    """Draws chi^2 of each run by generation, the best run in front.
+
+    Good: the line of the best run is level at the end, near 1. Bad: it still falls, or it is level above 2.
 
     Args:
-        best: (K, G) chi^2 of the best gene, NaN where not reached, the best run first.
-        elites: (K, G) mean chi^2 of the elites, drawn for the best run.
-        correlation: generations (C,) and correlations (C,) on an axis of their own, and whose they are.
+      axes: receives the lines and the legend.
+      best: (K, G) chi^2 of each run's best gene; NaN where the run had ended. The best run is first.
+      elites: (K, G) mean chi^2 of each run's elites; only that of the best run is drawn.
+      correlation: generations (C,) and correlations (C,) with the reference, drawn on an axis at the right.
+      correlation_of: names, in the legend, the model whose correlation this is.
     """
     for number, series in enumerate(best[1:]):
         axes.plot(series, color=style.LIGHT, linewidth=1, label=None if number else "other runs")
@@ -29,7 +37,7 @@ def convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("generation")
-    axes.set_ylabel("$\\chi^2$ of the binned curve")
+    axes.set_ylabel("$\\chi^2$ of the binned curve (good: about 1)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     handles, labels = axes.get_legend_handles_labels()
@@ -44,14 +52,21 @@ def convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
     axes.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
-def fit(figure: Figure, q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, model: np.ndarray,
-        chi_squared: float, guinier, beyond: tuple[np.ndarray, np.ndarray] | None = None) -> Axes:
-    """The curve with its fit, the residuals below, the Guinier line in a corner.
+def plot_fit(figure: Figure, q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, model: np.ndarray,
+        chi_squared: float, guinier: GuinierFit, beyond: tuple[np.ndarray, np.ndarray] | None = None) -> Axes:
+    """Draws the curve with its fit, the residuals below, and the Guinier line in a corner; returns the upper axes.
+
+    Good: the residuals scatter evenly about 0, 19 of 20 between -2 and 2. Bad: long runs on one side of 0.
 
     Args:
-        q: (N,) 1/A; intensity, sigma, model: (N,), the points that were fitted.
-        guinier: ``saxsae.profiles.guinier.Guinier`` of the curve.
-        beyond: q and intensity of the points left out, drawn faintly.
+      figure: an empty figure.
+      q: (N,) of the fitted points, 1/A.
+      intensity: (N,) measured, in the file's unit.
+      sigma: (N,) standard deviations of the intensity.
+      model: (N,) fitted intensity.
+      chi_squared: of the fit, for the legend.
+      guinier: Guinier fit of the curve; without a valid one there is no corner.
+      beyond: q (M,) and intensity (M,) of the points that were not fitted, drawn faintly.
     """
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     positive = intensity > 0
@@ -71,18 +86,21 @@ def fit(figure: Figure, q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray,
     upper.set_ylabel("I(q)")
     upper.legend(loc="lower left")
     residual = (intensity - model) / sigma
+    lower.axhspan(-2, 2, color=style.LIGHT, alpha=0.35, linewidth=0)
     lower.axhline(0, color=style.RED, linewidth=1)
     lower.plot(q, residual, ".", color=style.GREY, markersize=2.5)
     reach = max(3.5, 1.1 * np.quantile(np.abs(residual), 0.99))
     lower.set_ylim(-reach, reach)
-    lower.set_xlabel(f"q ({style.INVERSE_ANGSTROM})")
+    lower.set_xlabel(f"q ({style.INVERSE_ANGSTROM}); shaded: where 19 of 20 residuals lie if the model fits")
     lower.set_ylabel("residual / $\\sigma$")
     if guinier.valid:
-        _guinier_inset(upper, q, intensity, sigma, guinier)
+        _draw_guinier_inset(upper, q, intensity, sigma, guinier)
     return upper
 
 
-def _guinier_inset(axes: Axes, q, intensity, sigma, guinier) -> None:
+def _draw_guinier_inset(axes: Axes, q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray,
+                        guinier: GuinierFit) -> None:
+    """Draws ln I against q^2 with the Guinier line; nothing where fewer than three points lie near the region."""
     shown = (q <= 1.6 / guinier.rg_angstrom) & (intensity > 0)
     if shown.sum() < 3:
         return

@@ -1,4 +1,4 @@
-"""How the cost grows with the size of a problem: the picture of `launch.benchmark --suite=scaling`."""
+"""Draws how the cost grows with the size of a problem: the picture of `launch.benchmark --suite=scaling`."""
 
 import os
 from typing import Any
@@ -15,10 +15,19 @@ _NAMES = {"grid_patterson": "Patterson maps", "grid_synthesis": "whole examples"
 
 
 def draw(path: str | os.PathLike, items: list[dict[str, Any]], exponents: dict[str, float]) -> None:
-    """Cost beside that of the smallest size of each family, on logarithmic axes, with the fitted exponents."""
+    """Draws the cost of each size, in units of that of the smallest size of its family, on logarithmic axes.
+
+    An exponent of 1 means that the cost is proportional to the size; above 1, that it grows faster.
+
+    Args:
+      path: the picture to write.
+      items: what `launch.benchmarks.suites.scaling` measured, one for each size.
+      exponents: fitted exponent of each family.
+    """
     with style.figure(path, 7.6, 2.9) as figure:
         for axes, (title, families, label) in zip(figure.subplots(1, 3), _PANELS, strict=True):
-            ticks, highest = [], 1.0
+            ticks: list[float] = []
+            highest = 1.0
             for name in families:
                 sizes, costs = points(items, name)
                 axes.loglog(sizes, costs, "o-", markersize=3.5, label=f"{_NAMES[name]}, exponent {exponents[name]:.2f}")
@@ -34,7 +43,12 @@ def draw(path: str | os.PathLike, items: list[dict[str, Any]], exponents: dict[s
 
 
 def points(items: list[dict[str, Any]], family: str) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes of a family and what each costs, in units of the smallest."""
+    """Returns the sizes (S,) of a family and their costs (S,) in units of the smallest size's cost.
+
+    Args:
+      items: as in `draw`.
+      family: name of the family, a key of `_NAMES`.
+    """
     rows = [item for item in items if item["details"].get("family") == family]
     sizes = [rows[0]["details"]["smallest"], *(item["details"]["size"] for item in rows)]
     return np.array(sizes, float), np.array([1.0, *(item["ratio"] for item in rows)])

@@ -1,10 +1,11 @@
-"""One look for every figure."""
+"""The settings, colours and small parts that all figures share; `launch.pages` uses the same colours."""
 
 import contextlib
 import os
 import pathlib
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ LIGHT = "#c9ced4"
 ANGSTROM = "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}"
 INVERSE_ANGSTROM = f"{ANGSTROM}$^{{-1}}$"
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8,
     "xtick.labelsize": 8, "ytick.labelsize": 8, "axes.spines.top": False,
     "axes.spines.right": False, "axes.linewidth": 0.8, "lines.linewidth": 1.4,
@@ -25,9 +26,15 @@ _SETTINGS = {
 
 @contextlib.contextmanager
 def figure(path: str | os.PathLike, width: float, height: float) -> Iterator[Figure]:
-    """A figure of width x height inches, written to ``path`` at the end of the ``with`` block."""
+    """Yields an empty figure in this style, and writes it at the end of the `with` block.
+
+    Args:
+      path: the picture to write; its folder is made where it is missing.
+      width: inches.
+      height: inches.
+    """
     with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
-        # A font without a glyph draws a box: no reason to say more.
+        # A glyph that the font lacks is drawn as a box, which is warning enough.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         drawn = Figure((width, height), layout="constrained")
         yield drawn
@@ -36,21 +43,21 @@ def figure(path: str | os.PathLike, width: float, height: float) -> Iterator[Fig
         drawn.savefig(path)
 
 
-def picture(axes: Axes) -> None:
-    """Leaves nothing of the axes but what is drawn in them."""
+def hide_axes(axes: Axes) -> None:
+    """Removes the ticks and the frame of the axes, so that only their content is seen."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def panel_letter(axes: Axes, letter: str) -> None:
-    """A bold letter at the upper left, outside the axes."""
+def add_panel_letter(axes: Axes, letter: str) -> None:
+    """Writes a bold letter at the upper left, outside the axes."""
     axes.set_title(letter, loc="left", fontweight="bold", fontsize=11)
 
 
-def scale_bar(axes: Axes) -> None:
-    """A bar of a round length below a picture whose limits are in A."""
+def add_scale_bar(axes: Axes) -> None:
+    """Draws a bar of a round length below a picture whose limits are in Angstrom."""
     left, right = axes.get_xlim()
     lengths = (500, 200, 100, 50, 20, 10, 5, 2, 1)
     length = next(length for length in lengths if length <= (right - left) / 3)

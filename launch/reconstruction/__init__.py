@@ -1,1 +1,1 @@
-"""What launch.reconstruct says and writes."""
+"""The printed report and the output folder of `launch.reconstruct`."""

@@ -1,85 +1,103 @@
-"""The folder of a reconstruction: maps, beads, fit, pictures and the log."""
+"""Writes the output folder of `launch.reconstruct`: maps, beads, fit, pictures and the log."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 
 from launch import app
 from launch.pages import page
-from launch.reconstruction.reference import Placed, Reference
+from launch.reconstruction.reference import PlacedMap, Reference
 from phasenet.io.ccp4 import write_map
 from saxsae.io.curves.measured_curves import Curve, write_fit
 from saxsae.io.structures.beads import beads_above, write_beads
 from saxsae.reconstruction import Reconstruction
 
 LOG = "log.json"
-_BEAD_RADIUS = 0.62  # of the pitch: the volume of a ball is that of a voxel
+_BEAD_RADIUS = 0.62  # in units of the pitch; a ball of this radius has the volume of a voxel
 
 
-def clear(folder: pathlib.Path) -> None:
-    """Removes what an earlier run left and this one may not replace: only where its log lies."""
+def remove_old_results(folder: pathlib.Path) -> None:
+    """Removes files of an earlier run that this one may not replace; only from a folder with a log.json."""
     if (folder / LOG).exists():
         for stale in (LOG, page.NAME, "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4"):
             for file in folder.glob(stale):
                 file.unlink()
 
 
-def write_results(folder: pathlib.Path, found: Reconstruction, level: float,
-                 placed: Placed | None) -> None:
-    """All but pictures and log: maps, beads, fit, and the map on the reference, if any."""
-    pitch = found.pitch_angstrom
-    write_map(folder / "density.ccp4", found.density, pitch,
-              label=f"Mean of {len(found.models)} models from a SAXS curve")
-    for number, (model, chi_squared) in enumerate(zip(found.models, found.model_chi_squared), 1):
+def write_results(folder: pathlib.Path, result: Reconstruction, level: float,
+                  placed: PlacedMap | None) -> None:
+    """Writes the maps, the beads and the fit.
+
+    Args:
+      folder: the output folder.
+      result: the reconstruction.
+      level: occupancy above which a voxel becomes a bead, see `shapes.equal_volume_level`.
+      placed: the map superposed on the reference; None without a reference.
+    """
+    pitch = result.pitch_angstrom
+    write_map(folder / "density.ccp4", result.density, pitch,
+              label=f"Mean of {len(result.models)} models from a SAXS curve")
+    for number, (model, chi_squared) in enumerate(zip(result.models, result.model_chi_squared, strict=True), 1):
         write_map(folder / f"model_{number:02d}.ccp4", model, pitch,
                   label=f"Model {number} from a SAXS curve, chi^2 {chi_squared:.3f}")
-    xyz, values = beads_above(found.density, pitch, level)
+    xyz, values = beads_above(result.density, pitch, level)
     write_beads(folder / "beads.pdb", xyz, _BEAD_RADIUS * pitch, values, (
         f"Voxels of density.ccp4 above {level:.3f}: as many as the models have on average.",
-        "Occupancy: share of the models that fill the place. The hand is undetermined."))
+        "Occupancy: fraction of the models that fill the voxel. The hand is not determined."))
     if placed is not None:
         half = (placed.density.shape[0] - 1) / 2
         write_map(folder / "density_on_reference.ccp4", placed.density, pitch,
                   placed.centre - half * pitch, label="Mean model superposed on the reference")
-    write_fit(folder / "fit.fit", found.q_inv_angstrom, found.intensity, found.sigma, found.fit, (
-        f"chi^2 {found.chi_squared:.4f}, r_max {found.radius_angstrom:.2f} A",
-        f"scale {found.scale:.6g}, background {found.background:.6g}"))
+    write_fit(folder / "fit.fit", result.q_inv_angstrom, result.intensity, result.sigma, result.fit, (
+        f"chi^2 {result.chi_squared:.4f}, r_max {result.radius_angstrom:.2f} A",
+        f"scale {result.scale:.6g}, background {result.background:.6g}"))
 
 
-def draw(folder: pathlib.Path, curve: Curve, found: Reconstruction, level: float,
-         reference: Reference | None, placed: Placed | None,
+def draw(folder: pathlib.Path, curve: Curve, result: Reconstruction, level: float,
+         reference: Reference | None, placed: PlacedMap | None,
          correlations: tuple[np.ndarray, np.ndarray] | None) -> None:
-    """convergence.png, fit.png and shape.png."""
+    """Draws convergence.png, fit.png and shape.png.
+
+    Args:
+      folder: the output folder.
+      curve: the measured curve.
+      result: the reconstruction.
+      level: occupancy at which the surface is drawn, see `shapes.equal_volume_level`.
+      reference: the known structure; None without one.
+      placed: the map superposed on it; None without one.
+      correlations: what `report.correlation_history` returns; None without a reference.
+    """
     from launch.plotting import runs, style
     from launch.plotting.saxs_figures import shapes  # matplotlib is slow to load
 
     with style.figure(folder / "convergence.png", 5.2, 3.6) as figure:
-        runs.convergence(figure.subplots(), found.history.best, found.history.elites, correlations)
+        runs.plot_convergence(figure.subplots(), result.history.best, result.history.elites, correlations)
     with style.figure(folder / "fit.png", 5.2, 4.6) as figure:
-        left_out = (curve.q_inv_angstrom < found.q_inv_angstrom[0])
-        left_out |= curve.q_inv_angstrom > found.q_inv_angstrom[-1]
-        runs.fit(figure, found.q_inv_angstrom, found.intensity, found.sigma, found.fit,
-                 found.chi_squared, found.guinier,
+        left_out = (curve.q_inv_angstrom < result.q_inv_angstrom[0])
+        left_out |= curve.q_inv_angstrom > result.q_inv_angstrom[-1]
+        runs.plot_fit(figure, result.q_inv_angstrom, result.intensity, result.sigma, result.fit,
+                 result.chi_squared, result.guinier,
                  (curve.q_inv_angstrom[left_out], curve.intensity[left_out]))
     with style.figure(folder / "shape.png", 7.2, 4.4) as figure:
-        if placed is None:
-            shapes.shape(figure, found.density, found.pitch_angstrom, level)
+        if placed is None or reference is None:
+            shapes.draw_shape(figure, result.density, result.pitch_angstrom, level)
         else:
             xyz = reference.structure.xyz_angstrom - placed.centre
-            shapes.shape(figure, placed.density, found.pitch_angstrom, level,
+            shapes.draw_shape(figure, placed.density, result.pitch_angstrom, level,
                          shapes.as_balls(xyz, reference.spacing))
 
 
 def listing(folder: pathlib.Path) -> str:
-    """The names of the results, the models in one word."""
+    """Returns the names of the files in the folder as one line, the models as first and last."""
     names = sorted(file.name for file in folder.iterdir() if file.is_file())
     models = [name for name in names if name.startswith("model_")]
     others = [name for name in names if name not in models]
     return "  ".join([*others, f"{models[0]} .. {models[-1]}" if len(models) > 1 else models[0]])
 
 
-def write_log(folder: pathlib.Path, log: dict, also: str | None) -> None:
-    """log.json, last of all files: where it is, the rest is whole. ``also``: a second place."""
+def write_log(folder: pathlib.Path, log: dict[str, Any], second_path: str | None) -> None:
+    """Writes log.json, the last of all files, so that a folder with a log is complete; also to a second path."""
     app.write_json(folder / LOG, log)
-    if also is not None:
-        app.write_json(also, log)
+    if second_path is not None:
+        app.write_json(second_path, log)

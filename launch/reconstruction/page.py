@@ -1,4 +1,4 @@
-"""What report.html shows of a reconstruction."""
+"""Writes report.html, the page that shows the result of `launch.reconstruct`."""
 
 import pathlib
 from typing import Any
@@ -9,81 +9,94 @@ from matplotlib.colors import to_hex
 from launch.pages import page
 from launch.plotting.saxs_figures import shapes
 from launch.reconstruction import report
-from launch.reconstruction.reference import Placed, Reference
+from launch.reconstruction.reference import PlacedMap, Reference
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.reconstruction import Reconstruction
 
-_MOST_MODELS = 24  # in the page: each takes some kB
-_MOST_BALLS = 2000  # of the reference
-_COLOURS = 24  # along its chain
-_BEYOND = 1.3  # of the largest q fitted: how far points that were not fitted are shown
-_GUINIER_BEYOND = 1.3  # of the Guinier region's last q
-_HAND = "a scattering curve does not tell the hand: the mirror image fits as well"
-_OTHER_HAND = "shown here is the mirror image of density.ccp4, which resembles the reference more"
+_MAX_MODELS = 24  # models in the page; each takes some kB
+_MAX_BALLS = 2000  # balls that show the reference
+_NUM_COLOURS = 24  # colours along its chain
+_SHOWN_BEYOND_FIT = 1.3  # points are shown up to this multiple of the largest q fitted
+_SHOWN_BEYOND_GUINIER = 1.3  # points are shown up to this multiple of the last q of the Guinier region
+_HAND = "a scattering curve does not determine the hand: the mirror image fits as well"
+_OTHER_HAND = "shown here is the mirror image of density.ccp4, because it agrees better with the reference"
 
 
 def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[str, Any], level: float,
-          reference: Reference | None, placed: Placed | None) -> None:
-    """report.html: what the log tells but the times, so that the same seed gives the same page, and the shapes."""
+          reference: Reference | None, placed: PlacedMap | None) -> None:
+    """Writes report.html; the same seed gives the same page, because the times of the log are not in it.
+
+    Args:
+      folder: the output folder.
+      curve: the measured curve.
+      found: the reconstruction.
+      log: content of log.json.
+      level: occupancy at which surfaces are drawn, see `shapes.equal_volume_level`.
+      reference: the known structure; None without one.
+      placed: the map superposed on it; None without one.
+    """
     name = pathlib.PurePath(curve.path).name
     mirrored = placed is not None and placed.mirrored
     page.write(folder, "reconstruction", f"{name}: shape from a scattering curve", {
         "name": name, "summary": log["summary"], "rows": report.rows(found, log["summary"]),
         "notes": [*log["notes"], _HAND, *([_OTHER_HAND] if mirrored else [])],
-        "provenance": page.provenance(log), "models": log["models"], "guinier": _guinier(curve, found),
+        "provenance": page.select_provenance(log), "models": log["models"], "guinier": _guinier(curve, found),
         "fit": _fit(curve, found), "history": _history(log["history"]),
         "shape": _shape(found, level, reference, placed)})
 
 
-def _shape(found: Reconstruction, level: float, reference: Reference | None, placed: Placed | None) -> dict[str, Any]:
-    """The maps in the hand of the superposition, the reference in their frame, and where to look from."""
+def _shape(found: Reconstruction, level: float, reference: Reference | None,
+           placed: PlacedMap | None) -> dict[str, Any]:
+    """Returns the maps in the hand of the superposition, the reference in their frame, and the view."""
     hand = -1 if placed is not None and placed.mirrored else 1
     density = found.density[:, :, ::hand]
     atoms = balls = None
-    if placed is not None:
-        # The superposition is rotation @ p + shift, from the reference's centroid: here it is undone.
+    if placed is not None and reference is not None:
+        # The superposition is rotation @ p + shift relative to the reference's centroid; this is its inverse.
         xyz = (reference.structure.xyz_angstrom - reference.centroid - placed.shift) @ placed.rotation
-        balls = shapes.as_balls(xyz, reference.spacing, _MOST_BALLS)
-        atoms = {"points": page.rounded(balls.xyz, 4), "radius": balls.radius,
-                 "colours": [to_hex(colour) for colour in shapes.rainbow(_COLOURS)]}
+        balls = shapes.as_balls(xyz, reference.spacing, _MAX_BALLS)
+        atoms = {"points": page.round_to_digits(balls.xyz, 4), "radius": balls.radius,
+                 "colours": [to_hex(colour) for colour in shapes.rainbow(_NUM_COLOURS)]}
     frame = shapes.principal_frame(density, found.pitch_angstrom, level, balls)
     return {
-        "density": page.packed(density, 0, 1), "level": level, "pitch": found.pitch_angstrom,
+        "density": page.pack_map(density, 0, 1), "level": level, "pitch": found.pitch_angstrom,
         "beads": np.argwhere(density > level), "reference": atoms,
-        "models": [page.packed(model[:, :, ::hand], 0, 1) for model in found.models[:_MOST_MODELS]],
-        "rotation": page.rounded(frame.rotation), "middle": page.rounded((frame.low + frame.high) / 2),
-        "half": page.rounded((frame.high - frame.low) / 2)}
+        "models": [page.pack_map(model[:, :, ::hand], 0, 1) for model in found.models[:_MAX_MODELS]],
+        "rotation": page.round_to_digits(frame.rotation), "middle": page.round_to_digits((frame.low + frame.high) / 2),
+        "half": page.round_to_digits((frame.high - frame.low) / 2)}
 
 
 def _fit(curve: Curve, found: Reconstruction) -> dict[str, Any]:
-    """The points that were fitted, and those near them that were not."""
+    """Returns the points that were fitted, and the other points up to a little beyond them."""
     first, last = found.q_inv_angstrom[[0, -1]]
     q = curve.q_inv_angstrom
-    left_out = ((q < first) | (q > last)) & (q < _BEYOND * last)
-    return {"q": page.rounded(found.q_inv_angstrom), "intensity": page.rounded(found.intensity),
-            "sigma": page.rounded(found.sigma), "model": page.rounded(found.fit),
-            "left_out": {"q": page.rounded(q[left_out]), "intensity": page.rounded(curve.intensity[left_out])}}
+    left_out = ((q < first) | (q > last)) & (q < _SHOWN_BEYOND_FIT * last)
+    return {"q": page.round_to_digits(found.q_inv_angstrom), "intensity": page.round_to_digits(found.intensity),
+            "sigma": page.round_to_digits(found.sigma), "model": page.round_to_digits(found.fit),
+            "left_out": {"q": page.round_to_digits(q[left_out]),
+                         "intensity": page.round_to_digits(curve.intensity[left_out])}}
 
 
 def _guinier(curve: Curve, found: Reconstruction) -> dict[str, Any]:
-    """The Guinier line and the points about its region."""
+    """Returns the Guinier line, and the points up to a little beyond its region."""
     line = found.guinier
     if not line.valid:
         return {"valid": False, "reason": line.reason}
     ends = np.array([line.q_rg_min, line.q_rg_max]) / line.rg_angstrom
-    shown = (curve.q_inv_angstrom < _GUINIER_BEYOND * ends[1]) & (curve.intensity > 0)
+    shown = (curve.q_inv_angstrom < _SHOWN_BEYOND_GUINIER * ends[1]) & (curve.intensity > 0)
     intensity = curve.intensity[shown]
     return {"valid": True, "rg": line.rg_angstrom, "rg_sigma": line.rg_sigma, "i0": line.i0, "q": ends,
             "q_rg": [line.q_rg_min, line.q_rg_max], "points": {
-                "q": page.rounded(curve.q_inv_angstrom[shown]), "log_intensity": page.rounded(np.log(intensity)),
-                "log_sigma": page.rounded(curve.sigma[shown] / intensity)}}
+                "q": page.round_to_digits(curve.q_inv_angstrom[shown]),
+                "log_intensity": page.round_to_digits(np.log(intensity)),
+                "log_sigma": page.round_to_digits(curve.sigma[shown] / intensity)}}
 
 
 def _history(history: dict[str, Any]) -> dict[str, Any]:
-    """chi^2 by generation of all runs, of the best run's elites, and the correlations with a reference."""
-    shown = {"best": [page.rounded(run, 5) for run in history["best"]],
-             "elites": page.rounded(history["elites"][0], 5)}
+    """Returns by generation the chi^2 of all runs and of the best run's elites, and the correlations, if any."""
+    shown = {"best": [page.round_to_digits(run, 5) for run in history["best"]],
+             "elites": page.round_to_digits(history["elites"][0], 5)}
     if "correlation" in history:
         shown["correlation_generation"] = history["correlation_generation"]
-        shown["correlation"] = page.rounded(history["correlation"])
+        shown["correlation"] = page.round_to_digits(history["correlation"])
     return shown

@@ -1,4 +1,7 @@
-"""A known structure that a reconstruction is laid upon and compared with."""
+"""Compares a reconstruction with a known structure: superposes the map on it, in the hand that fits better.
+
+`launch.reconstruct --reference`, the figures and the notebook call it.
+"""
 
 from typing import NamedTuple
 
@@ -10,14 +13,17 @@ from saxsae.io.structures.structure_files import Structure, bead_spacing, read_s
 from saxsae.shapes import voxels
 from saxsae.superposition import alignment, metrics
 
-_PLACED_GRID = 45  # voxels: a map of 31 that was turned and shifted lies within
+_PLACED_GRID = 45  # voxels per edge; they hold a map of 31 voxels per edge in any orientation, shifted a little
 
 
 class Reference(NamedTuple):
-    """A structure and what it is compared by.
+    """A known structure.
 
-    structure: as read, atoms as listed.   centroid: (3,) A.   r_max: A.
-    spacing: of beads (A), None for atoms.
+    Attributes:
+      structure: the structure with the atoms as listed in the file (no assembly).
+      centroid: (3,) mean of the positions, Angstrom.
+      r_max: largest distance of an atom from the centroid, Angstrom.
+      spacing: distance between neighbouring beads, Angstrom; None for atoms.
     """
 
     structure: Structure
@@ -26,13 +32,16 @@ class Reference(NamedTuple):
     spacing: float | None
 
 
-class Placed(NamedTuple):
-    """A map on a reference.
+class PlacedMap(NamedTuple):
+    """A map superposed on a reference.
 
-    correlation: Pearson, as `saxsae.superposition.metrics` defines it.   mirrored: whether in the other hand.
-    density: (45, 45, 45) the map turned and shifted, its centre voxel at `centre` (3,) A of the
-    reference's own frame.   rotation, shift: see `saxsae.superposition.alignment.Superposition`; the shift is
-    from the reference's centroid.
+    Attributes:
+      correlation: Pearson correlation, as `saxsae.superposition.metrics` defines it.
+      mirrored: whether the map was mirrored to fit better.
+      density: (45, 45, 45) the superposed map, of the same pitch as before.
+      centre: (3,) position of its middle voxel in the frame of the reference's file, Angstrom.
+      rotation: (3, 3) see `saxsae.superposition.alignment.Superposition`.
+      shift: (3,) likewise, from the centroid of the reference, Angstrom.
     """
 
     correlation: float
@@ -44,17 +53,22 @@ class Placed(NamedTuple):
 
 
 def read_reference(path: str) -> Reference:
-    """Raises InputError where there is no structure, or one without extent."""
+    """Reads a reference structure.
+
+    Raises:
+      InputError: the file cannot be used, or holds fewer than 4 atoms at different positions.
+    """
     structure = read_structure(path, assembly=None)
     xyz = structure.xyz_angstrom
     if len(np.unique(xyz, axis=0)) < 4:
-        raise InputError(f"{path}: {len(xyz)} atoms are no shape to compare with")
+        raise InputError(f"{path}: expected at least 4 atoms at different positions, but there are "
+                         f"{len(np.unique(xyz, axis=0))}")
     _, r_max = voxels.centre_and_radius(xyz)
     return Reference(structure, xyz.mean(0, dtype=np.float64), r_max, bead_spacing(structure))
 
 
 class Comparison:
-    """Correlations with one reference, its density made once."""
+    """Compares maps with one reference, whose density is computed once."""
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
@@ -63,21 +77,22 @@ class Comparison:
                                             reference.r_max)
 
     def superpose(self, density: np.ndarray, pitch: float) -> alignment.Superposition:
-        """The best superposition of a map (N, N, N) of the given pitch (A) over both hands."""
+        """Returns the best superposition on the reference of a map (N, N, N) and of its mirror image; pitch in A."""
         return metrics.correlation_with_truth(
             np.asarray(density, np.float32), np.float32(pitch), self._truth,
             jnp.float32(self._reference.r_max))
 
     def correlation(self, density: np.ndarray, pitch: float) -> float:
+        """Returns the correlation of a map (N, N, N) with the reference after superposition; pitch in A."""
         return float(self.superpose(density, pitch).correlation)
 
-    def place(self, density: np.ndarray, pitch: float) -> Placed:
-        """Lays a map on the reference, its voxels at whole multiples of the pitch."""
+    def place(self, density: np.ndarray, pitch: float) -> PlacedMap:
+        """Returns a map (N, N, N) superposed on the reference, on voxels at multiples of the pitch (A)."""
         found = self.superpose(density, pitch)
         centre = np.rint(self._reference.centroid / pitch) * pitch
         offset = (self._reference.centroid - centre).astype(np.float32)
         moved = found._replace(shift=np.asarray(found.shift) + offset)
         placed = alignment.apply_superposition(np.asarray(density, np.float32), np.float32(pitch), moved,
                                  np.float32(pitch), size=_PLACED_GRID)
-        return Placed(float(found.correlation), bool(found.mirrored), np.asarray(placed), centre,
+        return PlacedMap(float(found.correlation), bool(found.mirrored), np.asarray(placed), centre,
                       np.asarray(found.rotation), np.asarray(found.shift))

@@ -1,25 +1,26 @@
-"""What launch.reconstruct tells people, and the same as data for its log."""
+"""Makes what `launch.reconstruct` prints (curve, progress, table) and the content of log.json."""
 
 import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
 from launch import app
-from launch.reconstruction.reference import Comparison, Placed
+from launch.reconstruction.reference import Comparison, PlacedMap
 from saxsae import genetic, reconstruction
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
-from saxsae.profiles.guinier import guinier
+from saxsae.profiles.guinier import fit_guinier
 from saxsae.reconstruction import Reconstruction
 from saxsae.shapes import voxels
 
 
-def curve_lines(curve: Curve) -> list[str]:
-    """What was read from the file, and its Guinier region."""
-    found = guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
+def describe_curve(curve: Curve) -> list[str]:
+    """Returns lines that describe what was read from the file, and the Guinier region of the curve."""
+    found = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
     q = curve.q_inv_angstrom
     sigma = "estimated from the curve's own scatter" if curve.sigma_estimated else "from the file"
     lines = [f"{curve.path}: {len(q)} points, q {q[0]:.4g} to {q[-1]:.4g} 1/A, sigma {sigma}"]
@@ -31,36 +32,40 @@ def curve_lines(curve: Curve) -> list[str]:
     return [*lines, f"  no Guinier region: {found.reason}"]
 
 
-class Progress:
-    """Says how the runs come down, and keeps the best model of each report.
+class ProgressReport:
+    """Prints a line for each report of the genetic algorithm, and keeps the best gene of each.
 
-    snapshots: (generation, latent (K,), radius) of the best gene of all runs.   also: see `stream.writer`.
+    Attributes:
+      snapshots: (generation, latent (K,), radius in Angstrom) of the best gene of all runs, one for each report.
     """
 
-    def __init__(self, settings: genetic.EvolutionSettings, say: Callable[[str], None],
-                 also: Callable[[dict, np.ndarray, float], None] | None = None) -> None:
+    def __init__(self, settings: genetic.EvolutionSettings, print_line: Callable[[str], None],
+                 write_progress: Callable[[dict[str, Any], np.ndarray, float], None] | None = None) -> None:
         self.snapshots: list[tuple[int, np.ndarray, float]] = []
-        self._settings, self._say, self._also, self._start = settings, say, also, time.perf_counter()
+        self._settings, self._print_line, self._write_progress = settings, print_line, write_progress
+        self._start = time.perf_counter()
 
     def __call__(self, state: genetic.EvolutionState) -> None:
+        """Prints and keeps the state of the runs; `stream.progress_writer` describes what is written."""
         generation, best = int(state.generation.max()), state.chi_squared[:, 0]
         run = int(best.argmin())
         self.snapshots.append((generation, state.latents[run, 0], float(state.radii[run, 0])))
         running = int(genetic.is_running(state, self._settings).sum())
         seconds = time.perf_counter() - self._start
-        if self._also is not None:
-            self._also({"generation": generation, "generations": self._settings.generations,
-                        "chi_squared": best.tolist(), "radius_angstrom": float(state.radii[run, 0]),
-                        "running": running, "seconds": seconds}, *self.snapshots[-1][1:])
-        # The best few: a line for people, all are in the log.
+        if self._write_progress is not None:
+            numbers = {"generation": generation, "generations": self._settings.generations,
+                       "chi_squared": best.tolist(), "radius_angstrom": float(state.radii[run, 0]),
+                       "running": running, "seconds": seconds}
+            self._write_progress(numbers, *self.snapshots[-1][1:])
+        # Only the best runs, to keep the line short; log.json has all of them.
         runs = " ".join(f"{value:.3g}" for value in np.sort(best)[:8])
-        self._say(f"generation {generation:3d}/{self._settings.generations - 1}: chi^2 {runs}; "
-                  f"best r_max {state.radii[run, 0]:.1f} A; {running} of {len(best)} runs go on; "
-                  f"{seconds:.0f} s")
+        self._print_line(f"generation {generation:3d}/{self._settings.generations - 1}: chi^2 {runs}; "
+                         f"best r_max {state.radii[run, 0]:.1f} A; {running} of {len(best)} runs go on; "
+                         f"{seconds:.0f} s")
 
 
 def radius_of_gyration(density: np.ndarray, pitch: float) -> float:
-    """Rg (A) of a map (N, N, N) of cubes."""
+    """Returns the radius of gyration (A) of a map (N, N, N) of cubes with an edge `pitch` (A)."""
     weight = np.asarray(density, np.float64) / density.sum()
     positions = np.indices(density.shape) - (density.shape[0] - 1) / 2.0
     centre = np.einsum("aijk,ijk->a", positions, weight)
@@ -68,22 +73,39 @@ def radius_of_gyration(density: np.ndarray, pitch: float) -> float:
     return float(pitch * np.sqrt((spread * weight).sum() + 0.25))
 
 
-def correlation_history(snapshots, weights: Pretrained, comparison: Comparison):
-    """Correlation of the best model with the reference: generations (C,) and values (C,)."""
-    generations, latents, radii = (np.array(column) for column in zip(*snapshots))
+def correlation_history(snapshots: list[tuple[int, np.ndarray, float]], weights: Pretrained,
+                        comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how the correlation of the best model with the reference grows.
+
+    Args:
+      snapshots: (generation, latent (K,), radius in Angstrom), see `ProgressReport`.
+      weights: weights of the auto-encoder.
+      comparison: compares with the reference.
+
+    Returns:
+      Generations (C,) and correlations (C,).
+    """
+    generations, latents, radii = (np.array(column) for column in zip(*snapshots, strict=True))
     decode = jax.jit(functools.partial(reconstruction.decode_shapes, weights.network))
     values: list[float] = []
-    for i, (latent, radius) in enumerate(zip(latents, radii)):
+    for i, (latent, radius) in enumerate(zip(latents, radii, strict=True)):
         if i and (latent == latents[i - 1]).all() and radius == radii[i - 1]:
-            values.append(values[-1])  # still the same model
+            values.append(values[-1])  # the same model as before
         else:
             shape = np.asarray(decode(weights.params, weights.threshold, latent[None]))[0]
             values.append(comparison.correlation(shape, voxels.pitch(radius)))
     return generations, np.array(values)
 
 
-def summary(found: Reconstruction, placed: Placed | None, correlations) -> dict:
-    """The numbers of the table."""
+def summary(found: Reconstruction, placed: PlacedMap | None,
+            correlations: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:
+    """Returns the numbers of the result that the table, the page and the log show.
+
+    Args:
+      found: the reconstruction.
+      placed: the map superposed on the reference; None without one.
+      correlations: what `correlation_history` returns; None without a reference.
+    """
     others = found.agreement[1:]
     numbers = {
         "chi_squared": found.chi_squared, "relative_residual": found.relative_residual,
@@ -91,14 +113,14 @@ def summary(found: Reconstruction, placed: Placed | None, correlations) -> dict:
         "rg_angstrom": radius_of_gyration(found.models[0], found.pitch_angstrom),
         "guinier_rg_angstrom": found.guinier.rg_angstrom if found.guinier.valid else None,
         "agreement": float(others.mean()) if len(others) else None}
-    if placed is not None:
+    if placed is not None and correlations is not None:
         numbers |= {"correlation": placed.correlation, "single_chosen": correlations[1][-1],
                     "mirrored": placed.mirrored}
     return numbers
 
 
-def rows(found: Reconstruction, numbers: dict) -> list[tuple[str, str, str]]:
-    """The lines of the table: what, how much, and more about it."""
+def rows(found: Reconstruction, numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns (name, value, remark) of each line of the table; numbers: what `summary` returns."""
     radii, others = found.model_radii, found.agreement[1:]
     lines = [("chi^2", f"{numbers['chi_squared']:.3f}",
               f"{len(found.q_inv_angstrom)} points to q = {found.q_inv_angstrom[-1]:.3f} 1/A"),
@@ -116,18 +138,27 @@ def rows(found: Reconstruction, numbers: dict) -> list[tuple[str, str, str]]:
     return lines
 
 
-def table(found: Reconstruction, numbers: dict, timing: dict) -> str:
-    """The result in a few lines; timing: wall_seconds and cpu_seconds."""
-    return app.table(rows(found, numbers), timing)
+def format_table(found: Reconstruction, numbers: dict[str, Any], timing: dict[str, float]) -> str:
+    """Returns the printed table; numbers: what `summary` returns, timing: see `app.format_table`."""
+    return app.format_table(rows(found, numbers), timing)
 
 
-def log(curve: Curve, found: Reconstruction, numbers: dict, correlations, level: float) -> dict:
-    """What log.json tells of the curve and the result."""
+def log(curve: Curve, found: Reconstruction, numbers: dict[str, Any],
+        correlations: tuple[np.ndarray, np.ndarray] | None, level: float) -> dict[str, Any]:
+    """Returns the part of log.json that describes the curve and the result.
+
+    Args:
+      curve: the measured curve.
+      found: the reconstruction.
+      numbers: what `summary` returns.
+      correlations: what `correlation_history` returns; None without a reference.
+      level: occupancy above which a voxel is a bead.
+    """
     models = [{"chi_squared": chi_squared, "radius_angstrom": radius, "agreement": agreement,
                "generations": generations}
               for chi_squared, radius, agreement, generations in zip(
-                  found.model_chi_squared, found.model_radii, found.agreement, found.generations)]
-    history = {name: [run[np.isfinite(run)] for run in series]
+                  found.model_chi_squared, found.model_radii, found.agreement, found.generations, strict=True)]
+    history: dict[str, Any] = {name: [run[np.isfinite(run)] for run in series]
                for name, series in found.history._asdict().items()}
     if correlations is not None:
         history["correlation_generation"], history["correlation"] = correlations

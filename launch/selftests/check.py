@@ -1,16 +1,23 @@
-"""A check: something whose answer is known, done on this machine."""
+"""Runs one check of `launch.selftest`: a function that computes on this machine something whose answer is known."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from jax.typing import ArrayLike
 
 
 class Measured(NamedTuple):
-    """What a check found beside what is right: numbers or arrays, of which each may differ by `tolerance`."""
+    """What a check computed, beside the right answer.
 
-    found: np.ndarray | float
-    expected: np.ndarray | float
+    Attributes:
+      found: the computed number or array.
+      expected: the right one, of a shape that broadcasts with `found`.
+      tolerance: the largest absolute difference of each element that passes.
+    """
+
+    found: ArrayLike
+    expected: ArrayLike
     tolerance: float
 
 
@@ -18,7 +25,16 @@ Check = Callable[[], Measured]
 
 
 class CheckResult(NamedTuple):
-    """A check as it ended; of arrays the numbers that differ most. fault: what it raised, else empty."""
+    """The result of a check.
+
+    Attributes:
+      name: the check's name, with spaces.
+      passed: whether every element lies within the tolerance.
+      found: the element that differs most; NaN where the check raised an error.
+      expected: what it should be.
+      tolerance: the largest absolute difference that passes.
+      fault: type and message of the error that the check raised, otherwise empty.
+    """
 
     name: str
     passed: bool
@@ -28,17 +44,18 @@ class CheckResult(NamedTuple):
     fault: str
 
 
-def run(check: Check) -> CheckResult:
-    """Never raises: a machine that fails one check shall be told of the others, too."""
+def run_check(check: Check) -> CheckResult:
+    """Runs a check and returns its result. An error of the check becomes a result too, so that the others still run."""
     name = check.__name__.replace("_", " ")
     try:
         return judge(name, check())
     except Exception as error:
-        return CheckResult(name, False, np.nan, np.nan, np.nan, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return CheckResult(name, False, np.nan, np.nan, np.nan, fault)
 
 
 def judge(name: str, measured: Measured) -> CheckResult:
-    """The result of a measurement; what is no number is wrong."""
+    """Returns the result of a measurement. A NaN fails, even where a NaN is expected."""
     found, expected = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in measured[:2]))
     difference = np.nan_to_num(np.abs(found - expected), nan=np.inf).ravel()
     worst = int(difference.argmax())
@@ -46,8 +63,8 @@ def judge(name: str, measured: Measured) -> CheckResult:
                   float(expected.flat[worst]), float(measured.tolerance), "")
 
 
-def line(result: CheckResult) -> str:
-    """The result for people."""
+def format_result(result: CheckResult) -> str:
+    """Returns the printed line of a result: "ok" or "WRONG", the name, and the numbers or the error."""
     start = f"{'ok' if result.passed else 'WRONG':<6}{result.name:<38}"
     if result.fault:
         return f"{start}{result.fault}"

@@ -1,6 +1,6 @@
-"""What XLA makes of programs on this machine, against NumPy and closed forms.
+"""Checks of XLA on this machine against NumPy and closed forms, run by `launch.selftest`.
 
-Some checks are faults that releases of jax had on some machine; the address is that of the report.
+Some checks look for faults that releases of jax had on some machines; their docstrings give the address of the report.
 """
 
 import importlib.metadata
@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +24,13 @@ import jax
 x = jax.numpy.ones((3, 1, 2, 2, 8, 8, 8))
 print(jax.jit(lambda a, b: (a * b).sum(3))(x, x).sum())
 """
-# Of jax.random, the same on every machine and release, or no seed would give again what it gave.
+# First numbers of jax.random. They must be the same on every machine and release, or results could not be repeated.
 _BITS = (1795459815, 2798709092, 2776908314)
 _NORMAL = (-0.20691521, 0.38971189, 0.37602106)
 
 
 def release_of_jax() -> Measured:
-    """1 where it is one of those that setup.cfg excludes, for the faults told there."""
+    """Returns 1 where setup.cfg excludes the installed release of jax; the reasons stand there."""
     try:
         needs = importlib.metadata.requires("phasenet-saxsae") or []
     except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
@@ -38,7 +40,7 @@ def release_of_jax() -> Measured:
 
 
 def operators_one_by_one() -> Measured:
-    """Programs of one operation each, as an interpreter calls them: https://github.com/jax-ml/jax/issues/40633"""
+    """Checks programs of one operation each, as eager mode calls them (https://github.com/jax-ml/jax/issues/40633)."""
     x = np.linspace(0.5, 2, 7, dtype=np.float32)
     found = jnp.ones(7) + x, jnp.sqrt(x * 256), jnp.exp(x), jnp.sin(x), jnp.arctan2(x, x[::-1]), jnp.arange(7) // 3
     expected = 1 + x, np.sqrt(x * 256), np.exp(x), np.sin(x), np.arctan2(x, x[::-1]), np.arange(7) // 3
@@ -46,25 +48,25 @@ def operators_one_by_one() -> Measured:
 
 
 def sums_over_many_rows() -> Measured:
-    """A matrix times each of many rows, squared and summed: https://github.com/jax-ml/jax/issues/39103"""
+    """Checks squared lengths of many rows times a matrix (https://github.com/jax-ml/jax/issues/39103)."""
     length = np.arange(1, 32770, dtype=np.float32)
     rows = np.stack([length, 0 * length, 0 * length], axis=1)
 
-    def squared_length(row):
+    def squared_length(row: jax.Array) -> jax.Array:
         return jnp.square(jnp.matmul(jnp.eye(3), row, precision="highest")).sum()
 
     return Measured(jax.jit(jax.vmap(squared_length))(rows) / length.astype(np.float64) ** 2, 1, 1e-5)
 
 
 def sum_over_one_of_seven_axes() -> Measured:
-    """It ended the process: https://github.com/jax-ml/jax/issues/39257; therefore in another one, on the CPU."""
+    """Checks a sum that ended the process (https://github.com/jax-ml/jax/issues/39257), in a child process."""
     child = subprocess.run([sys.executable, "-c", _SEVEN_AXES], env=os.environ | {"JAX_PLATFORMS": "cpu"},
                            capture_output=True, text=True, timeout=300, check=False)
     return Measured(float(child.stdout) if child.returncode == 0 else math.nan, 6144, 0)
 
 
 def padding_read_in_loops() -> Measured:
-    """Windows of a padded array, taken in two loops: https://github.com/jax-ml/jax/issues/39120"""
+    """Checks windows of a padded array, cut out in two nested loops (https://github.com/jax-ml/jax/issues/39120)."""
     rows, width, step, windows, columns = 60, 23, 19, 3, 4
     values = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
 
@@ -86,18 +88,18 @@ def padding_read_in_loops() -> Measured:
 
 
 def scaled_products_and_biases() -> Measured:
-    """The factor was left out of the bias: https://github.com/jax-ml/jax/issues/39336"""
+    """Checks that a factor scales the bias too (https://github.com/jax-ml/jax/issues/39336)."""
     rng = np.random.default_rng(0)
     matrix, vectors, bias = (rng.normal(size=size).astype(np.float32) for size in ((32, 15), (100, 15), 32))
 
-    def layer(vector):
+    def layer(vector):  # a product of NumPy and traced arrays: NumPy's stubs give the wrong type
         return 0.1 * (matrix @ vector + 100 * bias)
 
     return Measured(jax.jit(jax.vmap(layer))(vectors), 0.1 * (vectors @ matrix.T + 100 * bias), 0.1)
 
 
 def loops() -> Measured:
-    """Of unknown length, with an array that is updated, and with stacked results."""
+    """Checks loops: of unknown length (Euclid), updating an array (Fibonacci), and stacking results (halves)."""
     @jax.jit
     def run(a, b):
         divisor, _ = jax.lax.while_loop(lambda pair: pair[1] > 0, lambda pair: (pair[1], pair[0] % pair[1]), (a, b))
@@ -110,7 +112,7 @@ def loops() -> Measured:
 
 
 def reductions_and_orders() -> Measured:
-    """Sums, extremes, orders and sums by index of 40,000 numbers."""
+    """Checks sums, extremes, sorting and sums by index of 40,000 numbers."""
     rng = np.random.default_rng(0)
     values, bins = rng.normal(size=40_000).astype(np.float32), rng.integers(0, 9, 40_000)
 
@@ -127,7 +129,7 @@ def reductions_and_orders() -> Measured:
 
 
 def fourier_transform() -> Measured:
-    """A wave has one pair of coefficients; Parseval; and back again."""
+    """Checks the 3D transform: the one pair of coefficients of a wave, Parseval's theorem, and the inverse."""
     grid, wave = 40, (3, 5, 7)
     place = np.indices((grid,) * 3)
     cosine = np.cos(2 * np.pi / grid * np.tensordot(wave, place, 1)).astype(np.float32)
@@ -147,17 +149,20 @@ def fourier_transform() -> Measured:
 
 
 def exact_matrix_product() -> Measured:
-    """The error where `precision="highest"` is asked for: scattering, moments, superpositions."""
+    """Returns the error at `precision="highest"`, which scattering, moments and superpositions ask for."""
     return _matrix_product("highest", 1e-5)
 
 
 def quick_matrix_product() -> Measured:
-    """The error as networks have it: a TPU rounds factors to 8 bits (bfloat16), a GPU to 11 (TF32), a CPU does not."""
+    """Returns the error at the default precision of the networks.
+
+    A TPU rounds factors to 8 bits (bfloat16), a GPU to 11 bits (TF32), a CPU does not round them.
+    """
     return _matrix_product("default", 2**-6)
 
 
 def convolution_in_three_dimensions() -> Measured:
-    """The error of the fast lowering for this backend, with factors as in `quick_matrix_product`."""
+    """Returns the relative error of our fastest convolution on this backend; rounding as in `quick_matrix_product`."""
     rng = np.random.default_rng(0)
     x, kernel = (rng.uniform(-1, 1, size).astype(np.float32) for size in ((1, 12, 12, 12, 4), (5, 5, 5, 4, 4)))
     padded = np.pad(x, ((0, 0), *[(2, 2)] * 3, (0, 0)))
@@ -167,14 +172,14 @@ def convolution_in_three_dimensions() -> Measured:
 
 
 def random_numbers() -> Measured:
-    """The same on every machine, or a seed would not give again what it gave."""
+    """Checks that a seed gives the random numbers that it gives on every other machine."""
     key = jax.random.fold_in(jax.random.split(jax.random.key(2026))[1], 7)
     return Measured(_joined((jax.random.bits(key, (3,), "uint32"), jax.random.normal(key, (3,)))),
                     _joined((_BITS, _NORMAL)), 1e-6)
 
 
 def mean_over_devices() -> Measured:
-    """Of one batch, shared out to all devices here, on each of them."""
+    """Checks the mean of one batch, split over all devices of this process, as each device has it."""
     devices = jax.local_device_count()
     values = np.random.default_rng(0).normal(size=(devices, 5, 1000)).astype(np.float32)
     found = jax.pmap(lambda x: jax.lax.pmean(jnp.square(x).mean(0), "devices"), axis_name="devices")(values)
@@ -182,10 +187,10 @@ def mean_over_devices() -> Measured:
 
 
 def program_kept_and_read_back() -> Measured:
-    """Twice the same, the second time as the cache of compiled programs has it, where there is one."""
+    """Checks that a program gives the same numbers when it is read back from the cache of compiled programs, if any."""
     x = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
 
-    def work(x):
+    def work(x: jax.Array) -> jax.Array:
         return jax.lax.fori_loop(0, 5, lambda _, x: jnp.tanh(x @ x.T / 8), x)
 
     first = np.asarray(jax.jit(work)(x))
@@ -194,7 +199,7 @@ def program_kept_and_read_back() -> Measured:
 
 
 def _matrix_product(precision: str, tolerance: float) -> Measured:
-    """The largest error of a product of 300 x 300 matrices, in units of its r.m.s."""
+    """Returns the largest error of a product of 300 x 300 matrices, in units of its r.m.s."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 300, 300)).astype(np.float32)
     found = jax.jit(lambda a, b: jnp.matmul(a, b, precision=precision))(a, b)
@@ -202,7 +207,8 @@ def _matrix_product(precision: str, tolerance: float) -> Measured:
     return Measured(np.abs(found - expected).max() / np.sqrt(300), 0, tolerance)
 
 
-def _joined(arrays) -> np.ndarray:
+def _joined(arrays: Iterable[Any]) -> np.ndarray:
+    """Returns all elements of some arrays or sequences as one vector, float64."""
     return np.concatenate([np.ravel(np.asarray(array, np.float64)) for array in arrays])
 
 

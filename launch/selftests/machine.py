@@ -1,4 +1,4 @@
-"""What there is to tell of a machine in a bug report: code, packages, devices, settings, caches."""
+"""Describes a machine for a bug report: code, packages, devices, settings, environment, cache of compiled programs."""
 
 import os
 import pathlib
@@ -16,28 +16,33 @@ _SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng
 
 
 def describe(cache: pathlib.Path | None) -> dict[str, Any]:
-    """For people and programs; cache: where compiled programs are kept, None where they are not."""
+    """Returns the description of this machine, by name; its values can be written as JSON.
+
+    Args:
+      cache: the folder of compiled programs; None without one.
+    """
     return {
-        **provenance.code(), "platform": platform.platform(), "processor": _processor(), "cores": _cores(),
+        **provenance.describe_code(), "platform": platform.platform(), "processor": _processor(), "cores": _cores(),
         "devices": _devices(), "settings": {name: getattr(jax.config, name, "unknown") for name in _SETTINGS},
         "variables": {name: value for name, value in sorted(os.environ.items()) if _VARIABLES.match(name)},
         "cache": _cache(cache)}
 
 
-def lines(machine: dict[str, Any]) -> list[str]:
-    """The same, a line for each."""
+def format_description(machine: dict[str, Any]) -> list[str]:
+    """Returns the printed lines of a description made by `describe`, one for each name."""
     width = max(map(len, machine))
     return [f"{name:<{width}}  {_text(value)}" for name, value in machine.items()]
 
 
 def _text(value: Any) -> str:
+    """Returns a value as text; a dictionary as its names and items on one line."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {item}" for name, item in value.items()) or "none"
     return str(value)
 
 
 def _processor() -> str:
-    """By the name that Linux gives it, elsewhere by what Python knows."""
+    """Returns the processor's name as Linux gives it, on other systems as Python does."""
     try:
         found = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     except OSError:
@@ -46,12 +51,13 @@ def _processor() -> str:
 
 
 def _cores() -> str:
+    """Returns how many of the machine's cores this process may use."""
     ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{ours} of {os.cpu_count()}"
 
 
 def _devices() -> str:
-    """Their number and kind, and the driver's version as XLA tells it."""
+    """Returns number and kind of the devices, and the driver's version as XLA gives it."""
     devices = jax.devices()
     driver = " ".join(str(devices[0].client.platform_version).split())
     where = f", {jax.local_device_count()} of them here" if jax.process_count() > 1 else ""
@@ -59,6 +65,7 @@ def _devices() -> str:
 
 
 def _cache(folder: pathlib.Path | None) -> str:
+    """Returns the folder of compiled programs, their number and their size."""
     if folder is None:
         return "none"
     sizes = [path.stat().st_size for path in folder.glob("*-cache")]

@@ -1,4 +1,7 @@
-"""What the two packages make of cases whose answer is known, and their released weights of the shipped examples."""
+"""Checks of the two packages on cases with a known answer, run by `launch.selftest`.
+
+The released weights are checked on the shipped examples.
+"""
 
 import pathlib
 import tempfile
@@ -28,7 +31,7 @@ _GRID = 24
 
 
 def covered_fraction_of_an_atom() -> Measured:
-    """The voxels of an atom sum up to its volume, wherever it lies; at a corner eight of them hold an eighth each."""
+    """Checks that an atom's voxels sum to its volume, and that at a voxel corner eight voxels hold an eighth each."""
     anywhere = np.random.default_rng(0).uniform(-5, 5, (20, 1, 3)).astype(np.float32)
     make = jax.jit(jax.vmap(lambda atom: density.density(atom, _GRID)))
     at_a_corner = np.zeros((_GRID,) * 3)
@@ -39,9 +42,13 @@ def covered_fraction_of_an_atom() -> Measured:
 
 
 def patterson_map_of_two_atoms() -> Measured:
-    """Of two atoms at corners of voxels, a whole number of voxels apart: eight voxels each, so three peaks of 27."""
+    """Checks the Patterson map of two atoms at voxel corners, a whole number of voxels apart.
+
+    Each atom fills eight voxels equally, so the map has three peaks of 27 voxels.
+    """
     half = np.array([3, 1, 2])
-    found = jax.jit(lambda atoms: patterson.patterson(density.density(atoms, _GRID)))(np.float32([half, -half]))
+    found = jax.jit(lambda atoms: patterson.patterson(density.density(atoms, _GRID)))(
+        np.array([half, -half], np.float32))
     profile = np.zeros(_GRID)
     profile[[-1, 0, 1]] = 1, 2, 1
     peak = (np.pi / 6) ** 2 * profile[:, None, None] * profile[:, None] * profile
@@ -50,24 +57,28 @@ def patterson_map_of_two_atoms() -> Measured:
 
 
 def gradient_against_finite_differences() -> Measured:
-    """Of the misfit of a Patterson map in the places of its atoms: its slope on three ways, relative to its length."""
-    true, start, *ways = np.random.default_rng(0).uniform(-4, 4, (5, 4, 3)).astype(np.float32)
+    """Checks the gradient of a Patterson map's misfit in the atoms' positions against finite differences.
+
+    Compared are the slopes along three random directions, relative to the gradient's length.
+    """
+    true, start, *drawn = np.random.default_rng(0).uniform(-4, 4, (5, 4, 3)).astype(np.float32)
     observed = patterson.patterson(density.density(true, _GRID))
 
     @jax.jit
-    def misfit(atoms):
+    def misfit(atoms: jax.Array) -> jax.Array:
         difference = patterson.patterson(density.density(atoms, _GRID)) - observed
         return jnp.square(difference).sum() / jnp.square(observed).sum()
 
     gradient = np.asarray(jax.jit(jax.grad(misfit))(start), np.float64)
-    ways = [way / np.linalg.norm(way) for way in ways]
-    slopes = [(float(misfit(start + 0.02 * way)) - float(misfit(start - 0.02 * way))) / 0.04 for way in ways]
+    directions = [vector / np.linalg.norm(vector) for vector in drawn]
+    slopes = [(float(misfit(start + 0.02 * unit)) - float(misfit(start - 0.02 * unit))) / 0.04 for unit in directions]
     length = np.linalg.norm(gradient)
-    return Measured([(gradient * way).sum() / length for way in ways], np.array(slopes) / length, 0.01)
+    along = np.array([(gradient * unit).sum() for unit in directions])
+    return Measured(along / length, np.array(slopes) / length, 0.01)
 
 
 def scattering_of_a_ball() -> Measured:
-    """I(q) by Zernike moments against Rayleigh: (3 (sin x - x cos x) / x^3)^2, x = q times the ball's radius."""
+    """Checks I(q) of a ball by Zernike moments against Rayleigh's (3 (sin x - x cos x) / x^3)^2, x = q times radius."""
     radius, r_max, order = 11.5, 40.0, 20
     distance = np.sqrt(np.square(np.indices((voxels.GRID,) * 3) - voxels.CENTRE).sum(0))
     ball = np.clip(radius + 0.5 - distance, 0, 1).astype(np.float32)  # nearly the covered fraction of each voxel
@@ -80,23 +91,24 @@ def scattering_of_a_ball() -> Measured:
 
 
 def released_patterson_network() -> Measured:
-    """The correlation of what it shows of phasenet/examples/six_atoms.npy with the atoms beside that."""
+    """Returns the correlation of the network's map of phasenet/examples/six_atoms.npy with the true atoms' map."""
     weights = load_patterson_network()
     atoms = np.loadtxt(_SIX_ATOMS.with_suffix(".csv"), delimiter=",", skiprows=1, usecols=(1, 2, 3), dtype=np.float32)
-    prepared = preparation.prepare(np.load(_SIX_ATOMS), weights.problem, _SIX_ATOMS.name, count=True, adapt=True)
+    prepared = preparation.prepare(np.load(_SIX_ATOMS), weights.problem, _SIX_ATOMS.name, estimate_num_atoms=True,
+                                   adapt_problem=True)
     problem = prepared.problem
 
     @jax.jit
     def correlation(params, patterson_map, atoms):
         network = weights._replace(params=params, problem=problem)
         found = network.answer(synthesis.network_input(patterson_map, problem))
-        return losses.correlation_of_maps(found, jnp.fft.rfftn(synthesis.target(atoms, problem)))
+        return losses.correlation_of_maps(found, jnp.fft.rfftn(synthesis.network_target(atoms, problem)))
 
     return Measured(correlation(weights.params, jnp.float32(prepared.patterson), atoms), 1, 0.03)
 
 
 def released_autoencoder() -> Measured:
-    """The correlation of the shape of saxsae/examples/three_lobes.pdb with what 200 numbers keep of it."""
+    """Returns the correlation of the shape of saxsae/examples/three_lobes.pdb, coded and decoded, with itself."""
     weights = load_autoencoder()
     shape, _ = voxels.voxelize_structure(read_structure(_THREE_LOBES, assembly=None).xyz_angstrom)
     padded = voxels.pad(jnp.float32(shape)[None])
@@ -111,14 +123,21 @@ def released_autoencoder() -> Measured:
 
 
 def checkpoint_written_and_read() -> Measured:
-    """How many numbers of a training's state differ after it was saved and read."""
+    """Returns how many numbers of a training state differ after the state is saved and read.
+
+    Raises:
+      RuntimeError: the checkpoint is not found.
+    """
     values = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
     state = TrainState(jnp.int32(7), {"w": jnp.array(values)}, {"mean": jnp.array(values[0])}, None, jax.random.key(5))
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(pathlib.Path(folder))
         checkpoints.save(state, {}, [])
-        found, _ = checkpoints.restore(state, str)
+        restored = checkpoints.restore(state, lambda line: None)
         checkpoints.close()
+    if restored is None:
+        raise RuntimeError("the checkpoint that was just saved is not found")
+    found, _ = restored
     leaves = (jax.tree.leaves(tree._replace(key=jax.random.key_data(tree.key))) for tree in (state, found))
     return Measured(sum(np.sum(np.asarray(a) != np.asarray(b)) for a, b in zip(*leaves, strict=True)), 0, 0)
 

@@ -1,7 +1,8 @@
-"""What may be asked for, and the launches that do it: settings as a browser sends them to command lines."""
+"""Checks the settings of a job as a browser sends them, and turns a job into the command lines of its launches."""
 
 import math
 import pathlib
+import types
 from typing import Any, NamedTuple
 
 import phasenet
@@ -9,13 +10,21 @@ import saxsae
 from launch.serving.jobs import Job
 from phasenet.errors import InputError
 
-RESULT, PROGRESS = "result", "progress.jsonl"  # in the job's folder
-CASE = "case"  # the random atoms and their map, likewise
-_SEEDS = 2**31 - 1
+# Names in the folder of a job: of the result, of the lines of progress, and of the random atoms with their map.
+RESULT, PROGRESS = "result", "progress.jsonl"
+CASE = "case"
+_MAX_SEED = 2**31 - 1
 
 
 class Number(NamedTuple):
-    """A number that may be given: whole or not, its bounds, and what stands for none (None: the launch decides)."""
+    """A setting that is a number.
+
+    Attributes:
+      whole: whether it must be a whole number.
+      low: smallest value allowed.
+      high: largest value allowed.
+      default: value where none is given; None lets the launch decide.
+    """
 
     whole: bool
     low: float
@@ -24,44 +33,65 @@ class Number(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """One of several words."""
+    """A setting that is one of several words.
+
+    Attributes:
+      words: the words allowed.
+      default: word where none is given; None lets the launch decide.
+    """
 
     words: tuple[str, ...]
     default: str | None = None
 
 
-def _released(package) -> tuple[str, ...]:
-    folder = pathlib.Path(package.__file__).parent / "weights"
+def _released_weights(package: types.ModuleType) -> tuple[str, ...]:
+    """Returns the names of the weights that a package ships."""
+    folder = pathlib.Path(str(package.__file__)).parent / "weights"
     return tuple(sorted(path.parent.name for path in folder.glob("*/config.json")))
 
 
-_CURVE = {
+# By kind of job.
+WEIGHTS = {"curve": Choice(_released_weights(saxsae), "lean"),
+           "patterson": Choice(_released_weights(phasenet), "dual_space")}
+_CURVE: dict[str, Number | Choice] = {
     "unit": Choice(("1/A", "1/nm")), "radius": Number(False, 2, 1000), "q_max": Number(False, 0.01, 5, 0.2),
-    "num_models": Number(True, 1, 32, 8), "weights": Choice(_released(saxsae), "lean"),
-    "seed": Number(True, 0, _SEEDS, 0), "background": Choice(("no", "yes"), "no"),
+    "num_models": Number(True, 1, 32, 8), "weights": WEIGHTS["curve"],
+    "seed": Number(True, 0, _MAX_SEED, 0), "background": Choice(("no", "yes"), "no"),
     "generations": Number(True, 1, 200)}
-_MEASURED = {
+_MEASURED: dict[str, Number | Choice] = {
     "num_atoms": Number(True, 1, 200), "pitch": Number(False, 0.01, 100), "noise": Number(False, 0, 1, 0),
-    "weights": Choice(_released(phasenet), "dual_space"), "seed": Number(True, 0, _SEEDS, 0)}
-_RANDOM = {
+    "weights": WEIGHTS["patterson"], "seed": Number(True, 0, _MAX_SEED, 0)}
+_RANDOM: dict[str, Number | Choice] = {
     "num_atoms": Number(True, 1, 60, 10), "inner_box": Number(False, 4, 24, 12), "noise": Number(False, 0, 0.5, 0),
-    "h_max": Number(False, 4, 35), "seed": Number(True, 0, _SEEDS, 0)}
+    "h_max": Number(False, 4, 35), "seed": Number(True, 0, _MAX_SEED, 0)}
 
-# By the source of a job: the file that it is given, or "random".
+# By source of a job: what its input file is, or "random".
 FIELDS = {"curve": _CURVE, "patterson": _MEASURED, "amplitudes": _MEASURED, "random": _RANDOM}
 KINDS = {"curve": "curve", "patterson": "patterson", "amplitudes": "patterson", "random": "patterson"}
 
 
-def checked(source: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a job of that source, all fields present. Raises InputError for a value that cannot be."""
+def validate_settings(source: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a job with all fields present.
+
+    Args:
+      source: a key of `FIELDS`.
+      given: the settings from the browser; a value that is missing, None or "" becomes the default.
+
+    Returns:
+      "source" and a value for each field of `FIELDS[source]`.
+
+    Raises:
+      InputError: there is no such setting, or the value is not allowed. The message begins with the setting's name.
+    """
     fields = FIELDS[source]
     for name in given:
         if name not in fields:
             raise InputError(f"{name}: no such setting")
-    return {"source": source} | {name: _checked(name, field, given.get(name)) for name, field in fields.items()}
+    return {"source": source} | {name: _validate(name, field, given.get(name)) for name, field in fields.items()}
 
 
-def _checked(name: str, field: Number | Choice, value: Any) -> Any:
+def _validate(name: str, field: Number | Choice, value: Any) -> Any:
+    """Returns the value of one setting; raises InputError where it is not allowed."""
     if value is None or value == "":
         return field.default
     if isinstance(field, Choice):
@@ -71,15 +101,15 @@ def _checked(name: str, field: Number | Choice, value: Any) -> Any:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name}: {value!r} is no number") from None
+        raise InputError(f"{name}: {value!r} is not a number") from None
     if not math.isfinite(number) or not field.low <= number <= field.high or field.whole and number % 1:
         raise InputError(f"{name}: a {'whole ' * field.whole}number from {field.low:g} to {field.high:g} is needed, "
                          f"not {value}")
     return int(number) if field.whole else number
 
 
-def of(job: Job) -> list[list[str]]:
-    """The launches of a job, each a module and its flags, in the job's folder."""
+def build_commands(job: Job) -> list[list[str]]:
+    """Returns the launches of a job, each a module and its flags, to be run in order in the folder of the job."""
     settings = job.settings
     output = f"--output={RESULT}"
     if settings["source"] == "curve":
@@ -99,4 +129,5 @@ def of(job: Job) -> list[list[str]]:
 
 
 def _flags(settings: dict[str, Any], names: tuple[str, ...]) -> list[str]:
+    """Returns the flags of the settings that are given."""
     return [f"--{name}={settings[name]}" for name in names if settings[name] is not None]

@@ -1,12 +1,12 @@
-"""How a job goes, as server-sent events.
+"""Streams the progress of a job as server-sent events, which job.js shows.
 
-Each stream tells all from the start: "begin", what was told so far, then what comes; so a browser that reconnects, or
-comes late, need know nothing. It ends with the job.
+Each stream starts from the beginning: "begin", all earlier events, then new ones. So a browser that connects late or
+again needs no memory. The stream ends when the job ends.
 
-    begin      a try of the job: what is known of an earlier one no longer holds
-    job        its row, as the page shows it, whenever it changes
+    begin      the job starts, or starts again: the browser forgets earlier events
+    job        the job as the page shows it, whenever it changes
     progress   a line of the launch's progress
-    log        text that the launch has printed
+    log        lines that the launch has printed
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from launch.serving import commands
 from launch.serving.jobs import ENDED, QUEUED
 from launch.serving.queue import LOG
 
-_EVERY = 0.3  # seconds between looks
-_SILENCE = 50  # looks without news until a sign of life, which finds out whether anyone listens
-MOST_LOG = 200_000  # characters of a log that are told
+_POLL_SECONDS = 0.3  # seconds between two looks at the job's files
+_POLLS_UNTIL_KEEPALIVE = 50  # polls without news until a comment is sent, which shows whether anyone listens
+MAX_LOG_BYTES = 200_000  # bytes of a log that one event may hold
 
 
 class Tail:
-    """What is appended to a file, whole lines at a time."""
+    """Reads what is appended to a file, whole lines at a time."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._path, self._place = path, 0
 
-    def lines(self) -> list[str]:
-        """The lines since the last call."""
+    def read_new_lines(self) -> list[str]:
+        """Returns the lines that were appended since the last call; none while the file does not exist."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._place)
-                content = file.read(MOST_LOG)
+                content = file.read(MAX_LOG_BYTES)
         except FileNotFoundError:
             return []
         whole = content[:content.rfind(b"\n") + 1]
@@ -45,27 +45,29 @@ class Tail:
 
 async def stream(describe: Callable[[], dict[str, Any] | None], folder: pathlib.Path,
                  stopping: Callable[[], bool]) -> AsyncIterator[str]:
-    """The events of a job.
+    """Yields the events of a job until it ends or is removed.
 
     Args:
-      describe: the job as the page shows it; None once it is removed.
-      folder: of the job.
-      stopping: whether the server ends: so does the stream then.
+      describe: returns the job as the page shows it; None once it is removed.
+      folder: the folder of the job.
+      stopping: whether the server is stopping; the stream then ends as well.
     """
-    told: dict[str, Any] | None = None
-    progress = log = None
+    told: dict[str, Any] = {}
+    progress: Tail | None = None
+    log: Tail | None = None
     silence = 0
     while not stopping():
         job = describe()
         if job is None:
             return
         news = []
-        if progress is None or job["started"] != told["started"] or job["status"] == QUEUED != told["status"]:
+        if (progress is None or log is None or job["started"] != told["started"]
+                or job["status"] == QUEUED != told["status"]):
             progress, log = Tail(folder / commands.PROGRESS), Tail(folder / LOG)
             news.append(_event("begin", {}))
         if job["status"] != QUEUED:
-            news += [_event("progress", json.loads(line)) for line in progress.lines()]
-            if lines := log.lines():
+            news += [_event("progress", json.loads(line)) for line in progress.read_new_lines()]
+            if lines := log.read_new_lines():
                 news.append(_event("log", lines))
         if job != told:
             news.append(_event("job", job))
@@ -75,11 +77,12 @@ async def stream(describe: Callable[[], dict[str, Any] | None], folder: pathlib.
         if job["status"] in ENDED:
             return
         silence = 0 if news else silence + 1
-        if silence == _SILENCE:
+        if silence == _POLLS_UNTIL_KEEPALIVE:
             silence = 0
             yield ": still here\n\n"
-        await asyncio.sleep(_EVERY)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _event(name: str, data: Any) -> str:
+    """Returns one server-sent event; a browser that loses the connection tries again after a second."""
     return f"retry: 1000\nevent: {name}\ndata: {json.dumps(data)}\n\n"

@@ -1,7 +1,7 @@
-"""The files of a result in a browser: each as what it is, and the report in a frame of the page.
+"""Sends the files of a result to a browser, and the report for a frame of the page.
 
-report.html brings scripts of its own, all in the file. It is given no origin: whatever is in it, it can neither ask
-this page for anything nor reach it, nor fetch from elsewhere.
+report.html contains scripts. It is sent without an origin, so whatever is in the report cannot read this page, send
+requests to the server as the page, or fetch anything from elsewhere.
 """
 
 import pathlib
@@ -11,8 +11,8 @@ from starlette.responses import FileResponse, Response
 REPORT = "report.html"
 _POLICY = ("sandbox allow-scripts allow-downloads; default-src 'none'; style-src 'unsafe-inline'; "
            "script-src 'unsafe-inline'; img-src data: blob:; frame-ancestors 'self'")
-# A frame without an origin cannot be measured from outside: it tells how high it is. What is the page's own already,
-# is not shown twice.
+# A page cannot measure a frame without an origin, so the report sends its height. Its heading is hidden, because the
+# page shows the same name.
 _IN_A_FRAME = b"""<style>
 main { padding-top: 0.5rem; padding-bottom: 0; }
 header .kind, header h1 { display: none; }
@@ -22,12 +22,17 @@ new ResizeObserver(() => parent.postMessage({height: document.documentElement.of
   .observe(document.documentElement);
 </script>
 """
-_SHOWN = {".png": "image/png", ".html": "text/html; charset=utf-8"}  # all else is text, or for keeping only
+_SHOWN = {".png": "image/png", ".html": "text/html; charset=utf-8"}  # other files are sent as text or as a download
 _TEXT = (".csv", ".fit", ".json", ".pdb", ".txt", ".xyz")
 
 
-def shown(path: pathlib.Path, framed: bool) -> Response:
-    """A file of a result, to be looked at; framed: the report within the page."""
+def make_response(path: pathlib.Path, framed: bool) -> Response:
+    """Returns the response that shows a file of a result.
+
+    Args:
+      path: the file.
+      framed: whether report.html is shown in a frame of the page, whose height it then reports.
+    """
     if path.name == REPORT:
         return Response(path.read_bytes() + _IN_A_FRAME * framed, media_type=_SHOWN[".html"],
                         headers={"Content-Security-Policy": _POLICY})

@@ -1,8 +1,8 @@
-"""Who may ask, and what a browser may do with the answer.
+"""Refuses requests from other sites, and limits what a browser may do with an answer.
 
-The page has no password: it trusts whoever reaches its address, which by default is this machine alone. But a browser
-on this machine also runs the pages of strangers. Those are kept out: by the name they call us (a name of theirs that
-they let point here, DNS rebinding), and by where a request comes from (forged requests).
+The page has no password: it trusts everyone who reaches its address, which by default is this machine alone. A browser
+on this machine also runs pages of strangers. Two checks keep these out: the host name of the request (against DNS
+rebinding, a stranger's name that points to this machine), and its origin (against forged requests).
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SAFE_METHODS = ("GET", "HEAD")
-# Nothing runs but the page's own files: what a file's name or a result says can be shown, never be executed.
+# Only the page's own scripts run; text from a file's name or a result can be shown and never be executed.
 PAGE_POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
                "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 _HEADERS = {
@@ -24,13 +24,15 @@ _HEADERS = {
 
 
 class Guard:
-    """Answers 403 to strangers, and adds the headers to every answer that has not its own."""
+    """Middleware that answers 403 to requests from other sites and adds the security headers to every answer."""
 
     def __init__(self, application: ASGIApp, host: str) -> None:
+        """Wraps an application that is served at a host, the value of --host."""
         self._application = application
         self._names = {"localhost", host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request; a header that the application sets itself is kept."""
         if scope["type"] != "http":
             return await self._application(scope, receive, send)
 
@@ -46,21 +48,22 @@ class Guard:
         return await answer(scope, receive, send_guarded)
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
+        """Returns why a request is refused; None if it is not."""
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return "This page does not go by that name."
+            return "This server does not answer to this host name: open the address that launch.serve printed."
         if method in _SAFE_METHODS:
             return None
-        # Browsers tell both; programs that are no browsers need neither.
+        # Browsers send both headers; other programs need to send neither.
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
-            return "Requests from other pages are not taken."
+            return "Requests from other pages are refused."
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            return "Requests from other pages are not taken."
+            return "Requests from other pages are refused."
         return None
 
     def _is_ours(self, host: str) -> bool:
-        """A name of this machine, or a bare address: no stranger's name can be one."""
+        """Returns whether a host is a name of this machine or an IP address, which a stranger's name cannot be."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
             if name in self._names:

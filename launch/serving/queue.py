@@ -1,4 +1,4 @@
-"""The queue: jobs one at a time, each launch in a process of its own."""
+"""Runs the jobs of a `jobs.Store` one at a time, each launch in a process of its own (`worker`)."""
 
 import os
 import pathlib
@@ -14,11 +14,11 @@ from phasenet.errors import one_line
 
 LOG, ERRORS = "log.txt", "errors.txt"  # standard output and error of a job
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-_PATIENCE = 5.0  # seconds between asking a process to end and ending it
+_SECONDS_UNTIL_KILL = 5.0  # from SIGTERM to SIGKILL
 
 
 class Queue:
-    """Runs what waits in the store, in a thread of its own, until it is stopped."""
+    """Runs the waiting jobs of a store in a thread, until it is stopped."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -30,16 +30,16 @@ class Queue:
         self._thread = threading.Thread(target=self._run, name="queue")
 
     def start(self) -> None:
-        """Begins with what waits."""
+        """Starts the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Says that a job was added."""
+        """Tells the thread that a job was added."""
         with self._changed:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Ends the running job, which waits again, and the queue."""
+        """Stops the thread; a running job is interrupted and waits again."""
         with self._changed:
             self._stopping = True
             self._end_process()
@@ -47,13 +47,14 @@ class Queue:
         self._thread.join()
 
     def cancel(self, job: Job) -> None:
-        """Cancels a job that waits or runs; another stays as it is."""
+        """Cancels a job that waits or runs; a job that has ended stays as it is."""
         with self._changed:
             if not self._store.cancel_waiting(job) and self._running == job.id:
                 self._cancelled.add(job.id)
                 self._end_process()
 
     def _run(self) -> None:
+        """Runs job after job; the body of the thread."""
         while True:
             with self._changed:
                 job = None if self._stopping else self._store.start_next()
@@ -63,7 +64,7 @@ class Queue:
                 if job is None:
                     return
                 self._running = job.id
-            failure = self._perform(job)
+            failure = self._run_job(job)
             with self._changed:
                 self._running = None
                 if job.id in self._cancelled:
@@ -74,49 +75,54 @@ class Queue:
                 else:
                     self._store.end(job, DONE if failure is None else FAILED, failure or "")
 
-    def _perform(self, job: Job) -> str | None:
-        """None, or in one line why the job failed."""
+    def _run_job(self, job: Job) -> str | None:
+        """Runs the launches of a job; returns one line that says why it failed, None if it did not."""
         folder = self._store.job_folder(job)
-        # What an interrupted run left must not be taken for this one's.
+        # Files of an interrupted run must not be taken for those of this run.
         shutil.rmtree(folder / commands.RESULT, ignore_errors=True)
         for name in (commands.PROGRESS, LOG, ERRORS):
             (folder / name).unlink(missing_ok=True)
         try:
-            for command in commands.of(job):
-                code = self._call(command, folder)
+            for command in commands.build_commands(job):
+                code = self._run_launch(command, folder)
                 if code:
-                    return self._failure(job, code, (folder / ERRORS).read_text(encoding="utf-8", errors="replace"))
-        except Exception as error:  # whatever it was, the next job shall be done
+                    errors = (folder / ERRORS).read_text(encoding="utf-8", errors="replace")
+                    return self._describe_failure(job, code, errors)
+        except Exception as error:  # no failure of one job may end the queue
             return one_line(f"{type(error).__name__}: {error}")
         return None
 
-    def _call(self, command: list[str], folder: pathlib.Path) -> int:
+    def _run_launch(self, command: list[str], folder: pathlib.Path) -> int:
+        """Runs one launch in the folder of its job and returns the exit code."""
         path = os.pathsep.join(part for part in (str(_ROOT), os.environ.get("PYTHONPATH")) if part)
         with (folder / LOG).open("ab") as log, (folder / ERRORS).open("ab") as errors:
             with self._changed:
                 if self._stopping or self._running in self._cancelled:
                     return -signal.SIGTERM
-                self._process = subprocess.Popen(
+                process = self._process = subprocess.Popen(
                     [sys.executable, "-m", "launch.serving.worker", *command], cwd=folder, stdin=subprocess.PIPE,
                     stdout=log, stderr=errors, env=os.environ | {"PYTHONPATH": path}, start_new_session=True)
-            code = self._process.wait()
+            code = process.wait()
         with self._changed:
-            self._process.stdin.close()
+            if process.stdin is not None:
+                process.stdin.close()
             self._process = None
         return code
 
     def _end_process(self) -> None:
+        """Asks the running process to end, and kills it if it does not."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            killer = threading.Timer(_PATIENCE, self._process.kill)
+            killer = threading.Timer(_SECONDS_UNTIL_KILL, self._process.kill)
             killer.daemon = True
             killer.start()
 
     @staticmethod
-    def _failure(job: Job, code: int, errors: str) -> str:
+    def _describe_failure(job: Job, code: int, errors: str) -> str:
+        """Returns one line that says why a launch failed, with the user's names of the files."""
         lines = [line for line in errors.splitlines() if line.strip()]
         if code in (1, 2) and len(lines) == 1:
-            # The launch's own line, "reconstruct: curve: ...", in the user's names of the files.
+            # An error of the input is one line, "reconstruct: curve: ...".
             line = lines[0].partition(": ")[2] or lines[0]
             for ours, name in ((job.settings["source"], job.name), ("reference", job.settings.get("reference"))):
                 if name and line.startswith(f"{ours}: "):

@@ -1,4 +1,4 @@
-"""How a file was read: what the page shows before anything is computed."""
+"""Describes an uploaded file as the program reads it; the page shows this before anything is computed."""
 
 import pathlib
 from typing import Any
@@ -10,23 +10,26 @@ from phasenet.io.amplitudes import read_amplitudes
 from phasenet.io.patterson_maps import MeasuredMap, read_patterson
 from saxsae.io.curves.measured_curves import read_curve
 from saxsae.io.structures.structure_files import read_structure
-from saxsae.profiles.guinier import guinier
+from saxsae.profiles.guinier import fit_guinier
 
 MEGABYTE = 2**20
-# By what a file is given for: the largest, bytes.
-LARGEST = {"curve": 8 * MEGABYTE, "reference": 64 * MEGABYTE, "patterson": 64 * MEGABYTE, "amplitudes": 64 * MEGABYTE}
-_MOST_SHOWN = 400  # points of a curve that are drawn
-_GRID = 40  # of the map of a table of reflections: that of the released weights
+# Largest size of a file, by what it is uploaded as.
+MAX_BYTES = {"curve": 8 * MEGABYTE, "reference": 64 * MEGABYTE, "patterson": 64 * MEGABYTE, "amplitudes": 64 * MEGABYTE}
+_MAX_POINTS_SHOWN = 400  # points of a curve
+_GRID = 40  # voxels an edge of the map that a table of reflections becomes, as for the released weights
 
 
-def read(kind: str, path: pathlib.Path, name: str, unit: str | None = None) -> dict[str, Any]:
-    """What a file holds, for the page.
+def describe_file(kind: str, path: pathlib.Path, name: str, unit: str | None = None) -> dict[str, Any]:
+    """Returns what a file holds, as JSON for the page.
 
     Args:
-      kind: one of LARGEST.   path: where it lies.   name: as the user calls it; what messages say.
-      unit: of q, as `read_curve` takes it.
+      kind: a key of `MAX_BYTES`.
+      path: the file.
+      name: display name of the file, which messages use.
+      unit: unit of q of a curve, as `read_curve` takes it; None to read or guess it.
 
-    Raises InputError, the reader's one line.
+    Raises:
+      InputError: the file cannot be read; the message is one line.
     """
     try:
         return _READERS[kind](path, unit)
@@ -35,15 +38,16 @@ def read(kind: str, path: pathlib.Path, name: str, unit: str | None = None) -> d
 
 
 def _curve(path: pathlib.Path, unit: str | None) -> dict[str, Any]:
+    """Returns what a curve file holds: the points to draw, the notes and the Guinier region."""
     curve = read_curve(path, unit)
     q, intensity, sigma = curve.q_inv_angstrom, curve.intensity, curve.sigma
-    found = guinier(q, intensity, sigma)
+    found = fit_guinier(q, intensity, sigma)
     line = None
     if found.valid:
         line = {"rg": found.rg_angstrom, "rg_sigma": found.rg_sigma, "i0": found.i0, "first": found.first + 1,
                 "last": found.last, "q_rg_min": found.q_rg_min, "q_rg_max": found.q_rg_max}
-    # Each point or each second, third, ...: a mean would hide the noise that there is.
-    shown = slice(None, None, -(-len(q) // _MOST_SHOWN))
+    # Every n-th point is shown, because means would hide the noise.
+    shown = slice(None, None, -(-len(q) // _MAX_POINTS_SHOWN))
     return {"points": len(q), "q_min": float(q[0]), "q_max": float(q[-1]), "unit": curve.unit,
             "columns": curve.columns, "sigma_estimated": curve.sigma_estimated, "notes": curve.notes,
             "guinier": line, "no_guinier": found.reason,
@@ -51,19 +55,23 @@ def _curve(path: pathlib.Path, unit: str | None) -> dict[str, Any]:
 
 
 def _reference(path: pathlib.Path, _: str | None) -> dict[str, Any]:
+    """Returns what a structure file holds."""
     structure = read_structure(path, assembly=None)
     return {"atoms": len(structure.xyz_angstrom), "of": structure.kind, "notes": structure.notes}
 
 
 def _patterson(path: pathlib.Path, _: str | None) -> dict[str, Any]:
+    """Returns what a file of a Patterson map holds."""
     return _map(read_patterson(path))
 
 
 def _amplitudes(path: pathlib.Path, _: str | None) -> dict[str, Any]:
+    """Returns what a file of amplitudes holds."""
     return _map(read_amplitudes(path, _GRID))
 
 
 def _map(measured: MeasuredMap) -> dict[str, Any]:
+    """Returns the size of a map, the edge of its voxels (A, None where unknown) and the reader's notes."""
     values = np.asarray(measured.values)
     return {"voxels": values.shape, "pitch": measured.pitch_angstrom, "notes": measured.notes}
 

@@ -1,8 +1,8 @@
-"""Found atoms beside the true ones of a random case.
+"""Compares the atoms found with the true atoms of a random case; the last launch of such a job.
 
     python -m launch.serving.truth TRUE.csv RESULT
 
-writes RESULT/truth.json: both in voxels about their means, the found ones in the hand that matches better.
+It writes RESULT/truth.json: both sets in voxels relative to their means, those found in the hand that matches better.
 """
 
 import pathlib
@@ -14,18 +14,25 @@ NAME = "truth.json"
 
 
 def main(true_path: str, result: str) -> None:
-    """Reads TRUE.csv and RESULT/positions.csv, writes RESULT/truth.json."""
+    """Writes truth.json into a result folder.
+
+    Args:
+      true_path: a .csv with a head line and rows of a number and x, y, z in voxels.
+      result: the output folder of `launch.solve`, with positions.csv of the same columns.
+    """
+    import jax.numpy as jnp
     import numpy as np
 
     from phasenet import metrics
 
     def read(path: pathlib.Path) -> np.ndarray:
+        """Returns positions (n, 3), voxels relative to their mean."""
         positions = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)[:, 1:4]
         return positions - positions.mean(0)
 
     folder = pathlib.Path(result)
     true, found = read(pathlib.Path(true_path)), read(folder / "positions.csv")
-    matching = metrics.match(np.asarray(found, np.float32), np.asarray(true, np.float32), cutoff=1.0)
+    matching = metrics.match(jnp.asarray(found, jnp.float32), jnp.asarray(true, jnp.float32), cutoff=1.0)
     app.write_json(folder / NAME, {
         "true": true, "found": -found if matching.inverted else found, "matched": matching.matched,
         "distance": matching.distance, "mean_error": metrics.mean_error(matching)})

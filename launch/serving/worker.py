@@ -1,9 +1,9 @@
-"""One launch in a process of its own, which ends when the page that started it ends.
+"""Runs one launch in a process that ends when the server that started it ends.
 
     python -m launch.serving.worker MODULE FLAGS...
 
-Standard input is a pipe from the page: it closes however the page goes, also when it is killed, and so does this
-process. Otherwise the job would go on beside the same one started again.
+Standard input is a pipe from the server. It closes when the server ends, also when the server is killed; this process
+then ends as well. Otherwise it would go on while the next server runs the same job again.
 """
 
 import os
@@ -12,15 +12,16 @@ import sys
 import threading
 
 
-def _leave_with_the_page() -> None:
-    # Not sys.stdin: its lock, held here, would be missed when the interpreter ends.
+def _exit_with_parent() -> None:
+    """Waits until standard input closes, then ends this process; the body of a thread."""
+    # os.read instead of sys.stdin: a lock of sys.stdin that this thread holds would block the interpreter's exit.
     while os.read(0, 1024):
         pass
     os._exit(1)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_leave_with_the_page, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     module = sys.argv[1]
     sys.argv = sys.argv[1:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,1 +1,1 @@
-"""What launch.solve says and writes."""
+"""The printed report and the output folder of `launch.solve`."""

@@ -1,7 +1,9 @@
-"""The folder of a solution: the atoms in three formats, the picture and the log."""
+"""Writes the output folder of `launch.solve`: the atoms in three formats, the picture and the log."""
 
 import pathlib
+from typing import Any
 
+import jax
 import numpy as np
 
 from launch import app
@@ -14,20 +16,37 @@ NAMES = ("positions.csv", "positions.xyz", "positions.pdb", "sections.png", page
 
 def write_positions(folder: pathlib.Path, atoms: np.ndarray, deviations: np.ndarray | None, pitch: float | None,
                     correlation: float) -> None:
-    """positions.csv, .xyz and .pdb of atoms (n, 3) in voxels; deviations (n, 3) and pitch in Angstrom, if known."""
-    # What tells of an earlier run must not stand beside the new files.
+    """Writes positions.csv, positions.xyz and positions.pdb.
+
+    Args:
+      folder: the output folder; log and page of an earlier run are removed from it.
+      atoms: (n, 3) positions relative to their mean, voxels.
+      deviations: (n, 3) their standard deviations, voxels; None where unknown.
+      pitch: edge of a voxel, Angstrom; None where unknown.
+      correlation: Pearson correlation of the Patterson map with that of the atoms.
+    """
+    # They would describe other atoms than the new files.
     for stale in (LOG, page.NAME):
         (folder / stale).unlink(missing_ok=True)
     found = f"{len(atoms)} atoms found from a Patterson map, correlation {correlation:.4f}"
-    undetermined = "about their mean; the hand and the origin are not determined"
+    undetermined = "relative to their mean; the hand and the origin are not determined"
     positions.write_csv(folder / "positions.csv", atoms, pitch, deviations)
     positions.write_xyz(folder / "positions.xyz", atoms, pitch, f"{found}; {undetermined}")
     positions.write_pdb(folder / "positions.pdb", atoms, pitch, (
         f"{found};", f"{undetermined}.", "Elements are not known: all are written as carbon."))
 
 
-def draw(folder: pathlib.Path, given: np.ndarray, fitted: np.ndarray, correlation: float, r_factor: float) -> None:
-    """sections.png of two maps (N, N, N), origin at voxel 0."""
+def draw(folder: pathlib.Path, given: jax.Array | np.ndarray, fitted: jax.Array | np.ndarray, correlation: float,
+         r_factor: float) -> None:
+    """Draws sections.png of the given Patterson map and of that of the atoms found.
+
+    Args:
+      folder: the output folder.
+      given: (N, N, N) the given Patterson map, origin at voxel 0.
+      fitted: (N, N, N) the Patterson map of the atoms found, on the same scale.
+      correlation: Pearson correlation of the two maps.
+      r_factor: R factor of the amplitudes.
+    """
     from launch.plotting import style  # matplotlib is slow to load
     from launch.solution import sections
 
@@ -35,8 +54,8 @@ def draw(folder: pathlib.Path, given: np.ndarray, fitted: np.ndarray, correlatio
         sections.draw(figure, given, fitted, correlation, r_factor)
 
 
-def write_log(folder: pathlib.Path, log: dict, also: str | None) -> None:
-    """log.json, last of all files: where it is, the rest is whole. `also`: a second place."""
+def write_log(folder: pathlib.Path, log: dict[str, Any], second_path: str | None) -> None:
+    """Writes log.json, the last of all files, so that a folder with a log is complete; also to a second path."""
     app.write_json(folder / LOG, log)
-    if also is not None:
-        app.write_json(also, log)
+    if second_path is not None:
+        app.write_json(second_path, log)

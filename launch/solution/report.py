@@ -1,6 +1,9 @@
-"""What launch.solve tells people, and the same as data for its log."""
+"""Makes the table that `launch.solve` prints at its end, its verdict, and the content of log.json."""
+
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from launch import app
@@ -11,49 +14,59 @@ from phasenet.pipeline import Solution
 from phasenet.search import atom_search
 from phasenet.search.network_stage import NetworkSettings
 
-# Each atom's own peak at the origin alone makes maps of any two sets of atoms correlate to about this.
-_BY_CHANCE = 0.7
-# Right answers of the released weights stay below this.
-_LARGE_R = 0.4
+# Patterson maps of any two sets of atoms correlate about so well, because both have the same peak at the origin.
+_CHANCE_CORRELATION = 0.7
+# Right results of the released weights have lower R factors.
+_MAX_GOOD_R_FACTOR = 0.4
 _VERDICTS = {
     "solved": "Solved: these atoms leave nothing of the map but the noise that was allowed for.",
-    "ambiguous": "Ambiguous: another set of atoms fits as well; both are in log.json.",
+    "ambiguous": "Ambiguous: another set of atoms in log.json fits as well, or the map does not fix every position.",
     "not solved": "Not solved: more of the map is left than the noise that was allowed for (--noise)."}
-UNDETERMINED = "A Patterson map does not tell the hand or the origin: inverted or shifted, the atoms are as good."
-_LOGGED_SWAPS = 200  # of each chain of the annealer, evenly chosen
+UNDETERMINED = "A Patterson map determines neither the hand nor the origin: inverted or shifted atoms fit as well."
+_LOGGED_SWAPS = 200  # swaps of each annealing chain whose errors are in the log, evenly spaced
 
 
-def check_found(answer: Solution) -> None:
-    """Raises InputError where there are fewer places than atoms asked for."""
-    candidates, asked = int(answer.selected.candidates.valid.sum()), answer.prepared.problem.atoms.num_atoms
-    if not np.isfinite(answer.positions).all():
+def check_enough_candidates(solution: Solution) -> None:
+    """Raises InputError where the network's map has fewer candidate positions than the problem has atoms."""
+    candidates, asked = int(solution.selected.candidates.valid.sum()), solution.prepared.problem.atoms.num_atoms
+    if not np.isfinite(solution.positions).all():
         raise InputError(
             f"{asked} atoms are asked for, but the network's map gives only {candidates} candidate "
             f"position{'s' * (candidates != 1)}: ask for fewer with --num_atoms, or take another "
             "--picker or --weights")
 
 
-def fitted_map(atoms: jax.Array, problem: Problem) -> jax.Array:
-    """The Patterson map (N, N, N) of the atoms (n, 3) found, without noise, its origin at voxel 0."""
-    return patterson.patterson(synthesis.atom_map(atoms, problem), h_max=problem.h_max)
+def fitted_map(atoms: jax.Array | np.ndarray, problem: Problem) -> jax.Array:
+    """Returns the Patterson map of atoms without noise.
+
+    Args:
+      atoms: (n, 3) positions, voxels.
+      problem: gives grid, form factor and resolution.
+
+    Returns:
+      (N, N, N), origin at voxel 0.
+    """
+    return patterson.patterson(synthesis.atom_map(jnp.asarray(atoms), problem), h_max=problem.h_max)
 
 
-def summary(answer: Solution) -> dict:
-    """The numbers of the table."""
-    numbers = {"num_atoms": len(answer.positions), "candidates": int(answer.selected.candidates.valid.sum()),
-               "correlation": float(answer.agreement.correlation), "r_factor": float(answer.agreement.r_factor),
-               "status": answer.status}
-    if answer.search is None:
+def summary(solution: Solution) -> dict[str, Any]:
+    """Returns the numbers of the result that the table, the page and the log show, in JSON's types."""
+    numbers: dict[str, Any] = {
+        "num_atoms": len(solution.positions), "candidates": int(solution.selected.candidates.valid.sum()),
+        "correlation": float(solution.agreement.correlation), "r_factor": float(solution.agreement.r_factor),
+        "status": solution.status}
+    if solution.search is None:
         return numbers
-    found = answer.search
+    found = solution.search
     return numbers | {
         "found_by": atom_search.STAGES[int(found.stage)], "rounds": int(found.rounds),
         "chi_squared": float(found.answer.quality.chi_squared),
-        "largest_deviation_voxels": None if answer.deviations is None else float(np.max(answer.deviations))}
+        "largest_deviation_voxels": (None if solution.standard_deviations is None
+                                     else float(np.max(solution.standard_deviations)))}
 
 
-def rows(numbers: dict) -> list[tuple[str, str, str]]:
-    """The lines of the table: what, how much, and more about it."""
+def rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns (name, value, remark) of each line of the table, from what `summary` returns."""
     lines = [("atoms", f"{numbers['num_atoms']}", ""),
             ("candidates", f"{numbers['candidates']}", "where the network sees an atom, or its inverse"),
             ("correlation", f"{numbers['correlation']:.4f}", "of the Patterson map with that of the atoms found"),
@@ -64,36 +77,46 @@ def rows(numbers: dict) -> list[tuple[str, str, str]]:
     return lines
 
 
-def verdict(numbers: dict) -> list[str]:
-    """What to believe of the atoms, one line each."""
+def verdict(numbers: dict[str, Any]) -> list[str]:
+    """Returns sentences that say whether the atoms can be believed, from what `summary` returns."""
     lines = [] if numbers["status"] is None else [_VERDICTS[numbers["status"]]]
-    if numbers["correlation"] < _BY_CHANCE:
-        lines.append("These atoms do not explain the map: any others would fit about as well.")
-    elif numbers["r_factor"] > _LARGE_R:
-        lines.append("These atoms explain the map in part only.")
+    if numbers["correlation"] < _CHANCE_CORRELATION:
+        lines.append("These atoms do not explain the map: random atoms would fit about as well.")
+    elif numbers["r_factor"] > _MAX_GOOD_R_FACTOR:
+        lines.append("These atoms explain only a part of the map.")
     return lines
 
 
-def table(numbers: dict, timing: dict) -> str:
-    """The result in a few lines; timing: wall_seconds and cpu_seconds."""
-    return "\n".join([app.table(rows(numbers), timing), *verdict(numbers), UNDETERMINED])
+def format_table(numbers: dict[str, Any], timing: dict[str, float]) -> str:
+    """Returns the printed table and the verdict; for `timing` see `app.format_table`."""
+    return "\n".join([app.format_table(rows(numbers), timing), *verdict(numbers), UNDETERMINED])
 
 
-def log(path: str, kind: str, answer: Solution, notes: tuple[str, ...], settings: NetworkSettings, numbers: dict,
-        pitch: float | None) -> dict:
-    """What log.json tells of the map and the result."""
-    found, problem = answer.selected, answer.prepared.problem
+def log(path: str, kind: str, solution: Solution, notes: tuple[str, ...], settings: NetworkSettings,
+        numbers: dict[str, Any], pitch: float | None) -> dict[str, Any]:
+    """Returns the part of log.json that describes the map and the result.
+
+    Args:
+      path: the input file.
+      kind: "patterson" or "amplitudes".
+      solution: the result.
+      notes: what was assumed about the input, one line each.
+      settings: settings of the network stage.
+      numbers: what `summary` returns.
+      pitch: edge of a voxel, Angstrom; None where unknown.
+    """
+    found, problem = solution.selected, solution.prepared.problem
     shown, errors = np.asarray(found.candidates.valid), np.asarray(found.errors)
     swaps = np.unique(np.linspace(0, errors.shape[1] - 1, _LOGGED_SWAPS).astype(int))
     result = {
-        "input": {"path": path, "kind": kind, "has_f000": answer.prepared.has_f000},
-        "notes": notes, "summary": numbers, "pitch_angstrom": pitch, "positions_voxels": answer.positions,
-        "positions_angstrom": None if pitch is None else answer.positions.astype(float) * pitch,
-        "deviations_voxels": answer.deviations,
+        "input": {"path": path, "kind": kind, "has_f000": solution.prepared.has_f000},
+        "notes": notes, "summary": numbers, "pitch_angstrom": pitch, "positions_voxels": solution.positions,
+        "positions_angstrom": None if pitch is None else solution.positions.astype(float) * pitch,
+        "deviations_voxels": solution.standard_deviations,
         "candidates": {"positions_voxels": np.asarray(found.candidates.positions)[shown],
                        "heights": np.asarray(found.candidates.heights)[shown]},
         "annealing": {"swaps": swaps + 1, "errors": errors[:, swaps]},
         "problem": problem, "settings": settings}
-    if answer.status == "ambiguous":
-        result["other_positions_voxels"] = np.asarray(answer.search.other)
+    if solution.status == "ambiguous" and solution.search is not None:
+        result["other_positions_voxels"] = np.asarray(solution.search.other_positions)
     return result

@@ -1,7 +1,12 @@
-"""Trains the auto-encoders of saxsae.networks.autoencoder on a packed set of structures (launch.prepare_structures)."""
+"""Trains the auto-encoders of saxsae, the product's (lean) and the paper's (published).
+
+The structures come from `launch.prepare_structures`. configs/saxsae_lean.py and configs/saxs_paper name the task.
+"""
 
 import functools
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +15,7 @@ import numpy as np
 from launch.machine import provenance
 from launch.tasks.precision import compute_dtype
 from launch.training import Task
+from launch.training.state import PyTree
 from launch.training.weights import adopt
 from phasenet.errors import InputError
 from saxsae import pretrained
@@ -17,20 +23,28 @@ from saxsae.io.structures.voxelized_corpus import read_voxelized
 from saxsae.networks import autoencoder, code_refinement, losses
 from saxsae.shapes import principal_components, voxels
 
-THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)
-VALIDATION_MAPS = 384
-BANK_MAPS = 2000
-LINEAR_GAIN = 8.0  # logits per unit of occupancy with which the linear code starts
-MOST_COMPONENTS = 200  # of the linear code, which is the baseline as well
-_CHUNK = 64
-# Of the published network, what a smaller latent replaces (the paper's second stage).
+THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)  # candidates for the threshold of the release
+VALIDATION_MAPS = 384  # at most
+BANK_MAPS = 2000  # training maps whose codes the release holds
+MOST_COMPONENTS = 200  # of the linear code, which is also the baseline
+_CHUNK = 64  # maps that are computed at once
+# The layers of the published network that the paper's second stage replaces, because its latent is smaller.
 _DENSE = ("encoder/latent", "decoder/expand")
 
 
 @functools.partial(jax.jit, static_argnames="turn")
-def prepare(bits, keys, turn: bool = True):
-    """Packed maps (N, 3724) to the network's input (N, 32, 32, 32), each turned at random by its key."""
-    def example(bits, key):
+def unpack_and_rotate(bits: jax.Array, keys: jax.Array, turn: bool = True) -> jax.Array:
+    """Returns the network's input from packed maps.
+
+    Args:
+      bits: (N, 3724) uint8, see `voxelized_corpus.VoxelizedCorpus`.
+      keys: (N,) typed keys of the random rotations.
+      turn: whether the maps are rotated.
+
+    Returns:
+      (N, 32, 32, 32) float32, 0 or 1.
+    """
+    def example(bits: jax.Array, key: jax.Array) -> jax.Array:
         occupancy = voxels.unpack(bits)
         if turn:
             occupancy = (voxels.rotate(occupancy, voxels.random_rotation(key)) > 0.5).astype(jnp.float32)
@@ -39,19 +53,24 @@ def prepare(bits, keys, turn: bool = True):
 
 
 class AutoencoderTask(Task):
-    """Cross-entropy between a map and what 200 numbers keep of it.
+    """Minimizes the cross-entropy between a binary map and the map decoded from its code of 200 numbers.
 
-    Config: ``model.kind``, ``model.latent_size``, ``model.lowering``, ``model.dtype``; ``corpus``; ``rotations``;
-    ``frozen_convolutions`` (stage 2); ``linear_start`` and ``linear_samples`` (lean network only); ``refinement`` of
-    the release's codes.
+    Config:
+      model: "kind" (lean or published), "latent_size", "lowering" (see `autoencoder.make_autoencoder`) and "dtype".
+      corpus: path of the voxelized structures.
+      rotations: whether each example is rotated at random.
+      frozen_convolutions: whether only the dense layers are trained (the paper's second stage).
+      linear_start, linear_samples: whether the lean network starts as the principal components of the corpus; number of
+        maps from which these are computed.
+      refinement: the fields of `code_refinement.Refinement` with which the release refines its codes.
     """
 
-    free_fields = ("corpus", "model.dtype", "refinement.steps")
+    free_fields: tuple[str, ...] = ("corpus", "model.dtype", "refinement.steps")
 
-    def __init__(self, config):
+    def __init__(self, config: Any) -> None:
         self.config = config
         _check(config)
-        # Evaluated as it is released; trained in what may be a narrower type.
+        # Evaluation and release use float32; the training may use a narrower type.
         self.network, self._trained_network = (
             autoencoder.make_autoencoder(config.model.kind, config.model.latent_size, config.model.lowering, dtype)
             for dtype in (jnp.float32, compute_dtype(config)))
@@ -60,128 +79,156 @@ class AutoencoderTask(Task):
         self.data = {"bits": np.asarray(corpus.occupancy)[~held_out]}
         validation = np.asarray(corpus.occupancy)[held_out][:VALIDATION_MAPS]
         if not len(validation) or not len(self.data["bits"]):
-            raise InputError(f"{config.corpus}: needs structures for training and for validation")
+            raise InputError(f"{config.corpus}: needs structures for training and for validation, but has "
+                             f"{len(self.data['bits'])} and {len(validation)}")
         self.validation = np.concatenate([np.asarray(maps) for maps in self._chunks(validation, seed=1)])
-        self._threshold, self._scores = 0.5, {}  # of the last evaluation, for the release
-        # Outside init, which is traced.
-        self._linear = self._linear_start() if config.linear_start else {}
+        # Of the last evaluation, for the release.
+        self._threshold = 0.5
+        self._scores: dict[str, float] = {}
+        # Not in `init`, which is traced.
+        self._linear: dict[str, Any] = self._linear_start() if config.linear_start else {}
 
-    def init(self, key):
+    def init(self, key: jax.Array) -> PyTree:
+        """Returns initial parameters, those of the linear start where the config asks for it."""
         params = self.network.init(key)
         for part, linear in self._linear.items():
             params[part]["linear"] = jax.tree.map(jnp.asarray, linear)
         return params
 
-    def batch(self, keys, step, data):
-        def choose(key):
+    def batch(self, keys: jax.Array, step: jax.Array, data: PyTree) -> jax.Array:
+        """Returns n random structures of the corpus in random poses, (n, 32, 32, 32)."""
+        def choose(key: jax.Array) -> tuple[jax.Array, jax.Array]:
             key_index, key_turn = jax.random.split(key)
             return data["bits"][jax.random.randint(key_index, (), 0, len(data["bits"]))], key_turn
         bits, keys_turn = jax.vmap(choose)(keys)
-        return self.prepare(bits, keys_turn)
+        return self.prepare_maps(bits, keys_turn)
 
-    def prepare(self, bits, keys):
-        """Packed maps (N, 3724) to the network's input, each in a pose that its key draws."""
-        return prepare(bits, keys, self.config.rotations)
+    def prepare_maps(self, bits: jax.Array | np.ndarray, keys: jax.Array) -> jax.Array:
+        """Returns the network's input (N, 32, 32, 32) from packed maps (N, 3724), in poses that the keys draw."""
+        return unpack_and_rotate(bits, keys, self.config.rotations)
 
-    def loss(self, params, batch, keys):
+    def loss(self, params: PyTree, batch: jax.Array, keys: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Returns the cross-entropy, and no other metric."""
         logits = self._trained_network.decode(params, self._trained_network.encode(params, batch))
         return losses.cross_entropy(logits, batch), {}
 
-    def trainable(self, params):
-        def free(path, _):
+    def trainable(self, params: PyTree) -> PyTree:
+        """Returns False for the convolutions where config.frozen_convolutions is set, and True for all other arrays."""
+        def free(path: tuple[Any, ...], _: Any) -> bool:
             name = "/".join(str(part.key) for part in path)
             return not self.config.frozen_convolutions or name.startswith(_DENSE)
         return jax.tree_util.tree_map_with_path(free, params)
 
-    def adopt(self, params, source):
+    def adopt(self, params: PyTree, source: PyTree) -> PyTree:
+        """Returns parameters with the other weights put in; in the second stage the layers of the latent stay new."""
         return adopt(params, source, fresh=_DENSE if self.config.frozen_convolutions else ())
 
-    def read_weights(self, path):
-        """Of a release, too: its folder."""
+    def read_weights(self, path: pathlib.Path) -> PyTree:
+        """Returns the parameters of a release (a folder with config.json), or of what any task reads."""
         return pretrained.load(str(path)).params if (path / "config.json").is_file() else super().read_weights(path)
 
-    def evaluate(self, params):
-        return self.judge(params, self.network.encode)
+    def evaluate(self, params: PyTree) -> dict[str, float]:
+        """Returns the metrics of `score` for the network's encoder."""
+        return self.score(params, self.network.encode)
 
-    def judge(self, params, encode) -> dict[str, float]:
-        """Figures of ``encode(params, maps)`` and the decoder on the validation maps, kept for the release."""
+    def score(self, params: PyTree, encode: Callable[[PyTree, jax.Array], jax.Array]) -> dict[str, float]:
+        """Measures an encoder with the decoder on the validation maps; the release states what is found.
+
+        Args:
+          params: parameters of the network.
+          encode: (params, (N, 32, 32, 32) maps) -> (N, K) codes.
+
+        Returns:
+          "threshold" with the best mean correlation, "correlation" and "fraction_above_0.90" at that threshold, and
+          "latents_always_zero", the fraction of latent numbers that are 0 for all maps.
+        """
         encode, decode = jax.jit(encode), self._decode
-        scores, silent = [], None
-        for x in np.split(self.validation, range(_CHUNK, len(self.validation), _CHUNK)):
-            latent = encode(params, x)
+        chunk_scores = []
+        always_zero: Any = None
+        for maps in np.split(self.validation, range(_CHUNK, len(self.validation), _CHUNK)):
+            latent = encode(params, maps)
             zero = np.asarray((latent == 0).all(0))
-            silent = zero if silent is None else silent & zero
-            scores.append(_correlations(decode(params, latent), x))
-        scores = np.concatenate(scores, axis=1)
+            always_zero = zero if always_zero is None else always_zero & zero
+            chunk_scores.append(_correlations(decode(params, latent), maps))
+        scores = np.concatenate(chunk_scores, axis=1)
         best = int(scores.mean(1).argmax())
         self._threshold = float(THRESHOLDS[best])
         self._scores = {"correlation": float(scores[best].mean()),
                         "fraction_above_0.90": float((scores[best] > 0.9).mean())}
-        return self._scores | {"threshold": self._threshold, "latents_always_zero": silent.mean()}
+        return self._scores | {"threshold": self._threshold, "latents_always_zero": always_zero.mean()}
 
-    def export(self, params, workdir, step):
-        """The release: half-precision weights, latent distribution, linear baseline, provenance."""
+    def export(self, params: PyTree, workdir: pathlib.Path, step: int) -> None:
+        """Writes the release: weights in half precision, codes of training maps, the linear code, and provenance."""
         rng = np.random.default_rng(self.config.seed)
         bits = self.data["bits"]
         chosen = bits[rng.permutation(len(bits))[:BANK_MAPS]]
         encode = jax.jit(self.network.encode)
-        codes = np.concatenate([np.asarray(encode(params, x)) for x in self._chunks(chosen, seed=2)])
+        codes = np.concatenate([np.asarray(encode(params, maps)) for maps in self._chunks(chosen, seed=2)])
         latents = pretrained.Latents(codes.mean(0), codes.std(0), np.quantile(codes, np.linspace(0, 1, 101), axis=0),
                                      codes)
         config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
-                "threshold": self._threshold, "step": step, "seed": self.config.seed, **provenance.code(),
-                "training_maps": len(bits), "config": config, "validation": self._scores} | self.facts()
+                "threshold": self._threshold, "step": step, "seed": self.config.seed, **provenance.describe_code(),
+                "training_maps": len(bits), "config": config, "validation": self._scores} | self.release_info()
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
 
-    def facts(self) -> dict:
-        """What else the release must say of itself."""
+    def release_info(self) -> dict[str, Any]:
+        """Returns further fields of the release's config.json."""
         refinement = self.config.refinement
         return {"refinement": {name: refinement[name] for name in code_refinement.Refinement._fields}}
 
     @functools.cached_property
     def components(self) -> principal_components.Components:
-        """Principal components of the training maps in random orientations, cut where it serves validation best."""
-        inside = np.concatenate([_sphere(maps) for maps in self._linear_maps()])
-        fitted = principal_components.fit(inside, min(self.config.model.latent_size, MOST_COMPONENTS), seed=self.config.seed)
-        held_out = _sphere(self.validation)
+        """Principal components of training maps in random poses; their threshold is the best one for validation."""
+        inside = np.concatenate([_values_in_sphere(maps) for maps in self._linear_maps()])
+        size = min(self.config.model.latent_size, MOST_COMPONENTS)
+        fitted = principal_components.fit_components(inside, size, seed=self.config.seed)
+        held_out = _values_in_sphere(self.validation)
         linear = fitted.decode(fitted.encode(held_out))
-        grids = [autoencoder.scatter_sphere(values, 0.0) for values in (linear, held_out)]
-        scores = [float(losses.binary_correlation(*grids, cut).mean()) for cut in THRESHOLDS]
+        decoded, true = (autoencoder.scatter_sphere(values, 0.0) for values in (linear, held_out))
+        scores = [float(losses.binary_correlation(decoded, true, threshold).mean()) for threshold in THRESHOLDS]
         return fitted._replace(threshold=float(THRESHOLDS[int(np.argmax(scores))]))
 
     @functools.cached_property
-    def _decode(self):
+    def _decode(self) -> Callable[[PyTree, jax.Array], jax.Array]:
+        """Compiled: parameters and codes (N, K) to probabilities (N, 32, 32, 32)."""
         return jax.jit(lambda params, latent: jax.nn.sigmoid(self.network.decode(params, latent)))
 
-    def _linear_start(self) -> dict:
-        """The lean network's linear layers as the principal components, each latent in units of its spread."""
+    def _linear_start(self) -> dict[str, Any]:
+        """Returns the lean network's linear layers as the principal components, with latents of unit variance.
+
+        The encoder sees blocks of voxels; its kernel is the least-squares fit of the components' codes to these.
+        """
         code = self.components
-        gram = product = 0.0
+        gram: Any = 0.0
+        product: Any = 0.0
         for maps in self._linear_maps():
             pooled = np.asarray(autoencoder.pool_blocks(maps))
             pooled = np.concatenate([pooled, np.ones((len(pooled), 1), np.float32)], 1)
             gram = gram + pooled.T @ pooled
-            product = product + pooled.T @ code.encode(_sphere(maps))
+            product = product + pooled.T @ code.encode(_values_in_sphere(maps))
         gram[np.diag_indices_from(gram)] += 1e-3 * self.config.linear_samples
         solution = np.linalg.solve(gram, product).astype(np.float32)
+        gain = principal_components.LINEAR_GAIN
         return {"encoder": {"kernel": solution[:-1], "bias": solution[-1]},
-                "decoder": {"kernel": LINEAR_GAIN * (code.basis * code.sd).T.astype(np.float32),
-                            "bias": (LINEAR_GAIN * (code.mean - code.threshold)).astype(np.float32)}}
+                "decoder": {"kernel": gain * (code.basis * code.sd).T.astype(np.float32),
+                            "bias": (gain * (code.mean - code.threshold)).astype(np.float32)}}
 
-    def _linear_maps(self):
+    def _linear_maps(self) -> Iterator[jax.Array]:
+        """Yields the maps of which the principal components are computed, in chunks (n, 32, 32, 32)."""
         bits = self.data["bits"]
         rng = np.random.default_rng(self.config.seed)
         return self._chunks(bits[np.resize(rng.permutation(len(bits)), self.config.linear_samples)], seed=3)
 
-    def _chunks(self, bits, seed: int):
+    def _chunks(self, bits: np.ndarray, seed: int) -> Iterator[jax.Array]:
+        """Yields the network's input from packed maps (N, 3724), in chunks (n, 32, 32, 32) in random poses."""
         keys = jax.random.split(jax.random.key(seed), len(bits))
         for start in range(0, len(bits), _CHUNK):
-            yield self.prepare(bits[start:start + _CHUNK], keys[start:start + _CHUNK])
+            yield self.prepare_maps(bits[start:start + _CHUNK], keys[start:start + _CHUNK])
 
 
-def _check(config) -> None:
-    """Raises InputError for what cannot be, before the corpus is read."""
+def _check(config: Any) -> None:
+    """Raises InputError for fields that are out of range or contradict each other, before the corpus is read."""
     kind, size = config.model.kind, config.model.latent_size
     if kind not in ("published", "lean"):
         raise InputError(f"config.model.kind={kind!r}: expected 'published' or 'lean'")
@@ -201,12 +248,12 @@ def _check(config) -> None:
                          f"({min(size, MOST_COMPONENTS)})")
 
 
-def _sphere(maps) -> np.ndarray:
-    """The unit sphere's voxels of padded maps: (N, 32, 32, 32) to (N, 14147)."""
+def _values_in_sphere(maps: jax.Array | np.ndarray) -> np.ndarray:
+    """Returns the values (N, 14147) of padded maps (N, 32, 32, 32) at the voxels of the unit sphere."""
     return np.asarray(maps)[:, :voxels.GRID, :voxels.GRID, :voxels.GRID][:, voxels.sphere_mask()]
 
 
 @jax.jit
-def _correlations(probability, occupancy):
-    """Correlation at each of THRESHOLDS: (len(THRESHOLDS), N)."""
+def _correlations(probability: jax.Array, occupancy: jax.Array) -> jax.Array:
+    """Returns the correlations (len(THRESHOLDS), N) of decoded with true maps (N, 32, 32, 32) at each threshold."""
     return jax.vmap(lambda cut: losses.binary_correlation(probability, occupancy, cut))(jnp.array(THRESHOLDS))

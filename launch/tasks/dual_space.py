@@ -1,6 +1,11 @@
-"""Trains the dual-space network of phasenet on a mixture of problems, made up in the training step."""
+"""Trains the dual-space network of phasenet, the product's, on a mixture of problems.
+
+The examples are made in the training step. configs/phasenet_dual_space.py names the task.
+"""
 
 import functools
+import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,123 +16,152 @@ from launch.training import Task
 from phasenet import pretrained
 from phasenet.errors import InputError
 from phasenet.maps import synthesis
-from phasenet.maps.atoms import random_atoms
+from phasenet.maps.atoms import draw_atoms
 from phasenet.maps.synthesis import Problem
 from phasenet.networks import dual_space, losses
 
 # Folded into the key of the validation cases.
 _VALIDATION = 2
-# A map with this correlation with the true one shows all atoms.
-_SOLVED = 0.9
+# A map that correlates with the true one above this shows all atoms.
+_SOLVED_CORRELATION = 0.9
 
 
 class DualSpaceTask(Task):
-    """One minus the correlation with the true map, over a few rounds of the iteration somewhere on its way.
+    """Maximizes the correlation with the true map over a few rounds of the network's iteration.
 
-    Gradients go through these rounds alone. Each example is of one problem of the mixture, by chance.
+    1. Each example is drawn from a random problem of the mixture.
+    2. The network iterates from random phases for a random number of rounds, without gradients.
+    3. The loss is one minus the mean correlation with the true map over the next rounds, later ones weighted more.
 
-    Config: ``problem`` (of the release); ``model`` (the fields of dual_space.DualSpaceArchitecture and its kind);
-    ``mixture`` (num_atoms, inner_box, h_max (0: all), noise) of each problem, h_max in the units of ``problem.grid``;
-    ``training_grid`` of their periodic maps; ``rounds_before`` (at most) and ``rounds`` of gradients;
-    ``examples.seed``; ``validation.count`` cases of each problem.
+    Config:
+      problem: problem of the release.
+      model: "kind" and the fields of `dual_space.DualSpaceArchitecture`.
+      mixture: (num_atoms, inner_box, h_max, noise) of each problem; h_max in cycles per edge of problem.grid, 0: all.
+      training_grid: voxels per edge of the periodic training maps.
+      rounds_before, rounds: the largest number of rounds without gradients; the number of rounds with them.
+      examples.seed, validation.count: seed of the examples; number of validation cases for each problem.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Any) -> None:
         self.config = config
         try:
             self.problem = pretrained.problem_from(config.problem)
-            self.architecture = pretrained.architecture_from(config.model.to_dict())
+            architecture = pretrained.architecture_from(config.model.to_dict())
+            if not isinstance(architecture, dual_space.DualSpaceArchitecture):
+                raise ValueError(f"model.kind={config.model.kind!r}: expected 'dual_space'")
+            self.architecture = architecture
             pretrained.check_fits(self.architecture, self.problem)
-            self.mixture = [self._part(*fields) for fields in config.mixture]
+            self.mixture = [self._training_problem(*fields) for fields in config.mixture]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"config: {error}") from error
         if not self.mixture or config.rounds < 1 or config.rounds_before < 0 or config.validation.count < 1:
             raise InputError("config: expected a mixture of at least one problem, rounds and validation.count of at "
                              "least 1, and rounds_before of at least 0")
         self.round = dual_space.Round(self.architecture)
-        self._scores = {}
+        self._scores: dict[str, float] = {}
 
-    def init(self, key):
+    def init(self, key: jax.Array) -> dict[str, Any]:
+        """Returns initial parameters of the network's round."""
         return pretrained.init_params(key, self.architecture, self.problem)
 
-    def batch(self, keys, step, data):
+    def batch(self, keys: jax.Array, step: jax.Array, data: Any) -> dict[str, Any]:
+        """Returns n examples: "data", "transform", "valid" and "rounds_before", each with a leading axis."""
         seed = self.config.examples.seed
 
-        def of_one(key):
+        def make_one(key: jax.Array) -> tuple[dual_space.PhasingInput, jax.Array, jax.Array, jax.Array]:
             key_problem, key_rounds, key_example = jax.random.split(jax.random.fold_in(key, seed), 3)
             number = jax.random.randint(key_problem, (), 0, len(self.mixture))
             rounds = jax.random.randint(key_rounds, (), 0, self.config.rounds_before + 1)
-            return *self.example(number, key_example), rounds
+            return *self.make_example(number, key_example), rounds
 
-        # One after another: of all branches of the mixture but one is taken.
-        measured, transform, valid, rounds = jax.lax.map(of_one, keys)
+        # One after another, so that only one branch of the mixture is computed; with vmap all of them would be.
+        measured, transform, valid, rounds = jax.lax.map(make_one, keys)
         return {"data": measured, "transform": transform, "valid": valid, "rounds_before": rounds}
 
-    def example(self, number: jax.Array, key: jax.Array) -> tuple[dual_space.PhasingInput, jax.Array, jax.Array]:
-        """Of a problem of the mixture: what is known, the transform of the true map, whether the atoms are valid."""
-        return jax.lax.switch(number, [functools.partial(self._example, problem) for problem in self.mixture], key)
+    def make_example(self, number: jax.Array | int,
+                     key: jax.Array) -> tuple[dual_space.PhasingInput, jax.Array, jax.Array]:
+        """Makes an example of one problem of the mixture.
 
-    def loss(self, params, batch, keys):
+        Args:
+          number: () number of the problem.
+          key: typed key of the example.
+
+        Returns:
+          What is measured; the (N, N, N/2 + 1) transform of the true map; () bool, whether the atoms meet the rules.
+        """
+        return jax.lax.switch(number, [functools.partial(self._make_example, problem) for problem in self.mixture], key)
+
+    def loss(self, params: Any, batch: Any, keys: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Returns the loss, and "correlation" after the last round and "valid" as means over the batch."""
         weights = np.arange(1.0, self.config.rounds + 1)
 
-        def of_one(example):
+        def rate_one(example: Any) -> jax.Array:
             data, transform, rounds, key = example
             state, _ = self._iterate(jax.lax.stop_gradient(params), dual_space.draw_start(key, data), data, rounds)
             return self._correlations(params, jax.lax.stop_gradient(state), data, transform)
 
-        # One after another: a round of many maps at once would not fit a cache.
-        correlations = jax.lax.map(of_one, (batch["data"], batch["transform"], batch["rounds_before"], keys))
+        # One after another, because a round of many maps at once would not fit into the processor's cache.
+        correlations = jax.lax.map(rate_one, (batch["data"], batch["transform"], batch["rounds_before"], keys))
         return 1 - (correlations * weights).sum(-1).mean() / weights.sum(), {
             "correlation": correlations[:, -1].mean(), "valid": batch["valid"].mean()}
 
-    def evaluate(self, params):
-        """Over fixed cases, each from one start: the mean correlation at the end, and the share that is solved."""
-        # Apart from all keys of the training, which come from config.seed.
+    def evaluate(self, params: Any) -> dict[str, float]:
+        """Returns metrics over fixed cases, each from one start: mean correlation at the end, and fraction solved."""
+        # Not a key of the training: those come from config.seed.
         key = jax.random.fold_in(jax.random.key(self.config.examples.seed), _VALIDATION)
         keys = jax.random.split(key, (len(self.mixture), self.config.validation.count))
         correlations = np.stack([self._evaluate(params, number, keys[number]) for number in range(len(keys))])
-        self._scores = {"correlation": float(correlations.mean()), "solved": float((correlations > _SOLVED).mean())}
-        self._scores |= {f"solved_{_name(problem)}": float((of_one > _SOLVED).mean())
-                         for problem, of_one in zip(self.mixture, correlations, strict=True)}
+        self._scores = {"correlation": float(correlations.mean()),
+                        "solved": float((correlations > _SOLVED_CORRELATION).mean())}
+        self._scores |= {f"solved_{_problem_name(problem)}": float((values > _SOLVED_CORRELATION).mean())
+                         for problem, values in zip(self.mixture, correlations, strict=True)}
         return self._scores
 
-    def export(self, params, workdir, step):
+    def export(self, params: Any, workdir: pathlib.Path, step: int) -> None:
+        """Writes the release with the scores of the last evaluation."""
         release.write(workdir, params, self.architecture, self.problem, config=self.config, step=step,
                       scores=self._scores)
 
-    def _part(self, num_atoms: int, inner_box: float, h_max: float, noise: float) -> Problem:
+    def _training_problem(self, num_atoms: int, inner_box: float, h_max: float, noise: float) -> Problem:
+        """Returns a problem of the mixture on the training grid; raises ValueError for an invalid one."""
         atoms = self.problem.atoms._replace(num_atoms=num_atoms, inner_box=inner_box)
         grid = self.config.training_grid
-        # The same spacing of reflections in a voxel's units.
-        h_max = h_max * grid / self.problem.grid if h_max else None
-        problem = self.problem._replace(atoms=atoms, grid=grid, h_max=h_max, noise=noise)
+        # The same resolution in voxels on another grid.
+        grid_h_max = h_max * grid / self.problem.grid if h_max else None
+        problem = self.problem._replace(atoms=atoms, grid=grid, h_max=grid_h_max, noise=noise)
         synthesis.check_problem(problem)
         return problem
 
-    def _example(self, problem, key):
+    def _make_example(self, problem: Problem, key: jax.Array) -> tuple[dual_space.PhasingInput, jax.Array, jax.Array]:
+        """Makes an example of a problem; see `make_example`."""
         key_atoms, key_noise = jax.random.split(key)
-        positions, valid = random_atoms(key_atoms, problem.atoms)
-        intensities = jnp.fft.rfftn(synthesis.measure_patterson(key_noise, positions, problem)).real
+        positions, valid = draw_atoms(key_atoms, problem.atoms)
+        intensities = jnp.fft.rfftn(synthesis.simulate_patterson(key_noise, positions, problem)).real
         width = self.architecture.atom_width
         return (dual_space.prepare_input(intensities, problem, width),
                 dual_space.transform_of_atoms(positions, problem.grid, width), valid)
 
-    def _iterate(self, params, state, data, rounds):
+    def _iterate(self, params: Any, state: dual_space.IterationState, data: dual_space.PhasingInput,
+                 rounds: jax.Array | int) -> tuple[dual_space.IterationState, jax.Array]:
+        """Returns state and map (N, N, N) after so many rounds; the map is 0 after none."""
         start = state, jnp.zeros_like(state.projected)
         return jax.lax.fori_loop(0, rounds, lambda _, carry: self.round.apply(params, carry[0], data), start)
 
-    def _correlations(self, params, state, data, transform):
-        def step_fn(state, _):
+    def _correlations(self, params: Any, state: dual_space.IterationState, data: dual_space.PhasingInput,
+                      transform: jax.Array) -> jax.Array:
+        """Returns the correlation (config.rounds,) with the true map after each round; gradients go through all."""
+        def step_fn(state: dual_space.IterationState, _: None) -> tuple[dual_space.IterationState, jax.Array]:
             state, found = jax.checkpoint(self.round.apply)(params, state, data)
             return state, losses.correlation_of_maps(found, transform)
 
         return jax.lax.scan(step_fn, state, length=self.config.rounds)[1]
 
     @functools.partial(jax.jit, static_argnums=0)
-    def _evaluate(self, params, number, keys):
-        def of_one(key):
+    def _evaluate(self, params: Any, number: jax.Array | int, keys: jax.Array) -> jax.Array:
+        """Returns the final correlation (n,) of the cases of one problem, one for each key."""
+        def of_one(key: jax.Array) -> jax.Array:
             key_example, key_start = jax.random.split(key)
-            data, transform, _ = self.example(number, key_example)
+            data, transform, _ = self.make_example(number, key_example)
             state = dual_space.draw_start(key_start, data)
             return losses.correlation_of_maps(
                 self._iterate(params, state, data, self.architecture.rounds)[1], transform)
@@ -135,8 +169,8 @@ class DualSpaceTask(Task):
         return jax.lax.map(of_one, keys)
 
 
-def _name(problem: Problem) -> str:
-    """A problem in the log, as 10_12_h7_n0.1."""
+def _problem_name(problem: Problem) -> str:
+    """Returns a problem's name in the log: "10_12_h7_n0.1" is 10 atoms, box 12, h_max 7, noise 0.1."""
     atoms = problem.atoms
     return (f"{atoms.num_atoms}_{atoms.inner_box:g}" + (f"_h{problem.h_max:.3g}" if problem.h_max else "")
             + (f"_n{problem.noise:g}" if problem.noise else ""))

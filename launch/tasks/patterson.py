@@ -1,6 +1,12 @@
-"""Trains the networks of phasenet on examples made up in the training step."""
+"""Trains the paper's network and the small one of phasenet; the examples are made in the training step.
+
+configs/patterson_paper and configs/phasenet_small.py name the task.
+"""
 
 import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,24 +21,29 @@ from phasenet.maps import synthesis
 from phasenet.networks import losses
 from phasenet.search import peaks
 
-_CHUNK = 20
-# Apart from all training keys: examples of the training come from fold_in(key, 0), these from 1.
+_CHUNK = 20  # validation examples that are evaluated at once
+# Folded into the key of config.examples.seed, so that training and validation examples differ.
 _TRAINING, _VALIDATION = 0, 1
 
 
 class PattersonTask(Task):
-    """Mean squared error between the network's answer and the atoms with their inverse.
+    """Minimizes the mean squared error between the network's map and the target (paper, section 2.4).
 
-    Config: ``problem`` (the fields of synthesis.Problem, ``problem.atoms`` those of atoms.AtomRules);
-    ``model`` (``kind``, the fields of model.Architecture or dense.DenseArchitecture, ``lowering`` and ``dtype``);
-    ``loss_factor``; ``examples.seed``, ``examples.count`` and ``examples.steps_a_set`` (0: a fresh example for
-    every place in every batch; else so many are drawn from, and remade after so many steps: the paper's schedule);
-    ``validation.count`` and, if validation examples are to be made otherwise, ``validation.corner_rule``.
+    Config:
+      problem: the fields of `synthesis.Problem`; problem.atoms those of `atoms.AtomRules`.
+      model: "kind", the fields of `published.ConvolutionalArchitecture` or `dense.DenseArchitecture`, "lowering" and
+        "dtype".
+      loss_factor: factor of the loss.
+      examples.seed: seed of the examples.
+      examples.count, examples.steps_a_set: 0 and 0 make new examples for each batch. Otherwise batches are drawn from a
+        set of `count` examples, which is replaced after `steps_a_set` steps, as in the paper.
+      validation.count: number of validation examples.
+      validation.corner_rule: `AtomRules.corner_rule` of the validation examples; "" keeps that of the training.
     """
 
-    free_fields = ("model.dtype",)
+    free_fields: tuple[str, ...] = ("model.dtype",)
 
-    def __init__(self, config):
+    def __init__(self, config: Any) -> None:
         self.config = config
         dtype = compute_dtype(config)
         try:
@@ -52,15 +63,17 @@ class PattersonTask(Task):
                              f"{config.examples.steps_a_set}: expected 0 and 0, or both above 0")
         if config.validation.count < 1:
             raise InputError(f"config.validation.count={config.validation.count}: expected at least 1")
-        # Evaluated as it is released; trained in what may be a narrower type.
+        # Evaluation and release use float32; the training may use a narrower type.
         self.network = pretrained.network_of(self.architecture, self.problem, lowering)
         self._trained_network = self.network.clone(dtype=dtype)
-        self._scores = {}
+        self._scores: dict[str, float] = {}
 
-    def init(self, key):
+    def init(self, key: jax.Array) -> dict[str, Any]:
+        """Returns initial parameters of the network."""
         return pretrained.init_params(key, self.architecture, self.problem)
 
-    def batch(self, keys, step, data):
+    def batch(self, keys: jax.Array, step: jax.Array, data: Any) -> dict[str, jax.Array]:
+        """Returns n examples: "patterson" and "target" (n, N, N, N), and "valid" (n,)."""
         examples = self.config.examples
         if examples.count:
             sets = jax.random.fold_in(_examples_key(examples.seed, _TRAINING), step // examples.steps_a_set)
@@ -69,43 +82,49 @@ class PattersonTask(Task):
         made = jax.vmap(lambda key: synthesis.make_example(key, self.problem))(keys)
         return {"patterson": made.patterson, "target": made.target, "valid": made.valid}
 
-    def loss(self, params, batch, keys):
+    def loss(self, params: Any, batch: dict[str, jax.Array], keys: jax.Array,
+             ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Returns the loss, and the fraction of valid examples."""
         answer = self._trained_network.apply(params, batch["patterson"])
         return self.config.loss_factor * losses.mean_squared_error(answer, batch["target"]), {
             "valid": batch["valid"].mean()}
 
-    def evaluate(self, params):
-        """Loss, and the share of true atoms (those of the target) with a peak of the answer within 1 voxel."""
+    def evaluate(self, params: Any) -> dict[str, float]:
+        """Returns "loss", and "atoms_found": fraction of the target's atoms with a peak within 1 voxel."""
         chunks = [self._evaluate(params, chunk) for chunk in self._validation]
         sizes = [len(chunk.positions) for chunk in self._validation]
         means = {name: np.average([chunk[name] for chunk in chunks], weights=sizes) for name in chunks[0]}
         self._scores = {name: float(value) for name, value in means.items()}
         return self._scores
 
-    def export(self, params, workdir, step):
+    def export(self, params: Any, workdir: pathlib.Path, step: int) -> None:
+        """Writes the release with the scores of the last evaluation."""
         release.write(workdir, params, self.architecture, self.problem, config=self.config, step=step,
                       scores=self._scores)
 
     @functools.cached_property
     def _validation(self) -> list[synthesis.Example]:
-        """The fixed validation set, in chunks."""
+        """Makes the fixed validation examples, in chunks of at most `_CHUNK`."""
         key = _examples_key(self.config.examples.seed, _VALIDATION)
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.config.validation.count))
         make = jax.jit(jax.vmap(lambda key: synthesis.make_example(key, self.validation_problem)))
         chunks = [make(keys[start:start + _CHUNK]) for start in range(0, len(keys), _CHUNK)]
         if not all(chunk.valid.all() for chunk in chunks):
-            raise InputError("config.problem.atoms: hardly any set of atoms meets these rules")
+            raise InputError("config.problem.atoms: too few random sets of atoms meet these rules; a larger inner_box, "
+                             "fewer atoms or a smaller min_distance is needed")
         return chunks
 
     @functools.cached_property
-    def _evaluate(self):
-        def evaluate(params, chunk):
+    def _evaluate(self) -> Callable[[Any, synthesis.Example], dict[str, jax.Array]]:
+        """Compiled: parameters and a chunk of examples to () metrics."""
+        def evaluate(params: Any, chunk: synthesis.Example) -> dict[str, jax.Array]:
             answer = self.network.apply(params, chunk.patterson)
             loss = self.config.loss_factor * losses.mean_squared_error(answer, chunk.target)
-            return {"loss": loss, "atoms_found": jax.vmap(self._found)(answer, chunk.positions).mean()}
+            return {"loss": loss, "atoms_found": jax.vmap(self._fraction_found)(answer, chunk.positions).mean()}
         return jax.jit(evaluate)
 
-    def _found(self, answer, positions):
+    def _fraction_found(self, answer: jax.Array, positions: jax.Array) -> jax.Array:
+        """Returns the fraction () of the target's atoms, from positions (n, 3), with a peak of a map (N, N, N)."""
         if self.problem.target == "pair":
             positions = jnp.concatenate([positions, -positions])
         candidates = peaks.find_peaks(answer, most=2 * len(positions))
@@ -114,4 +133,5 @@ class PattersonTask(Task):
 
 
 def _examples_key(seed: int, use: int) -> jax.Array:
+    """Returns the typed key of the training or of the validation examples."""
     return jax.random.fold_in(jax.random.key(seed), use)

@@ -1,19 +1,22 @@
-"""config.model.dtype: the type in which a network computes while it is trained."""
+"""Reads config.model.dtype, the type in which a network computes while it is trained."""
 
 from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from phasenet.errors import InputError
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-def compute_dtype(config: Any) -> Any:
-    """The type that config.model.dtype names; float32 for a config from before there was the field.
+def compute_dtype(config: Any) -> DTypeLike:
+    """Returns the type that config.model.dtype names; float32 where the config does not have the field.
 
-    Parameters, loss, gradients' sums, optimizer and running average are float32 in any case, and so are evaluation
-    and release. Raises InputError for another name.
+    Parameters, loss, summed gradients, optimizer, running average, evaluation and release are float32 in any case.
+
+    Raises:
+      InputError: the name is not one of `DTYPES`.
     """
     name = config.model.get("dtype", "float32")
     if name not in DTYPES:

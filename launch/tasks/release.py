@@ -1,4 +1,4 @@
-"""What a training of phasenet leaves for release."""
+"""Writes the released weights of a training of phasenet; both of its tasks call it."""
 
 import pathlib
 from typing import Any
@@ -10,8 +10,19 @@ from phasenet import pretrained
 from phasenet.maps.synthesis import Problem
 
 
-def write(workdir: str | pathlib.Path, params: dict, architecture: pretrained.Architecture, problem: Problem, *,
-          config: Any, step: int, scores: dict[str, float]) -> None:
-    """workdir/weights, as `pretrained.load` takes it, with where it comes from; scores: of the validation."""
-    info = {"step": step, "seed": config.seed, **provenance.code(), "validation": scores, "config": config.to_dict()}
+def write(workdir: str | pathlib.Path, params: dict[str, Any], architecture: pretrained.Architecture,
+          problem: Problem, *, config: Any, step: int, scores: dict[str, float]) -> None:
+    """Writes WORKDIR/weights, which `phasenet.pretrained.load` reads, with the provenance of the training.
+
+    Args:
+      workdir: folder in which the folder "weights" is made.
+      params: parameters of the network, on the device.
+      architecture: kind and sizes of the network.
+      problem: atoms and maps that the network is for.
+      config: config of the training.
+      step: number of steps done.
+      scores: metrics of the last evaluation.
+    """
+    info = {"step": step, "seed": config.seed, **provenance.describe_code(), "validation": scores,
+            "config": config.to_dict()}
     pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), architecture, problem, info)

@@ -1,4 +1,10 @@
-"""Trains a Task: a pmapped step, a loop that saves and resumes. It knows no physics."""
+"""Trains a `Task`: its network, its examples and its loss. `launch.train` calls `train`.
+
+1. `step` compiles a training step for all devices, in which the task makes its examples.
+2. `loop` calls the step, logs, evaluates, saves checkpoints, and resumes from them.
+
+Nothing here depends on phasenet or saxsae; the tasks are in launch/tasks.
+"""
 
 from launch.training.defaults import base_config
 from launch.training.loop import TrainResult, train

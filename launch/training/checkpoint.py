@@ -1,8 +1,8 @@
-"""Checkpoints of a training: state, step, key, config and the metrics not yet written (Orbax).
+"""Saves and restores checkpoints of a training with Orbax: state, config, and metrics that are not yet written.
 
-When Orbax is done with a checkpoint, it is sealed: the sizes and checksums of its files go into
-files.json. What is not sealed, or has another content, is damaged. Orbax alone would say so in many
-voices, and might take a lost piece for zeros.
+When Orbax has written a checkpoint, the sizes and checksums of its files are written to files.json. A checkpoint
+without this file, or with other content, is damaged. Orbax alone reports damage in several unclear errors, and may
+read a lost file as zeros. `launch.training.loop` calls it.
 """
 
 import contextlib
@@ -26,17 +26,19 @@ from launch.distributed import processes
 from launch.training.state import PyTree, TrainState, named_leaves
 from phasenet.errors import InputError
 
-SEAL = "files.json"
-_BESIDE_BYTES = 2**20  # of a checkpoint's some thirty files, beside the arrays
+CHECKSUMS = "files.json"
+_METADATA_BYTES = 2**20  # generous estimate for the files of a checkpoint other than its arrays
 
-Pending = list[dict[str, float]]
+PendingMetrics = list[dict[str, float]]
 
 
 class Checkpoints:
-    """The checkpoints of a workdir, the newest few kept; one folder each, named by its step.
+    """The checkpoints of a workdir, in one folder for each, named by its step. The newest few are kept.
 
-    Saving is synchronous: nothing is under way when the next step consumes the state's buffers, or
-    when the process ends.
+    Saving is synchronous: it is complete before the next step consumes the state's buffers or the process ends.
+
+    Attributes:
+      folder: the folder of all checkpoints, WORKDIR/checkpoints.
     """
 
     def __init__(self, workdir: pathlib.Path, max_to_keep: int = 3) -> None:
@@ -45,19 +47,28 @@ class Checkpoints:
         self._open(1)
 
     def _open(self, gigabytes_at_once: int) -> None:
-        """The manager, which holds so much of a state a second time while it writes; it must exceed each array."""
+        """Makes Orbax's manager, which copies so many GB of the state at a time; each array must fit into that."""
         self._gigabytes_at_once = gigabytes_at_once
         handlers = {"state": ocp.StandardCheckpointHandler(save_concurrent_gb=gigabytes_at_once),
                     "config": ocp.JsonCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(
             self.folder, item_handlers=handlers,
             options=ocp.CheckpointManagerOptions(
-                # Orbax would remove older ones before this one is sealed.
+                # We remove old checkpoints ourselves: Orbax would do it before files.json of the new one is written.
                 max_to_keep=None, enable_async_checkpointing=False, cleanup_tmp_directories=True))
 
-    def save(self, state: TrainState, config: dict[str, Any], pending: Pending) -> None:
-        """Saves the state under its step, with the config and the metrics since the last row."""
-        arrays = _own_copy(_tree(state))
+    def save(self, state: TrainState, config: dict[str, Any], pending: PendingMetrics) -> None:
+        """Saves a checkpoint, unless there is one of this step, and removes those beyond the number to keep.
+
+        Args:
+          state: the state, on all devices.
+          config: the config in JSON's types, see `config_as_json`.
+          pending: metrics of the steps since the last row of metrics.jsonl.
+
+        Raises:
+          OSError: the disk is full, or another error of the file system; the older checkpoints are still there.
+        """
+        arrays = _one_replica(_to_dict(state))
         step = int(arrays["step"])
         if step in _steps(self.folder):
             return
@@ -66,56 +77,63 @@ class Checkpoints:
             self._manager.close()
             self._open(largest // 10**9 + 1)
         if processes.is_chief():
-            _check_room(self.folder, sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)))
-        with app.naming(self.folder), _in_one_voice():
+            _check_free_space(self.folder, sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)))
+        with app.adding_path_to_errors(self.folder), _only_the_error_printed():
             self._manager.save(step, args=ocp.args.Composite(
                 state=ocp.args.StandardSave(arrays),
                 config=ocp.args.JsonSave(config),
                 record=ocp.args.JsonSave({"pending": pending, "arrays": _shapes(arrays)})))
         if processes.is_chief():
-            seal(self.folder / str(step))
-            # One that a crash left half removed is older still, and goes here the next time.
+            write_checksums(self.folder / str(step))
+            # This also removes an old checkpoint whose removal a crash interrupted.
             for old in _steps(self.folder)[self._max_to_keep:]:
                 shutil.rmtree(self.folder / str(old))
 
     def latest_step(self) -> int | None:
-        """The newest step saved, None when there is none."""
+        """Returns the step of the newest checkpoint, intact or not; None where there is none."""
         return next(iter(_steps(self.folder)), None)
 
     def read_config(self) -> dict[str, Any] | None:
-        """The newest config that can be read, None when there is no checkpoint."""
-        step, _ = newest_whole(self.folder)
+        """Returns the config of the newest intact checkpoint, None where there is none."""
+        step, _ = find_newest_intact(self.folder)
         if step is None:
             return None
         return self._manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore())).config
 
-    def restore(self, like: TrainState, say: Callable[[str], None],
-                ) -> tuple[TrainState, Pending] | None:
-        """(state, pending) of the newest whole checkpoint, bit for bit; None when there is none.
+    def restore(self, template: TrainState, print_line: Callable[[str], None],
+                ) -> tuple[TrainState, PendingMetrics] | None:
+        """Returns the state and the pending metrics of the newest intact checkpoint, bit for bit; None without one.
 
-        like: a state of shapes and dtypes. Damaged checkpoints are named through say and moved to
-        workdir/damaged, so that their steps can be saved anew. Raises InputError when all are, unless their saving
-        did not even end: then nothing was ever lost.
+        Newer damaged checkpoints are moved to WORKDIR/damaged, so that their steps can be saved again.
+
+        Args:
+          template: a state with the shapes and dtypes of the task, arrays or `jax.ShapeDtypeStruct`.
+          print_line: receives one line for each damaged checkpoint.
+
+        Raises:
+          InputError: the checkpoint does not fit the task; or all checkpoints are damaged, and one of them had been
+            completed. (Checkpoints whose saving was interrupted are no loss: the training starts again.)
         """
-        whole, damaged = newest_whole(self.folder)
+        intact, damaged = find_newest_intact(self.folder)
         processes.wait_for_all("checkpoints looked through")
-        ended = [step for step in damaged if (self.folder / str(step) / SEAL).exists()]
-        if whole is None and ended:
-            path = self.folder / str(ended[0])
-            raise InputError(f"{path}: damaged checkpoint ({damaged[ended[0]]}), and no whole one before it: remove "
-                             f"{self.folder} to start anew")
-        then = "training starts anew" if whole is None else "the one before is used"
+        completed = [step for step in damaged if (self.folder / str(step) / CHECKSUMS).exists()]
+        if intact is None and completed:
+            path = self.folder / str(completed[0])
+            raise InputError(f"{path}: damaged checkpoint ({damaged[completed[0]]}), and no intact one before it: "
+                             f"remove {self.folder} to start from the beginning")
+        then = "the training starts from the beginning" if intact is None else "the one before it is used"
         for step, reason in damaged.items() if processes.is_chief() else ():
-            self._set_aside(self.folder / str(step), reason, then, say)
+            self._move_to_damaged(self.folder / str(step), reason, then, print_line)
         processes.wait_for_all("damaged checkpoints set aside")
         self._manager.reload()
-        return None if whole is None else self._restore_step(whole, like)
+        return None if intact is None else self._restore_step(intact, template)
 
-    def _restore_step(self, step: int, like: TrainState) -> tuple[TrainState, Pending]:
-        target = _zeros(jax.eval_shape(_tree, like))
+    def _restore_step(self, step: int, template: TrainState) -> tuple[TrainState, PendingMetrics]:
+        """Returns the state and the pending metrics of one checkpoint; raises InputError where it does not fit."""
+        target = _zeros(jax.eval_shape(_to_dict, template))
         record = self._manager.restore(
             step, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record
-        # Orbax pads or cuts an array to the shape asked for, without a word.
+        # Orbax would pad or cut an array to the shape asked for, without an error.
         saved, wanted = record["arrays"], _shapes(target)
         for name in sorted(saved.keys() | wanted.keys()):
             if saved.get(name) != wanted.get(name):
@@ -124,32 +142,37 @@ class Checkpoints:
                     f"{saved.get(name, 'absent')} there, {wanted.get(name, 'absent')} now")
         found = self._manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))
-        arrays = jax.tree.map(jax.numpy.array, found.state)  # copies: the step will consume them
+        arrays = jax.tree.map(jax.numpy.array, found.state)  # copies, because the step consumes them
         key = jax.random.wrap_key_data(arrays["key"])
-        return like._replace(**{**arrays, "key": key}), record["pending"]
+        return template._replace(**{**arrays, "key": key}), record["pending"]
 
-    def _set_aside(self, path: pathlib.Path, reason: str, then: str, say: Callable[[str], None]) -> None:
+    def _move_to_damaged(self, path: pathlib.Path, reason: str, then: str, print_line: Callable[[str], None]) -> None:
+        """Moves a damaged checkpoint to WORKDIR/damaged and prints why."""
         place = self.folder.parent / "damaged" / path.name
-        say(f"{path}: damaged checkpoint ({reason}); moved to {place}, {then}")
+        print_line(f"{path}: damaged checkpoint ({reason}); moved to {place}, {then}")
         place.parent.mkdir(exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
         shutil.move(path, place)
 
     def close(self) -> None:
+        """Closes Orbax's manager."""
         self._manager.close()
 
 
 def read_params(path: pathlib.Path) -> PyTree:
-    """Parameters, averaged where there are such, of a workdir's newest whole checkpoint: nested dicts.
+    """Returns the parameters of a workdir's newest intact checkpoint as nested dicts of arrays.
 
-    A damaged newer one is named on the way. Raises InputError when there is no whole one.
+    They are the running average where the training has one. A line is printed for each newer, damaged checkpoint.
+
+    Raises:
+      InputError: there is no intact checkpoint.
     """
     folder = pathlib.Path(path).absolute() / "checkpoints"
-    step, damaged = newest_whole(folder)
-    for worse, reason in damaged.items():
-        line = f"{folder / str(worse)}: damaged checkpoint ({reason})"
+    step, damaged = find_newest_intact(folder)
+    for damaged_step, reason in damaged.items():
+        line = f"{folder / str(damaged_step)}: damaged checkpoint ({reason})"
         if step is None:
-            raise InputError(f"{line}, and no whole one before it")
+            raise InputError(f"{line}, and no intact one before it")
         if processes.is_chief():
             app.print_line(f"{line}; that of step {step} is used")
     if step is None:
@@ -159,30 +182,37 @@ def read_params(path: pathlib.Path) -> PyTree:
 
 
 def read_state(folder: pathlib.Path) -> PyTree:
-    """All arrays of a whole checkpoint, whatever task left them: nested dicts."""
-    # Not by a Checkpointer, which warns that there is but a part of a checkpoint.
+    """Returns all arrays of an intact checkpoint of any task, as nested dicts."""
+    # A Checkpointer would warn that "state" is only a part of the checkpoint.
     reader = ocp.StandardCheckpointHandler()
     shapes = dict(reader.metadata(folder / "state"))
     return reader.restore(folder / "state", args=ocp.args.StandardRestore(_zeros(shapes)))
 
 
-def origin(path: str | pathlib.Path) -> str:
-    """Whose checkpoints a workdir holds, for a message: task and network of its config; "" for what is no workdir."""
+def describe_origin(path: str | pathlib.Path) -> str:
+    """Returns " (a checkpoint of TASK, model...)" for a message, from a workdir's config; "" for any other path."""
     folder = pathlib.Path(path).absolute() / "checkpoints"
-    step, _ = newest_whole(folder)
+    step, _ = find_newest_intact(folder)
     if step is None:
         return ""
     config = ocp.JsonCheckpointHandler().restore(folder / str(step) / "config")
     network = {name: config[name] for name in ("model",) if name in config}
-    told = [f"a checkpoint of {config.get('task')}", *(f"{name}={value}" for name, value in _flat(network).items())]
-    return f" ({', '.join(told)})"
+    parts = [f"a checkpoint of {config.get('task')}", *(f"{name}={value}" for name, value in _flatten(network).items())]
+    return f" ({', '.join(parts)})"
 
 
-def newest_whole(folder: pathlib.Path) -> tuple[int | None, dict[int, str]]:
-    """The newest step whose checkpoint is whole, None without one; and what is wrong with those after it."""
+def find_newest_intact(folder: pathlib.Path) -> tuple[int | None, dict[int, str]]:
+    """Returns the step of the newest intact checkpoint, and what is wrong with each newer one.
+
+    Args:
+      folder: the folder of all checkpoints.
+
+    Returns:
+      The step, None where no checkpoint is intact; and {step: reason} of the damaged checkpoints after it.
+    """
     damaged: dict[int, str] = {}
     for step in _steps(folder):
-        reason = damage(folder / str(step))
+        reason = find_damage(folder / str(step))
         if reason is None:
             return step, damaged
         damaged[step] = reason
@@ -190,21 +220,22 @@ def newest_whole(folder: pathlib.Path) -> tuple[int | None, dict[int, str]]:
 
 
 def _steps(folder: pathlib.Path) -> list[int]:
-    """The steps of all checkpoints, the newest first."""
+    """Returns the steps of all checkpoints, the newest first."""
     return sorted((int(item.name) for item in folder.glob("*") if item.name.isdigit()), reverse=True)
 
 
-def _check_room(folder: pathlib.Path, size: int) -> None:
-    """Raises OSError where the disk has no room for so many bytes of arrays: before anything is written."""
-    if shutil.disk_usage(folder).free < size + _BESIDE_BYTES:
+def _check_free_space(folder: pathlib.Path, size: int) -> None:
+    """Raises OSError before anything is written where the disk has no room for arrays of so many bytes."""
+    if shutil.disk_usage(folder).free < size + _METADATA_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 @contextlib.contextmanager
-def _in_one_voice() -> Iterator[None]:
-    """Lets the error alone speak: Orbax's threads and TensorStore's callbacks would add pages to it.
+def _only_the_error_printed() -> Iterator[None]:
+    """Suppresses what Orbax's threads and TensorStore's callbacks print beside an error: pages of tracebacks.
 
-    After an error they stay silent, for some come later: callbacks to an event loop that is closed, results not read.
+    After an error they stay suppressed, because some of them come later: callbacks to a closed event loop, unread
+    results.
     """
     def hook(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
@@ -216,29 +247,29 @@ def _in_one_voice() -> Iterator[None]:
         logger.setLevel(logging.CRITICAL)
     yield
     levels, sys.unraisablehook = before
-    for logger, level in zip(loggers, levels):
+    for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
 
 
-def seal(folder: pathlib.Path) -> None:
-    """Writes files.json: [size, CRC-32] of every file of a finished checkpoint."""
-    app.write_json(folder / SEAL, {name: _fingerprint(path) for name, path in _files(folder).items()})
+def write_checksums(folder: pathlib.Path) -> None:
+    """Writes files.json into a finished checkpoint: [bytes, CRC-32] of each file."""
+    app.write_json(folder / CHECKSUMS, {name: _size_and_crc32(path) for name, path in _files(folder).items()})
 
 
-def damage(folder: pathlib.Path) -> str | None:
-    """What is wrong with a checkpoint's files, None when they are as they were sealed."""
+def find_damage(folder: pathlib.Path) -> str | None:
+    """Returns what is wrong with the files of a checkpoint, None where all agree with its files.json."""
     try:
-        sealed = [(name, size, checksum) for name, (size, checksum) in
-                  json.loads((folder / SEAL).read_text(encoding="utf-8")).items()]
+        recorded = [(name, size, checksum) for name, (size, checksum) in
+                  json.loads((folder / CHECKSUMS).read_text(encoding="utf-8")).items()]
     except OSError:
-        return f"no {SEAL}: saving it did not end"
+        return f"no {CHECKSUMS}: saving it was interrupted"
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return f"{SEAL} was altered"
+        return f"{CHECKSUMS} was altered"
     files = _files(folder)
-    for name, size, checksum in sealed:
+    for name, size, checksum in recorded:
         if name not in files:
-            return f"{name} is gone"
-        found = _fingerprint(files[name])
+            return f"{name} is missing"
+        found = _size_and_crc32(files[name])
         if found[0] != size:
             return f"{name} has {found[0]} bytes, not {size}"
         if found[1] != checksum:
@@ -247,10 +278,12 @@ def damage(folder: pathlib.Path) -> str | None:
 
 
 def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns the files below a folder, by path relative to it."""
     return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def _fingerprint(path: pathlib.Path) -> tuple[int, int]:
+def _size_and_crc32(path: pathlib.Path) -> tuple[int, int]:
+    """Returns a file's size in bytes and the CRC-32 of its content."""
     checksum = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -259,56 +292,64 @@ def _fingerprint(path: pathlib.Path) -> tuple[int, int]:
 
 
 def _shapes(arrays: PyTree) -> dict[str, str]:
-    """{'params/dense/kernel': 'float32[3, 1]', ...}."""
+    """Returns dtype and shape of each array by name, as {"params/dense/kernel": "float32[3, 1]"}."""
     return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in named_leaves(arrays)}
 
 
 def _zeros(shapes: PyTree) -> PyTree:
-    """Host arrays for Orbax to restore into."""
+    """Returns host arrays of zeros, into which Orbax restores."""
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
 
-def plain_config(config: Any) -> dict[str, Any]:
-    """A ConfigDict as JSON gives it back."""
+def config_as_json(config: Any) -> dict[str, Any]:
+    """Returns a ConfigDict in JSON's types, as a checkpoint gives it back (tuples become lists)."""
     return json.loads(json.dumps(config.to_dict()))
 
 
 def check_same_config(before: dict[str, Any], now: dict[str, Any], free: tuple[str, ...],
                       workdir: pathlib.Path) -> None:
-    """Raises InputError naming the first field that differs, unless in free, and both values.
+    """Checks that a resumed training has the config with which the workdir was begun.
 
-    The task and the network come first: where these differ, so does the rest.
+    Args:
+      before: the config in the workdir's checkpoint, in JSON's types.
+      now: the config given, in JSON's types.
+      free: dotted names of fields that may differ, with all fields below them.
+      workdir: for the message.
+
+    Raises:
+      InputError: a field differs. It names the first one, the task and the network before all others.
     """
-    old, new = _flat(before), _flat(now)
+    old, new = _flatten(before), _flatten(now)
     for name in sorted(old.keys() | new.keys(), key=lambda name: (name != "task", not name.startswith("model."), name)):
         if any(f"{name}.".startswith(f"{field}.") for field in free):
             continue
         was, given = old.get(name, "absent"), new.get(name, "absent")
         if was != given:
             raise InputError(f"config.{name}={given!r}, but {workdir} was begun with {was!r}: give "
-                             "the same, or another workdir")
+                             "the same value, or another workdir")
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{'optimizer.name': 'adam', ...}; an empty sub-config counts as a value."""
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the fields by dotted name, as {"optimizer.name": "adam"}; an empty sub-config counts as a value."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
         below = isinstance(value, dict) and value
-        flat |= _flat(value, f"{prefix}{name}.") if below else {f"{prefix}{name}": value}
+        flat |= _flatten(value, f"{prefix}{name}.") if below else {f"{prefix}{name}": value}
     return flat
 
 
-def _own_copy(tree: PyTree) -> PyTree:
-    """The replica of one device: Orbax copies host arrays, all at once, and the arrays of a device one by one.
+def _one_replica(tree: PyTree) -> PyTree:
+    """Returns the arrays of one device.
 
-    Of several processes each has arrays that are no business of the others, which Orbax takes from the host alone.
+    They stay on the device, because Orbax then copies them one after another instead of all at once. With several
+    processes they are copied to the host, because Orbax takes arrays that only one process has from the host alone.
     """
     if jax.process_count() > 1:
         return jax.device_get(tree)
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
-def _tree(state: TrainState) -> dict[str, PyTree]:
-    """The state as a dict of plain arrays: the key as its data, an absent average left out."""
+def _to_dict(state: TrainState) -> dict[str, PyTree]:
+    """Returns the state as a dict of arrays: the key as its uint32 data, and no average where there is none."""
     parts = state._replace(key=jax.random.key_data(state.key))._asdict()
     return {name: part for name, part in parts.items() if part is not None}

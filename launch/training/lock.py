@@ -1,4 +1,4 @@
-"""One training a workdir: two that write to it would remove each other's checkpoints."""
+"""Locks a workdir, because two trainings in one workdir would remove each other's checkpoints."""
 
 import contextlib
 import os
@@ -9,17 +9,20 @@ from phasenet.errors import InputError
 
 try:
     import fcntl
-except ImportError:  # not on Windows
-    fcntl = None
+except ImportError:  # Windows has no fcntl
+    fcntl = None  # type: ignore[assignment]  # a module that may be absent has no type of its own
 
 LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def locked(workdir: pathlib.Path) -> Iterator[None]:
-    """Holds workdir for this process while it lasts; the system lets go of it however the process ends.
+def locking(workdir: pathlib.Path) -> Iterator[None]:
+    """Locks the workdir for this process; the system releases the lock when the process ends in any way.
 
-    Raises InputError where another process holds it.
+    Where there are no locks (Windows, some network file systems), nothing is locked.
+
+    Raises:
+      InputError: another process holds the lock.
     """
     file = os.open(workdir / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -27,9 +30,9 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise InputError(f"{workdir}: another process is training there: wait for it, or give another "
+                raise InputError(f"{workdir}: another process is training there: wait until it ends, or give another "
                                  "workdir") from None
-            except OSError:  # a file system that knows no locks
+            except OSError:  # a file system without locks
                 pass
         yield
     finally:

@@ -1,24 +1,32 @@
-"""The optimizer that config.optimizer describes, on what is trainable."""
+"""Makes the optimizer and the learning-rate schedule that config.optimizer describes."""
 
 from typing import Any
 
 import jax
 import optax
 
+from launch.training.state import PyTree
 from phasenet.errors import InputError
 
 
 def make_schedule(config: Any) -> optax.Schedule:
-    """Learning rate by step: a linear warm-up, then constant or cosine."""
+    """Returns the learning rate as a function of the step: a linear warm-up, then constant or a cosine.
+
+    Args:
+      config: see launch/training/defaults.py.
+
+    Raises:
+      InputError: the schedule is unknown, or the warm-up leaves no step for the cosine.
+    """
     opt = config.optimizer
-    steps = (opt.decay_steps or config.num_steps) - opt.warmup_steps
+    steps = (opt.decay_steps or config.num_steps) - opt.warmup_steps  # after the warm-up
     if opt.schedule == "constant":
         after = optax.constant_schedule(opt.learning_rate)
     elif opt.schedule == "cosine" and steps > 0:
         after = optax.cosine_decay_schedule(opt.learning_rate, steps, opt.final_fraction)
     elif opt.schedule == "cosine":
-        raise InputError(f"config.optimizer.warmup_steps={opt.warmup_steps}: no step is left for "
-                         f"the cosine, which ends at {steps + opt.warmup_steps}")
+        raise InputError(f"config.optimizer.warmup_steps={opt.warmup_steps}: expected fewer steps than "
+                         f"those at which the cosine ends, {steps + opt.warmup_steps}")
     else:
         raise InputError(
             f"config.optimizer.schedule={opt.schedule!r}: expected 'constant' or 'cosine'")
@@ -28,8 +36,16 @@ def make_schedule(config: Any) -> optax.Schedule:
     return optax.join_schedules([rise, after], [opt.warmup_steps])
 
 
-def make_optimizer(config: Any, trainable: Any) -> optax.GradientTransformation:
-    """The gradient transformation; what is False in trainable has neither moments nor decay."""
+def make_optimizer(config: Any, trainable: PyTree) -> optax.GradientTransformation:
+    """Returns the gradient transformation of a training.
+
+    Args:
+      config: see launch/training/defaults.py.
+      trainable: pytree of bools, one for each parameter array. Arrays with False get no moments and no weight decay.
+
+    Raises:
+      InputError: the optimizer is unknown, or has no weight decay but should.
+    """
     opt = config.optimizer
     rate = make_schedule(config)
     if opt.weight_decay and opt.name != "adamw":

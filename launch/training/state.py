@@ -1,4 +1,4 @@
-"""The state of a training, and the names of its arrays."""
+"""Defines the state of a training, and names its arrays."""
 
 from typing import Any, NamedTuple
 
@@ -8,14 +8,14 @@ PyTree = Any
 
 
 class TrainState(NamedTuple):
-    """Everything that a step changes, and the key it draws from; not stacked over devices.
+    """Everything that a training step reads and changes. It is the same on all devices, without an axis for them.
 
     Attributes:
-      step: () int32, steps done.
-      params: the task's parameters.
-      opt_state: the optimizer's.
-      average: running average of params, or None when config.ema_decay is 0.
-      key: () typed key of all training randomness; constant, the step is folded in.
+      step: () int32, number of steps done.
+      params: the task's parameters, a pytree of floating-point arrays.
+      opt_state: the optimizer's state, a pytree of arrays.
+      average: running average of `params`, of the same structure; None when config.ema_decay is 0.
+      key: () typed key of all randomness of the training. It is constant: each step folds its number in.
     """
 
     step: jax.Array
@@ -26,11 +26,11 @@ class TrainState(NamedTuple):
 
 
 def named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
-    """[('encoder/kernel', array), ...]."""
+    """Returns (name, array) of each leaf, where a name is as `leaf_name` gives it: "encoder/kernel"."""
     return [(leaf_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 
-def leaf_name(path: tuple) -> str:
-    """A path of jax.tree_util joined by '/', whatever containers it leads through."""
+def leaf_name(path: tuple[Any, ...]) -> str:
+    """Returns a path of `jax.tree_util` (dict keys, field names and indices) joined by "/"."""
     return "/".join(str(next(getattr(part, field) for field in ("key", "name", "idx")
                              if hasattr(part, field))) for part in path)

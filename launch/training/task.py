@@ -1,8 +1,8 @@
-"""What is trained: the Task protocol, and the class that a config names."""
+"""Defines `Task`, the protocol of what can be trained, and loads the class that a config names."""
 
 import importlib
 import pathlib
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 
@@ -12,65 +12,85 @@ from phasenet.errors import InputError
 
 
 class Task(Protocol):
-    """A thing to train: subclass it, take the config in __init__, write init, batch and loss.
+    """What is trained. A subclass takes the config in its constructor and defines `init`, `batch` and `loss`.
 
-    `config.task = "package.module:Class"` names the class, which is called with the config.
+    `config.task = "package.module:Class"` names the class.
 
     Attributes:
-      data: arrays that `batch` draws from (a corpus), any pytree; an argument of the compiled step,
-        whole on every device. Empty where batches are made up from keys alone.
-      free_fields: dotted names of the task's own config fields that may differ when a run is
-        resumed (where a corpus lies, say), beside the loop's (launch/training/defaults.py).
+      data: pytree of arrays from which `batch` draws, such as a corpus. It is an argument of the compiled step, whole
+        on every device. It is empty where examples are made from keys alone.
+      free_fields: dotted names of fields of the task's config that may differ when a training is resumed, such as the
+        path of a corpus. Those of the loop are in launch/training/defaults.py.
     """
 
     data: PyTree = ()
     free_fields: tuple[str, ...] = ()
 
     def init(self, key: jax.Array) -> PyTree:
-        """Fresh parameters, a pytree of floating arrays (jitted by the caller)."""
+        """Returns initial parameters, a pytree of floating-point arrays. The caller compiles it, so it is pure."""
         raise NotImplementedError
 
     def batch(self, keys: jax.Array, step: jax.Array, data: PyTree) -> PyTree:
-        """A device's share of a batch, made inside the compiled step: pure.
+        """Returns the examples of a batch that one device makes. It is a part of the compiled step, so it is pure.
 
-        keys: (n,) typed keys, one an example. Example i depends on keys[i], step and data alone, so
-        that the same global batch arises on any number of devices.
+        Args:
+          keys: (n,) typed keys, one for each example. Example i must depend on keys[i], step and data alone: then the
+            global batch is the same on any number of devices.
+          step: () int32, number of steps done.
+          data: the attribute `data`.
+
+        Returns:
+          A pytree of arrays with a leading axis of n examples, as `loss` takes it.
         """
         raise NotImplementedError
 
     def loss(self, params: PyTree, batch: PyTree, keys: jax.Array,
              ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """(loss, further scalars), each a mean over the batch, for they are averaged over devices.
+        """Returns the loss and other metrics, each a () mean over the batch, because devices are averaged.
 
-        keys: (n,) typed keys, one an example (dropout, noise), independent of those of `batch`.
+        Args:
+          params: parameters as `init` returns them.
+          batch: n examples as `batch` returns them.
+          keys: (n,) typed keys, one for each example, independent of those of `batch`; for dropout or noise.
         """
         raise NotImplementedError
 
     def evaluate(self, params: PyTree) -> dict[str, float]:
-        """Figures on held-out data. params: the averaged ones where ema_decay is on."""
+        """Returns metrics on held-out data, by name.
+
+        Args:
+          params: the running average where config.ema_decay is above 0, else the parameters.
+        """
         return {}
 
     def trainable(self, params: PyTree) -> PyTree:
-        """A tree like params (arrays or their shapes) of bools: what is False stays as it is."""
+        """Returns a pytree of bools, one for each array of `params` (or its shape); those with False never change."""
         return jax.tree.map(lambda _: True, params)
 
     def read_weights(self, path: pathlib.Path) -> PyTree:
-        """The parameters in --init_from: by default a training's workdir or an .npz of arrays."""
+        """Returns the parameters in --init_from, by default from a workdir or an .npz file (see `weights`)."""
         return weights.read_weights(path)
 
     def adopt(self, params: PyTree, source: PyTree) -> PyTree:
-        """Fresh params with those of --init_from put in; by default all of them must fit."""
+        """Returns initial parameters with those of --init_from put in; by default all of them must fit."""
         return weights.adopt(params, source)
 
     def export(self, params: PyTree, workdir: pathlib.Path, step: int) -> None:
-        """Called after each evaluation and at the end: write weights for release, if wanted.
+        """Writes weights for release; it is called after each evaluation. By default it writes nothing.
 
-        workdir: a folder whose content is then moved into the workdir of the training, all at once.
+        Args:
+          params: parameters as `evaluate` takes them.
+          workdir: an empty folder, whose content then replaces that of the training's workdir.
+          step: number of steps done.
         """
 
 
-def task_class(name: str) -> type[Task]:
-    """The class that config.task names. Raises InputError when there is no such class."""
+def load_task_class(name: str) -> type[Task]:
+    """Returns the class that config.task names, "package.module:Class".
+
+    Raises:
+      InputError: the name has another form, or there is no such class.
+    """
     module_name, _, class_name = name.partition(":")
     if not module_name or not class_name:
         raise InputError(f"config.task={name!r}: expected 'package.module:Class'")
@@ -78,7 +98,7 @@ def task_class(name: str) -> type[Task]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, but misses another
+            raise  # the module exists, but one that it imports does not
         raise InputError(f"config.task={name!r}: no module {error.name!r}") from error
     if not hasattr(module, class_name):
         raise InputError(f"config.task={name!r}: {module_name} has no class {class_name!r}")

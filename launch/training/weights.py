@@ -1,8 +1,9 @@
-"""--init_from: parameters of another run, put into fresh ones by name."""
+"""Starts a training from other weights (--init_from): reads them and puts them into initial parameters by name."""
 
 import itertools
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,14 @@ from phasenet.io.npz import read_npz
 
 
 def read_weights(path: str | pathlib.Path) -> PyTree:
-    """Parameters, as nested dicts of arrays, from what another training left.
+    """Returns the parameters of another training as nested dicts of arrays.
 
-    path: a workdir (the newest checkpoint's averaged parameters where there are, else the plain
-    ones), or an .npz file whose names are joined by '/'. Raises InputError when it is neither.
+    Args:
+      path: a workdir, whose newest intact checkpoint is read (see `checkpoint.read_params`), or an .npz file of arrays
+        with names such as "encoder/kernel".
+
+    Raises:
+      InputError: the path is neither, or cannot be read.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -27,7 +32,9 @@ def read_weights(path: str | pathlib.Path) -> PyTree:
 
 
 def _from_npz(path: pathlib.Path) -> PyTree:
-    arrays, tree = read_npz(path, ()), {}
+    """Returns the arrays of an .npz file as nested dicts, one level for each "/" in a name."""
+    arrays = read_npz(path, ())
+    tree: dict[str, Any] = {}
     for name, array in arrays.items():
         *folders, last = name.split("/")
         branch = tree
@@ -39,24 +46,36 @@ def _from_npz(path: pathlib.Path) -> PyTree:
     return tree
 
 
-def take_over(params: PyTree, path: str | pathlib.Path, read: Callable[[pathlib.Path], PyTree],
+def init_from_weights(params: PyTree, path: str | pathlib.Path, read: Callable[[pathlib.Path], PyTree],
               put: Callable[[PyTree, PyTree], PyTree]) -> PyTree:
-    """Fresh params with those of --init_from put in, as a task reads (`read`) and adopts (`put`) them.
+    """Returns initial parameters with those of --init_from put in.
 
-    Raises InputError where they do not fit, which tells of which training they are.
+    Args:
+      params: initial parameters.
+      path: value of --init_from.
+      read: reads the weights, see `Task.read_weights`.
+      put: puts them into the parameters, see `Task.adopt`.
+
+    Raises:
+      InputError: the weights cannot be read or do not fit; the message names the training that they come from.
     """
     source = read(pathlib.Path(path))
     try:
         return put(params, source)
     except InputError as error:
-        raise InputError(f"--init_from={path}{checkpoint.origin(path)}: {error}") from None
+        raise InputError(f"--init_from={path}{checkpoint.describe_origin(path)}: {error}") from None
 
 
 def adopt(params: PyTree, source: PyTree, fresh: tuple[str, ...] = ()) -> PyTree:
-    """params with each leaf replaced by source's of the same name.
+    """Returns parameters in which each array is replaced by the one of the same name in other weights.
 
-    fresh: prefixes of '/'-joined names that stay as they are in params. Raises InputError when
-    another leaf is absent from source or differs in shape. What only source has is left out.
+    Args:
+      params: initial parameters; they determine structure, shapes and dtypes.
+      source: the other weights. Arrays that only they have are ignored.
+      fresh: beginnings of names, such as "encoder/latent", whose arrays keep their initial values.
+
+    Raises:
+      InputError: an array is missing in `source`, has another shape, or holds NaN, infinity or no numbers.
     """
     given = dict(named_leaves(source))
 
@@ -65,14 +84,14 @@ def adopt(params: PyTree, source: PyTree, fresh: tuple[str, ...] = ()) -> PyTree
         if any(f"{name}/".startswith(f"{prefix}/") for prefix in fresh):
             return leaf
         if name not in given:
-            raise InputError(f"the weights lack {name!r}, which the config asks for; they have "
+            raise InputError(f"the weights lack {name!r}, which the config needs; they have "
                              f"{', '.join(sorted(given)) or 'nothing'}")
         array = np.asarray(given[name])
         if array.shape != leaf.shape:
             raise InputError(f"{name!r} is {array.shape} in the weights, but the config makes it {leaf.shape}")
-        # Finite also where they are wider than what they become.
+        # The limit is that of float32, so that values of a wider type stay finite when they are converted.
         if not jnp.issubdtype(array.dtype, jnp.number) or not (np.abs(array) < np.finfo(np.float32).max).all():
-            raise InputError(f"{name!r} holds what is no finite number")
+            raise InputError(f"{name!r} in the weights holds NaN, infinity, or values that are not numbers")
         return jnp.array(array, leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(pick, params)

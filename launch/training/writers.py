@@ -1,4 +1,7 @@
-"""Curves of a training: metrics.jsonl always, TensorBoard where tensorboardX is installed. And where exports go."""
+"""Writes the metrics of a training, and replaces its released weights.
+
+Metrics go to metrics.jsonl, and to TensorBoard where tensorboardX is installed. `launch.training.loop` calls it.
+"""
 
 import contextlib
 import json
@@ -6,20 +9,21 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from launch import app
 from launch.distributed import processes
 
 
 class MetricsWriter:
-    """Appends rows by step; first drops those past the step resumed from: no step comes twice.
+    """Appends a row of metrics for a step; only process 0 writes.
 
-    Of several processes only the chief writes.
+    When a training is resumed, rows beyond the step that it resumes from are removed first, so no step occurs twice.
     """
 
     def __init__(self, workdir: pathlib.Path, step: int) -> None:
-        self._file = self._board = None
+        self._file: TextIO | None = None
+        self._board: Any = None
         if not processes.is_chief():
             return
         path = workdir / "metrics.jsonl"
@@ -27,13 +31,13 @@ class MetricsWriter:
             kept = [row for row in read_metrics(workdir) if row["step"] <= step]
             app.write_text(path, "".join(f"{json.dumps(row)}\n" for row in kept))
         self._file = path.open("a", encoding="utf-8")
-        self._board = _tensorboard(workdir / "tensorboard", step)
+        self._board = _open_tensorboard(workdir / "tensorboard", step)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """One row: a JSON object of `step` and the values, out of our hands when this returns."""
+        """Appends a JSON object with `step` and the values; the operating system has it when this returns."""
         if self._file is None:
             return
-        with app.naming(self._file.name):
+        with app.adding_path_to_errors(self._file.name):
             self._file.write(json.dumps({"step": step, **values}) + "\n")
             self._file.flush()
         if self._board is not None:
@@ -42,24 +46,25 @@ class MetricsWriter:
             self._board.flush()
 
     def close(self) -> None:
+        """Closes the files."""
         if self._file is not None:
-            with contextlib.suppress(OSError):  # what could not be written was told
+            with contextlib.suppress(OSError):  # `write` has reported the error
                 self._file.close()
         if self._board is not None:
             self._board.close()
 
 
 def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
-    """The rows of a workdir's metrics.jsonl; a last line that a crash cut short is left out."""
+    """Returns the rows of a workdir's metrics.jsonl, without a last line that a crash left incomplete."""
     text = (pathlib.Path(workdir) / "metrics.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n")[:-1] if line.strip()]
 
 
 @contextlib.contextmanager
-def whole_export(workdir: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder to write into; then its files and folders replace those of their names in workdir.
+def exporting(workdir: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives an empty folder to write into; at the end its files and folders replace those in the workdir.
 
-    Who is killed meanwhile leaves the former files of a release, not some of one step and some of another.
+    A process that is killed while it writes leaves the former files, not a mixture of two steps.
     """
     part = workdir / ".export"
     shutil.rmtree(part, ignore_errors=True)
@@ -74,9 +79,10 @@ def whole_export(workdir: pathlib.Path) -> Iterator[pathlib.Path]:
     shutil.rmtree(part)
 
 
-def _tensorboard(folder: pathlib.Path, step: int) -> Any | None:
+def _open_tensorboard(folder: pathlib.Path, step: int) -> Any:
+    """Returns a TensorBoard writer that removes its values beyond the step; None without tensorboardX."""
     try:
         import tensorboardX
-    except ImportError:  # an extra
+    except ImportError:  # the extra is not installed
         return None
     return tensorboardX.SummaryWriter(str(folder), purge_step=step + 1 if step else None)

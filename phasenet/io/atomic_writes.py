@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writes a file completely or not at all: to a temporary file, which is then renamed. All writers of `io` use it."""
 
 import contextlib
 import os
@@ -9,18 +9,24 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[str]:
-    """The name of a temporary file beside `path`, which takes its place when the block succeeds.
+    """Yields the name of a temporary file, which replaces `path` if the block succeeds and is removed if it fails.
 
-    Folders are made. A reader, or a crash, never meets half of the file.
+    A reader never sees an incomplete file, also after a crash. Missing folders are created.
+
+    Args:
+      path: the file to write. The temporary file is in the same folder and has the same suffix.
+
+    Raises:
+      OSError: the file or its folder cannot be written.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The ending is kept: some writers choose the format, or add an ending, by it.
+    # The suffix is kept because some writers choose the format by it, or append one.
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
     os.close(handle)
     try:
         yield part
-        os.chmod(part, 0o666 & ~_umask())  # mkstemp makes it private
+        os.chmod(part, 0o666 & ~_umask())  # mkstemp lets only the owner read the file
         os.replace(part, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -28,6 +34,7 @@ def replacing(path: str | os.PathLike) -> Iterator[str]:
 
 
 def _umask() -> int:
+    """Returns the process's mask of file permissions, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

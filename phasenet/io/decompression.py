@@ -1,25 +1,44 @@
-"""How much a packed file may unpack to. Real ones do to a few times their size; a bomb to a thousand times."""
+"""Limits how much a compressed file may unpack to, so that a small malicious file cannot fill the memory.
+
+Called by the readers of gzipped files and of NumPy archives, in both packages.
+"""
 
 import gzip
 import io
 
-GZIP = b"\x1f\x8b"  # how a .gz file begins
-# Whatever the ratio: arrays of zeros (fresh weights, empty maps) pack well, and do no harm while they are small.
-FREE_BYTES = 64 * 2**20
-# Times its packed size. Coordinates, maps and weights come to 1 to 20, deflate's limit is 1,030.
-MOST_TIMES = 50
+GZIP_MAGIC = b"\x1f\x8b"  # first bytes of a .gz file
+# Allowed at any ratio: small arrays of zeros (fresh weights, empty maps) compress well and are harmless.
+ALWAYS_ALLOWED_BYTES = 64 * 2**20
+# Largest ratio of unpacked to packed size. Coordinates, maps and weights reach 1 to 20; deflate's limit is 1,030.
+MAX_EXPANSION = 50
 
 
-def check_unpacked(packed: int, unpacked: int) -> None:
-    """Raises ValueError where so many bytes may not come out of a file of `packed` bytes."""
-    if unpacked > max(FREE_BYTES, MOST_TIMES * packed):
-        raise ValueError(f"its {packed / 2**20:.3g} MB unpack to {unpacked / 2**20:.4g} MB or more, which no real file "
-                         "does; if this one is, unpack it first")
+def check_unpacked_size(packed: int, unpacked: int) -> None:
+    """Checks that a compressed file does not unpack to more than 64 MB or 50 times its size, whichever is larger.
+
+    Args:
+      packed: size of the compressed file, bytes.
+      unpacked: size of its content, bytes.
+
+    Raises:
+      ValueError: the content is larger.
+    """
+    if unpacked > max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * packed):
+        raise ValueError(f"its {packed / 2**20:.3g} MB unpack to {unpacked / 2**20:.4g} MB or more, over "
+                         f"{MAX_EXPANSION} times as much; if the file can be trusted, unpack it first")
 
 
 def gunzip(packed: bytes) -> bytes:
-    """What a .gz file holds. Raises ValueError for a bomb; EOFError, OSError, zlib.error for a damaged one."""
+    """Returns the content of a .gz file.
+
+    Args:
+      packed: the file's bytes.
+
+    Raises:
+      ValueError: the content is larger than `check_unpacked_size` allows.
+      EOFError, OSError, zlib.error: the file is damaged.
+    """
     with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-        content = file.read(max(FREE_BYTES, MOST_TIMES * len(packed)) + 1)
-    check_unpacked(len(packed), len(content))
+        content = file.read(max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * len(packed)) + 1)
+    check_unpacked_size(len(packed), len(content))
     return content

@@ -1,93 +1,115 @@
-"""NumPy's array format (.npy, and what an .npz holds), read without trusting it.
+"""Reads one array in NumPy's format (.npy, or a member of an .npz) from a stream that is not trusted.
 
-NumPy's own reader takes as much memory as a header claims, whatever the file holds, and lets the faults of a broken
-header through as they come (tokenize, overflow). Here a header is checked first; pickled objects are refused.
+NumPy's own reader allocates as much memory as the header claims, and raises errors of many types for a damaged header.
+Here the header is checked before memory is allocated, and pickled objects are refused. Called by
+`phasenet.io.patterson_maps` and `phasenet.io.npz`.
 """
 
 import ast
+import io
 import math
 import re
 import struct
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-MAGIC = b"\x93NUMPY"
-# NumPy's own limit: an honest header has about a hundred characters.
-_LONGEST_HEADER = 10_000
-# Numbers, truth values and strings.
-_TYPE = re.compile(r"[<>|=]?[biufcSU]\d{1,9}")
+MAGIC = b"\x93NUMPY"  # first bytes of the format
+# NumPy's own limit; an intact header has about a hundred characters.
+_MAX_HEADER_CHARACTERS = 10_000
+# Booleans, numbers and strings.
+_ALLOWED_TYPE = re.compile(r"[<>|=]?[biufcSU]\d{1,9}")
 
 
-class Header(NamedTuple):
-    """What an array is, as its file says: type, shape, and whether the first index runs fastest."""
+class ArrayHeader(NamedTuple):
+    """The header of an array in NumPy's format.
+
+    Attributes:
+      dtype: type of the values.
+      shape: shape of the array.
+      fortran_order: whether the first index runs fastest in the file; otherwise the last.
+    """
 
     dtype: np.dtype
     shape: tuple[int, ...]
     fortran_order: bool
 
 
-def read_header(file: BinaryIO, size: int) -> Header:
-    """The header of an array in a stream at its beginning; the stream then stands at the values.
+def read_header(file: io.BufferedIOBase, size: int) -> ArrayHeader:
+    """Returns the header of the array at the beginning of a stream, and leaves the stream at the values.
 
     Args:
-      file: a stream.
-      size: bytes in it.
+      file: the stream.
+      size: number of bytes in it.
 
     Raises:
-      ValueError: not this format, Python objects (which need pickle, which runs code), or a header that claims more
-        than these bytes can hold.
+      ValueError: the stream is not in this format, holds Python objects (which only pickle reads, and pickle can run
+        code), or has a header that claims more values than `size` bytes can hold.
     """
     start = file.read(8)
     if len(start) < 8 or not start.startswith(MAGIC):
         raise ValueError("not an array in NumPy's format")
     code = {1: "<H", 2: "<I", 3: "<I"}.get(start[6])
     if code is None:
-        raise ValueError(f"NumPy's format in an unknown version, {start[6]}")
+        raise ValueError(f"version {start[6]} of NumPy's format; expected 1, 2 or 3")
     width = struct.calcsize(code)
     length = int.from_bytes(file.read(width), "little")
-    text = file.read(min(length, _LONGEST_HEADER))
+    text = file.read(min(length, _MAX_HEADER_CHARACTERS))
     if len(text) < length:
-        raise ValueError(f"a header of {length} characters; it is cut short or too long")
-    header = _parse(text.decode("latin-1"))
+        raise ValueError(f"the header of {length} characters is cut short or too long (limit {_MAX_HEADER_CHARACTERS})")
+    header = _parse_header(text.decode("latin-1"))
     claimed = math.prod(header.shape) * header.dtype.itemsize
     held = size - len(start) - width - length
     if claimed > held or max(header.shape, default=0) > size:
-        raise ValueError(f"the header claims an array {header.shape} of {header.dtype}, {claimed} bytes, but it holds "
-                         f"{held}")
+        raise ValueError(f"the header claims an array of shape {header.shape} and type {header.dtype}, {claimed} "
+                         f"bytes, but {held} follow it; the file is cut short or damaged")
     return header
 
 
-def read_values(file: BinaryIO, header: Header) -> np.ndarray:
-    """The array, from a stream that stands at its values. Raises ValueError where it is cut short."""
+def read_values(file: io.BufferedIOBase, header: ArrayHeader) -> np.ndarray:
+    """Returns the array whose header was just read by `read_header`.
+
+    Args:
+      file: the stream, at the first value.
+      header: the array's header.
+
+    Returns:
+      The array, with the shape and type of the header.
+
+    Raises:
+      ValueError: the stream ends before the last value, or a string holds codes that are not characters.
+    """
     values = np.empty(math.prod(header.shape), header.dtype)
-    left = memoryview(values.view(np.uint8)) if values.nbytes else b""
+    left = values.view(np.uint8).data if values.nbytes else memoryview(b"")
     while left:
         count = file.readinto(left)
         if not count:
-            raise ValueError("it is cut short")
+            raise ValueError("the array is cut short")
         left = left[count:]
     if header.dtype.kind == "U" and values.nbytes:
         codes = values.view(f"{header.dtype.byteorder}u4")
         if codes.max() > 0x10ffff or ((codes >= 0xd800) & (codes < 0xe000)).any():
-            raise ValueError("strings of what are no characters")
+            raise ValueError("a string holds codes that are no characters; the file is damaged")
     return values.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 
-def _parse(text: str) -> Header:
+def _parse_header(text: str) -> ArrayHeader:
+    """Returns the header that a dictionary literal in the file describes; raises ValueError for any fault."""
     try:
         fields = ast.literal_eval(text.strip())
         descr, fortran_order, shape = (fields[name] for name in ("descr", "fortran_order", "shape"))
     except (SyntaxError, ValueError, TypeError, KeyError, IndexError, MemoryError, RecursionError):
-        raise ValueError("its header is damaged") from None
+        raise ValueError("the header is damaged") from None
     if type(shape) is not tuple or any(type(edge) is not int or edge < 0 for edge in shape) or len(shape) > 32:
-        raise ValueError(f"its header tells no shape, but {str(shape)[:60]}")
+        raise ValueError(f"the header is damaged: {str(shape)[:60]} is not a shape")
     if type(fortran_order) is not bool:
-        raise ValueError("its header is damaged (fortran_order)")
-    if not isinstance(descr, str) or not _TYPE.fullmatch(descr):
-        objects = "Python objects, which are never read: they could run code" if "O" in str(descr) else ""
-        raise ValueError(objects or f"an array of type {str(descr)[:60]!r}; numbers or strings are needed")
+        raise ValueError(f"the header is damaged: fortran_order is {str(fortran_order)[:60]}, not True or False")
+    if not isinstance(descr, str) or not _ALLOWED_TYPE.fullmatch(descr):
+        if "O" in str(descr):
+            raise ValueError("Python objects, which are never read, because they could run code; save an array of "
+                             "numbers")
+        raise ValueError(f"an array of type {str(descr)[:60]!r}; expected numbers or strings")
     try:
-        return Header(np.dtype(descr), shape, fortran_order)
+        return ArrayHeader(np.dtype(descr), shape, fortran_order)
     except TypeError:
         raise ValueError(f"an array of type {descr!r}, which NumPy does not know") from None

@@ -1,7 +1,7 @@
-"""Measured Patterson maps from files: NumPy arrays, CCP4/MRC. Content decides the format, not the name.
+"""Reads Patterson maps from files: NumPy arrays (.npy) and CCP4/MRC maps. The content decides the format.
 
-What the numbers mean - where the origin lies, whether they are a Patterson map at all - is decided
-from them in `phasenet.preparation`.
+Here only the format is checked. `phasenet.preparation` decides where the origin lies and whether the values are a
+Patterson map at all. Called by `launch.solve`, `launch.serve` and `phasenet.io.amplitudes`.
 """
 
 import os
@@ -11,22 +11,22 @@ import numpy as np
 
 from phasenet.errors import InputError
 from phasenet.io.ccp4 import read_map
-from phasenet.io.decompression import GZIP
-from phasenet.io.npy import MAGIC, Header, read_header, read_values
+from phasenet.io.decompression import GZIP_MAGIC
+from phasenet.io.npy import MAGIC, ArrayHeader, read_header, read_values
 
-MOST_VOXELS_AN_EDGE = 512
-_ZIP, _CCP4 = b"PK", b"MAP "
-_CCP4_PLACE = 208  # bytes: word 53 of the header
-_PITCH_TOLERANCE = 1e-3
+MAX_EDGE_VOXELS = 512
+_ZIP_MAGIC, _CCP4_MAGIC = b"PK", b"MAP "
+_CCP4_MAGIC_OFFSET = 208  # bytes; word 53 of the header
+_PITCH_TOLERANCE = 1e-3  # largest relative difference between the edges of a cubic voxel
 
 
 class MeasuredMap(NamedTuple):
-    """A Patterson map as a file holds it.
+    """A Patterson map as it is in a file.
 
     Attributes:
-      values: (N, N, N) float64, finite.
-      pitch_angstrom: edge of a voxel, None where the file does not tell.
-      notes: what was assumed, one line each.
+      values: (N, N, N) float64, finite, index (x, y, z); any scale, and any place of the origin.
+      pitch_angstrom: edge of a voxel, A; None if the file does not state it.
+      notes: what was assumed, one line each, for the user.
     """
 
     values: np.ndarray
@@ -35,33 +35,42 @@ class MeasuredMap(NamedTuple):
 
 
 def read_patterson(path: str | os.PathLike) -> MeasuredMap:
-    """Reads a cubic Patterson map: .npy of (N, N, N) real numbers, or CCP4/MRC with cubic voxels (may be gzipped).
+    """Reads a cubic Patterson map.
+
+    Args:
+      path: an .npy file with an array (N, N, N) of real numbers, N from 2 to 512; or a CCP4/MRC map with cubic voxels
+        and N of them along each axis, which may be gzipped.
 
     Raises:
-      InputError: no such file, another format or shape, numbers that are none (it says at which voxel).
+      InputError: the file is missing, damaged or of another format; the map is not cubic; or a value is not finite (the
+        message names the first such voxel).
     """
     path = os.fspath(path)
-    start = read_start(path)
+    start = read_first_bytes(path)
     if start.startswith(MAGIC):
         values = read_array(path)
         check_cubic(values.shape, path)
-        return MeasuredMap(finite_doubles(values, path), None, ())
-    if start.startswith(_ZIP):
-        raise InputError(f"{path}: a zip or .npz archive; a single array is needed (.npy)")
-    if start[_CCP4_PLACE:].startswith(_CCP4) or start.startswith(GZIP):
+        return MeasuredMap(to_finite_float64(values, path), None, ())
+    if start.startswith(_ZIP_MAGIC):
+        raise InputError(f"{path}: a zip or .npz archive; expected a single array (save it with numpy.save as .npy)")
+    if start[_CCP4_MAGIC_OFFSET:].startswith(_CCP4_MAGIC) or start.startswith(GZIP_MAGIC):
         return _read_ccp4(path)
     raise InputError(f"{path}: neither a NumPy array (.npy) nor a CCP4/MRC map")
 
 
-def read_start(path: str) -> bytes:
-    """The first bytes of a file, enough to tell its format. Raises InputError where there is nothing to read."""
+def read_first_bytes(path: str) -> bytes:
+    """Returns the first 212 bytes of a file (fewer if it is shorter), which identify its format.
+
+    Raises:
+      InputError: the file is missing, a folder, not readable or empty.
+    """
     try:
         with open(path, "rb") as file:
-            start = file.read(_CCP4_PLACE + len(_CCP4))
+            start = file.read(_CCP4_MAGIC_OFFSET + len(_CCP4_MAGIC))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; a file is needed") from None
+        raise InputError(f"{path}: is a folder; expected a file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if not start:
@@ -70,14 +79,17 @@ def read_start(path: str) -> bytes:
 
 
 def read_array(path: str) -> np.ndarray:
-    """A .npy file of three-dimensional real numbers, none of its edges longer than 512.
+    """Reads a three-dimensional array of real numbers from an .npy file, each edge from 2 to 512.
 
-    Raises InputError for a damaged file, or what is not such an array; it is refused before it is read.
+    The header is checked before memory is allocated.
+
+    Raises:
+      InputError: the file is damaged, or holds any other array.
     """
     try:
         with open(path, "rb") as file:
             header = read_header(file, os.fstat(file.fileno()).st_size)
-            _check_header(header, path)
+            _check_array_header(header, path)
             return read_values(file, header)
     except InputError:
         raise
@@ -85,42 +97,61 @@ def read_array(path: str) -> np.ndarray:
         raise InputError(f"{path}: not a readable .npy array ({error})") from None
 
 
-def _check_header(header: Header, path: str) -> None:
-    dtype, shape = header.dtype, header.shape
-    if dtype.kind == "c":
-        raise InputError(f"{path}: complex numbers; a Patterson map and amplitudes are real")
-    if dtype.kind not in "fiu":
-        raise InputError(f"{path}: an array of type {dtype}; real numbers are needed")
-    if len(shape) != 3 or min(shape) < 2 or max(shape) > MOST_VOXELS_AN_EDGE:
-        raise InputError(f"{path}: shape {shape}; (N, N, N) is needed, N at most {MOST_VOXELS_AN_EDGE}")
-
-
 def check_cubic(shape: tuple[int, ...], path: str) -> None:
-    """Raises InputError for a map that is not as long in each direction."""
-    if len(shape) != 3 or len(set(shape)) != 1 or not 2 <= shape[0] <= MOST_VOXELS_AN_EDGE:
-        raise InputError(f"{path}: shape {tuple(shape)}; a cubic map (N, N, N) is needed, N at most "
-                         f"{MOST_VOXELS_AN_EDGE}")
+    """Checks that a shape is (N, N, N), N from 2 to 512.
+
+    Args:
+      shape: the shape of a map.
+      path: the file, for the message.
+
+    Raises:
+      InputError: the shape is another.
+    """
+    if len(shape) != 3 or len(set(shape)) != 1 or not 2 <= shape[0] <= MAX_EDGE_VOXELS:
+        raise InputError(f"{path}: the shape is {tuple(shape)}; expected a cubic map (N, N, N), N from 2 to "
+                         f"{MAX_EDGE_VOXELS}")
 
 
-def finite_doubles(values: np.ndarray, path: str) -> np.ndarray:
-    """The values as float64. Raises InputError for NaN and infinities, with the place of the first."""
-    with np.errstate(over="ignore", invalid="ignore"):  # of longer types: what comes out is no number, and is told so
+def to_finite_float64(values: np.ndarray, path: str) -> np.ndarray:
+    """Returns an array as float64, after a check that all values are finite.
+
+    Args:
+      values: real numbers, any shape.
+      path: the file, for the message.
+
+    Raises:
+      InputError: a value is NaN or infinite; the message gives the index of the first and the number of others.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # a long double beyond float64 becomes infinite: reported below
         values = values.astype(np.float64)
     bad = ~np.isfinite(values)
     if bad.any():
         place = tuple(map(int, np.unravel_index(bad.argmax(), bad.shape)))
         others = int(bad.sum()) - 1
         raise InputError(f"{path}: the value at index {place} is {values[place]}"
-                         + (f", and {others} others are no finite numbers either" if others else ""))
+                         + (f", and {others} other values are not finite" if others else "; expected finite values"))
     return values
 
 
+def _check_array_header(header: ArrayHeader, path: str) -> None:
+    """Raises InputError unless the header is that of a three-dimensional array of real numbers, edges 2 to 512."""
+    dtype, shape = header.dtype, header.shape
+    if dtype.kind == "c":
+        raise InputError(f"{path}: complex numbers; a Patterson map and amplitudes are real (save the absolute values "
+                         "of structure factors)")
+    if dtype.kind not in "fiu":
+        raise InputError(f"{path}: an array of type {dtype}; expected real numbers")
+    if len(shape) != 3 or min(shape) < 2 or max(shape) > MAX_EDGE_VOXELS:
+        raise InputError(f"{path}: the shape is {shape}; expected (N, N, N), N from 2 to {MAX_EDGE_VOXELS}")
+
+
 def _read_ccp4(path: str) -> MeasuredMap:
+    """Reads a CCP4/MRC map; raises InputError unless the map and its voxels are cubic."""
     found = read_map(path)
     check_cubic(found.density.shape, path)
-    pitch = found.pitch_angstrom
-    if np.ptp(pitch) > _PITCH_TOLERANCE * pitch.max():
-        edges = " x ".join(f"{edge:.4g}" for edge in pitch)
-        raise InputError(f"{path}: voxels of {edges} A; cubic ones are needed")
-    pitch = float(pitch.mean())
+    pitches = found.pitch_angstrom
+    if np.ptp(pitches) > _PITCH_TOLERANCE * pitches.max():
+        edges = " x ".join(f"{edge:.4g}" for edge in pitches)
+        raise InputError(f"{path}: the voxels are {edges} A; expected cubic voxels (resample the map)")
+    pitch = float(pitches.mean())
     return MeasuredMap(found.density.astype(np.float64), pitch, (f"voxel edge {pitch:.6g} A, from the map's header",))

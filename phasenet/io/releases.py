@@ -1,8 +1,8 @@
 """The format of released weights, for both packages: a folder with `config.json` and `.npz` archives of arrays.
 
 `config.json` says what the network is, how it was trained and how it scored. The parameters of a network are float16
-arrays in one archive, each named by its place in the tree, joined by "/". Everything is checked when it is read:
-`phasenet.pretrained` and `saxsae.pretrained` say what their networks need.
+arrays in one archive, each named by its place in the tree, joined by "/". Names, shapes and
+values are checked on reading, against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
 """
 
 import json
@@ -28,7 +28,7 @@ def find_release(released: pathlib.Path, name: str) -> pathlib.Path:
     """Returns the folder of weights: one of those in `released` by its name, a folder, or a training's workdir.
 
     Raises:
-      InputError: none of these holds a `config.json`.
+      InputError: none of these folders holds a `config.json`.
     """
     for folder in (released / name, pathlib.Path(name), pathlib.Path(name) / "weights"):
         if (folder / CONFIG).is_file():
@@ -50,7 +50,7 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     """Reads a release's `config.json`.
 
     Raises:
-      InputError: it is not readable, or not a JSON object.
+      InputError: the file is not readable, or not a JSON object.
     """
     path = folder / CONFIG
     try:
@@ -117,4 +117,5 @@ def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
 
 
 def _leaf_name(place: tuple[Any, ...]) -> str:
+    """Returns the name of a leaf in the archive: the keys on the way to it, joined by "/"."""
     return "/".join(str(key.key) for key in place)

@@ -1,24 +1,35 @@
-"""The scale of a Patterson map: from F000 where it was measured, otherwise from the power of the other reflections."""
+"""The scale of a Patterson map: from F000 where it was measured, otherwise from the power of the other reflections.
+
+`phasenet.preparation` calls it for every measured map before anything is solved; it is part of the product.
+"""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from phasenet.maps import density, reflections, synthesis
 from phasenet.maps.synthesis import Problem
 
 
-def put_on_absolute_scale(patterson_map: jax.Array, problem: Problem, *, has_f000: bool) -> jax.Array:
-    """A map on any scale, brought to that of problem.atoms.num_atoms atoms.
+def put_on_absolute_scale(patterson_map: jax.Array | np.ndarray, problem: Problem, *, has_f000: bool,
+                          ) -> jax.Array | np.ndarray:
+    """Returns a Patterson map of any scale on the scale of `problem.atoms.num_atoms` atoms.
 
-    has_f000: the sum over the map is that of the atoms' convolution, N^2 times their volume squared,
-    and gives the scale exactly; otherwise the power without F000 gives it to some percent.
+    Args:
+      patterson_map: (N, N, N), its origin at voxel 0.
+      problem: the number and the form factor of the atoms, and the resolution of the map.
+      has_f000: whether the map holds F000. Its sum is then the square of the atoms' total, `density.ATOM_VOLUME` each,
+        and gives the scale exactly. Otherwise the power of the other reflections gives the scale to some percent.
+
+    Returns:
+      (N, N, N), the map times one factor.
     """
     num_atoms = problem.atoms.num_atoms
     if has_f000:
         return patterson_map * ((num_atoms * density.ATOM_VOLUME) ** 2 / patterson_map.sum())
-    which = reflections.reflections(problem.grid, problem.h_max)
-    weights = jnp.where(which.index == 0, 0.0, which.weights)
-    # Atoms that do not overlap add up their powers; the average is over places within a voxel.
+    which = reflections.select_reflections(problem.grid, problem.h_max)
+    weights = jnp.where(which.flat_index == 0, 0.0, which.weights)
+    # The powers of atoms that do not overlap add up; a lone atom's power is averaged over 64 places within a voxel.
     places = jax.random.uniform(jax.random.key(0), (64, 1, 3))
     factors = jax.vmap(lambda place: reflections.structure_factors(synthesis.atom_map(place, problem), which))(places)
     expected = num_atoms * (weights * jnp.square(factors).sum(1)).sum(-1).mean()

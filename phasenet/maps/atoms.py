@@ -1,7 +1,8 @@
-"""Random atoms: non-overlapping points in an inner box, centred on their mean.
+"""Draws random atoms by rejection: points in a box that keep a smallest distance (paper, sections 2.1 and 2.4.1).
 
-Positions are in voxels, relative to the centre of the map (the corner between voxels N/2 - 1 and
-N/2), so that the inverse of a set of atoms is its negative.
+Positions are in voxels, relative to the centre of the map, which is the corner between voxels N/2 - 1 and N/2. So the
+inverse of a set of atoms is its negative. The trainings draw the atoms of their examples here, and
+`search.atom_search` its random starts.
 """
 
 import math
@@ -10,27 +11,26 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-# How an example treats the reserved corner of the inner box.
-CORNERS = ("any", "empty", "filled")
+# What holds for the reserved corner of the inner box, see `AtomRules.corner_rule`.
+CORNER_RULES = ("any", "empty", "filled")
 
-# Places in a draw's stream, for each atom; where they do not suffice the draw starts anew.
-_PROPOSALS = 16
-# Draws before the last one is returned as it is, marked invalid.
-_MOST_DRAWS = 20_000
+# Places that one draw tries per atom. If they do not suffice, the draw has failed and the next one begins.
+_PROPOSALS_PER_ATOM = 16
+# After so many failed draws the last one is returned, marked invalid.
+_MAX_DRAWS = 20_000
 
 
 class AtomRules(NamedTuple):
-    """Where atoms may lie. All static.
+    """The number of atoms and where they may lie. All fields are static.
 
     Attributes:
-      num_atoms: how many.
-      inner_box: edge of the box, centred on the map's centre, that holds the atoms' centres; voxels.
-      min_distance: smallest distance between two atoms, voxels; 2 is touching spheres of radius 1.
-      stay_inside: whether the atoms must still be in the box once they are centred on their mean
-        (False: the public code's looser rule).
-      corner: edge of a reserved cube at the (+, +, +) corner of the inner box and, since the
-        inverse is shown to the network too, of the one at (-, -, -); voxels.
-      corner_rule: "any" ignores it; "empty": no atom lies there; "filled": at least one does.
+      num_atoms: number of atoms, at least 1.
+      inner_box: edge of the box that holds the atoms' centres, voxels; its centre is the centre of the map.
+      min_distance: smallest distance between two atoms, voxels; spheres of radius 1 touch at 2.
+      stay_inside: whether the atoms must still lie in the box after they are centred on their mean. The paper's public
+        code has False.
+      corner: edge of a reserved cube at the (+, +, +) corner of the box, and of its inverse at (-, -, -), voxels.
+      corner_rule: "any": the reserved cubes do not matter; "empty": no atom lies in them; "filled": at least one does.
     """
 
     num_atoms: int = 10
@@ -42,47 +42,54 @@ class AtomRules(NamedTuple):
 
 
 def check_rules(rules: AtomRules) -> None:
-    """Raises ValueError for rules that no set of atoms can meet."""
+    """Checks that atoms can meet the rules.
+
+    Raises:
+      ValueError: a field is out of its range, or so many atoms do not fit into the box.
+    """
     if not isinstance(rules.num_atoms, int) or rules.num_atoms < 1:
         raise ValueError(f"num_atoms={rules.num_atoms}: expected a whole number, at least 1")
     if not rules.inner_box > 0 or not math.isfinite(rules.inner_box):
-        raise ValueError(f"inner_box={rules.inner_box}: expected more than 0")
+        raise ValueError(f"inner_box={rules.inner_box}: expected a finite number above 0")
     if not 0 <= rules.min_distance < math.inf:
         raise ValueError(f"min_distance={rules.min_distance}: expected at least 0")
-    # Balls placed one after another jam at 38% of the volume, and most draws that find room for all long before
-    # that no longer fit once they are centred.
+    # Balls that are placed one after another jam at 38% of the volume. Well below that, most sets of atoms leave the
+    # box when they are centred on their mean.
     share = rules.num_atoms * math.pi / 6 * rules.min_distance**3
     if share > 0.15 * (rules.inner_box + rules.min_distance) ** 3:
         raise ValueError(f"num_atoms={rules.num_atoms}: too many for min_distance={rules.min_distance} in a "
                          f"box of {rules.inner_box} voxels")
-    if rules.corner_rule not in CORNERS:
-        raise ValueError(f"corner_rule={rules.corner_rule!r}: expected one of {', '.join(CORNERS)}")
+    if rules.corner_rule not in CORNER_RULES:
+        raise ValueError(f"corner_rule={rules.corner_rule!r}: expected one of {', '.join(CORNER_RULES)}")
     if not 0 <= rules.corner <= rules.inner_box / 2:
-        raise ValueError(f"corner={rules.corner}: expected 0 to half the inner box")
+        raise ValueError(f"corner={rules.corner}: expected 0 to {rules.inner_box / 2:g}, half the inner box")
     if rules.corner_rule == "filled" and rules.corner == 0:
-        raise ValueError(f"corner={rules.corner}: no atom can lie in a corner without size")
+        raise ValueError(f"corner={rules.corner}: expected more than 0 with corner_rule='filled'")
 
 
-def random_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
-    """One set of atoms by rejection: drawn, centred, and drawn anew until the rules hold.
+def draw_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
+    """Draws one set of atoms, centred on its mean, again and again until it meets the rules.
 
-    Atoms are placed one after another, each uniformly where the earlier ones leave room (paper,
-    sections 2.1 and 2.4.1).
+    Atoms are placed one after another, each uniformly where the earlier ones leave room.
+
+    Args:
+      key: random key.
+      rules: static; see `check_rules`.
 
     Returns:
-      (num_atoms, 3) positions in voxels whose mean is 0, and whether they meet the rules (() bool;
-      False only after 20,000 draws: the rules ask for what hardly exists).
+      Positions (num_atoms, 3), voxels, whose mean is 0; and () bool, whether they meet the rules. It is False only
+      after 20,000 failed draws: such sets of atoms are very rare, or there are none.
     """
     def cond_fun(carry):
         _, _, valid, draws = carry
-        return ~valid & (draws < _MOST_DRAWS)
+        return ~valid & (draws < _MAX_DRAWS)
 
     def body_fun(carry):
         key, _, _, draws = carry
         key, key_draw = jax.random.split(key)
-        positions, placed = _place(key_draw, rules)
+        positions, placed = _place_atoms(key_draw, rules)
         positions = positions - positions.mean(axis=0)
-        return key, positions, placed & _obeys(positions, rules), draws + 1
+        return key, positions, placed & _meet_rules(positions, rules), draws + 1
 
     start = (key, jnp.zeros((rules.num_atoms, 3)), jnp.array(False), jnp.array(0))
     _, positions, valid, _ = jax.lax.while_loop(cond_fun, body_fun, start)
@@ -90,20 +97,20 @@ def random_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array
 
 
 def invert(positions: jax.Array) -> jax.Array:
-    """The atoms related by the centre of symmetry: (n, 3) -> (n, 3)."""
+    """Returns the positions (n, 3) inverted through the centre of the map."""
     return -positions
 
 
 def in_corner(positions: jax.Array, rules: AtomRules) -> jax.Array:
-    """Whether each atom lies in the reserved corner or its inverse: (n, 3) -> (n,) bool."""
+    """Returns, as (n,) bool, whether each of the atoms (n, 3) lies in the reserved corner or its inverse."""
     edge = rules.inner_box / 2 - rules.corner
     return (positions > edge).all(-1) | (positions < -edge).all(-1)
 
 
-def _place(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
-    """Non-overlapping atoms, not centred, and whether all found room: of a stream of places those that are free."""
+def _place_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
+    """Returns the first free places of a random stream, (n, 3), not centred; and whether all atoms found room."""
     half = rules.inner_box / 2
-    places = jax.random.uniform(key, (_PROPOSALS * rules.num_atoms, 3), minval=-half, maxval=half)
+    places = jax.random.uniform(key, (_PROPOSALS_PER_ATOM * rules.num_atoms, 3), minval=-half, maxval=half)
 
     def cond_fun(carry):
         _, count, tried = carry
@@ -116,7 +123,7 @@ def _place(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
         near = jnp.square(positions - place).sum(-1) < rules.min_distance**2
         free = ~(near & present).any()
         if rules.corner_rule == "empty":
-            free &= ~in_corner(place, rules)  # fewer draws are in vain
+            free &= ~in_corner(place, rules)  # so fewer draws fail
         chosen = (jnp.arange(rules.num_atoms) == count) & free
         return jnp.where(chosen[:, None], place, positions), count + free, tried + 1
 
@@ -125,12 +132,12 @@ def _place(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
     return positions, count == rules.num_atoms
 
 
-def _obeys(positions: jax.Array, rules: AtomRules) -> jax.Array:
-    """Whether centred atoms are where they may be."""
-    good = jnp.array(True)
+def _meet_rules(positions: jax.Array, rules: AtomRules) -> jax.Array:
+    """Returns () bool: whether centred atoms (n, 3) meet the rules on the box and on the corner."""
+    allowed = jnp.array(True)
     if rules.stay_inside:
-        good &= (jnp.abs(positions) <= rules.inner_box / 2).all()
+        allowed &= (jnp.abs(positions) <= rules.inner_box / 2).all()
     if rules.corner_rule != "any":
         inside = in_corner(positions, rules).any()
-        good &= inside if rules.corner_rule == "filled" else ~inside
-    return good
+        allowed &= inside if rules.corner_rule == "filled" else ~inside
+    return allowed

@@ -1,7 +1,8 @@
-"""Atoms to voxels: the covered fraction of a unit sphere, exact, and the Gaussian atom.
+"""Atoms to a density on voxels: exact volumes of the unit sphere within each voxel, or the Gaussian atom.
 
-A map of N^3 voxels has its origin at its centre, the corner between voxels N/2 - 1 and N/2: voxel i
-spans i - N/2 to i + 1 - N/2. So inversion is an exact flip of the array. Maps are periodic.
+A map of N^3 voxels has its origin at its centre, the corner between voxels N/2 - 1 and N/2: voxel i spans i - N/2 to
+i + 1 - N/2. So inversion is an exact flip of the array. Maps are periodic. Every map of atoms in this package is made
+here, for the product and for the reproduction of the paper alike.
 """
 
 import math
@@ -11,76 +12,94 @@ import jax.numpy as jnp
 import numpy as np
 
 FORM_FACTORS = ("sphere", "gaussian")
-# Every form factor has the same total, that of the sphere of radius 1 voxel.
+# The sum over one atom's map, for every form factor: the volume of a sphere of radius 1 voxel.
 ATOM_VOLUME = 4 * math.pi / 3
-# An axis' three slabs of voxels, behind, around and ahead of the atom, from what lies beyond three planes.
-_SHARES = np.array([[0.0, 1.0, 0.0], [2.0, -1.0, -1.0], [0.0, 0.0, 1.0]], np.float32)
+# On one axis: the volumes in the slabs of voxels behind, around and ahead of the atom (rows), from the volumes beyond
+# the planes through, behind and ahead of the atom (columns); twice the first of these is the whole ball.
+_SLABS_FROM_PLANES = np.array([[0.0, 1.0, 0.0], [2.0, -1.0, -1.0], [0.0, 0.0, 1.0]], np.float32)
 
 
 def density(positions: jax.Array, grid: int, *, form_factor: str = "sphere", b_factor: float = 0.0,
             weights: jax.Array | None = None) -> jax.Array:
-    """The map of some atoms.
+    """Returns the density of atoms on voxels.
 
     Args:
-      positions: (n, 3) in voxels, relative to the map's centre.
-      grid: N, voxels an edge.
-      form_factor: "sphere": each voxel holds the fraction of it that the sphere of radius 1 covers
-        (paper, section 2.1); "gaussian": the mean over each voxel of an isotropic Gaussian of
-        variance b_factor / (8 pi^2), of the same total.
-      b_factor: B in voxels^2, for "gaussian" alone.
+      positions: (n, 3), voxels, relative to the map's centre.
+      grid: N, voxels per edge.
+      form_factor: "sphere": each voxel holds the fraction of it that a sphere of radius 1 covers (paper, section 2.1);
+        "gaussian": each voxel holds the mean of an isotropic Gaussian of variance b_factor / (8 pi^2) and of the same
+        total, `ATOM_VOLUME`.
+      b_factor: B, voxels^2; only "gaussian" uses it.
       weights: (n,) factor of each atom; 1 by default.
 
-    Returns (N, N, N) float32, differentiable in positions and weights; clashing atoms add up.
-    Raises ValueError for an unknown form factor or a Gaussian without width.
+    Returns:
+      (N, N, N) float32, differentiable in positions and weights. The densities of atoms that overlap add up.
+
+    Raises:
+      ValueError: the form factor is unknown, or a Gaussian has no width.
     """
     if weights is None:
         weights = jnp.ones(positions.shape[0])
     if form_factor == "sphere":
-        return _spheres(positions, weights, grid)
+        return _sphere_density(positions, weights, grid)
     if form_factor != "gaussian":
         raise ValueError(f"form_factor={form_factor!r}: expected one of {', '.join(FORM_FACTORS)}")
     if not b_factor > 0:
         raise ValueError(f"b_factor={b_factor}: a Gaussian atom needs more than 0")
-    return _gaussians(positions, weights, grid, math.sqrt(b_factor / (8 * math.pi**2)))
+    return _gaussian_density(positions, weights, grid, math.sqrt(b_factor / (8 * math.pi**2)))
 
 
 def mean_transform(grid: int, form_factor: str = "sphere", b_factor: float = 0.0) -> np.ndarray:
-    """Transform of a lone atom's map about the atom, the mean over its places in a voxel: (N, N, N/2 + 1), real.
+    """Returns the Fourier transform of a lone atom's map, with the atom as origin, averaged over its places in a voxel.
 
-    The form factor times that of the voxel, over which a map takes its means; `form_factor` and `b_factor` as above.
+    It is the product of the form factor and the transform of a voxel, because a map holds means over voxels.
+
+    Args:
+      grid: N, voxels per edge.
+      form_factor: as in `density`.
+      b_factor: as in `density`.
+
+    Returns:
+      (N, N, N/2 + 1) float64, real, at the reflections of `rfftn`.
     """
     h, k = np.fft.fftfreq(grid), np.fft.rfftfreq(grid)
-    waves = np.stack(np.meshgrid(h, h, k, indexing="ij"))
-    squared = np.square(waves).sum(0)
+    vectors = np.stack(np.meshgrid(h, h, k, indexing="ij"))
+    squared = np.square(vectors).sum(0)
     if form_factor == "sphere":
         x = np.maximum(2 * np.pi * np.sqrt(squared), 1e-3)
         values = 3 * (np.sin(x) - x * np.cos(x)) / x**3
     else:
         values = np.exp(-b_factor / 4 * squared)
-    return ATOM_VOLUME * values * np.sinc(waves).prod(0)
+    return ATOM_VOLUME * values * np.sinc(vectors).prod(0)
 
 
 def covered_fractions(offset: jax.Array) -> jax.Array:
-    """Fractions of the 3^3 voxels around an atom that its sphere of radius 1 covers.
+    """Returns the fractions of the 3^3 voxels around an atom that its sphere of radius 1 covers.
 
-    offset: (3,) the atom's place within the middle voxel, 0 to 1. Returns (3, 3, 3).
+    Args:
+      offset: (3,) the atom's place within the middle voxel, 0 to 1 on each axis.
+
+    Returns:
+      (3, 3, 3), differentiable in `offset`.
     """
-    # On each axis what lies beyond 0 (half of it), beyond the plane behind and the plane ahead of the atom.
+    # Distances to three planes on each axis: through the atom, behind it and ahead of it.
     x, y, z = jnp.stack([jnp.zeros(3), offset, 1 - offset], axis=1)
-    volumes = _beyond(*jnp.meshgrid(x, y, z, indexing="ij"))
-    return jnp.einsum("ai,bj,ck,ijk->abc", _SHARES, _SHARES, _SHARES, volumes)
+    volumes = _ball_volume_beyond(*jnp.meshgrid(x, y, z, indexing="ij"))
+    return jnp.einsum("ai,bj,ck,ijk->abc", _SLABS_FROM_PLANES, _SLABS_FROM_PLANES, _SLABS_FROM_PLANES, volumes)
 
 
-def _spheres(positions: jax.Array, weights: jax.Array, grid: int) -> jax.Array:
-    corner = positions + grid / 2
-    middle = jnp.floor(jax.lax.stop_gradient(corner))
-    fractions = jax.vmap(covered_fractions)(corner - middle) * weights[:, None, None, None]
+def _sphere_density(positions: jax.Array, weights: jax.Array, grid: int) -> jax.Array:
+    """Returns the map (N, N, N) of spheres of radius 1 at positions (n, 3), times weights (n,)."""
+    from_corner = positions + grid / 2
+    middle = jnp.floor(jax.lax.stop_gradient(from_corner))
+    fractions = jax.vmap(covered_fractions)(from_corner - middle) * weights[:, None, None, None]
     voxel = (middle.astype(jnp.int32)[:, :, None] + jnp.arange(-1, 2)) % grid  # (n, axis, 3)
     index = (voxel[:, 0, :, None, None], voxel[:, 1, None, :, None], voxel[:, 2, None, None, :])
     return jnp.zeros((grid,) * 3).at[index].add(fractions)
 
 
-def _gaussians(positions: jax.Array, weights: jax.Array, grid: int, sigma: float) -> jax.Array:
+def _gaussian_density(positions: jax.Array, weights: jax.Array, grid: int, sigma: float) -> jax.Array:
+    """Returns the map (N, N, N) of Gaussians of standard deviation sigma (voxels) at (n, 3), times weights (n,)."""
     positions = positions - grid * jnp.round(positions / grid)
     edges = jnp.arange(grid + 1) - grid / 2
     images = math.ceil(6 * sigma / grid)  # copies of the map that reach into it
@@ -91,22 +110,22 @@ def _gaussians(positions: jax.Array, weights: jax.Array, grid: int, sigma: float
     return jnp.einsum("nx,ny,nz->xyz", profile[:, 0], profile[:, 1], profile[:, 2])
 
 
-def _disc_beyond(radius2, b, c):
-    """Area of the disc's part y > b, z > c, for b, c >= 0."""
+def _disc_area_beyond(radius2, b, c):
+    """Returns the area of the part y > b, z > c of a disc of squared radius `radius2`, for b, c >= 0; elementwise."""
     inside = b * b + c * c < radius2
-    # Both branches of a where are differentiated: what is outside is moved to where all is finite.
+    # Both branches of `where` are differentiated: outside the disc, arguments with finite gradients stand in.
     radius2, b, c = (jnp.where(inside, value, safe) for value, safe in ((radius2, 1.0), (b, 0.1), (c, 0.1)))
     reach_b, reach_c = jnp.sqrt(radius2 - c * c), jnp.sqrt(radius2 - b * b)
-    area = (radius2 * _arc(b, c, reach_b, reach_c) - b * (reach_c - c) - c * (reach_b - b)) / 2
+    area = (radius2 * _arc_angle(b, c, reach_b, reach_c) - b * (reach_c - c) - c * (reach_b - b)) / 2
     return jnp.where(inside, area, 0.0)
 
 
 @jax.custom_jvp
-def _beyond(a, b, c):
-    """Volume of the unit ball's part x > a, y > b, z > c, for a, b, c >= 0.
+def _ball_volume_beyond(a, b, c):
+    """Returns the volume of the part x > a, y > b, z > c of the unit ball, for a, b, c >= 0; elementwise.
 
-    The divergence theorem gives it from the areas of its faces, three flat ones and a piece of the
-    sphere; Gauss and Bonnet give that piece from its three arcs and corners.
+    The divergence theorem gives the volume from the areas of its three flat faces and of a piece of the sphere. The
+    Gauss-Bonnet theorem gives the area of that piece from its three arcs and corners.
     """
     inside = a * a + b * b + c * c < 1
     a, b, c = (jnp.where(inside, value, 0.1) for value in (a, b, c))
@@ -114,7 +133,7 @@ def _beyond(a, b, c):
     for x, y, z in ((a, b, c), (b, c, a), (c, a, b)):
         radius2 = 1 - x * x
         reach_y, reach_z = jnp.sqrt(radius2 - z * z), jnp.sqrt(radius2 - y * y)
-        arc = _arc(y, z, reach_y, reach_z)
+        arc = _arc_angle(y, z, reach_y, reach_z)
         flat += x * (radius2 * arc - y * (reach_z - z) - z * (reach_y - y)) / 2
         curvature += x * arc
         # The exterior angle between the circles at x and y: its cosine is -xy / (r_x r_y).
@@ -122,15 +141,15 @@ def _beyond(a, b, c):
     return jnp.where(inside, (2 * jnp.pi - corners - curvature - flat) / 3, 0.0)
 
 
-@_beyond.defjvp
-def _beyond_jvp(primals, tangents):
-    # By Cavalieri the derivative by a is the area of the face at a: exact, and finite where that of the
-    # closed form is not.
+@_ball_volume_beyond.defjvp
+def _ball_volume_beyond_jvp(primals, tangents):
+    # The derivative with respect to a is minus the area of the face at x = a (Cavalieri's principle): exact, and finite
+    # where the derivative of the closed form is not.
     a, b, c = primals
-    faces = (_disc_beyond(jnp.maximum(1 - x * x, 0.0), y, z) for x, y, z in ((a, b, c), (b, c, a), (c, a, b)))
-    return _beyond(a, b, c), -sum(face * tangent for face, tangent in zip(faces, tangents, strict=True))
+    faces = (_disc_area_beyond(jnp.maximum(1 - x * x, 0.0), y, z) for x, y, z in ((a, b, c), (b, c, a), (c, a, b)))
+    return _ball_volume_beyond(a, b, c), -sum(face * tangent for face, tangent in zip(faces, tangents, strict=True))
 
 
-def _arc(b, c, reach_b, reach_c):
-    """Angle of the circle's part y > b, z > c: from (reach_b, c) to (b, reach_c)."""
+def _arc_angle(b, c, reach_b, reach_c):
+    """Returns the angle of the part y > b, z > c of a circle: from (y, z) = (reach_b, c) to (b, reach_c)."""
     return jnp.arctan2(reach_b * reach_c - b * c, b * reach_b + c * reach_c)

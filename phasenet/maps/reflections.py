@@ -1,66 +1,75 @@
-"""Which reflections are compared, and with what weight: half of reciprocal space, sparse or whole."""
+"""Which reflections are compared, with which weight, and how well two sets of intensities agree.
+
+The networks, the search and its certificate (the product) use it, and so does the annealer (the paper).
+"""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from phasenet.maps import patterson
+from phasenet.maps.point_atoms import PointModel
 
 
 class Reflections(NamedTuple):
-    """R reflections of an N^3 transform, one of each Friedel pair. All static.
+    """R reflections of a map on N^3 voxels, among those that `rfftn` keeps. All fields are static.
 
     Attributes:
-      grid: N.
-      index: (R,) into the flattened (N, N, N/2 + 1) that rfftn gives.
-      weights: (R,) float32, 1 / N^3 or, where it stands for its mate too, 2 / N^3, so that by
-        Parseval sum(weights * values^2) is a sum over the voxels of the transform of values.
+      grid: N, voxels per edge.
+      flat_index: (R,) places in the flattened (N, N, N/2 + 1) of `rfftn`.
+      weights: (R,) float32, 1 / N^3, or 2 / N^3 where a reflection stands for its Friedel mate too. By Parseval's
+        theorem sum(weights * values^2) is the sum of squares over the voxels of the inverse transform of the values.
     """
 
     grid: int
-    index: np.ndarray
+    flat_index: np.ndarray
     weights: np.ndarray
 
 
 @functools.lru_cache
-def reflections(grid: int, h_max: float | None = None) -> Reflections:
-    """All reflections of a map of grid^3 voxels with |h| <= h_max (None: all of them)."""
+def select_reflections(grid: int, h_max: float | None = None) -> Reflections:
+    """Returns the reflections of a map of grid^3 voxels with |h| <= h_max, cycles per map edge; None keeps all."""
     kept = np.ones((grid, grid, grid // 2 + 1), bool) if h_max is None else patterson.index_radius(grid) <= h_max
     weights = np.broadcast_to(patterson.multiplicity(grid), kept.shape)[kept] / grid**3
     return Reflections(grid, np.flatnonzero(kept), weights.astype(np.float32))
 
 
 def structure_factors(density: jax.Array, which: Reflections) -> jax.Array:
-    """Real and imaginary parts of a density's structure factors: (N, N, N) -> (2, R)."""
-    factors = jnp.fft.rfftn(density).ravel()[which.index]
+    """Returns real and imaginary parts (2, R) of the structure factors of a density (N, N, N); N = which.grid."""
+    factors = jnp.fft.rfftn(density).ravel()[which.flat_index]
     return jnp.stack([factors.real, factors.imag])
 
 
-def observed_intensities(patterson_map: jax.Array, which: Any) -> jax.Array:
-    """|F|^2 of a Patterson map, its origin at voxel 0: (N, N, N) -> (R,).
+def observed_intensities(patterson_map: jax.Array | np.ndarray, which: Reflections | PointModel) -> jax.Array:
+    """Returns |F|^2 of a Patterson map at some reflections.
 
-    which: has a `grid` and an `index` into it, as Reflections and point_atoms.PointModel.
+    A map larger than the grid of the reflections is cropped about its origin. This loses nothing if no two atoms are
+    farther apart on an axis than half an edge of that grid.
 
-    A map larger than the reflections' grid is cropped about its origin, which loses nothing while
-    all atoms lie within N/2 of each other.
+    Args:
+      patterson_map: (M, M, M), M >= which.grid, its origin at voxel 0.
+      which: R reflections.
+
+    Returns:
+      (R,), on the scale of the map.
     """
     n, grid = patterson_map.shape[0], which.grid
     if grid < n:
         low = n // 2 - grid // 2
-        middle = patterson.centred(patterson_map)[(slice(low, low + grid),) * 3]
+        middle = patterson.move_origin_to_middle(patterson_map)[(slice(low, low + grid),) * 3]
         patterson_map = jnp.fft.ifftshift(middle)
-    return jnp.fft.rfftn(patterson_map).real.ravel()[which.index]
+    return jnp.fft.rfftn(patterson_map).real.ravel()[which.flat_index]
 
 
 class Agreement(NamedTuple):
-    """How well calculated intensities fit the observed ones; F000 does not count.
+    """How well calculated intensities agree with observed ones, without F000.
 
     Attributes:
-      correlation: Pearson correlation of the two Patterson maps.
-      r_factor: sum |F_obs - k F_calc| / sum F_obs over amplitudes, k the best scale.
+      correlation: () Pearson correlation of the two Patterson maps, at most 1.
+      r_factor: () sum |F_obs - k F_calc| / sum F_obs over amplitudes, k the scale of least squares; 0 is perfect.
     """
 
     correlation: jax.Array
@@ -68,13 +77,19 @@ class Agreement(NamedTuple):
 
 
 def agreement(calculated: jax.Array, observed: jax.Array, which: Reflections) -> Agreement:
-    """The two figures of merit of intensities (R,) against (R,)."""
-    return weighted_agreement(calculated, observed, jnp.where(which.index == 0, 0.0, which.weights))
+    """Returns the agreement of calculated with observed intensities, (R,) each, weighted as `which` says."""
+    return weighted_agreement(calculated, observed, jnp.where(which.flat_index == 0, 0.0, which.weights))
 
 
 def weighted_agreement(calculated: jax.Array, observed: jax.Array, weights: jax.Array) -> Agreement:
-    """The same for intensities and weights of one shape: what each counts, 0 for F000 and what was not measured."""
-    # Without F000 both maps have the mean 0, and Parseval gives Pearson's correlation.
+    """Returns the agreement of calculated with observed intensities, for weights of the caller's.
+
+    Args:
+      calculated: intensities of any shape.
+      observed: intensities, the same shape.
+      weights: the same shape; 0 for F000 and for reflections that were not measured.
+    """
+    # Without F000 both maps have mean 0, so Parseval's theorem gives the Pearson correlation from the intensities.
     products = [(weights * a * b).sum() for a, b in
                 ((calculated, observed), (calculated, calculated), (observed, observed))]
     correlation = products[0] / jnp.sqrt(jnp.maximum(products[1] * products[2], 1e-30))

@@ -1,6 +1,8 @@
-"""A key to an example: random atoms, their Patterson map, and the map that the network shall answer.
+"""`Problem`, which says what a map's atoms are like; and examples of it, from a random key to input and target.
 
-All pure; `jax.vmap` over keys makes a batch, on the device, inside the training step.
+An example takes three steps: random atoms, their Patterson map, and the map that the network is to answer. All
+functions are pure, so `jax.vmap` over keys makes a batch, on the device and inside the training step. The paper's
+networks train on `make_example`; the product (its training, preparation, search and pipeline) uses the parts.
 """
 
 import math
@@ -10,24 +12,28 @@ import jax
 import jax.numpy as jnp
 
 from phasenet.maps import density, patterson
-from phasenet.maps.atoms import AtomRules, check_rules, random_atoms
+from phasenet.maps.atoms import AtomRules, check_rules, draw_atoms
 
+# See `Problem.target`.
 TARGETS = ("pair", "single")
 
 
 class Problem(NamedTuple):
-    """What examples are made of. All static.
+    """What the atoms and their Patterson map are like, and in which form a network takes and answers it.
+
+    All fields are static.
 
     Attributes:
-      atoms: how many, and where they may lie.
-      grid: voxels an edge of all maps, even.
-      form_factor, b_factor: of the atoms, see `density.density`.
-      h_max: largest |h| of the reflections in the Patterson map; None: all.
+      atoms: the number of atoms and where they may lie.
+      grid: N, voxels per edge of all maps, a multiple of 4.
+      form_factor: "sphere" or "gaussian", see `density.density`.
+      b_factor: B of Gaussian atoms, voxels^2.
+      h_max: largest |h| of the reflections in the Patterson map, cycles per map edge; None: all.
       noise: standard deviation of a squared amplitude relative to itself.
-      target: "pair" is (A + B) / 2, the atoms with their inverse (paper, section 2.4.2); "single" is
-        A / 2, which no network can learn (paper, section 3.2.1).
-      scale: of the Patterson map, see `patterson.scaled`.
-      centred: the map's origin in its middle, not at voxel 0.
+      target: the map to answer, for atoms of density A and their inverse of density B. "pair": (A + B) / 2 (paper,
+        section 2.4.2). "single": A / 2, which the paper's network cannot learn (paper, section 3.2.1).
+      scale: of the network's input, see `patterson.scale_for_network`.
+      centred: whether the network's input has its origin in the middle, not at voxel 0.
     """
 
     atoms: AtomRules = AtomRules()
@@ -45,10 +51,10 @@ class Example(NamedTuple):
     """One example, or a batch with a leading axis.
 
     Attributes:
-      patterson: (N, N, N) as the network takes it.
-      target: (N, N, N), at most 0.5 an atom.
-      positions: (n, 3) the atoms of A, voxels.
-      valid: () whether the atoms meet the rules.
+      patterson: (N, N, N) the Patterson map as the network takes it.
+      target: (N, N, N) the map to answer, see `Problem.target`; each atom adds at most 0.5 to a voxel.
+      positions: (n, 3) the atoms of density A, voxels, relative to the map's centre, with mean 0.
+      valid: () bool, whether the atoms meet the rules; False is very rare, see `atoms.draw_atoms`.
     """
 
     patterson: jax.Array
@@ -58,12 +64,16 @@ class Example(NamedTuple):
 
 
 def check_problem(problem: Problem) -> None:
-    """Raises ValueError for a problem that cannot be."""
+    """Checks that the fields of a problem have possible values.
+
+    Raises:
+      ValueError: a field is out of its range, unknown, or does not fit another one.
+    """
     check_rules(problem.atoms)
     if not isinstance(problem.grid, int) or problem.grid < 8 or problem.grid % 4:
-        raise ValueError(f"grid={problem.grid}: expected a multiple of 4, 8 at least")
+        raise ValueError(f"grid={problem.grid}: expected a multiple of 4, at least 8")
     if problem.atoms.inner_box > problem.grid:
-        raise ValueError(f"inner_box={problem.atoms.inner_box}: larger than the grid of {problem.grid}")
+        raise ValueError(f"inner_box={problem.atoms.inner_box}: expected at most the grid, {problem.grid}")
     if problem.form_factor not in density.FORM_FACTORS:
         raise ValueError(f"form_factor={problem.form_factor!r}: expected one of {', '.join(density.FORM_FACTORS)}")
     if problem.form_factor == "gaussian" and not 0 < problem.b_factor < math.inf:
@@ -79,29 +89,39 @@ def check_problem(problem: Problem) -> None:
 
 
 def make_example(key: jax.Array, problem: Problem) -> Example:
-    """One example, from its key alone."""
+    """Makes one example from a random key: atoms, their Patterson map as the network takes it, and the target."""
     key_atoms, key_noise = jax.random.split(key)
-    positions, valid = random_atoms(key_atoms, problem.atoms)
+    positions, valid = draw_atoms(key_atoms, problem.atoms)
     small = crop_to_patterson(problem)
-    measured = measure_patterson(key_noise, positions, small)
-    answer = jnp.pad(target(positions, small), (problem.grid - small.grid) // 2)
+    measured = simulate_patterson(key_noise, positions, small)
+    answer = jnp.pad(network_target(positions, small), (problem.grid - small.grid) // 2)
     return Example(network_input(measured, problem), answer, positions, valid)
 
 
 def crop_to_patterson(problem: Problem) -> Problem:
-    """The problem on the smallest grid that holds its atoms and their Patterson map: a larger one adds but zeros.
+    """Returns the problem on the smallest grid that holds its atoms and their Patterson map.
 
-    As it is where a larger grid changes more: a resolution or noise refer to its reflections.
+    A larger grid would add only zeros to both maps. The problem is returned unchanged where this is not so: where the
+    atoms are Gaussian or may leave their box, and where resolution or noise refer to the reflections of the grid.
     """
     bounded = problem.form_factor == "sphere" and problem.atoms.stay_inside
     if not bounded or problem.h_max is not None or problem.noise:
         return problem
-    # The atoms reach so far from the centre, differences of two places in them less than four times as far.
+    # On each axis the spheres reach inner_box / 2 + 1 from the centre, and vectors within them twice as far.
     return problem._replace(grid=min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1)))
 
 
-def measure_patterson(key: jax.Array, positions: jax.Array, problem: Problem) -> jax.Array:
-    """The Patterson map (N, N, N), origin at voxel 0, as an experiment on these atoms would give it."""
+def simulate_patterson(key: jax.Array, positions: jax.Array, problem: Problem) -> jax.Array:
+    """Simulates the measured Patterson map of atoms: their map with the problem's noise and resolution.
+
+    Args:
+      key: random key of the noise.
+      positions: (n, 3), voxels, relative to the map's centre.
+      problem: form factor, grid, resolution and noise.
+
+    Returns:
+      (N, N, N), its origin at voxel 0.
+    """
     values = patterson.intensities(atom_map(positions, problem))
     if problem.noise:
         values = patterson.add_noise(key, values, problem.noise)
@@ -109,25 +129,31 @@ def measure_patterson(key: jax.Array, positions: jax.Array, problem: Problem) ->
 
 
 def network_input(patterson_map: jax.Array, problem: Problem) -> jax.Array:
-    """A Patterson map (origin at voxel 0, any overall scale if `scale` is not "raw") as the network takes it.
+    """Returns a Patterson map as the network takes it: scaled, padded with zeros, its origin moved.
 
-    A map of fewer voxels than the problem's grid is zero beyond them.
+    Args:
+      patterson_map: (M, M, M), M <= N = problem.grid, its origin at voxel 0; on the scale of the atoms if problem.scale
+        is "raw", otherwise on any scale.
+      problem: grid, scale and origin of the input.
+
+    Returns:
+      (N, N, N).
     """
-    result = patterson.scaled(patterson_map, problem.scale, problem.grid)
+    result = patterson.scale_for_network(patterson_map, problem.scale, problem.grid)
     margin = (problem.grid - len(result)) // 2
     if not margin:
-        return patterson.centred(result) if problem.centred else result
-    result = jnp.pad(patterson.centred(result), margin)
+        return patterson.move_origin_to_middle(result) if problem.centred else result
+    result = jnp.pad(patterson.move_origin_to_middle(result), margin)
     return result if problem.centred else jnp.fft.ifftshift(result)
 
 
-def target(positions: jax.Array, problem: Problem) -> jax.Array:
-    """What the network shall answer: (N, N, N)."""
+def network_target(positions: jax.Array, problem: Problem) -> jax.Array:
+    """Returns the map (N, N, N) that the network is to answer for atoms (n, 3), see `Problem.target`."""
     half = atom_map(positions, problem) / 2
-    # The inverse of a map about its centre is its flip, exactly.
+    # The flip of a map is exactly its inverse about its centre.
     return half + jnp.flip(half) if problem.target == "pair" else half
 
 
 def atom_map(positions: jax.Array, problem: Problem) -> jax.Array:
-    """The density of atoms in this problem: (n, 3) -> (N, N, N)."""
+    """Returns the density (N, N, N) of atoms (n, 3), voxels from the centre, with the problem's form factor."""
     return density.density(positions, problem.grid, form_factor=problem.form_factor, b_factor=problem.b_factor)

@@ -1,32 +1,39 @@
-"""3D convolution, transposed convolution, pooling and upsampling, with a lowering chosen per shape.
+"""3D convolution, transposed convolution, pooling and upsampling, each also fast on a CPU.
 
-Arrays are channels last, (N, D, H, W, C); kernels are (k, k, k, Cin, Cout). Nothing here knows a
-network: these are the leaves from which both published networks are built.
+The networks `published` and `saxsae.networks.autoencoder` are built from these layers. Arrays have the channels last,
+(N, D, H, W, C); kernels are (kd, kh, kw, Cin, Cout). A *lowering* is the way a convolution is computed
+(`convolutions.LOWERINGS`); "auto" takes the fast one for the backend and the kernel's shape.
 """
 
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
 
-from phasenet.networks.convolutions import correlate, resolve
+from phasenet.networks.convolutions import correlate, resolve_lowering
 from phasenet.networks.precision import promote_product
 
 
 def conv3d(x: jax.Array, kernel: jax.Array, *, lowering: str = "auto") -> jax.Array:
-    """Cross-correlation, stride 1, output of the input's size (SAME), no bias.
+    """Returns the cross-correlation of stride 1, padded to the size of the input (SAME), without a bias.
+
+    All lowerings but "direct" have reverse mode only, no `jax.jvp`.
 
     Args:
       x: (N, D, H, W, Cin).
       kernel: (kd, kh, kw, Cin, Cout).
-      lowering: one of `convolution.LOWERINGS`; "auto" takes the fast one for backend and shape.
+      lowering: one of `convolutions.LOWERINGS`.
 
-    Returns (N, D, H, W, Cout), the promoted type of both. Reverse mode only on CPU (no `jax.jvp`).
+    Returns:
+      (N, D, H, W, Cout), of the promoted type of `x` and `kernel`.
+
+    Raises:
+      ValueError: the lowering is unknown.
     """
     padding = tuple(((k - 1) // 2, k // 2) for k in kernel.shape[:3])
     return correlate(x, kernel, padding, lowering)
@@ -35,22 +42,34 @@ def conv3d(x: jax.Array, kernel: jax.Array, *, lowering: str = "auto") -> jax.Ar
 def conv_transpose3d(
     x: jax.Array, kernel: jax.Array, *, stride: int = 2, lowering: str = "auto"
 ) -> jax.Array:
-    """Transposed convolution, SAME, no bias: (N, D, H, W, Cin) -> (N, sD, sH, sW, Cout).
+    """Returns the transposed convolution, padded as SAME, without a bias.
 
-    Equal to `lax.conv_transpose(x, kernel, (stride,) * 3, "SAME")` with its default orientation
-    (`transpose_kernel=False`): x spread with stride - 1 zeros, then correlated with the kernel as
-    it is. Except for "direct" the zeros are never multiplied: the outputs o with the same o mod
-    stride form a small correlation of their own with every stride-th tap, stride^3 of them.
+    It equals `lax.conv_transpose(x, kernel, (stride,) * 3, "SAME")` with `transpose_kernel=False`: x is spread with
+    stride - 1 zeros between voxels, then correlated with the kernel as it is. All lowerings but "direct" skip the
+    products with these zeros: the outputs o with one remainder o mod stride are a small correlation of x
+    with every stride-th tap; there are stride^3 such correlations.
+
+    Args:
+      x: (N, D, H, W, Cin).
+      kernel: (kd, kh, kw, Cin, Cout).
+      stride: output voxels per input voxel on each axis.
+      lowering: one of `convolutions.LOWERINGS`.
+
+    Returns:
+      (N, stride * D, stride * H, stride * W, Cout), of the promoted type of `x` and `kernel`.
+
+    Raises:
+      ValueError: the lowering is unknown.
     """
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-    if resolve(lowering) == "direct" or min(kernel.shape[:3]) < stride:
+    if resolve_lowering(lowering) == "direct" or min(kernel.shape[:3]) < stride:
         dtype = jnp.promote_types(x.dtype, kernel.dtype)
         return lax.conv_transpose(
             x.astype(dtype), kernel.astype(dtype), (stride,) * 3, "SAME",
             dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-    phases = [[_phase(k, stride, r) for r in range(stride)] for k in kernel.shape[:3]]
+    parts = [[_taps_and_padding(k, stride, r) for r in range(stride)] for k in kernel.shape[:3]]
     outputs = []
-    for axes in itertools.product(*phases):
+    for axes in itertools.product(*parts):
         taps = tuple(slice(first, None, stride) for first, _ in axes)
         outputs.append(correlate(x, kernel[taps], tuple(padding for _, padding in axes), lowering))
     n, d, h, w, _ = x.shape
@@ -59,10 +78,11 @@ def conv_transpose3d(
     return y.reshape(n, stride * d, stride * h, stride * w, kernel.shape[-1])
 
 
-def _phase(taps: int, stride: int, remainder: int) -> tuple[int, tuple[int, int]]:
-    """For outputs o = stride * q + remainder: the first tap that meets no zero, and the padding.
+def _taps_and_padding(taps: int, stride: int, remainder: int) -> tuple[int, tuple[int, int]]:
+    """Returns the first tap and the padding of the correlation that gives outputs o = stride * q + remainder.
 
-    Tap t meets x[(o + t - low) / stride] where that is whole, low the zeros that SAME puts first.
+    Tap t is multiplied by x[(o + t - low) / stride] where that index is whole; low is the number of zeros that SAME
+    puts before x.
     """
     low = taps - 1 if stride > taps - 1 else (taps + stride - 1) // 2
     first = (low - remainder) % stride
@@ -72,17 +92,36 @@ def _phase(taps: int, stride: int, remainder: int) -> tuple[int, tuple[int, int]
 
 
 def max_pool(x: jax.Array, window: int = 2) -> jax.Array:
-    """Largest value of each window^3 block: (N, D, H, W, C) -> (N, D/w, H/w, W/w, C)."""
+    """Returns the largest value of each block of window^3 voxels.
+
+    Args:
+      x: (N, D, H, W, C).
+      window: edge of a block, voxels.
+
+    Returns:
+      (N, D / window, H / window, W / window, C).
+
+    Raises:
+      ValueError: an axis is not a multiple of the window.
+    """
     n, d, h, w, c = x.shape
     if d % window or h % window or w % window:
-        raise ValueError(f"max_pool of grid {(d, h, w)}: not a multiple of the window {window}")
-    # A reshape: the gradient of XLA's own windowed maximum is 17 times slower on CPU.
+        raise ValueError(f"max_pool: the grid {(d, h, w)} is not a multiple of the window {window}")
+    # A reshape, because the gradient of XLA's own windowed maximum is 17 times slower on a CPU.
     blocks = x.reshape(n, d // window, window, h // window, window, w // window, window, c)
     return blocks.max(axis=(2, 4, 6))
 
 
 def upsample(x: jax.Array, factor: int = 2) -> jax.Array:
-    """Nearest neighbour: each voxel becomes a factor^3 block of itself."""
+    """Returns a map enlarged by nearest neighbours: each voxel becomes a block of factor^3 equal voxels.
+
+    Args:
+      x: (N, D, H, W, C).
+      factor: edge of a block, voxels.
+
+    Returns:
+      (N, factor * D, factor * H, factor * W, C).
+    """
     n, d, h, w, c = x.shape
     blocks = jnp.broadcast_to(
         x[:, :, None, :, None, :, None], (n, d, factor, h, factor, w, factor, c)
@@ -91,16 +130,27 @@ def upsample(x: jax.Array, factor: int = 2) -> jax.Array:
 
 
 def conv3d_of_upsampled(x: jax.Array, kernel: jax.Array, *, lowering: str = "auto") -> jax.Array:
-    """`conv3d(upsample(x), kernel)`: (N, D, H, W, Cin) -> (N, 2D, 2H, 2W, Cout), kernels of odd edge.
+    """Returns `conv3d(upsample(x), kernel)` without enlarging x.
 
-    Except for "direct" equal voxels are never multiplied apart: the outputs of one parity per axis form a
-    correlation with x itself, whose kernel holds the sums of the taps that meet the same voxel. All eight are one
-    correlation with 8 Cout channels, and for 5^3 taps a fifth of the work.
+    Except for "direct", the taps that fall on equal voxels are added first: the outputs of one parity on each axis are
+    a correlation of x with these sums. All eight parities are one correlation with 8 Cout channels; for 5^3 taps that
+    is a fifth of the work.
+
+    Args:
+      x: (N, D, H, W, Cin).
+      kernel: (kd, kh, kw, Cin, Cout), with odd kd, kh and kw.
+      lowering: one of `convolutions.LOWERINGS`.
+
+    Returns:
+      (N, 2D, 2H, 2W, Cout), of the promoted type of `x` and `kernel`.
+
+    Raises:
+      ValueError: the lowering is unknown, or an edge of the kernel is even.
     """
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     if any(k % 2 == 0 for k in kernel.shape[:3]):
-        raise ValueError(f"conv3d_of_upsampled: kernel {kernel.shape[:3]}, expected odd edges")
-    if resolve(lowering) == "direct":
+        raise ValueError(f"conv3d_of_upsampled: kernel of {kernel.shape[:3]} taps, expected odd numbers")
+    if resolve_lowering(lowering) == "direct":
         return conv3d(upsample(x), kernel, lowering=lowering)
     sums = (jnp.asarray(_parity_sums(k), kernel.dtype) for k in kernel.shape[:3])
     small = jnp.einsum("pda,qeb,rfc,abcio->defipqro", *sums, kernel)
@@ -111,29 +161,37 @@ def conv3d_of_upsampled(x: jax.Array, kernel: jax.Array, *, lowering: str = "aut
 
 
 def _parity_sums(taps: int) -> np.ndarray:
-    """(2, small taps, taps): which taps of a kernel meet the same voxel, for outputs 2 q and 2 q + 1."""
+    """Returns the matrix (2, small taps, taps) of 0 and 1 that sums the kernel's taps, for outputs 2 q and 2 q + 1."""
     reach = taps // 2
-    meets = (np.arange(2)[:, None] + np.arange(taps) - reach) // 2  # voxel q + this
-    small = np.arange(meets.min(), -meets.min() + 1)  # an odd number of taps about q, so that SAME fits
-    return (small[None, :, None] == meets[:, None, :]).astype(np.float32)
+    offsets = (np.arange(2)[:, None] + np.arange(taps) - reach) // 2  # from voxel q to the voxel that a tap falls on
+    small = np.arange(offsets.min(), -offsets.min() + 1)  # An odd number of taps about q, as `conv3d` expects them.
+    return (small[None, :, None] == offsets[:, None, :]).astype(np.float32)
 
 
 class Conv3D(nn.Module):
-    """`conv3d` with its parameters "kernel" (k, k, k, Cin, features) and "bias" (features,).
+    """`conv3d` with parameters "kernel" (k, k, k, Cin, features) and "bias" (features,), both float32.
 
-    With `upsampled` it is the convolution of the input enlarged by 2 (`conv3d_of_upsampled`).
+    Attributes:
+      features: number of output channels.
+      kernel_size: k, taps on each axis.
+      use_bias: whether there is a bias.
+      dtype: of the products' factors; None takes the promoted type of input and kernel.
+      lowering: one of `convolutions.LOWERINGS`.
+      kernel_init: draws a fresh kernel.
+      upsampled: whether the input is enlarged by 2 first (`conv3d_of_upsampled`).
     """
 
     features: int
     kernel_size: int = 3
     use_bias: bool = True
-    dtype: Any = None
+    dtype: DTypeLike | None = None
     lowering: str = "auto"
-    kernel_init: Callable = nn.initializers.lecun_normal()
+    kernel_init: Initializer = nn.initializers.lecun_normal()
     upsampled: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns the convolution (N, D, H, W, features), or twice that size, of x (N, D, H, W, Cin)."""
         shape = (self.kernel_size,) * 3 + (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         bias = None
@@ -145,18 +203,29 @@ class Conv3D(nn.Module):
 
 
 class ConvTranspose3D(nn.Module):
-    """`conv_transpose3d` with its parameters "kernel" (k, k, k, Cin, features) and "bias"."""
+    """`conv_transpose3d` with parameters "kernel" (k, k, k, Cin, features) and "bias" (features,), both float32.
+
+    Attributes:
+      features: number of output channels.
+      kernel_size: k, taps on each axis.
+      stride: output voxels per input voxel on each axis.
+      use_bias: whether there is a bias.
+      dtype: of the products' factors; None takes the promoted type of input and kernel.
+      lowering: one of `convolutions.LOWERINGS`.
+      kernel_init: draws a fresh kernel.
+    """
 
     features: int
     kernel_size: int
     stride: int = 2
     use_bias: bool = True
-    dtype: Any = None
+    dtype: DTypeLike | None = None
     lowering: str = "auto"
-    kernel_init: Callable = nn.initializers.lecun_normal()
+    kernel_init: Initializer = nn.initializers.lecun_normal()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns the transposed convolution (N, sD, sH, sW, features), s the stride, of x (N, D, H, W, Cin)."""
         shape = (self.kernel_size,) * 3 + (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         bias = None

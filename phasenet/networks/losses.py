@@ -1,4 +1,8 @@
-"""What the network is trained for."""
+"""What the networks are trained for: the paper's mean squared error, and a correlation for the dual-space network.
+
+`launch.tasks.patterson` trains `published` and `dense` with the mean squared error; `launch.tasks.dual_space` trains
+`dual_space` with the correlation.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -7,33 +11,39 @@ from phasenet.maps import patterson
 
 
 def mean_squared_error(predicted: jax.Array, target: jax.Array) -> jax.Array:
-    """Mean over all voxels and examples (paper, section 3.1)."""
+    """Returns the mean squared error () over all voxels and examples (D. Hurwitz, arXiv:2003.13767, section 3.1).
+
+    Args:
+      predicted: (B, N, N, N) occupancy maps.
+      target: (B, N, N, N) true ones.
+    """
     return jnp.mean(jnp.square(predicted - target))
 
 
 def correlation_of_maps(density: jax.Array, transform: jax.Array) -> jax.Array:
-    """Pearson correlation of a periodic map with a true one, the best over shifts and both hands: ().
+    """Returns the Pearson correlation () of a periodic map with a true one, the best over shifts and both hands.
 
-    A measurement tells neither, so neither may cost anything. Between voxels the peak over shifts is taken as
-    Gaussian on each axis, which it is for Gaussian atoms. Differentiable.
+    A Patterson map determines neither shift nor hand, so neither changes the result. Between voxels, the peak of the
+    correlation over shifts is taken as Gaussian on each axis, which it is for Gaussian atoms. Differentiable.
 
     Args:
-      density: (N, N, N).
-      transform: (N, N, N/2 + 1) rfftn of the true map.
+      density: (N, N, N), N even.
+      transform: (N, N, N/2 + 1) complex, the rfftn of the true map.
     """
     grid = len(density)
     weights = jnp.asarray(patterson.multiplicity(grid), jnp.float32) * jnp.ones(transform.shape)
-    weights = weights.at[0, 0, 0].set(0.0)  # without F000 both means are 0
+    weights = weights.at[0, 0, 0].set(0.0)  # Without F000, both means are 0.
     found = jnp.fft.rfftn(density)
     powers = [(weights * (values.real**2 + values.imag**2)).sum() for values in (found, transform)]
     found = found.at[0, 0, 0].set(0.0) * (grid**3 * jax.lax.rsqrt(powers[0] * powers[1] + 1e-12))
-    # Of all shifts at once; the transform of the inverted map is the conjugate.
-    best = [_peak(jnp.fft.irfftn(found * hand, s=density.shape)) for hand in (jnp.conj(transform), transform)]
+    # An inverse transform gives all shifts at once. The transform of the inverted map is the conjugate.
+    best = [_interpolate_peak(jnp.fft.irfftn(found * hand, s=density.shape))
+            for hand in (jnp.conj(transform), transform)]
     return jnp.maximum(*best)
 
 
-def _peak(values: jax.Array) -> jax.Array:
-    """The highest value of a periodic map (N, N, N) between its voxels, positive."""
+def _interpolate_peak(values: jax.Array) -> jax.Array:
+    """Returns the highest value () of a periodic map (N, N, N), also between voxels; above 0, at most 1."""
     place = jnp.unravel_index(jnp.argmax(values), values.shape)
     around = [place[:axis] + ((place[axis] + step) % len(values),) + place[axis + 1:]
               for axis in range(3) for step in (-1, 1)]

@@ -1,14 +1,16 @@
-"""The published network (paper, section 2.3), and the same plan at other sizes.
+"""The published network (D. Hurwitz, arXiv:2003.13767, section 2.3), and the same plan at other sizes.
 
-A Patterson map (B, N, N, N) goes through convolutions at full resolution, half resolution and full
-resolution again, and comes out as the density of the atoms and their inverse.
+It reproduces the paper: `configs/patterson_paper` trains it, and no weights of it are released. From a Patterson map it
+makes a map of the atoms with their inverse, by convolutions at full resolution, at half resolution, and at full
+resolution again. `phasenet.pretrained.network_of` makes it for architectures of the kind "convolutional".
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from phasenet.networks import layers
 
@@ -18,13 +20,12 @@ class ConvolutionalArchitecture(NamedTuple):
 
     Attributes:
       features: channels of every layer but the last.
-      outer_kernel: edge of the kernels at full resolution (two layers before, two after).
-      inner_kernel: edge of those at half resolution.
-      inner_layers: how many of these.
-      skip: whether each pair of inner layers adds to its input instead of replacing it, and the
-        full-resolution layers before the pooling feed those after it (not in the paper).
-      batch_norm: normalization by the statistics of the batch before each ReLU (the paper found
-        that it hurts).
+      outer_kernel: taps on each axis of the layers at full resolution, two before and two after the others.
+      inner_kernel: taps on each axis of the layers at half resolution.
+      inner_layers: number of layers at half resolution.
+      skip: whether there are skip connections, which the paper does not have: every second inner layer adds the input
+        of its pair, and the layers after the upsampling get the output of those before the pooling.
+      batch_norm: whether each ReLU follows a `BatchNormalization` (the paper found that it hurts).
     """
 
     features: int = 20
@@ -40,22 +41,33 @@ PUBLISHED_WEIGHTS = 1_202_821
 
 
 class PattersonNetwork(nn.Module):
-    """Patterson maps (B, N, N, N), N even, to maps of atoms (B, N, N, N) in -1 to 1, float32.
+    """The published network, from Patterson maps to maps of atoms with their inverse.
 
-    dtype: of the factors of its products; the parameters are float32 in any case.
+    Attributes:
+      architecture: its sizes.
+      lowering: how its convolutions are computed, one of `convolutions.LOWERINGS`.
+      dtype: of the products' factors; the parameters are float32 in any case.
     """
 
     architecture: ConvolutionalArchitecture = PUBLISHED
     lowering: str = "auto"
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, patterson_maps: jax.Array) -> jax.Array:
+        """Returns maps of atoms (B, N, N, N) float32, -1 to 1, in the form of `synthesis.network_target`.
+
+        Args:
+          patterson_maps: (B, N, N, N), N even, as `synthesis.network_input` makes them.
+
+        Raises:
+          ValueError: N is odd.
+        """
         arch = self.architecture
         x = patterson_maps[..., None]
         for _ in range(2):
             x = self._layer(x, arch.outer_kernel)
-        before = x
+        before_pooling = x
         x = layers.max_pool(x)
         shortcut = x
         for number in range(1, arch.inner_layers + 1):
@@ -63,30 +75,33 @@ class PattersonNetwork(nn.Module):
             if arch.skip and number % 2 == 0:
                 x = shortcut = x + shortcut
         if arch.skip:
-            x = self._layer(layers.upsample(x) + before, arch.outer_kernel)
+            x = self._layer(layers.upsample(x) + before_pooling, arch.outer_kernel)
         else:
             x = self._layer(x, arch.outer_kernel, upsampled=True)
         x = self._conv(1, arch.outer_kernel)(x)
         return jnp.tanh(x.astype(jnp.float32))[..., 0]
 
     def _conv(self, features: int, kernel_size: int, upsampled: bool = False) -> layers.Conv3D:
+        """Returns a new convolution layer, of the input enlarged by 2 if `upsampled`."""
         return layers.Conv3D(features, kernel_size, lowering=self.lowering, dtype=self.dtype,
                              kernel_init=nn.initializers.he_normal(), upsampled=upsampled)
 
     def _layer(self, x: jax.Array, kernel_size: int, upsampled: bool = False) -> jax.Array:
+        """Returns a convolution of x (B, N, N, N, C) with normalization, where asked for, and ReLU."""
         x = self._conv(self.architecture.features, kernel_size, upsampled)(x)
         return nn.relu(BatchNormalization()(x) if self.architecture.batch_norm else x)
 
 
 class BatchNormalization(nn.Module):
-    """Mean 0, variance 1 over the batch at hand, then a trained scale and shift; no running averages.
+    """Normalization to mean 0 and variance 1 over the batch, then a trained scale and shift; no running averages.
 
-    For the experiment alone: an answer depends on the other maps of its batch (in training, of its
-    device's part of the batch). Statistics in float32.
+    Only for the paper's experiment: a map's result depends on the other maps of its batch (in training, of its device's
+    part of the batch). Statistics are float32.
     """
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns x (B, ..., C) normalized for each channel, in the type of x."""
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
         axes = tuple(range(x.ndim - 1))
@@ -96,7 +111,11 @@ class BatchNormalization(nn.Module):
 
 
 def check_architecture(architecture: ConvolutionalArchitecture) -> None:
-    """Raises ValueError for sizes that make no network."""
+    """Checks the sizes of a network.
+
+    Raises:
+      ValueError: a size is not possible.
+    """
     for name in ("features", "outer_kernel", "inner_kernel", "inner_layers"):
         value = getattr(architecture, name)
         if not isinstance(value, int) or value < 1:

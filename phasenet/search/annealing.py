@@ -1,11 +1,13 @@
-"""The atom-swap annealer: of all candidates, the n atoms whose Patterson map is the measured one.
+"""The atom-swap annealer of the paper: of all candidates, the n atoms whose Patterson map is the measured one.
 
-The network finds the atoms and their inverse together; which belong to one set is told by the
-Patterson map (paper, section 2.4.4). A swap takes one atom out and puts another candidate in. The
-candidates' structure factors f are fixed, so F = sum of f changes by one column in and one out, and
-by Parseval the squared error of the Patterson map is a sum over reflections: no FFT in the loop.
+A network that shows atoms and their inverse together does not tell which belong to one set; the Patterson map does
+(D. Hurwitz, arXiv:2003.13767, section 2.4.4). A swap takes one atom out and puts another candidate in, so F changes by
+two fixed columns of structure factors. By Parseval's theorem the squared error of the Patterson map is a sum over
+reflections, which needs no FFT in the loop:
 
-    E = sum over h of w_h (|F_h|^2 - |F_obs,h|^2)^2 / N^3
+    E = sum over h of w_h (|F_h|^2 - |F_obs,h|^2)^2
+
+`network_stage` calls it for the product too. There it has nothing to choose, because the candidates are the atoms.
 """
 
 import functools
@@ -14,17 +16,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-# Swaps after which F is summed anew, before the rounding of its updates can be seen.
-_REFRESH = 500
+# After so many swaps F is summed anew, so that the rounding errors of its updates do not add up.
+_SWAPS_PER_REFRESH = 500
 
 
 class Schedule(NamedTuple):
-    """How long, and how warm. `num_swaps` is static, the others may be traced.
+    """Length and temperatures of a chain. `num_swaps` is static, the temperatures may be traced.
 
     Attributes:
-      num_swaps: proposals of a chain.
-      start, end: temperatures, as fractions of the chain's first error E; geometric in between.
-        start = 0 accepts improvements alone.
+      num_swaps: number of swaps that are proposed.
+      start: first temperature, as a fraction of the first E of the chain; 0 accepts improvements only.
+      end: last temperature, likewise; the temperature falls geometrically.
     """
 
     num_swaps: int = 1000
@@ -33,13 +35,13 @@ class Schedule(NamedTuple):
 
 
 class AnnealingInput(NamedTuple):
-    """What a chain is measured against. R reflections, M candidates.
+    """The candidates and the data of a chain. R reflections, M candidates.
 
     Attributes:
       factors: (M, 2, R) real and imaginary structure factors of each candidate; 0 where not valid.
-      valid: (M,) which candidates there are.
+      valid: (M,) bool, which candidates are valid.
       observed: (R,) |F_obs|^2, on the scale of the factors.
-      weights: (R,) w_h / N^3: what each reflection counts.
+      weights: (R,) w_h, those of `reflections.Reflections`, which include 1 / N^3.
     """
 
     factors: jax.Array
@@ -49,12 +51,12 @@ class AnnealingInput(NamedTuple):
 
 
 class AnnealingState(NamedTuple):
-    """One chain.
+    """State of one chain.
 
     Attributes:
-      members: (n,) the candidates that are in.
-      others: (M - n,) those that are not, the valid ones first.
-      total: (2, R) structure factors F of the members.
+      members: (n,) indices of the candidates that are chosen.
+      others: (M - n,) indices of those that are not, the valid ones first.
+      total: (2, R) real and imaginary parts of F, summed over the members.
       error: () E of the members.
     """
 
@@ -65,11 +67,12 @@ class AnnealingState(NamedTuple):
 
 
 class Swap(NamedTuple):
-    """A swap to be tried; drawn before the loop, for drawing costs as much as the rest of a swap.
+    """A proposed swap. Swaps are drawn before the loop, because drawing one costs as much as evaluating it.
 
     Attributes:
-      place_out, place_in: () places in `members` and among the valid `others`.
-      slack: () the Metropolis rule's random number: exponential, of mean 1.
+      place_out: () index into `members`.
+      place_in: () index into the valid `others`.
+      slack: () random number of the Metropolis rule, exponentially distributed with mean 1.
     """
 
     place_out: jax.Array
@@ -78,46 +81,70 @@ class Swap(NamedTuple):
 
 
 class AnnealingInfo(NamedTuple):
-    """One proposal: E of the state after it, and whether it was accepted."""
+    """Outcome of one proposal.
+
+    Attributes:
+      error: () E of the state after it.
+      accepted: () bool, whether the swap was made.
+    """
 
     error: jax.Array
     accepted: jax.Array
 
 
 def init(key: jax.Array, data: AnnealingInput, num_atoms: int) -> AnnealingState:
-    """A chain that starts from num_atoms of the valid candidates, at random.
+    """Returns a chain that starts from random valid candidates.
 
-    Where there are too few valid ones, others fill up. Raises ValueError unless num_atoms < M.
+    Args:
+      key: random key.
+      data: M candidates. Where there are fewer valid ones than atoms, others fill up.
+      num_atoms: n.
+
+    Raises:
+      ValueError: n is not less than M.
     """
     if num_atoms >= len(data.valid):
         raise ValueError(f"{num_atoms} atoms of {len(data.valid)} candidates: expected more candidates, valid or not")
     draw = jnp.where(data.valid, jax.random.uniform(key, data.valid.shape), 2.0)
-    order = jnp.argsort(draw)  # the invalid ones come last
+    order = jnp.argsort(draw)  # candidates that are not valid come last
     members = order[:num_atoms]
     total = data.factors[members].sum(0)
     return AnnealingState(members, order[num_atoms:], total, patterson_error(total, data))
 
 
 def patterson_error(total: jax.Array, data: AnnealingInput) -> jax.Array:
-    """E: the sum over voxels of the squared difference of the Patterson maps; total: (2, R)."""
+    """Returns E (), the sum over voxels of the squared difference of the Patterson maps, for F given as (2, R)."""
     return _difference_squared(total, data.observed) @ data.weights
 
 
 def propose(key: jax.Array, data: AnnealingInput, num_atoms: int) -> Swap:
-    """A swap of one of the members and one of the others, each equally likely."""
+    """Draws a swap of one of num_atoms members and one of the valid others, all equally likely."""
     key_out, key_in, key_slack = jax.random.split(key, 3)
     spare = jnp.maximum(data.valid.sum() - num_atoms, 1)
     return Swap(jax.random.randint(key_out, (), 0, num_atoms), jax.random.randint(key_in, (), 0, spare),
-                    jax.random.exponential(key_slack))
+                jax.random.exponential(key_slack))
 
 
 def accept(change: jax.Array, temperature: jax.Array, slack: jax.Array) -> jax.Array:
-    """Metropolis: always for the better, for the worse with probability exp(-change / temperature)."""
+    """Returns, as () bool, whether the Metropolis rule accepts a change of E, in the unit of the temperature.
+
+    With a random `slack` (see `Swap`) a decrease is always accepted, an increase with probability
+    exp(-change / temperature).
+    """
     return change < temperature * slack
 
 
-def update(state: AnnealingState, proposal: Swap, total: jax.Array, error: jax.Array, accepted: jax.Array) -> AnnealingState:
-    """The state after a proposal."""
+def update(state: AnnealingState, proposal: Swap, total: jax.Array, error: jax.Array,
+           accepted: jax.Array) -> AnnealingState:
+    """Returns the state after a proposal.
+
+    Args:
+      state: before it.
+      proposal: the swap.
+      total: (2, R) F with the swap made.
+      error: () E with the swap made.
+      accepted: () bool, whether it is made.
+    """
     leaves, enters = state.members[proposal.place_out], state.others[proposal.place_in]
     return AnnealingState(
         state.members.at[proposal.place_out].set(jnp.where(accepted, enters, leaves)),
@@ -125,52 +152,83 @@ def update(state: AnnealingState, proposal: Swap, total: jax.Array, error: jax.A
         jnp.where(accepted, total, state.total), jnp.where(accepted, error, state.error))
 
 
-def step(state: AnnealingState, data: AnnealingInput, proposal: Swap, temperature: jax.Array) -> tuple[AnnealingState, AnnealingInfo]:
-    """One proposal at a temperature in the units of E."""
+def step(state: AnnealingState, data: AnnealingInput, proposal: Swap,
+         temperature: jax.Array) -> tuple[AnnealingState, AnnealingInfo]:
+    """Returns the state after a proposal at a temperature () in the unit of E, and the outcome."""
     leaves, enters = state.members[proposal.place_out], state.others[proposal.place_in]
     total = state.total + data.factors[enters] - data.factors[leaves]
     error = patterson_error(total, data)
     accepted = accept(error - state.error, temperature, proposal.slack)
-    accepted &= data.valid.sum() > len(state.members)  # or there is nothing to swap in
+    accepted &= data.valid.sum() > len(state.members)  # otherwise there is no valid candidate to swap in
     state = update(state, proposal, total, error, accepted)
     return state, AnnealingInfo(state.error, accepted)
 
 
-def anneal(key: jax.Array, data: AnnealingInput, num_atoms: int, schedule: Schedule) -> tuple[AnnealingState, AnnealingInfo]:
-    """One chain from a random start; vmap over keys for chains, over data for maps.
+def anneal(key: jax.Array, data: AnnealingInput, num_atoms: int,
+           schedule: Schedule) -> tuple[AnnealingState, AnnealingInfo]:
+    """Runs one chain from a random start; it can be vmapped over keys for chains and over data for maps.
 
-    Returns the last state (at the schedule's end nearly always the best) and the Info of every swap.
+    Args:
+      key: random key.
+      data: M candidates.
+      num_atoms: n, less than M.
+      schedule: length and temperatures.
+
+    Returns:
+      The last state, which is nearly always the best one, and the outcome of every swap with a leading axis.
+
+    Raises:
+      ValueError: n is not less than M.
     """
     key_start, key_swaps = jax.random.split(key)
     state = init(key_start, data, num_atoms)
     proposals = jax.vmap(propose, in_axes=(0, None, None))(
         jax.random.split(key_swaps, schedule.num_swaps), data, num_atoms)
-    first = state.error
+    first_error = state.error
     progress = jnp.arange(schedule.num_swaps) / max(schedule.num_swaps - 1, 1)
     start, end = jnp.asarray(schedule.start, jnp.float32), jnp.asarray(schedule.end, jnp.float32)
-    warm = jnp.exp(jnp.log(jnp.maximum(start, 1e-30)) * (1 - progress) + jnp.log(jnp.maximum(end, 1e-30)) * progress)
-    temperatures = jnp.where(start > 0, first * warm, 0.0)
+    relative = jnp.exp(jnp.log(jnp.maximum(start, 1e-30)) * (1 - progress)
+                       + jnp.log(jnp.maximum(end, 1e-30)) * progress)
+    temperatures = jnp.where(start > 0, first_error * relative, 0.0)
 
     def step_fn(state, inputs):
         number, proposal, temperature = inputs
-        state = jax.lax.cond(number % _REFRESH == 0, functools.partial(_refresh, data=data), lambda s: s, state)
+        refresh = number % _SWAPS_PER_REFRESH == 0
+        state = jax.lax.cond(refresh, functools.partial(_recompute_total, data=data), lambda s: s, state)
         return step(state, data, proposal, temperature)
 
     return jax.lax.scan(step_fn, state, (jnp.arange(schedule.num_swaps), proposals, temperatures))
 
 
-def select_atoms(key: jax.Array, data: AnnealingInput, num_atoms: int, schedule: Schedule, num_chains: int) -> tuple[AnnealingState, AnnealingInfo]:
-    """The best of several chains: its last state, and the Info of all, each with a leading axis of chains."""
+def select_atoms(key: jax.Array, data: AnnealingInput, num_atoms: int, schedule: Schedule,
+                 num_chains: int) -> tuple[AnnealingState, AnnealingInfo]:
+    """Runs several chains and returns the best of their last states.
+
+    Args:
+      key: random key.
+      data: M candidates.
+      num_atoms: n, less than M.
+      schedule: of each chain.
+      num_chains: number of independent chains.
+
+    Returns:
+      The last state of the best chain, and the outcomes of all swaps, (num_chains, num_swaps) each.
+
+    Raises:
+      ValueError: n is not less than M.
+    """
     states, info = jax.vmap(anneal, in_axes=(0, None, None, None))(
         jax.random.split(key, num_chains), data, num_atoms, schedule)
     best = states.error.argmin()
     return jax.tree.map(lambda leaf: leaf[best], states), info
 
 
-def _refresh(state: AnnealingState, data: AnnealingInput) -> AnnealingState:
+def _recompute_total(state: AnnealingState, data: AnnealingInput) -> AnnealingState:
+    """Returns the state with F and E summed anew from its members."""
     total = data.factors[state.members].sum(0)
     return state._replace(total=total, error=patterson_error(total, data))
 
 
 def _difference_squared(total: jax.Array, observed: jax.Array) -> jax.Array:
+    """Returns (|F|^2 - |F_obs|^2)^2, (R,), for F given as (2, R) and |F_obs|^2 as (R,)."""
     return jnp.square(jnp.square(total).sum(0) - observed)

@@ -1,8 +1,8 @@
-"""Is this the answer? How well atoms explain the data, against what noise allows and wrong answers reach.
+"""The certificate of the product: do atoms explain the data to within their noise, and are they the only ones?
 
-After the exact refinement (`refinement.refine_exact`) right atoms leave nothing but the noise of the data; wrong ones
-leave much more, however good their correlation looks. So the test is chi^2 with the standard deviations that the
-data are said to have, and where two different sets of atoms pass it, neither is called the answer.
+After the exact refinement (`refinement.refine_exact`) right atoms leave nothing but the noise of the data. Wrong atoms
+leave much more, however high their correlation is. So the test is chi^2 with the stated standard deviations of the
+data. If two different sets of atoms pass it, the result is ambiguous. `atom_search` and `counting` use it.
 """
 
 from typing import NamedTuple
@@ -16,25 +16,27 @@ from phasenet.maps import patterson, reflections
 STATUSES = ("not solved", "solved", "ambiguous")
 NOT_SOLVED, SOLVED, AMBIGUOUS = range(len(STATUSES))
 
-# A standard deviation that every intensity has, of the intensities' root mean square: rounding of maps, and of us.
-FLOOR = 1e-3
-# Where the data are said to have no noise, right answers end below 1e-4 (rounding), wrong ones above 100.
-_MOST_CHI_SQUARED = 1.2
-_SPREAD = 5.0  # standard deviations of chi^2 itself that are allowed beyond
-# Two answers are different where an atom lies farther from its like, voxels.
-_DIFFERENT = 0.5
-# Largest standard deviation of a coordinate, voxels, with which an atom is surely within a voxel of its place.
-_FIRM = 0.2
+# Every intensity has at least this standard deviation, relative to the root mean square intensity: the rounding of
+# float32 maps and of the calculation.
+RELATIVE_FLOOR = 1e-3
+# Largest chi^2 that passes, for many reflections; to which are added so many standard deviations of chi^2 itself.
+# For data without noise, right atoms end below 1e-4 (rounding) and wrong ones above 100.
+_CHI_SQUARED_LIMIT = 1.2
+_CHI_SQUARED_SIGMAS = 5.0
+# Two sets of atoms are the same if every atom has a counterpart within this distance, voxels.
+_MAX_SAME_ATOM_DISTANCE = 0.5
+# With a standard deviation of at most this, voxels, a coordinate is surely within a voxel of its true value.
+_MAX_STANDARD_DEVIATION = 0.2
 
 
 class FitQuality(NamedTuple):
-    """How well calculated intensities fit the measured ones, F000 left out.
+    """How well calculated intensities I_calc fit the measured ones I_obs, without F000.
 
     Attributes:
-      correlation: Pearson correlation of the two Patterson maps.
-      r_factor: sum |F_obs - k F_calc| / sum F_obs over amplitudes, k the best scale.
-      misfit: sum (I_calc - I_obs)^2 / sum I_obs^2.
-      chi_squared: mean of (I_calc - I_obs)^2 / sigma^2: 1 where nothing but the expected noise is left.
+      correlation: () Pearson correlation of the two Patterson maps, at most 1.
+      r_factor: () sum |F_obs - k F_calc| / sum F_obs over amplitudes, k the scale of least squares; 0 is perfect.
+      misfit: () sum (I_calc - I_obs)^2 / sum I_obs^2; 0 is perfect.
+      chi_squared: () mean of (I_calc - I_obs)^2 / sigma^2; 1 if nothing but the expected noise is left.
     """
 
     correlation: jax.Array
@@ -43,58 +45,82 @@ class FitQuality(NamedTuple):
     chi_squared: jax.Array
 
 
-def standard_deviations(calculated: jax.Array, noise: jax.Array | float, floor: float = FLOOR) -> jax.Array:
-    """Of intensities (R,): noise (relative) and floor (of their root mean square) together."""
+def intensity_standard_deviations(calculated: jax.Array, noise: jax.Array | float,
+                                  floor: float = RELATIVE_FLOOR) -> jax.Array:
+    """Returns the expected standard deviation of each intensity, from relative noise and a floor.
+
+    Args:
+      calculated: (R,) intensities.
+      noise: () standard deviation of an intensity relative to itself.
+      floor: smallest standard deviation, relative to the root mean square of the intensities.
+
+    Returns:
+      (R,), in the unit of the intensities.
+    """
     return jnp.sqrt(jnp.square(noise * calculated) + jnp.square(floor) * jnp.square(calculated).mean())
 
 
 def assess_fit(calculated: jax.Array, observed: jax.Array, noise: jax.Array | float,
-            measured: jax.Array | None = None) -> FitQuality:
-    """Figures of merit of intensities (R,) against (R,), one of each Friedel pair, without F000.
+               measured: jax.Array | None = None) -> FitQuality:
+    """Returns the figures of merit of calculated against observed intensities.
 
-    noise: standard deviation of an intensity relative to itself; measured: (R,) 0 where it was not, else 1.
+    Args:
+      calculated: (R,) intensities, one of each Friedel pair, without F000.
+      observed: (R,) intensities on the same scale.
+      noise: () standard deviation of an intensity relative to itself.
+      measured: (R,) 1 where an intensity was measured, 0 where not; by default all were.
     """
     measured = jnp.ones_like(observed) if measured is None else measured
-    fit = reflections.weighted_agreement(calculated, observed, measured)
-    difference = measured * jnp.square(calculated - observed)
-    deviations = standard_deviations(calculated, noise)
-    return FitQuality(fit.correlation, fit.r_factor,
-                   difference.sum() / jnp.maximum((measured * jnp.square(observed)).sum(), 1e-30),
-                   (difference / deviations**2).sum() / jnp.maximum(measured.sum(), 1))
+    agreement = reflections.weighted_agreement(calculated, observed, measured)
+    squares = measured * jnp.square(calculated - observed)
+    sigma = intensity_standard_deviations(calculated, noise)
+    return FitQuality(agreement.correlation, agreement.r_factor,
+                      squares.sum() / jnp.maximum((measured * jnp.square(observed)).sum(), 1e-30),
+                      (squares / sigma**2).sum() / jnp.maximum(measured.sum(), 1))
 
 
-def fits_within_noise(found: FitQuality, num_reflections: jax.Array | int) -> jax.Array:
-    """Whether nothing but the expected noise is left: () bool."""
-    # A wrong answer's scale may vanish, and chi^2 with it.
-    return (found.chi_squared <= max_chi_squared(num_reflections)) & (found.correlation > 0.5)
+def fits_within_noise(quality: FitQuality, num_reflections: jax.Array | int) -> jax.Array:
+    """Returns, as () bool, whether atoms with this fit to so many reflections leave nothing but the expected noise."""
+    # Wrong atoms can reach a small chi^2 with a scale near 0, but then they do not correlate.
+    return (quality.chi_squared <= max_chi_squared(num_reflections)) & (quality.correlation > 0.5)
 
 
 def max_chi_squared(num_reflections: jax.Array | int) -> jax.Array:
-    """The largest chi^2 that passes, of so many reflections: ()."""
-    return _MOST_CHI_SQUARED + _SPREAD * jnp.sqrt(2 / num_reflections)
+    """Returns the largest chi^2 that passes for so many reflections, ()."""
+    return _CHI_SQUARED_LIMIT + _CHI_SQUARED_SIGMAS * jnp.sqrt(2 / num_reflections)
 
 
-def positions_determined(deviations: jax.Array, found: FitQuality) -> jax.Array:
-    """Whether the data fix every atom to within a voxel: () bool, from (n, 3) standard deviations, voxels."""
-    # What is left may be less than what was expected.
-    return deviations.max() * jnp.sqrt(jnp.minimum(found.chi_squared, 1.0)) <= _FIRM
+def positions_determined(standard_deviations: jax.Array, quality: FitQuality) -> jax.Array:
+    """Returns, as () bool, whether the data determine every coordinate to within a voxel.
+
+    Args:
+      standard_deviations: (n, 3) of the coordinates, voxels, for the expected noise.
+      quality: fit of the atoms. If less noise is left than expected, the standard deviations are smaller in proportion.
+    """
+    return standard_deviations.max() * jnp.sqrt(jnp.minimum(quality.chi_squared, 1.0)) <= _MAX_STANDARD_DEVIATION
 
 
 def are_distinct(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Whether two answers (n, 3), each about its mean, are different sets of atoms in either hand: () bool."""
+    """Returns, as () bool, whether two sets of atoms (n, 3), voxels about their means, differ in either hand."""
     matching = metrics.match(first, second)
-    return ~(matching.matched & (matching.distance <= _DIFFERENT)).all()
+    return ~(matching.matched & (matching.distance <= _MAX_SAME_ATOM_DISTANCE)).all()
 
 
 def estimate_noise_level(patterson_map: jax.Array, reach: float) -> jax.Array:
-    """The relative noise of the intensities, from where a Patterson map (N, N, N) without noise is empty.
+    """Returns the relative noise of the intensities, from the part of a Patterson map that is empty without noise.
 
-    reach: largest |u| along an axis, voxels, that differences of atoms and their spheres have; less than N/2. All
-    reflections must be measured: a cut resolution fills the map with ripples. Noise that goes with each intensity is
-    spread evenly over the map.
+    Noise that is proportional to each intensity spreads evenly over the map. All reflections must be measured, because
+    a limited resolution fills the map with ripples. No launch uses this function.
+
+    Args:
+      patterson_map: (N, N, N), its origin at voxel 0.
+      reach: largest component of a vector between two atoms, their radii included, voxels; beyond it the map is empty.
+
+    Returns:
+      () standard deviation of an intensity relative to itself; 0 if no part of the map is empty (reach >= N/2).
     """
     size = patterson_map.shape[0]
-    centred = patterson.centred(patterson_map)
+    centred = patterson.move_origin_to_middle(patterson_map)
     axis = jnp.abs(jnp.arange(size) - size // 2)
     empty = jnp.maximum(jnp.maximum(axis[:, None, None], axis[:, None]), axis) > reach
     outside = jnp.where(empty, centred**2, 0.0).sum() / jnp.maximum(empty.sum(), 1)

@@ -1,11 +1,12 @@
-"""How many atoms: what a map's sum and power tell, settled by the certificate.
+"""The number of atoms, for the product: searches with several numbers, until the certificate confirms one.
 
-The origin peak is the power of all atoms together, the sum their total squared; their ratio tells the number to some
-percent, where noise, resolution or overlap blur it. A wrong number leaves chi^2 in the thousands (`certificate`), so
-the likely ones are tried, the likeliest first.
+The origin peak of a Patterson map is the power of all atoms together, and the sum of the map is the square of their
+total. `preparation` estimates the number of atoms from the ratio of these values, which noise, limited resolution and
+overlaps change by some percent. A wrong number leaves chi^2 in the thousands. `pipeline.solve` calls this module.
 """
 
 import jax
+import numpy as np
 
 from phasenet.maps.synthesis import Problem
 from phasenet.search import atom_search, certificate
@@ -13,33 +14,52 @@ from phasenet.search.atom_search import SearchResult, SearchSettings
 
 
 def likely_counts(estimate: float, tolerance: float = 0.1) -> tuple[int, ...]:
-    """Whole numbers within an estimate's tolerance, one at each side at least; the nearest first."""
+    """Returns the numbers of atoms to try for an estimate, the nearest first.
+
+    Args:
+      estimate: estimated number of atoms.
+      tolerance: largest distance from the estimate, relative to it; it counts as 1 atom at least.
+
+    Returns:
+      Whole numbers, 1 or more.
+    """
     reach = max(1.0, tolerance * estimate)
     numbers = range(max(1, int(estimate - reach)), int(estimate + reach) + 2)
     return tuple(sorted((n for n in numbers if abs(n - estimate) <= reach), key=lambda n: (abs(n - estimate), n)))
 
 
-def search_counts(key: jax.Array, patterson_map: jax.Array, problem: Problem, counts: tuple[int, ...], *,
+def search_counts(key: jax.Array, patterson_map: jax.Array | np.ndarray, problem: Problem, counts: tuple[int, ...], *,
                   has_f000: bool, settings: SearchSettings = SearchSettings()) -> tuple[int, SearchResult]:
-    """The first of some numbers of atoms with which a map is solved, and what was found.
+    """Searches with one number of atoms after another until a map is solved or ambiguous.
 
     Args:
-      patterson_map: (N, N, N) on the scale of problem.atoms.num_atoms atoms (`absolute_scale.put_on_absolute_scale`).
-      counts: numbers to try, in this order; each compiles a program of its own.
-      has_f000: as it was for that scale: the squared total goes as the number's square, the power as the number.
+      key: random key, the same for each number.
+      patterson_map: (N, N, N), its origin at voxel 0, on the scale of problem.atoms.num_atoms atoms
+        (`absolute_scale.put_on_absolute_scale`).
+      problem: what the atoms and the map are like, but for the number of atoms.
+      counts: numbers to try, in this order. Each one compiles a program.
+      has_f000: whether that scale comes from F000. If so, the map scales as the square of the number of atoms,
+        otherwise as the number.
+      settings: of each search.
 
-    Where none solves it, the number and answer whose misfit is least.
+    Returns:
+      The first number for which the status is not "not solved", or else the number with the smallest misfit; and the
+      result of its search.
+
+    Raises:
+      ValueError: there are no numbers to try.
     """
     best = None
     for number in counts:
         ratio = number / problem.atoms.num_atoms
         tried = problem._replace(atoms=problem.atoms._replace(num_atoms=number))
         scaled = patterson_map * (ratio**2 if has_f000 else ratio)
-        found = jax.jit(lambda key, scaled, tried=tried: atom_search.search_atoms(key, scaled, tried, settings))(key, scaled)
+        found = jax.jit(lambda key, scaled, tried=tried: atom_search.search_atoms(key, scaled, tried, settings))(
+            key, scaled)
         if int(found.status) != certificate.NOT_SOLVED:
             return number, found
         if best is None or found.answer.quality.misfit < best[1].answer.quality.misfit:
             best = number, found
     if best is None:
-        raise ValueError("counts=(): expected one number at least")
+        raise ValueError("counts=(): expected at least one number of atoms")
     return best

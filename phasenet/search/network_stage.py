@@ -1,4 +1,13 @@
-"""The whole way: a Patterson map to atom positions and how well they explain it."""
+"""The network stage: from a Patterson map through a network to atoms, and how well these explain the map.
+
+1. The network takes the prepared map to a map of atoms, in one hand or in both together (`Problem.target`).
+2. Candidates: atoms fitted to that map (`fitting`, the default) or its peaks (`peaks`, the paper's way).
+3. If the network shows both hands, the inverses of the candidates join them.
+4. The annealer chooses the atoms among the candidates (`annealing`).
+
+`pipeline.solve` calls it: in the product its atoms are starts of `atom_search`; in the reproduction of the paper
+(D. Hurwitz, arXiv:2003.13767, section 2.4.4) they are the result.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,23 +19,23 @@ from phasenet.maps import reflections, synthesis
 from phasenet.maps.synthesis import Problem
 from phasenet.search import annealing, fitting, peaks
 
-# A Patterson map (N, N, N) as the network takes it to its answer (N, N, N).
+# Takes a prepared Patterson map (N, N, N) to a map of atoms (N, N, N).
 Network = Callable[[jax.Array], jax.Array]
 
 PICKERS = ("fit", "peaks")
 
 
 class NetworkSettings(NamedTuple):
-    """All static.
+    """How atoms are taken from the network's map. All fields are static.
 
     Attributes:
-      picker: "fit": atoms fitted to the network's map (`fitting.fit_atoms`); "peaks": its local
-        maxima, the paper's way.
-      threshold: smallest of these peaks, of at most 0.5 for a lone atom.
-      merge_distance: of candidates closer than this one stays, voxels.
-      most_peaks: highest peaks that are used, or 4 an atom if that is more.
+      picker: "fit" fits atoms to the network's map (`fitting.fit_atoms`); "peaks" takes its local maxima
+        (`peaks.find_peaks`), as the paper does.
+      threshold: smallest height of a peak; a lone atom has at most 0.5.
+      merge_distance: of candidates closer than this, voxels, one stays.
+      most_peaks: number of peaks that are used, the highest; at least 4 per atom are.
       schedule: of the annealer.
-      num_chains: independent ones, of which the best counts.
+      num_chains: independent chains of the annealer; the best one counts.
     """
 
     picker: str = "fit"
@@ -38,14 +47,15 @@ class NetworkSettings(NamedTuple):
 
 
 class SelectedAtoms(NamedTuple):
-    """One map's answer, or a batch's with a leading axis. n atoms, M candidates.
+    """Result of the network stage for one map, or for a batch with a leading axis. n atoms, M candidates.
 
     Attributes:
-      positions: (n, 3) voxels about their mean, in one of the two hands, which the data cannot tell apart.
-      valid: (n,) False where there were fewer candidates than atoms.
-      candidates: what the annealer chose from.
+      positions: (n, 3), voxels, relative to their mean, in one of the two hands, which the data cannot distinguish; NaN
+        where not valid.
+      valid: (n,) bool, False where there were fewer candidates than atoms.
+      candidates: from which the annealer chose.
       agreement: of the atoms' Patterson map with the measured one.
-      errors: (chains, swaps) the annealer's error E after each swap; (1, 1) where there is nothing to choose.
+      errors: (chains, swaps) E after each swap; (1, 1) if there were no more candidates than atoms.
     """
 
     positions: jax.Array
@@ -56,64 +66,94 @@ class SelectedAtoms(NamedTuple):
 
 
 def solve_with_network(key: jax.Array, patterson_map: jax.Array, network: Network, problem: Problem,
-          settings: NetworkSettings = NetworkSettings()) -> SelectedAtoms:
-    """A Patterson map, origin at voxel 0, to atoms: network, peaks, inverses, annealer (paper, section 2.4.4).
+                       settings: NetworkSettings = NetworkSettings()) -> SelectedAtoms:
+    """Returns the atoms that a network and the annealer find for a Patterson map.
 
     Args:
-      key: of the annealer.
-      patterson_map: (N, N, N), N = problem.grid, on the atoms' scale (`absolute_scale.put_on_absolute_scale`).
-      network: maps a prepared Patterson map to the density of atoms and inverse.
-      problem: what the atoms are like; atoms.num_atoms of them are sought.
+      key: random key of the annealer.
+      patterson_map: (N, N, N), N = problem.grid, its origin at voxel 0, on the scale of the atoms
+        (`absolute_scale.put_on_absolute_scale`).
+      network: takes the prepared map to a map of atoms.
+      problem: static; problem.atoms.num_atoms atoms are chosen.
+      settings: static.
+
+    Raises:
+      ValueError: the picker is unknown.
     """
-    answer = network(synthesis.network_input(patterson_map, problem))
-    return select_atoms(key, patterson_map, find_candidates(answer, problem, settings), problem, settings)
+    network_map = network(synthesis.network_input(patterson_map, problem))
+    return select_atoms(key, patterson_map, find_candidates(network_map, problem, settings), problem, settings)
 
 
-def find_candidates(answer: jax.Array, problem: Problem, settings: NetworkSettings = NetworkSettings()) -> peaks.Candidates:
-    """Where the network's answer (N, N, N) shows atoms, and the inverses of these places if it shows both hands."""
+def find_candidates(network_map: jax.Array, problem: Problem,
+                    settings: NetworkSettings = NetworkSettings()) -> peaks.Candidates:
+    """Returns where a network's map shows atoms, and the inverses of these places if it shows both hands.
+
+    Args:
+      network_map: (N, N, N), the map's centre as origin.
+      problem: static; what the atoms are like, and what the network shows.
+      settings: static.
+
+    Raises:
+      ValueError: the picker is unknown.
+    """
     if settings.picker == "fit":
-        found = fitting.fit_atoms(answer, problem)
+        found = fitting.fit_atoms(network_map, problem)
     elif settings.picker == "peaks":
-        # Atoms and inverses are two peaks each; a cut would part them.
+        # Atoms and inverses make two peaks each; a smaller number could cut a pair apart.
         most = max(settings.most_peaks, 4 * problem.atoms.num_atoms)
-        found = peaks.find_peaks(answer, threshold=settings.threshold, most=most)
+        found = peaks.find_peaks(network_map, threshold=settings.threshold, most=most)
     else:
         raise ValueError(f"picker={settings.picker!r}: expected one of {', '.join(PICKERS)}")
-    return found if problem.target == "single" else peaks.with_inverses(found, merge_distance=settings.merge_distance)
+    return found if problem.target == "single" else peaks.add_inverses(found, merge_distance=settings.merge_distance)
 
 
 def select_atoms(key: jax.Array, patterson_map: jax.Array, candidates: peaks.Candidates, problem: Problem,
-             settings: NetworkSettings = NetworkSettings()) -> SelectedAtoms:
-    """The atoms among the candidates, by the annealer; the Patterson map on the atoms' scale."""
-    which = compared_reflections(problem)
-    # The annealer needs a place more than atoms; those added are not valid, and leave it nothing to swap.
+                 settings: NetworkSettings = NetworkSettings()) -> SelectedAtoms:
+    """Returns the atoms that the annealer chooses among candidates.
+
+    Args:
+      key: random key.
+      patterson_map: (N, N, N), its origin at voxel 0, on the scale of the atoms.
+      candidates: M candidates; M may be less than the number of atoms.
+      problem: static; problem.atoms.num_atoms atoms are chosen.
+      settings: static.
+    """
+    which = select_compared_reflections(problem)
+    # The annealer needs more places than atoms. The places added here are not valid, so nothing is swapped then.
     spare = max(problem.atoms.num_atoms + 1 - len(candidates.valid), 0)
     schedule, num_chains = settings.schedule, settings.num_chains
     if spare:
         schedule, num_chains = schedule._replace(num_swaps=1), 1
     candidates = jax.tree.map(lambda leaf: jnp.pad(leaf, ((0, spare),) + ((0, 0),) * (leaf.ndim - 1)), candidates)
-    data = annealing_data(patterson_map, candidates, problem)
+    data = make_annealing_input(patterson_map, candidates, problem)
     state, info = annealing.select_atoms(key, data, problem.atoms.num_atoms, schedule, num_chains)
     positions, valid = candidates.positions[state.members], candidates.valid[state.members]
     mean = jnp.where(valid[:, None], positions, 0.0).sum(0) / jnp.maximum(valid.sum(), 1)
-    fit = reflections.agreement(jnp.square(state.total).sum(0), data.observed, which)
-    return SelectedAtoms(jnp.where(valid[:, None], positions - mean, jnp.nan), valid, candidates, fit, info.error)
+    agreement = reflections.agreement(jnp.square(state.total).sum(0), data.observed, which)
+    return SelectedAtoms(jnp.where(valid[:, None], positions - mean, jnp.nan), valid, candidates, agreement, info.error)
 
 
-def annealing_data(patterson_map: jax.Array, candidates: peaks.Candidates, problem: Problem) -> annealing.AnnealingInput:
-    """What the annealer works on."""
-    which = compared_reflections(problem)
+def make_annealing_input(patterson_map: jax.Array, candidates: peaks.Candidates,
+                         problem: Problem) -> annealing.AnnealingInput:
+    """Returns what the annealer works on.
+
+    Args:
+      patterson_map: (N, N, N), its origin at voxel 0, on the scale of the atoms.
+      candidates: M candidates.
+      problem: static.
+    """
+    which = select_compared_reflections(problem)
     crop = problem._replace(grid=which.grid)
 
     def factors(position, valid):
         return valid * reflections.structure_factors(synthesis.atom_map(position[None], crop), which)
 
-    # One candidate after another: all their maps at once would not fit a cache.
+    # One candidate after another, because the maps of all at once would not fit into a cache.
     columns = jax.lax.map(lambda pair: factors(*pair), (candidates.positions, candidates.valid))
     observed = reflections.observed_intensities(patterson_map, which)
     return annealing.AnnealingInput(columns, candidates.valid, observed, jnp.asarray(which.weights))
 
 
-def compared_reflections(problem: Problem) -> reflections.Reflections:
-    """Those that the annealer compares: on the smallest grid that holds the whole Patterson map."""
-    return reflections.reflections(synthesis.crop_to_patterson(problem).grid, problem.h_max)
+def select_compared_reflections(problem: Problem) -> reflections.Reflections:
+    """Returns the reflections that the annealer compares, those of the smallest grid that holds the Patterson map."""
+    return reflections.select_reflections(synthesis.crop_to_patterson(problem).grid, problem.h_max)

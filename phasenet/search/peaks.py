@@ -1,4 +1,8 @@
-"""The network's answer to candidate positions: peaks of the map, and their inverses."""
+"""Candidate positions from a network's map: its peaks (the paper's picker), and the inverses of candidates.
+
+`network_stage` calls both; its other picker is `fitting`. The product's default network shows one hand, so it needs no
+inverses. The paper is D. Hurwitz, arXiv:2003.13767, section 2.4.4.
+"""
 
 from typing import NamedTuple
 
@@ -9,11 +13,11 @@ MOST_PEAKS = 64
 
 
 class Candidates(NamedTuple):
-    """Places where atoms may be, of fixed number; those that are there come first.
+    """A fixed number M of places where atoms may lie; the valid ones come first.
 
     Attributes:
-      positions: (M, 3) voxels, relative to the map's centre; 0 where not valid.
-      heights: (M,) the map's value at the peak, descending among the valid.
+      positions: (M, 3), voxels, relative to the map's centre; 0 where not valid.
+      heights: (M,) value of the map at the peak, or how much of an atom was fitted; descending; 0 where not valid.
       valid: (M,) bool.
     """
 
@@ -23,12 +27,15 @@ class Candidates(NamedTuple):
 
 
 def find_peaks(density: jax.Array, *, threshold: float = 0.25, most: int = MOST_PEAKS) -> Candidates:
-    """Local maxima of a map, each at the density-weighted centroid of its 27 voxels (paper, section 2.4.4).
+    """Finds the local maxima of a map, each at the density-weighted centroid of its 27 voxels.
 
     Args:
-      density: (N, N, N); not periodic: nothing lies beyond its faces.
-      threshold: smallest height of a peak (0.25 in the public code, half of a lone atom's 0.5).
-      most: how many peaks are kept, the highest.
+      density: (N, N, N), not periodic: nothing lies beyond its faces.
+      threshold: a peak is higher than this. The paper's code has 0.25, half the height of a lone atom.
+      most: number of peaks that are kept, the highest ones.
+
+    Returns:
+      `most` candidates.
     """
     n = density.shape[0]
     around = jax.lax.reduce_window(density, -jnp.inf, jax.lax.max, (3, 3, 3), (1, 1, 1), "SAME")
@@ -40,11 +47,15 @@ def find_peaks(density: jax.Array, *, threshold: float = 0.25, most: int = MOST_
     return Candidates(jnp.where(valid[:, None], positions - n / 2, 0.0), jnp.where(valid, heights, 0.0), valid)
 
 
-def with_inverses(peaks: Candidates, *, merge_distance: float = 0.0) -> Candidates:
-    """The peaks and their inverses, (2M, 3): about 40 for 10 atoms (paper, section 2.4.4).
+def add_inverses(peaks: Candidates, *, merge_distance: float = 0.0) -> Candidates:
+    """Returns candidates and their inverses, about 40 for the 10 atoms of the paper.
 
-    merge_distance: of candidates closer than this, in voxels, only the higher one stays; 0 keeps
-    all but exact copies.
+    Args:
+      peaks: M candidates.
+      merge_distance: of candidates closer than this, voxels, only the highest stays; 0 keeps all but exact copies.
+
+    Returns:
+      2M candidates.
     """
     positions = jnp.concatenate([peaks.positions, -peaks.positions])
     heights = jnp.concatenate([peaks.heights, peaks.heights])
@@ -64,7 +75,10 @@ def with_inverses(peaks: Candidates, *, merge_distance: float = 0.0) -> Candidat
 
 
 def _centroid(padded: jax.Array, voxel: jax.Array) -> jax.Array:
-    """Centroid of the 27 voxels around one, from the map's first corner; padded by 1 on each side."""
+    """Returns the centroid (3,) of the 27 voxels around a voxel (3,), voxels from the first corner of the map.
+
+    `padded` is the map (N + 2, N + 2, N + 2) with a margin of one voxel.
+    """
     block = jax.lax.dynamic_slice(padded, voxel, (3, 3, 3))
     step = jnp.arange(-1.0, 2.0)
     moments = jnp.stack([(block.sum(axis) * step).sum() for axis in ((1, 2), (0, 2), (0, 1))])

@@ -1,9 +1,11 @@
-"""Classical starts: the Patterson map laid over itself, shifted by its own peaks (Buerger's minimum function).
+"""Starts from the Patterson map itself: superposition of shifted copies (Buerger's minimum function).
 
-A peak u of the Patterson map is the vector between two atoms. Where both the map and its copy shifted by u are high
-there may be other atoms, seen from both; each atom found this way shifts another copy, and the minimum of all is kept:
+A peak u of the Patterson map is the vector between two atoms. Further atoms may lie where both the map and its copy
+shifted by u are high. Each atom that is found shifts another copy, and the minimum of all copies is kept:
 
-    M(r) = min over atoms a found so far of P(r - a)
+    M(r) = min over the atoms a found so far of P(r - a)
+
+Starts of this kind can be refined like those of `atom_search`; no launch uses them yet.
 """
 
 import jax
@@ -13,16 +15,29 @@ from phasenet.maps.point_atoms import PointModel
 from phasenet.search import relocation
 from phasenet.search.refinement import Observations
 
-# The map is sharpened: intensities by f^2, and a taper against ripples, of this share of the finest |s|.
+# To sharpen the map, its intensities are divided by f^2 and tapered against ripples. The taper falls to 1/e at this
+# fraction of the largest |s|.
 _TAPER = 0.75
-# Of f(0)^2: where f^2 is less, dividing by it would show noise.
-_LEAST_FORM = 0.02
-_LEAST_VECTOR = 1.6  # voxels, of the first peak
+# f^2 is taken to be at least this fraction of its largest value, because division by less would amplify noise.
+_MIN_FORM_SQUARED = 0.02
+_MIN_VECTOR = 1.6  # length of the first peak, voxels
 
 
-def find_starts(data: Observations, model: PointModel, num_atoms: int, min_distance: float, count: int) -> jax.Array:
-    """(count, n, 3) sets of atoms, from the highest peaks of the Patterson map, highest first; starts to be refined."""
-    sharp = _sharpened(data, model, num_atoms)
+def find_starts(observations: Observations, model: PointModel, num_atoms: int, min_distance: float,
+                count: int) -> jax.Array:
+    """Finds sets of atoms from the highest peaks of the Patterson map, to be refined.
+
+    Args:
+      observations: at the reflections of the model.
+      model: reflections and form factor.
+      num_atoms: n.
+      min_distance: smallest distance between two atoms, voxels.
+      count: number of starts.
+
+    Returns:
+      (count, n, 3), voxels, from 0 to the period; the start from the highest peak first.
+    """
+    sharp = _sharpen(observations, model, num_atoms)
     size = len(sharp)
     pitch = model.grid / size
     axis = jnp.minimum(jnp.arange(size), size - jnp.arange(size)) * pitch
@@ -30,31 +45,33 @@ def find_starts(data: Observations, model: PointModel, num_atoms: int, min_dista
     ball = distance < min_distance
     peak = sharp >= jax.lax.reduce_window(jnp.pad(sharp, 1, mode="wrap"), -jnp.inf, jax.lax.max, (3, 3, 3), (1, 1, 1),
                                           "VALID")
-    # One of each pair u, -u: every peak is there twice.
+    # Every peak is there twice, at u and at -u; one of the two is taken.
     half = jnp.arange(size**3).reshape((size,) * 3) <= size**3 // 2
-    firsts = jax.lax.top_k(jnp.where(peak & half & (distance > _LEAST_VECTOR), sharp, -jnp.inf).ravel(), count)[1]
+    first_peaks = jax.lax.top_k(jnp.where(peak & half & (distance > _MIN_VECTOR), sharp, -jnp.inf).ravel(), count)[1]
 
-    def grown(first):
+    def place_atoms(first_peak):
         def body_fun(i, carry):
             atoms, minimum = carry
-            place = jnp.stack(jnp.unravel_index(jnp.where(i == 1, first, minimum.argmax()), sharp.shape))
-            shifted = jnp.where(_rolled(ball, place), -jnp.inf, _rolled(sharp, place))
+            place = jnp.stack(jnp.unravel_index(jnp.where(i == 1, first_peak, minimum.argmax()), sharp.shape))
+            shifted = jnp.where(_roll(ball, place), -jnp.inf, _roll(sharp, place))
             return atoms.at[i].set(place), jnp.minimum(minimum, shifted)
 
+        # The first atom lies at the origin.
         start = jnp.zeros((num_atoms, 3), jnp.int32), jnp.where(ball, -jnp.inf, sharp)
         return jax.lax.fori_loop(1, num_atoms, body_fun, start)[0] * pitch
 
-    return jax.lax.map(grown, firsts)
+    return jax.lax.map(place_atoms, first_peaks)
 
 
-def _sharpened(data: Observations, model: PointModel, num_atoms: int) -> jax.Array:
-    """The Patterson map of points, without its origin peak, on the grid of `relocation`."""
-    form = jnp.maximum(jnp.square(model.form), _LEAST_FORM * jnp.square(model.form).max())
+def _sharpen(observations: Observations, model: PointModel, num_atoms: int) -> jax.Array:
+    """Returns the Patterson map of point atoms without its origin peak, on the grid of `relocation`."""
+    form = jnp.maximum(jnp.square(model.form), _MIN_FORM_SQUARED * jnp.square(model.form).max())
     taper = jnp.exp(-jnp.square(model.radius / (_TAPER * model.radius[-1])).astype("float32"))
-    values = jnp.where(data.weights > 0, (data.intensities / form - num_atoms) * taper, 0.0)
+    values = jnp.where(observations.weights > 0, (observations.intensities / form - num_atoms) * taper, 0.0)
     coefficients = jnp.concatenate([values, jnp.zeros_like(values)]).astype(jnp.complex64)
-    return relocation.real_sum(coefficients, model, relocation.grid_size(model))
+    return relocation.sum_on_grid(coefficients, model, relocation.grid_size(model))
 
 
-def _rolled(values: jax.Array, shift: jax.Array) -> jax.Array:
+def _roll(values: jax.Array, shift: jax.Array) -> jax.Array:
+    """Returns a periodic map shifted by whole grid points (3,)."""
     return jnp.roll(values, shift, axis=(0, 1, 2))

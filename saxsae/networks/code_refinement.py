@@ -1,7 +1,8 @@
-"""A map to its code: the encoder's answer, improved by gradient steps through the decoder.
+"""Refines codes by gradient steps through the decoder, from the encoder's code of a map to a better code.
 
-The encoder has one look at a map; what the decoder can say with 200 numbers is better than what the encoder finds at
-once. The steps climb a smooth form of the correlation that the auto-encoder is judged by.
+The encoder finds a code in one pass; from another code nearby, the decoder reproduces the map better. Adam maximizes a
+smooth form of the correlation that scores auto-encoders (`losses.soft_correlation`).
+`saxsae.pretrained.Pretrained.encode` calls `refine`; `saxsae.reconstruction` does not, because it encodes no map.
 """
 
 from collections.abc import Callable
@@ -9,19 +10,20 @@ from typing import NamedTuple
 
 import jax
 import optax
+from jax.typing import ArrayLike
 
 from saxsae.networks import losses
 
-_FINAL_RATE = 0.05  # of the first step's
+_FINAL_RATE = 0.05  # of the last step, relative to the first
 
 
 class Refinement(NamedTuple):
-    """How a code is refined.
+    """The settings of `refine`.
 
     Attributes:
-      steps: of Adam (static); 0 leaves the encoder's answer.
-      rate: of the first step, in units of a latent number; it falls along a cosine.
-      sharpness: of ``losses.soft_correlation``.
+      steps: number of steps (static); 0 keeps the encoder's codes.
+      rate: learning rate of the first step, in units of a latent number; it falls along a cosine.
+      sharpness: slope of the sigmoid in `losses.soft_correlation`.
     """
 
     steps: int = 0
@@ -29,14 +31,16 @@ class Refinement(NamedTuple):
     sharpness: float = 4.0
 
 
-def refine(decode: Callable, latent, occupancy, threshold, settings: Refinement):
-    """Codes that decode to more of their maps.
+def refine(decode: Callable[[jax.Array], jax.Array], latent: jax.Array, occupancy: jax.Array, threshold: ArrayLike,
+           settings: Refinement) -> jax.Array:
+    """Returns codes whose decoded maps correlate better with the given maps.
 
     Args:
-      decode: (N, K) codes to (N, 32, 32, 32) logits.
-      latent: (N, K) to begin with.
-      occupancy: (N, 32, 32, 32) in [0, 1].
+      decode: codes (N, K) to logits (N, 32, 32, 32).
+      latent: (N, K) codes to start from.
+      occupancy: (N, 32, 32, 32) maps, 0 to 1.
       threshold: probability above which a decoded voxel counts as filled.
+      settings: number and size of the steps.
 
     Returns:
       (N, K); no gradient flows through the steps.
@@ -46,7 +50,7 @@ def refine(decode: Callable, latent, occupancy, threshold, settings: Refinement)
     rule = optax.adam(optax.cosine_decay_schedule(settings.rate, settings.steps, _FINAL_RATE))
 
     def loss(latent):
-        # A sum: each map has its own gradient, whatever else is in the batch.
+        # A sum, not a mean: the gradient of each map then does not depend on the rest of the batch.
         return -losses.soft_correlation(decode(latent), occupancy, threshold, settings.sharpness).sum()
 
     def step_fn(state, _):

@@ -1,38 +1,40 @@
-"""Guinier analysis: radius of gyration and forward intensity from the lowest angles.
+"""Fits the Guinier line of a curve: the radius of gyration and the forward intensity from the lowest angles.
 
-ln I(q) = ln I(0) - (q Rg)^2 / 3 holds while q Rg < 1.3 (Guinier, 1939). The window is chosen as an
-experienced eye would: as much of the low-q line as is straight, without points that aggregation
-raises or that repulsion and the beamstop lower. Nothing here knows a length unit: q in 1/nm gives
-Rg in nm.
-
-Pure functions of NumPy arrays in float64; a curve without a Guinier region is an answer, not an
-exception.
+ln I(q) = ln I(0) - (q Rg)^2 / 3 holds for q Rg < 1.3 (A. Guinier, Ann. Phys. 11(12), 161, 1939). The window of the fit
+is chosen automatically: a straight part at low q, without the points that aggregation raises or that repulsion and the
+beamstop lower. No unit of length is assumed: q in 1/nm gives Rg in nm. Called by `saxsae.reconstruction` and by the
+readers of curves.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-Q_RG_LIMIT = 1.3        # end of the straight part for compact particles
-_MAX_START = 1.0        # a window that begins past q Rg = 1 extrapolates more than it measures
-_MIN_POINTS = 5
-_MAX_RELATIVE_ERROR = 0.2
-_STARTS, _ENDS = 60, 150   # window edges tried: long curves are searched on a coarser raster
-_SMALLEST_ERROR = 1e-6     # of ln I: keeps the sums of weights in range
+Q_RG_LIMIT = 1.3  # end of the straight part for compact particles
+_MAX_START = 1.0  # largest q Rg at which a window may begin; beyond it I(0) is mostly an extrapolation
+_MIN_POINTS = 5  # smallest number of points in a window
+_MAX_RELATIVE_ERROR = 0.2  # largest relative standard deviation of Rg in a valid fit
+_STARTS, _ENDS = 60, 150  # numbers of first and of last points that are tried, at most
+_SMALLEST_ERROR = 1e-6  # smallest standard deviation of ln I that is used; it keeps the sums of weights in range
 
 
-class Guinier(NamedTuple):
-    """The Guinier line of a curve.
+class GuinierFit(NamedTuple):
+    """The Guinier line of a curve. If no window is found, `first` and `last` are 0 and the floats are NaN.
 
     Attributes:
-      rg_angstrom, rg_sigma: radius of gyration and its standard error, A where q is in 1/A.
-      i0, i0_sigma: forward intensity and its standard error, in the unit of the intensities.
-      first, last: the window, points first .. last - 1 of the arrays given.
-      q_rg_min, q_rg_max: q Rg at the ends of the window.
-      chi_squared: reduced, of the line in the window.
-      r_squared: share of the variance explained.
-      valid: whether the numbers can be used.
-      reason: why not, else "".
+      rg_angstrom: radius of gyration, in A if q is in 1/A.
+      rg_sigma: standard deviation of Rg in the same unit; it includes the choice of the window.
+      i0: forward intensity I(0), in the unit of the intensities.
+      i0_sigma: standard deviation of I(0).
+      first: index of the first point of the window, in the arrays given.
+      last: index of the last point plus one.
+      q_rg_min: q Rg of the first point.
+      q_rg_max: q Rg of the last point.
+      chi_squared: reduced chi^2 of the line in the window.
+      r_squared: fraction of the variance of ln I that the line explains.
+      valid: whether Rg and I(0) can be used.
+      reason: why Rg and I(0) cannot be used; "" if they can.
     """
 
     rg_angstrom: float
@@ -49,28 +51,30 @@ class Guinier(NamedTuple):
     reason: str
 
 
-def guinier(q_inv_angstrom, intensity, sigma, q_rg_limit: float = Q_RG_LIMIT) -> Guinier:
-    """Radius of gyration and I(0) of a curve, with the window chosen automatically.
+def fit_guinier(q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLike,
+                q_rg_limit: float = Q_RG_LIMIT) -> GuinierFit:
+    """Returns the radius of gyration and I(0) of a curve, from the window with the smallest expected error of Rg.
 
-    Every window is scored by the expected relative error of its Rg: the statistical error of the
-    weighted line, inflated by chi^2 where sigma is too small; the curvature beyond twice its own
-    error, as the difference between the slopes at q = 0 of a line and a parabola; and a little for
-    the part of the way to q = 0 that the window leaves out. The least error wins.
+    The expected relative error of Rg in a window has three parts: the statistical error of the weighted line,
+    increased where the scatter of the points exceeds sigma; the curvature, which is the difference between the slopes
+    at q = 0 of a line and of a parabola, less twice the standard deviation of that difference; and a small part that
+    grows with the distance of the window from q = 0.
 
     Args:
-        q_inv_angstrom, intensity, sigma: (N,), ascending in q. Points with I <= 0, sigma <= 0 or
-            anything not finite are passed over.
-        q_rg_limit: end of the Guinier region.
+      q_inv_angstrom: (N,) ascending, 1/A (or any inverse length).
+      intensity: (N,), any unit. Points that are not positive or not finite are ignored.
+      sigma: (N,) standard deviations of `intensity`. Points whose sigma is not positive or not finite are ignored.
+      q_rg_limit: largest q Rg of the window.
 
     Returns:
-        Guinier; `valid` is False, with a reason, where no window serves.
+      The `GuinierFit`. For a curve without a Guinier region `valid` is False and `reason` says why; nothing is raised.
     """
     q, intensity, sigma = (np.asarray(a, np.float64) for a in (q_inv_angstrom, intensity, sigma))
     usable = np.isfinite(q) & np.isfinite(intensity) & np.isfinite(sigma)
     usable &= (intensity > 0) & (sigma > 0) & (q > 0)
     index = np.flatnonzero(usable)
     if index.size < _MIN_POINTS:
-        return _invalid(f"only {index.size} points with positive intensity and sigma")
+        return _invalid(f"only {index.size} points have positive q, intensity and sigma; {_MIN_POINTS} are needed")
     q, intensity, sigma = q[index], intensity[index], sigma[index]
     size = _initial_region(intensity)
     x_scale = q[size - 1] ** 2
@@ -94,9 +98,9 @@ def guinier(q_inv_angstrom, intensity, sigma, q_rg_limit: float = Q_RG_LIMIT) ->
         return _invalid(_why_none(falling, q_rg_min, q_rg_max, q_rg_limit))
     score = np.where(allowed, score, np.inf)
     best = int(np.argmin(score))
-    # How much Rg depends on the choice among windows nearly as good is part of its error.
-    near = score <= 2 * score[best]
-    relative_error = float(np.hypot(error[best], np.std(rg[near]) / rg[best]))
+    # The standard deviation of Rg includes the scatter of Rg over the windows that are nearly as good.
+    nearly_as_good = score <= 2 * score[best]
+    relative_error = float(np.hypot(error[best], np.std(rg[nearly_as_good]) / rg[best]))
 
     inside = slice(first[best], last[best])
     i0 = float(np.exp(line["intercept"][best]))
@@ -105,9 +109,9 @@ def guinier(q_inv_angstrom, intensity, sigma, q_rg_limit: float = Q_RG_LIMIT) ->
     degrees = last[best] - first[best] - 2
     reason = ""
     if relative_error > _MAX_RELATIVE_ERROR:
-        reason = (f"the best line leaves Rg uncertain by {100 * relative_error:.0f} %: "
-                  "too noisy or too curved")
-    return Guinier(
+        reason = (f"the standard deviation of Rg is {100 * relative_error:.0f} % in the best window: "
+                  "the curve is too noisy or too curved at low q")
+    return GuinierFit(
         rg_angstrom=float(rg[best]), rg_sigma=float(rg[best] * relative_error), i0=i0,
         i0_sigma=float(i0 * line["intercept_error"][best]), first=int(index[first[best]]),
         last=int(index[last[best] - 1]) + 1, q_rg_min=float(q_rg_min[best]),
@@ -117,18 +121,18 @@ def guinier(q_inv_angstrom, intensity, sigma, q_rg_limit: float = Q_RG_LIMIT) ->
 
 
 def radius_bounds(rg_angstrom: float) -> tuple[float, float]:
-    """Bounds of r_max (largest distance from the centroid, A) for a particle of this Rg.
+    """Returns the bounds of r_max (largest distance from the centroid, A) for a particle of this Rg (A).
 
-    A solid sphere has r_max = sqrt(5/3) Rg = 1.29 Rg and a long rod 1.73 Rg; tails reach further.
-    The lower bound takes off 10 % for the shell of bound water that raises a measured Rg, the upper
-    bound is 3.2 Rg. Of 60 deposited SAXS models and 1,400 protein structures more than 99 % lie
-    between (median 1.86); a thin hollow shell (1.0 Rg) does not. D_max is at most twice r_max.
+    A solid sphere has r_max = sqrt(5/3) Rg = 1.29 Rg, a long rod 1.73 Rg, and a flexible tail increases the ratio. The
+    lower bound is 10 % below that of the sphere, because bound water increases a measured Rg; the upper bound is 3.2
+    Rg. More than 99 % of 60 deposited SAXS models and 1,400 protein structures lie within the bounds (median 1.86 Rg);
+    a thin hollow shell (1.0 Rg) does not. D_max is at most twice r_max.
     """
     return 0.9 * float(np.sqrt(5 / 3)) * rg_angstrom, 3.2 * rg_angstrom
 
 
 def _initial_region(intensity: np.ndarray) -> int:
-    """Number of points before the curve has fallen to a tenth: the line ends at 0.57 I(0)."""
+    """Returns the number of points before I falls to a tenth of its peak; the Guinier line ends at 0.57 I(0)."""
     padded = np.pad(intensity, 2, mode="edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
     peak = int(np.argmax(smooth[:max(10, intensity.size // 4)]))
@@ -137,7 +141,10 @@ def _initial_region(intensity: np.ndarray) -> int:
 
 
 def _windows(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """All (first, last) tried, last exclusive: starts in the first half, at least five points."""
+    """Returns the windows to try: arrays (W,) of the first point, and of the last point plus one.
+
+    A window starts in the first half and has at least `_MIN_POINTS` points.
+    """
     starts = np.unique(np.linspace(0, size // 2, _STARTS).astype(int))
     ends = np.unique(np.linspace(_MIN_POINTS, size, _ENDS).astype(int))
     first, last = (grid.ravel() for grid in np.meshgrid(starts, ends, indexing="ij"))
@@ -145,8 +152,22 @@ def _windows(size: int) -> tuple[np.ndarray, np.ndarray]:
     return first[keep], last[keep]
 
 
-def _fit_windows(x, y, weight, first, last) -> dict[str, np.ndarray]:
-    """Weighted line and parabola of y(x) in every window at once, through cumulative sums."""
+def _fit_windows(x: np.ndarray, y: np.ndarray, weight: np.ndarray, first: np.ndarray,
+                 last: np.ndarray) -> dict[str, np.ndarray]:
+    """Fits a weighted line and a parabola to y(x) in all W windows at once, by cumulative sums.
+
+    Args:
+      x: (N,) abscissae, ascending.
+      y: (N,) ordinates.
+      weight: (N,) inverse variances of y.
+      first: (W,) first point of each window.
+      last: (W,) last point plus one.
+
+    Returns:
+      Arrays (W,): "slope", "intercept" and "chi_squared" of the line; "slope_error" and "intercept_error", their
+      standard deviations; "slope_bias", the difference between the slopes of line and parabola at x = 0, less twice
+      its standard deviation, at least 0.
+    """
     origin = y.mean()
     y = y - origin
 
@@ -158,14 +179,14 @@ def _fit_windows(x, y, weight, first, last) -> dict[str, np.ndarray]:
     t = [window_sums(weight * y * x**k) for k in range(3)]
     square = window_sums(weight * y * y)
     determinant = s[0] * s[2] - s[1] ** 2
-    determinant = np.where(determinant > 1e-12 * s[0] * s[2], determinant, np.nan)   # q too alike
+    determinant = np.where(determinant > 1e-12 * s[0] * s[2], determinant, np.nan)  # all x are nearly equal
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (s[0] * t[1] - s[1] * t[0]) / determinant
         intercept = (t[0] - slope * s[1]) / s[0]
         slope_variance, intercept_variance = s[0] / determinant, s[2] / determinant
     chi_squared = np.maximum(square - intercept * t[0] - slope * t[1], 0.0)
 
-    # The parabola in scaled moments: windows near q = 0 have x^4 many decades below 1.
+    # The normal equations of the parabola are scaled, because x^4 is many decades below 1 in windows near q = 0.
     scale = np.sqrt(np.stack([s[0], s[2], s[4]], axis=-1))
     normal = np.stack([np.stack(s[k:k + 3], axis=-1) for k in range(3)], axis=-2)
     normal = normal / scale[:, :, None] / scale[:, None, :] + 1e-12 * np.eye(3)
@@ -186,14 +207,16 @@ def _fit_windows(x, y, weight, first, last) -> dict[str, np.ndarray]:
         "intercept_error": np.sqrt(intercept_variance * inflation), "chi_squared": chi_squared}
 
 
-def _why_none(falling, q_rg_min, q_rg_max, limit) -> str:
+def _why_none(falling: np.ndarray, q_rg_min: np.ndarray, q_rg_max: np.ndarray, limit: float) -> str:
+    """Returns why no window is allowed, given whether each line falls (W,) and its range of q Rg (W,)."""
     if not falling.any():
         return "the intensity does not fall with q at low angles"
     spans = f"{q_rg_min[falling][0]:.2f} to {q_rg_max[falling][0]:.2f}"
-    return (f"the curve starts too high: no {_MIN_POINTS} points on a falling line below "
-            f"q Rg = {limit:g} (its first line spans {spans})")
+    return (f"the curve starts at too large a q: no {_MIN_POINTS} points on a falling line below "
+            f"q Rg = {limit:g} (the first falling line spans q Rg {spans})")
 
 
-def _invalid(reason: str) -> Guinier:
+def _invalid(reason: str) -> GuinierFit:
+    """Returns the fit of a curve without a window."""
     nan = float("nan")
-    return Guinier(nan, nan, nan, nan, 0, 0, nan, nan, nan, nan, False, reason)
+    return GuinierFit(nan, nan, nan, nan, 0, 0, nan, nan, nan, nan, False, reason)

@@ -1,26 +1,32 @@
-"""The noise of a curve from its own scatter, where the file's sigmas are missing or impossible.
+"""Estimates the standard deviations of a curve from its own scatter, for files in which they are missing or impossible.
 
-Each point is compared with the cubic through four others, two on each side. What a smooth curve
-leaves is noise. Measured curves are often interpolated or smoothed, so that neighbours share their
-noise and differ too little: the others are taken a few points apart, as far as the curve's own bend
-allows.
+Each point is compared with the cubic through four neighbours, two on each side; if the curve is smooth, the difference
+is noise. Measured curves are often interpolated or smoothed: adjacent points then share their noise and differ too
+little. Therefore the neighbours are chosen a few points apart, as far as the curvature of the curve allows. Called by
+`saxsae.io.curves.cleaning`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-_MAX_STRIDE = 4
-# Longer steps, in q_half (where I has fallen to one half), show the curve's bend, not its noise.
+_MAX_STRIDE = 4  # largest distance of neighbours, in points
+# Largest distance of neighbours in q, relative to the q at which I has fallen to one half. Residuals over longer
+# distances show the curvature of the curve, not its noise.
 _STEP_OF_HALF_WIDTH = 0.07
-_FLOOR = 0.002   # of the intensity: no instrument measures better
+_FLOOR = 0.002  # smallest relative standard deviation; instruments do not measure better
 
 
-class Scatter(NamedTuple):
-    """residual: (M,) deviation of a point from its neighbours, of unit gain: its sd is the noise's.
+class NeighbourResiduals(NamedTuple):
+    """The residuals of the M = N - 4 stride inner points of a curve.
 
-    expected: (M,) the sd of that residual if `sigma` were right (1 where none was given).
-    centre: (M,) index of the point.   stride: how many points apart the neighbours are.
+    Attributes:
+      residual: (M,) difference between a point and the cubic through its neighbours, scaled so that the standard
+        deviation of the residual is that of the noise of one point.
+      expected: (M,) standard deviation of the residual if the given sigma is right; 1 if no sigma was given.
+      centre: (M,) int, index of the point in the curve.
+      stride: distance of the neighbours, in points.
     """
 
     residual: np.ndarray
@@ -29,19 +35,20 @@ class Scatter(NamedTuple):
     stride: int
 
 
-def scatter(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None = None) -> Scatter:
-    """Residuals of the points of a curve from their neighbours.
+def neighbour_residuals(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None = None) -> NeighbourResiduals:
+    """Returns the residuals of the points of a curve from the cubics through their neighbours.
 
     Args:
-        q, intensity: (N,) with q ascending, N >= 5, any unit.
-        sigma: (N,) standard deviations to compare with, or None.
+      q: (N,) ascending, N >= 5, any unit.
+      intensity: (N,), any unit.
+      sigma: (N,) standard deviations of `intensity`, or None.
     """
     stride = _stride(q, intensity)
     size = q.size - 4 * stride
     take = np.arange(size)[:, None] + stride * np.arange(5)
     offset = q[take] - q[take[:, 2]][:, None]
     offset = offset / (offset[:, -1:] - offset[:, :1])
-    # Divided difference of order four: it annihilates cubics, on any spacing.
+    # The divided difference of order four is zero for cubics, whatever the spacing.
     gap = offset[:, :, None] - offset[:, None, :] + np.eye(5)
     weight = 1 / np.prod(gap, axis=2)
     weight /= np.sqrt(np.sum(weight**2, axis=1, keepdims=True))
@@ -49,28 +56,35 @@ def scatter(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None = Non
     expected = np.ones(size)
     if sigma is not None:
         expected = np.sqrt(np.sum((weight * sigma[take]) ** 2, axis=1))
-    return Scatter(residual, expected, take[:, 2], stride)
+    return NeighbourResiduals(residual, expected, take[:, 2], stride)
 
 
 def scatter_over_sigma(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray) -> float:
-    """How many times the points scatter more than sigma says: 1 for honest sigmas (robust)."""
-    found = scatter(q, intensity, sigma)
+    """Returns the median ratio of the scatter of the points to their sigma, which is 1 if sigma is right.
+
+    Args:
+      q: (N,) ascending, N >= 5.
+      intensity: (N,), any unit.
+      sigma: (N,) standard deviations of `intensity`.
+    """
+    found = neighbour_residuals(q, intensity, sigma)
     return float(1.4826 * np.median(np.abs(found.residual) / found.expected))
 
 
 def estimate_sigma(q: np.ndarray, intensity: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Standard deviation of every point, smooth in q, from the scatter around it.
+    """Returns the standard deviation of every point, smooth in q, estimated from the scatter around it.
 
     Args:
-        q, intensity: (N,) with q ascending, N >= 5.
+      q: (N,) ascending, N >= 5.
+      intensity: (N,), any unit.
 
     Returns:
-        sigma (N,), never below 0.2 % of the local intensity; and whether that floor holds for most
-        points, as in a computed curve without noise.
+      The standard deviations (N,), at least 0.2 % of the local intensity plus 1e-5 of the largest; and whether most
+      points have that smallest value, as in a computed curve without noise.
     """
-    found = scatter(q, intensity)
+    found = neighbour_residuals(q, intensity)
     width = int(np.clip(q.size // 8, 15, 151)) | 1
-    # The median absolute deviation resists a hot pixel; averaged as a logarithm it stays positive.
+    # The median absolute deviation is robust to a hot pixel. Its logarithm is averaged, so that the result is positive.
     local = 1.4826 * _running(np.median, np.abs(found.residual), width)
     smallest = 1e-5 * np.max(np.abs(intensity))
     local = np.exp(_running(np.mean, np.log(np.maximum(local, 1e-3 * smallest + 1e-300)), width))
@@ -80,6 +94,11 @@ def estimate_sigma(q: np.ndarray, intensity: np.ndarray) -> tuple[np.ndarray, bo
 
 
 def _stride(q: np.ndarray, intensity: np.ndarray) -> int:
+    """Returns the distance of neighbours in points, 1 to `_MAX_STRIDE`.
+
+    It is the largest that spans at most `_STEP_OF_HALF_WIDTH` of the q at which I has fallen to one half, and at most
+    an eighth of the points.
+    """
     smooth = _running(np.median, intensity, 5)
     peak = int(np.argmax(smooth[:max(5, q.size // 2)]))
     below = np.flatnonzero(smooth[peak:] < 0.5 * smooth[peak])
@@ -89,8 +108,8 @@ def _stride(q: np.ndarray, intensity: np.ndarray) -> int:
     return int(np.clip(_STEP_OF_HALF_WIDTH * q_half / step, 1, max(most, 1)))
 
 
-def _running(statistic, values: np.ndarray, width: int) -> np.ndarray:
-    """Running median or mean over `width` (odd) values, mirrored at the ends."""
+def _running(statistic: Callable[..., np.ndarray], values: np.ndarray, width: int) -> np.ndarray:
+    """Returns the running `np.median` or `np.mean` (N,) of values (N,), mirrored at the ends; `width` is odd."""
     width = min(width, (values.size - 1) | 1)
     if width < 3:
         return values

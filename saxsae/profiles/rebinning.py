@@ -1,20 +1,39 @@
-"""Curves of one fixed length, so that one compiled program serves every curve."""
+"""Averages curves to a fixed number of points, so that one compiled program serves curves of any length.
 
-from typing import NamedTuple
+`saxsae.reconstruction` calls `rebin`.
+"""
+
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from phasenet.errors import InputError
 
 
-class Rebinned(NamedTuple):
-    """A curve of fixed length, padded at the end. All (num_points,) float64.
+class CurveLike(Protocol):
+    """Any object with the points of a measured curve, such as `saxsae.io.curves.measured_curves.Curve`."""
+
+    @property
+    def q_inv_angstrom(self) -> np.ndarray:
+        """The scattering vectors (N,), ascending, 1/A."""
+
+    @property
+    def intensity(self) -> np.ndarray:
+        """The intensities (N,), any unit."""
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """The standard deviations (N,) of the intensities, positive."""
+
+
+class RebinnedCurve(NamedTuple):
+    """A curve of a fixed number of points, padded at the end.
 
     Attributes:
-      q_inv_angstrom: 1/A, ascending; the padding repeats the last.
-      intensity: 0 in the padding.
-      sigma: infinite in the padding.
-      weight: 1 / sigma^2, 0 in the padding: what `scattering.chi_squared` takes.
+      q_inv_angstrom: (num_points,) float64, 1/A, ascending; the padding repeats the last value.
+      intensity: (num_points,) float64, in the unit of the curve; 0 in the padding.
+      sigma: (num_points,) float64, standard deviations of `intensity`; infinite in the padding.
+      weight: (num_points,) float64, 1 / sigma^2, for `scattering.chi_squared`; 0 in the padding.
     """
 
     q_inv_angstrom: np.ndarray
@@ -23,27 +42,32 @@ class Rebinned(NamedTuple):
     weight: np.ndarray
 
 
-def rebin(curve, q_max: float = 0.2, num_points: int = 128, q_min: float = 0.0) -> Rebinned:
-    """The part of a curve between q_min and q_max on `num_points` points.
+def rebin(curve: CurveLike, q_max: float = 0.2, num_points: int = 128, q_min: float = 0.0) -> RebinnedCurve:
+    """Returns the part of a curve between q_min and q_max, averaged to at most `num_points` points and padded.
 
-    A curve with more points is averaged in equal bins of q, each point weighted by 1 / sigma^2, the
-    sigma of a bin that of its mean: chi^2 per bin keeps the meaning of chi^2 per point. A curve
-    with fewer points stays as it is. Empty bins are closed up.
+    A part of more than `num_points` points is averaged in equal bins of q. Points are weighted by 1 / sigma^2, and the
+    sigma of a bin is that of the weighted mean, so that chi^2 per bin has the meaning of chi^2 per point. Empty bins
+    are left out. A part of fewer points is not averaged.
 
     Args:
-        curve: anything with `q_inv_angstrom`, `intensity`, `sigma` of shape (N,), q ascending.
-        q_max, q_min: 1/A, inclusive.
+      curve: the measured curve.
+      q_max: largest q, 1/A, included.
+      num_points: length of the result.
+      q_min: smallest q, 1/A, included.
 
     Raises:
-        InputError: fewer than five points lie in the range.
+      InputError: fewer than five points lie in the range.
     """
+    q: np.ndarray
+    intensity: np.ndarray
+    sigma: np.ndarray
     q, intensity, sigma = (np.asarray(a, np.float64) for a in (
         curve.q_inv_angstrom, curve.intensity, curve.sigma))
     inside = (q >= q_min) & (q <= q_max)
     if inside.sum() < 5:
         raise InputError(
             f"only {inside.sum()} points between q = {q_min:g} and {q_max:g} 1/A (the curve spans "
-            f"{q[0]:.4g} to {q[-1]:.4g} 1/A): at least 5 are needed")
+            f"{q[0]:.4g} to {q[-1]:.4g} 1/A): at least 5 are needed; check q_max and the unit of q")
     q, intensity, sigma = q[inside], intensity[inside], sigma[inside]
     if q.size > num_points:
         width = (q[-1] - q[0]) / num_points
@@ -56,6 +80,6 @@ def rebin(curve, q_max: float = 0.2, num_points: int = 128, q_min: float = 0.0) 
         intensity = np.bincount(bins, weight * intensity, minlength=num_points)[filled] / total
         sigma = total**-0.5
     padding = (0, num_points - q.size)
-    return Rebinned(
+    return RebinnedCurve(
         np.pad(q, padding, mode="edge"), np.pad(intensity, padding),
         np.pad(sigma, padding, constant_values=np.inf), np.pad(sigma**-2, padding))

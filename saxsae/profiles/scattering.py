@@ -1,17 +1,20 @@
-"""Scattering profiles of voxel shapes, the radius decoupled from the shape (paper eqs. 2 to 4).
+"""Computes scattering profiles I(q) of voxel shapes and their chi^2 with a measured curve, for `saxsae.reconstruction`.
 
-With R the radius of the unit sphere and the basis of `zernike`, the transform of R_nl Y_lm is
-4 pi i^l (-1)^((n - l) / 2) b_n(q R) Y_lm, b_n(x) = sqrt(2n + 3) j_{n+1}(x) / x, so that the
-orientational average is (eqs. 2, 3)
+Equation numbers are those of the paper, H. He, C. Liu, H. Liu, iScience 23, 100906 (2020). With the basis
+of `zernike` and R the radius of the unit sphere, the Fourier transform of R_nl Y_lm is 4 pi i^l k_nl b_n(q R) Y_lm,
+with k_nl = (-1)^((n - l) / 2) and b_n(x) = sqrt(2n + 3) j_{n+1}(x) / x. The squared transform of a shape, averaged over
+orientations, is (eqs. 2, 3)
 
-    I(q) = 4 pi sum_nn' b_n(q R) b_n'(q R) H_nn',   H_nn' = sum_lm k_nl k_n'l c_nlm c_n'lm,
+    I(q) = 4 pi sum_nn' b_n(q R) b_n'(q R) H_nn',   H_nn' = sum_lm k_nl k_n'l c_nlm c_n'lm.
 
-where k_nl = (-1)^((n - l) / 2) and H holds all that a profile needs of the shape: a few hundred
-numbers, from which each further radius costs next to nothing. Voxels are cubes, not points: I(q) is
-multiplied by exp(-(q h)^2 / 12), h the pitch.
+1. `zernike.moments` computes the moments c_nlm of a shape; `shape_invariants` computes H, a few hundred numbers.
+2. `profile_from_invariants` computes I(q) from H at any radius; another radius of the same shape costs almost nothing.
+   The profile is multiplied by exp(-(q h)^2 / 12), h the pitch, because voxels are cubes and not points.
+3. `chi_squared` compares I(q) with a measured curve, with a fitted scale (eq. 4).
 
-Profiles are in units of the unit sphere: I(0) is the squared volume of the shape in units of R^3
-(times R^6 for A^6), whatever the radius, so that no radius overflows float32.
+For shapes too large for the Zernike orders, the Debye sum over pair distances replaces steps 1 and 2
+(`debye_profiles`). The unit of profiles is R^6: I(0) is the squared volume of the shape, the same number at any
+radius, so that float32 does not overflow.
 """
 
 import functools
@@ -19,35 +22,36 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from saxsae.profiles import zernike
 from saxsae.shapes.voxels import CENTRE, GRID, SPHERE_FRACTION, pitch
 
-ORDERS = (20, 30, 40)
-_STEP = 1 / 16  # of the table of b_n: cubic interpolation is then good to 1e-7
-_X_MAX = 72.0  # q R beyond this (never reached inside `order_for`) is clamped
-_PAIR_NODES = 1024  # of q h in `debye_profiles`
+ORDERS = (20, 30, 40)  # Zernike orders that are used
+_STEP = 1 / 16  # in x, between nodes of the table of b_n(x); the error of cubic interpolation is then about 1e-7
+_X_MAX = 72.0  # end of the table; larger x = q R are clamped, and `choose_order` does not admit them
+_PAIR_NODES = 1024  # values of q h in the table of `debye_profiles`
 
 
-def order_for(q_max: float, r_max: float) -> int | None:
-    """The smallest order of `ORDERS` that is exact to 1% up to q_max, or None when none is.
+def choose_order(q_max: float, r_max: float) -> int | None:
+    """Returns the smallest of `ORDERS` whose profile is accurate to 1 % up to q_max, or None if none is.
+
+    In the latter case, use `debye_profiles`.
 
     Args:
-        q_max: largest q, 1/A.
-        r_max: the largest radius (centroid to farthest atom, A) that will be asked for.
-
-    Where it returns None, use `debye_profile`.
+      q_max: largest q, 1/A.
+      r_max: largest radius to be used (largest distance from the centroid, A).
     """
     needed = 1.1 * q_max * r_max / SPHERE_FRACTION
     return next((order for order in ORDERS if order >= needed), None)
 
 
 def spherical_bessel(n_max: int, x: np.ndarray) -> np.ndarray:
-    """j_n(x) for n = 0..n_max and x >= 0 in float64: shape (n_max + 1, *x.shape)."""
+    """Returns the spherical Bessel functions j_n(x), n = 0..n_max, for x >= 0: (...) -> (n_max + 1, ...) float64."""
     x = np.asarray(x, np.float64)
     safe = np.where(x > 0, x, 1.0)
-    # Upward recurrence holds for n <= x; past it the ratio j_n / j_{n-1} comes from its continued
-    # fraction, run downward from where j_n has long vanished.
+    # The upward recurrence is stable for n <= x. For larger n the ratio j_n / j_{n-1} comes from its continued
+    # fraction, evaluated downward from an n at which j_n is negligible.
     last = max(n_max, int(np.max(x, initial=0.0))) + 40
     ratio = np.zeros((last + 2, *x.shape))
     for n in range(last, 0, -1):
@@ -64,7 +68,7 @@ def spherical_bessel(n_max: int, x: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache
 def _radial_transform_table(n_max: int) -> np.ndarray:
-    """b_n and its derivative times the step, on the nodes: (nodes, 2 (n_max + 1)) float32."""
+    """Returns b_n, and its derivative times the step, at x = 0, _STEP, ...: (nodes, 2 (n_max + 1)) float32."""
     x = np.arange(0.0, _X_MAX + 2 * _STEP, _STEP)
     j = spherical_bessel(n_max + 1, x)
     n = np.arange(n_max + 1)
@@ -79,9 +83,16 @@ def _radial_transform_table(n_max: int) -> np.ndarray:
 
 
 def radial_transforms(x: jax.Array, n_max: int) -> jax.Array:
-    """b_n(x) = sqrt(2n + 3) j_{n+1}(x) / x for x = q R >= 0: (...) -> (..., n_max + 1) float32.
+    """Returns b_n(x) = sqrt(2n + 3) j_{n+1}(x) / x, n = 0..n_max, by cubic Hermite interpolation of a table.
 
-    Cubic Hermite interpolation of a float64 table, error below 1e-6, differentiable in x.
+    The error is below 1e-6, and the result is differentiable in x.
+
+    Args:
+      x: (...) q R, at least 0; values above 72 are clamped.
+      n_max: highest order (static).
+
+    Returns:
+      (..., n_max + 1) float32.
     """
     table = jnp.asarray(_radial_transform_table(n_max))
     position = jnp.clip(jnp.asarray(x, jnp.float32), 0.0, _X_MAX) / _STEP
@@ -96,36 +107,49 @@ def radial_transforms(x: jax.Array, n_max: int) -> jax.Array:
 
 @functools.lru_cache
 def _shell_layout(n_max: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where mode (n, l, m) goes in a (n, l^2 + l + m) matrix (K marks an empty place), and k_nl."""
-    n, l, m = zernike.modes(n_max)  # noqa: E741
+    """Returns the index of the mode at each [n, l^2 + l + m], (n_max + 1, (n_max + 1)^2), K for none; and k_nl (K,)."""
+    n, l, m = zernike.modes(n_max)
     place = np.full((n_max + 1, (n_max + 1) ** 2), len(n))
     place[n, l * l + l + m] = np.arange(len(n))
     return place, np.where((n - l) % 4, -1.0, 1.0).astype(np.float32)
 
 
 def shape_invariants(moments: jax.Array, n_max: int) -> jax.Array:
-    """H_nn' of eq. 3: moments (..., K) -> (..., n_max + 1, n_max + 1) float32."""
+    """Returns H_nn' of eq. 3, which contains all that a profile depends on except the radius.
+
+    Args:
+      moments: (..., K) from `zernike.moments`.
+      n_max: the order of the moments (static).
+
+    Returns:
+      (..., n_max + 1, n_max + 1) float32.
+    """
     place, sign = _shell_layout(n_max)
     signed = jnp.pad(moments * sign, [(0, 0)] * (moments.ndim - 1) + [(0, 1)])
     matrix = signed[..., place]
     return jnp.einsum("...ni,...ki->...nk", matrix, matrix, precision="highest")
 
 
-def voxel_form_factor(q_inv_angstrom: jax.Array, r_max: jax.Array) -> jax.Array:
-    """exp(-(q h)^2 / 12): the squared transform of a cube of side h, averaged over orientations."""
+def voxel_form_factor(q_inv_angstrom: jax.Array, r_max: ArrayLike) -> jax.Array:
+    """Returns exp(-(q h)^2 / 12), the Guinier approximation of the averaged form factor of a voxel of side h.
+
+    Args:
+      q_inv_angstrom: (..., Q) 1/A.
+      r_max: radius in A, () or broadcastable to q; h is the pitch of the grid at this radius.
+    """
     return jnp.exp(-((q_inv_angstrom * pitch(r_max)) ** 2) / 12)
 
 
-def profile_from_invariants(invariants: jax.Array, q_inv_angstrom: jax.Array,
-                            r_max: jax.Array) -> jax.Array:
-    """I(q) of a shape at a radius (eq. 2).
+def profile_from_invariants(invariants: jax.Array, q_inv_angstrom: jax.Array, r_max: ArrayLike) -> jax.Array:
+    """Returns I(q) of one shape at one radius (eq. 2).
 
     Args:
-        invariants: (n_max + 1, n_max + 1) from `shape_invariants`; `vmap` for more shapes.
-        q_inv_angstrom: (Q,) in 1/A.
-        r_max: radius in A, scalar, traced.
+      invariants: (n_max + 1, n_max + 1) from `shape_invariants`.
+      q_inv_angstrom: (Q,) 1/A.
+      r_max: () radius in A (largest distance from the centroid), traced.
 
-    Returns: (Q,) float32; I(0) is the shape's squared volume in units of R^3.
+    Returns:
+      (Q,) float32; I(0) is the squared volume of the shape in units of R^6.
     """
     size = invariants.shape[-1]
     b = radial_transforms(q_inv_angstrom * (r_max / SPHERE_FRACTION), size - 1)
@@ -134,15 +158,17 @@ def profile_from_invariants(invariants: jax.Array, q_inv_angstrom: jax.Array,
     return intensity * voxel_form_factor(q_inv_angstrom, r_max)
 
 
-def profile_from_moments(moments: jax.Array, q_inv_angstrom: jax.Array, r_max: jax.Array,
-                         n_max: int) -> jax.Array:
-    """I(q) from the moments (K,) of one shape; see `profile_from_invariants`."""
+def profile_from_moments(moments: jax.Array, q_inv_angstrom: jax.Array, r_max: ArrayLike, n_max: int) -> jax.Array:
+    """Returns I(q) of one shape at one radius from its moments (K,) of order `n_max` (static).
+
+    The other arguments and the result are those of `profile_from_invariants`.
+    """
     return profile_from_invariants(shape_invariants(moments, n_max), q_inv_angstrom, r_max)
 
 
 @functools.lru_cache
 def _squared_distances() -> tuple[np.ndarray, np.ndarray]:
-    """The distinct squared lattice distances, and the index of each lag of the octant in them."""
+    """Returns the distinct squared distances of voxels (D,), and the index in them of each lag (31^3,) of an octant."""
     lag = np.arange(GRID)
     squared = lag[:, None, None] ** 2 + lag[:, None] ** 2 + lag**2
     distinct, index = np.unique(squared.reshape(-1), return_inverse=True)
@@ -150,16 +176,20 @@ def _squared_distances() -> tuple[np.ndarray, np.ndarray]:
 
 
 def pair_distances(occupancy: jax.Array) -> tuple[np.ndarray, jax.Array]:
-    """The exact pair-distance histogram of a map (31, 31, 31).
+    """Returns the exact pair-distance histogram of a map, by a fast Fourier transform.
 
-    Returns: distances (D,) in voxels, ascending from 0, and the sum of occupancy products over all
-    ordered pairs at each.
+    Args:
+      occupancy: (31, 31, 31).
+
+    Returns:
+      The distances (D,) in pitches, ascending from 0; and the sum (D,) of products of occupancies over all ordered
+      pairs of voxels at each distance.
     """
     distinct, index = _squared_distances()
     size = 2 * GRID + 2  # no wrap-around
     spectrum = jnp.fft.rfftn(jnp.asarray(occupancy, jnp.float32), (size,) * 3)
     pairs = jnp.fft.irfftn(jnp.abs(spectrum) ** 2, (size,) * 3)
-    for axis in range(3):  # lags of both signs meet: only their squares matter
+    for axis in range(3):  # add the lags of both signs, because only the distance matters
         ahead = jax.lax.slice_in_dim(pairs, 0, GRID, axis=axis)
         behind = jnp.flip(jax.lax.slice_in_dim(pairs, size - GRID + 1, size, axis=axis), axis)
         pairs = ahead + jnp.pad(behind, [(int(a == axis), 0) for a in range(3)])
@@ -167,15 +197,18 @@ def pair_distances(occupancy: jax.Array) -> tuple[np.ndarray, jax.Array]:
     return np.sqrt(distinct), jnp.maximum(counts, 0.0)
 
 
-def debye_profile(occupancy: jax.Array, q_inv_angstrom: jax.Array, r_max: jax.Array) -> jax.Array:
-    """I(q) by the exact Debye sum over the voxels: the way past the orders, and their reference.
+def debye_profile(occupancy: jax.Array, q_inv_angstrom: jax.Array, r_max: ArrayLike) -> jax.Array:
+    """Returns I(q) of one shape at one radius by the exact Debye sum over pairs of voxels.
+
+    It is the reference for the profiles from moments, and replaces them where no Zernike order is high enough.
 
     Args:
-        occupancy: (31, 31, 31); `vmap` for more. All voxels count, also those off the unit sphere.
-        q_inv_angstrom: (Q,) in 1/A.
-        r_max: radius in A, scalar, traced.
+      occupancy: (31, 31, 31). All voxels count, also those outside the unit sphere.
+      q_inv_angstrom: (Q,) 1/A.
+      r_max: () radius in A, traced.
 
-    Returns: (Q,) float32 in the units of `profile_from_invariants`.
+    Returns:
+      (Q,) float32 in the unit of `profile_from_invariants`.
     """
     distances, counts = pair_distances(occupancy)
     x = (q_inv_angstrom * pitch(r_max))[:, None] * distances.astype(np.float32)
@@ -184,15 +217,18 @@ def debye_profile(occupancy: jax.Array, q_inv_angstrom: jax.Array, r_max: jax.Ar
 
 
 def debye_profiles(occupancies: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array) -> jax.Array:
-    """`debye_profile` of many shapes at several radii each, with the radius decoupled here too.
+    """Returns the Debye profiles of many shapes, each at several radii.
 
-    The sum is taken once a shape, on a fine common grid of q h, and looked up between its points (error below 1e-4 of
-    I(0)).
+    The sum is computed once for each shape, on a fine grid of q h (h is the pitch) that all shapes share, and
+    interpolated linearly for each radius. The error is below 1e-4 of I(0).
 
     Args:
-        occupancies: (P, 31, 31, 31).   q_inv_angstrom: (Q,) in 1/A.   radii: (P, S) in A.
+      occupancies: (P, 31, 31, 31).
+      q_inv_angstrom: (Q,) 1/A.
+      radii: (P, S) r_max in A.
 
-    Returns: (P, S, Q).
+    Returns:
+      (P, S, Q) float32 in the unit of `profile_from_invariants`.
     """
     distances = np.sqrt(_squared_distances()[0]).astype(np.float32)
     counts = jax.lax.map(lambda shape: pair_distances(shape)[1], occupancies, batch_size=16)
@@ -210,15 +246,16 @@ def debye_profiles(occupancies: jax.Array, q_inv_angstrom: jax.Array, radii: jax
 
 def fit_scale(model: jax.Array, observed: jax.Array, weight: jax.Array,
               background: bool = False) -> tuple[jax.Array, jax.Array]:
-    """The weighted least-squares scale c, and constant b, of c * model + b = observed.
+    """Returns the scale c and the constant b of the weighted least-squares fit c * model + b = observed.
 
     Args:
-        model: (..., Q) profiles.
-        observed: (Q,) measured intensities.
-        weight: (Q,) 1 / sigma^2; zero leaves a point out (padding, bad points).
-        background: fit b as well (static); it may be negative, as over-subtracted curves need.
+      model: (..., Q) profiles.
+      observed: (Q,) measured intensities.
+      weight: (Q,) 1 / sigma^2; zero excludes a point (padding, bad points).
+      background: fit b as well (static). It may be negative, for curves from which too much buffer was subtracted.
 
-    Returns: scale (...) and background (...), the latter zero when it is not fitted.
+    Returns:
+      The scale (...) and the background (...); the latter is zero if it is not fitted.
     """
     total = jnp.sum(weight)
     weight = weight / jnp.where(total > 0, total, 1.0)
@@ -234,9 +271,16 @@ def fit_scale(model: jax.Array, observed: jax.Array, weight: jax.Array,
 
 def chi_squared(model: jax.Array, observed: jax.Array, weight: jax.Array,
                 background: bool = False) -> jax.Array:
-    """chi^2 of eq. 4 with the fitted scale: (..., Q) -> (...).
+    """Returns chi^2 of eq. 4 with the fitted scale: the mean squared residual in units of sigma.
 
-    N is the number of points of positive weight. Arguments as in `fit_scale`.
+    Args:
+      model: (..., Q) profiles.
+      observed: (Q,) measured intensities.
+      weight: (Q,) 1 / sigma^2; zero excludes a point.
+      background: fit a constant as well (static).
+
+    Returns:
+      (...), the mean over the points of positive weight.
     """
     scale, constant = fit_scale(model, observed, weight, background)
     fitted = scale[..., None] * model + constant[..., None]

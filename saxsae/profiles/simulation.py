@@ -1,31 +1,32 @@
-"""Curves as an instrument would measure them, computed from structures: tests with a known answer.
+"""Simulates measured curves from structures, for tests whose answer is known.
 
-The intensity is the Debye sum over the atoms or beads themselves, never over voxels: a curve made
-by the forward model that is fitted to it would prove nothing. All scatterers weigh the same and
-fill their share of the volume (no shell of bound water, no contrast between elements).
+The intensity is the Debye sum over the atoms or beads, not over voxels: a reconstruction from a curve of the fitted
+model itself would prove nothing. All scatterers have the same weight and a Gaussian form factor; bound water and
+differences between elements are neglected. Called by `launch.evaluate`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-ATOM_VOLUME_ANGSTROM3 = 17.2  # of a protein per heavy atom: 134 A^3 and 7.8 atoms in a mean residue
-_BIN_ANGSTROM = 0.2  # of pair distances, each bin at its mean: good to 2e-4 at q = 0.3
-_MAX_SCATTERERS = 30_000
-_BLOCK_PAIRS = 1 << 22
-# Noise of a good curve of 250 points: 0.6 % where I is half of I(0), 5 % at a hundredth of it.
-_EXPOSURE_ANGSTROM = 1.2e6
-_BUFFER_ANGSTROM3 = 3000.0
+ATOM_VOLUME_ANGSTROM3 = 17.2  # volume of a protein per heavy atom; a mean residue has 134 A^3 and 7.8 heavy atoms
+_BIN_ANGSTROM = 0.2  # width of the bins of pair distances; pairs take the mean distance of their bin (error 2e-4)
+_MAX_SCATTERERS = 30_000  # of a Debye sum; more are merged
+_BLOCK_PAIRS = 1 << 22  # pairs that are computed at a time
+# The constants of `noise_sigma`, those of a good curve of 250 points: the noise is about 0.5 % where I is half of I(0),
+# and 5 % where I is a hundredth of I(0).
+_EXPOSURE_ANGSTROM = 1.2e6  # k
+_BUFFER_ANGSTROM3 = 3000.0  # b is this constant over the volume of the particle, at most 1
 
 
 class SimulatedCurve(NamedTuple):
-    """A curve with noise; I(0) = 1 without it.
+    """A curve with noise. Intensities are in units of I(0).
 
     Attributes:
-      q_inv_angstrom: (Q,) 1/A.
+      q_inv_angstrom: (Q,) 1/A, ascending.
       intensity: (Q,) with noise.
-      sigma: (Q,) its standard deviation.
-      exact: (Q,) the intensity before the noise.
+      sigma: (Q,) standard deviation of the noise.
+      exact: (Q,) the intensity without noise.
     """
 
     q_inv_angstrom: np.ndarray
@@ -35,27 +36,32 @@ class SimulatedCurve(NamedTuple):
 
 
 def bead_volume(spacing_angstrom: float) -> float:
-    """Volume (A^3) of a bead in a close packing of the given nearest-neighbour spacing."""
+    """Returns the volume (A^3) of a bead in a close packing of the given nearest-neighbour spacing."""
     return spacing_angstrom**3 / np.sqrt(2)
 
 
-def sampling(rg_angstrom: float, q_max: float = 0.3, num_points: int = 250) -> np.ndarray:
-    """q (Q,) in 1/A from 0.01, or from 0.5 / Rg where that is lower: 0.01 would miss the Rg."""
+def choose_q(rg_angstrom: float, q_max: float = 0.3, num_points: int = 250) -> np.ndarray:
+    """Returns q (num_points,) in 1/A, equally spaced from 0.01, or from 0.5 / Rg if that is smaller, to q_max.
+
+    For a large particle a curve from 0.01 would not show the Guinier region.
+    """
     return np.linspace(min(0.01, 0.5 / rg_angstrom), q_max, num_points)
 
 
 def debye_intensity(xyz_angstrom: np.ndarray, q_inv_angstrom: np.ndarray,
                     volume_angstrom3: float = ATOM_VOLUME_ANGSTROM3) -> np.ndarray:
-    """I(q) / I(0) of equal scatterers by the Debye sum over all pairs, in float64.
+    """Returns I(q) / I(0) of equal scatterers by the Debye sum over all pairs.
 
     Args:
-        xyz_angstrom: (N, 3). Beyond 30,000, neighbours are merged at their centres of mass.
-        q_inv_angstrom: (Q,).
-        volume_angstrom3: of one scatterer, a sphere: its form factor (Guinier's Gaussian).
+      xyz_angstrom: (N, 3) positions. If there are more than 30,000, neighbours are merged at their centres of mass.
+      q_inv_angstrom: (Q,) 1/A.
+      volume_angstrom3: volume of one scatterer. Its form factor is the Guinier approximation for a sphere of this
+        volume.
 
-    Returns: (Q,).
+    Returns:
+      (Q,) float64.
     """
-    points, mass = _merged(np.asarray(xyz_angstrom, np.float64) - np.mean(xyz_angstrom, axis=0))
+    points, mass = _merge_scatterers(np.asarray(xyz_angstrom, np.float64) - np.mean(xyz_angstrom, axis=0))
     distances, counts = _pair_histogram(points, mass)
     q = np.asarray(q_inv_angstrom, np.float64)
     intensity = mass @ mass + 2 * np.sinc(q[:, None] * distances / np.pi) @ counts
@@ -63,13 +69,18 @@ def debye_intensity(xyz_angstrom: np.ndarray, q_inv_angstrom: np.ndarray,
     return intensity / mass.sum() ** 2 * np.exp(-((q * radius) ** 2) / 5)
 
 
-def noise_level(q_inv_angstrom: np.ndarray, intensity: np.ndarray,
+def noise_sigma(q_inv_angstrom: np.ndarray, intensity: np.ndarray,
                 particle_volume_angstrom3: float) -> np.ndarray:
-    """Standard deviation (Q,) of a measurement of I(q) / I(0).
+    """Returns the standard deviation (Q,) of a measurement of I(q) / I(0).
 
-    sigma^2 = (I + b) / (k q): photons of sample and buffer, counted on rings that widen with q
-    (Sedlak, Bruetzel, Lipfert, J. Appl. Cryst. 50, 621, 2017). The buffer counts for more beside a
-    small particle, whose I(0) is lower at the same concentration by weight.
+    sigma^2 = (I + b) / (k q): photons of the sample (I) and of the buffer (b) are counted on rings whose area grows
+    with q (S. M. Sedlak, L. K. Bruetzel, J. Lipfert, J. Appl. Cryst. 50, 621, 2017). In units of I(0), b is larger for
+    a small particle, because its I(0) is lower at the same concentration by weight.
+
+    Args:
+      q_inv_angstrom: (Q,) 1/A, positive.
+      intensity: (Q,) I(q) / I(0) without noise.
+      particle_volume_angstrom3: volume of the particle, A^3.
     """
     buffer = min(_BUFFER_ANGSTROM3 / particle_volume_angstrom3, 1.0)
     return np.sqrt((intensity + buffer) / (_EXPOSURE_ANGSTROM * q_inv_angstrom))
@@ -78,25 +89,25 @@ def noise_level(q_inv_angstrom: np.ndarray, intensity: np.ndarray,
 def simulate_curve(xyz_angstrom: np.ndarray, seed: int | list[int],
                    volume_angstrom3: float = ATOM_VOLUME_ANGSTROM3,
                    q_inv_angstrom: np.ndarray | None = None) -> SimulatedCurve:
-    """The measured curve of a structure.
+    """Returns a curve of a structure with simulated noise.
 
     Args:
-        xyz_angstrom: (N, 3) heavy atoms or beads.
-        seed: of the noise, whatever numpy's generators take.
-        volume_angstrom3: of one scatterer: `ATOM_VOLUME_ANGSTROM3` or `bead_volume`.
-        q_inv_angstrom: (Q,) ascending; default `sampling`.
+      xyz_angstrom: (N, 3) positions of heavy atoms or beads.
+      seed: seed of the noise, for `np.random.default_rng`.
+      volume_angstrom3: volume of one scatterer in A^3, `ATOM_VOLUME_ANGSTROM3` or `bead_volume(spacing)`.
+      q_inv_angstrom: (Q,) 1/A, ascending and positive; by default `choose_q` of the radius of gyration.
     """
     if q_inv_angstrom is None:
         centred = xyz_angstrom - np.mean(xyz_angstrom, axis=0, dtype=np.float64)
-        q_inv_angstrom = sampling(float(np.sqrt((centred**2).sum(-1).mean())))
+        q_inv_angstrom = choose_q(float(np.sqrt((centred**2).sum(-1).mean())))
     exact = debye_intensity(xyz_angstrom, q_inv_angstrom, volume_angstrom3)
-    sigma = noise_level(q_inv_angstrom, exact, volume_angstrom3 * len(xyz_angstrom))
+    sigma = noise_sigma(q_inv_angstrom, exact, volume_angstrom3 * len(xyz_angstrom))
     noise = np.random.default_rng(seed).standard_normal(len(exact))
     return SimulatedCurve(q_inv_angstrom, exact + sigma * noise, sigma, exact)
 
 
-def _merged(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (M, 3) and masses (M,): the atoms, or what shares a cell as small as can be."""
+def _merge_scatterers(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns points (M, 3) and masses (M,), M <= `_MAX_SCATTERERS`, by merging the atoms (N, 3) of each cubic cell."""
     points, mass, cell = xyz, np.ones(len(xyz)), 1.0
     while len(points) > _MAX_SCATTERERS:
         cell *= 1.2
@@ -108,7 +119,7 @@ def _merged(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pair_histogram(points: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unordered pairs in bins of distance: the mean distance and the sum of mass products (B,)."""
+    """Returns the mean distance (B,) and the sum of mass products (B,) of the unordered pairs in bins of distance."""
     size = int(2 * np.linalg.norm(points, axis=-1).max() / _BIN_ANGSTROM) + 2
     counts, lengths = np.zeros((2, size))
     points = points.astype(np.float32)

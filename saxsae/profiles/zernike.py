@@ -1,14 +1,15 @@
-"""3D Zernike moments of shapes on the 31^3 grid (paper eq. 1).
+"""Computes 3D Zernike moments of shapes on the 31^3 grid; used by `scattering` and `alignment`.
 
-The basis is real and orthonormal in the unit ball: Z_nlm(r) = R_nl(|r|) Y_lm(r / |r|) with
-l = n, n - 2, ... >= 0, the radial function R_nl(r) = sqrt(2n + 3) r^l P_k^(0, l + 1/2)(2 r^2 - 1),
-k = (n - l) / 2, and real spherical harmonics without the Condon-Shortley phase: m > 0 holds
-cos(m phi), m < 0 holds sin(|m| phi). It is evaluated directly in float64 (monomial moments lose
-every digit in float32 by order 20).
+The basis is Z_nlm(r) = R_nl(|r|) Y_lm(r / |r|), real and orthonormal in the unit ball, with l = n, n - 2, ... >= 0,
+R_nl(r) = sqrt(2n + 3) r^l P_k^(0, l + 1/2)(2 r^2 - 1), k = (n - l) / 2, and real spherical harmonics without the
+Condon-Shortley phase: cos(m phi) for m >= 0, sin(|m| phi) for m < 0. The basis is evaluated by recurrences in float64,
+because sums of monomials lose all digits in float32 at order 20. The moments of a map are computed in three steps:
 
-Each mode is even or odd in x, y and z by itself. So a map is folded onto one octant, once for each
-of the eight parities, and meets an eighth of the modes there: an eighth of the work and of the
-table (15 MB at order 20) that one matrix over the whole ball would need.
+1. Each mode is even or odd in x, in y and in z. The map is folded onto one octant, once for each of the 8 parities.
+2. Each folded map is multiplied by a table of the modes of its parity.
+3. The products are put in the order of `modes`.
+
+The work, and the size of the tables (15 MB at order 20), are an eighth of those of one matrix over the whole ball.
 """
 
 import functools
@@ -20,30 +21,44 @@ import numpy as np
 
 from saxsae.shapes.voxels import CENTRE, GRID
 
-_VOXEL_VOLUME = 1.0 / CENTRE**3  # in units of the unit sphere's radius cubed
+_VOXEL_VOLUME = 1.0 / CENTRE**3  # in units of R^3, R the radius of the unit sphere
 
 
 class Modes(NamedTuple):
-    """The real modes in the order in which moments are stored: n, then l, then m = -l..l.
+    """The indices of the K = (n_max + 1)(n_max + 2)(n_max + 3) / 6 real modes, in the order of the moments.
 
-    Each field is int (K,), K = (n_max + 1)(n_max + 2)(n_max + 3) / 6.
+    The modes are sorted by n, then by l, then by m.
+
+    Attributes:
+      n: (K,) int, orders, 0 to n_max.
+      l: (K,) int, degrees, of the parity of n, 0 to n.
+      m: (K,) int, -l to l.
     """
 
     n: np.ndarray
-    l: np.ndarray  # noqa: E741
+    l: np.ndarray
     m: np.ndarray
 
 
 @functools.lru_cache
 def modes(n_max: int) -> Modes:
-    """The indices (n, l, m) of the K real modes up to order `n_max`."""
+    """Returns the indices (n, l, m) of the real modes up to order `n_max`."""
     triples = [(n, l, m) for n in range(n_max + 1)
                for l in range(n % 2, n + 1, 2) for m in range(-l, l + 1)]
     return Modes(*np.array(triples).T)
 
 
-def radial(n: int, l: int, r: np.ndarray) -> np.ndarray:  # noqa: E741
-    """R_nl(r) in float64, orthonormal under r^2 dr on [0, 1]; R_nl(1) = sqrt(2n + 3)."""
+def radial(n: int, l: int, r: np.ndarray) -> np.ndarray:
+    """Returns the radial function R_nl(r), orthonormal under r^2 dr on [0, 1].
+
+    Args:
+      n: order.
+      l: degree, of the parity of n, at most n.
+      r: (...) float64 radii in [0, 1].
+
+    Returns:
+      (...) float64; R_nl(1) = sqrt(2n + 3).
+    """
     x, beta, order = 2 * r**2 - 1, l + 0.5, (n - l) // 2
     before, jacobi = np.zeros_like(r), np.ones_like(r)
     for k in range(1, order + 1):  # the three-term recurrence of P_k^(0, beta)
@@ -59,13 +74,14 @@ def radial(n: int, l: int, r: np.ndarray) -> np.ndarray:  # noqa: E741
 
 
 def real_harmonics(l_max: int, directions: np.ndarray) -> np.ndarray:
-    """Real orthonormal spherical harmonics in float64.
+    """Returns the real orthonormal spherical harmonics up to a degree.
 
     Args:
-        l_max: the highest degree.
-        directions: (..., 3) unit vectors.
+      l_max: the highest degree.
+      directions: (..., 3) unit vectors.
 
-    Returns: (..., (l_max + 1)^2), Y_lm at index l^2 + l + m.
+    Returns:
+      (..., (l_max + 1)^2) float64, Y_lm at index l^2 + l + m.
     """
     x, y, z = np.moveaxis(np.asarray(directions, np.float64), -1, 0)
     out = np.empty((*x.shape, (l_max + 1) ** 2))
@@ -73,7 +89,7 @@ def real_harmonics(l_max: int, directions: np.ndarray) -> np.ndarray:
     power = np.ones(x.shape, np.complex128)  # sin^m theta exp(i m phi) = (x + iy)^m
     for m in range(l_max + 1):
         before, legendre = np.zeros_like(z), sectoral
-        for l in range(m, l_max + 1):  # noqa: E741
+        for l in range(m, l_max + 1):
             scale = np.sqrt(2.0) if m else 1.0
             out[..., l * l + l + m] = scale * legendre * power.real
             if m:
@@ -86,8 +102,8 @@ def real_harmonics(l_max: int, directions: np.ndarray) -> np.ndarray:
     return out
 
 
-def evaluate(n_max: int, points: np.ndarray) -> np.ndarray:
-    """The basis at points of the unit ball: (..., 3) -> (..., K), float64."""
+def evaluate_basis(n_max: int, points: np.ndarray) -> np.ndarray:
+    """Returns the K basis functions up to order `n_max` at points of the unit ball: (..., 3) -> (..., K), float64."""
     points = np.asarray(points, np.float64)
     r = np.linalg.norm(points, axis=-1)
     safe = np.where(r > 0, r, 1.0)[..., None]
@@ -99,21 +115,30 @@ def evaluate(n_max: int, points: np.ndarray) -> np.ndarray:
 
 
 class _OctantBasis(NamedTuple):
-    images: np.ndarray  # (2, 2, 2, V) flat indices into the 31^3 grid: the octant's voxels and their mirror images
-    tables: tuple[np.ndarray, ...]  # eight (V, K_p) float32, one for each parity
-    order: np.ndarray  # (K,) where each mode lies in their concatenation
+    """The basis on the V voxels of one octant of the unit ball.
+
+    Attributes:
+      images: (2, 2, 2, V) flat indices into the 31^3 grid: the voxels of the octant and their mirror images in x, y, z.
+      tables: eight arrays (V, K_p) float32: the K_p modes of each parity p, times the voxel volume.
+      order: (K,) position of each mode among the columns of all tables, concatenated.
+    """
+
+    images: np.ndarray
+    tables: tuple[np.ndarray, ...]
+    order: np.ndarray
 
 
 @functools.lru_cache
 def _octant_basis(n_max: int) -> _OctantBasis:
+    """Returns the basis up to order `n_max` on one octant."""
     corner = np.indices((CENTRE + 1,) * 3).reshape(3, -1).T
     corner = corner[(corner**2).sum(-1) <= CENTRE**2]
     sign = np.stack(np.meshgrid(*[(1, -1)] * 3, indexing="ij"), -1)
     images = np.ravel_multi_index(np.moveaxis(CENTRE + sign[..., None, :] * corner, -1, 0), (GRID,) * 3)
-    table = evaluate(n_max, corner / CENTRE)
-    # A voxel on a mirror plane is its own image: the fold doubles it, once for each such plane.
+    table = evaluate_basis(n_max, corner / CENTRE)
+    # A voxel on a mirror plane is its own image, so the folding counts it twice for each plane that it lies on.
     table *= (_VOXEL_VOLUME * 0.5 ** (corner == 0).sum(-1))[:, None]
-    _, l, m = modes(n_max)  # noqa: E741
+    _, l, m = modes(n_max)
     sine = (m < 0).astype(int)
     # Re (x + iy)^|m| is odd in x for odd m and even in y; Im is the other way round.
     parity = 4 * ((np.abs(m) + sine) % 2) + 2 * sine + (l + m) % 2
@@ -123,16 +148,17 @@ def _octant_basis(n_max: int) -> _OctantBasis:
 
 
 def moments(occupancy: jax.Array, n_max: int) -> jax.Array:
-    """Zernike moments c_nlm: the density's overlap with Z_nlm in the unit ball (eq. 1).
+    """Returns the Zernike moments c_nlm, the integrals of a density times Z_nlm over the unit ball.
 
     Args:
-        occupancy: (..., 31, 31, 31) in any dtype; voxels outside the unit sphere do not count.
-        n_max: highest order (static).
+      occupancy: (..., 31, 31, 31) of any dtype, centred on voxel 15; voxels outside the unit sphere do not count.
+      n_max: highest order (static).
 
-    Returns: (..., K) float32 in the order of `modes(n_max)`; lengths in units of the radius R.
+    Returns:
+      (..., K) float32 in the order of `modes(n_max)`, with lengths in units of the radius R of the unit sphere.
     """
     basis = _octant_basis(n_max)
-    # Binary maps are folded in bytes, a quarter of the memory traffic: their sums reach from -4 to 8.
+    # Binary maps are folded as int8, with a quarter of the memory traffic; the sums lie between -4 and 8.
     occupancy = jnp.asarray(occupancy, jnp.int8 if occupancy.dtype == bool else jnp.float32)
     lead = occupancy.shape[:-3]
     folded = occupancy.reshape(*lead, -1)[..., basis.images.reshape(-1)].reshape(*lead, *basis.images.shape)
@@ -146,8 +172,16 @@ def moments(occupancy: jax.Array, n_max: int) -> jax.Array:
 
 
 def synthesize(coefficients: jax.Array, n_max: int) -> jax.Array:
-    """The density sum_nlm c_nlm Z_nlm: (..., K) -> (..., 31, 31, 31) float32, 0 off the sphere."""
-    # The transpose of `moments`, which is linear and whose table holds the voxel volume.
+    """Returns the density that has given Zernike moments.
+
+    Args:
+      coefficients: (..., K) moments in the order of `modes(n_max)`.
+      n_max: highest order (static).
+
+    Returns:
+      sum_nlm c_nlm Z_nlm on the grid, (..., 31, 31, 31) float32, 0 outside the unit sphere.
+    """
+    # This is the transpose of `moments`, which is linear, divided by the voxel volume in its table.
     grid = jax.ShapeDtypeStruct((GRID,) * 3, jnp.float32)
     transpose = jax.linear_transpose(lambda x: moments(x, n_max), grid)
     coefficients = jnp.asarray(coefficients, jnp.float32)
@@ -155,9 +189,17 @@ def synthesize(coefficients: jax.Array, n_max: int) -> jax.Array:
     return flat.reshape(*coefficients.shape[:-1], GRID, GRID, GRID) / _VOXEL_VOLUME
 
 
-def invariants(coefficients: jax.Array, n_max: int) -> jax.Array:
-    """Rotation invariants sqrt(sum_m c_nlm^2): (..., K) -> (..., pairs (n, l) in order)."""
-    _, l, m = modes(n_max)  # noqa: E741
+def rotation_invariants(coefficients: jax.Array, n_max: int) -> jax.Array:
+    """Returns the rotation invariants sqrt(sum_m c_nlm^2) of moments.
+
+    Args:
+      coefficients: (..., K) moments in the order of `modes(n_max)`.
+      n_max: highest order (static).
+
+    Returns:
+      (..., P), one for each of the P pairs (n, l), in the order of `modes`.
+    """
+    _, l, m = modes(n_max)
     shell = np.cumsum(m == -l) - 1
     power = jnp.zeros((*coefficients.shape[:-1], shell[-1] + 1), coefficients.dtype)
     return jnp.sqrt(power.at[..., shell].add(coefficients**2))

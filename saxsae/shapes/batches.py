@@ -1,8 +1,9 @@
-"""Many structures of many sizes to packed occupancies, in few compiled programs.
+"""Computes the packed occupancy maps of many structures of different sizes, with few compiled programs.
 
-Structures are grouped by their atom count, padded to a power of two, and by how far an atom reaches
-(`voxels.reach`); each group runs through one vmapped program, a bounded number of voxel tests at a
-time. A structure of very many atoms (a virus) goes in pieces, whose maps are united.
+Structures are grouped by the number of atoms, padded to a power of two, and by the reach of an atom in voxels
+(`voxels.reach_in_voxels`). One vmapped program processes each group, in batches of about `_PAIRS_PER_BATCH`
+(atom, voxel) pairs, or of one structure. A structure of more than `_MAX_ATOMS` atoms is voxelized in pieces,
+whose maps are united. Called by `launch.prepare_structures`.
 """
 
 from collections import defaultdict
@@ -13,9 +14,9 @@ import numpy as np
 
 from saxsae.shapes import voxels
 
-_MIN_ATOMS = 256
+_MIN_ATOMS = 256  # smallest padded number of atoms
 _MAX_ATOMS = 1 << 16
-_TESTS_PER_BATCH = 1 << 22  # (atom, voxel) pairs at once: about 100 MB of temporaries
+_PAIRS_PER_BATCH = 1 << 22  # about 100 MB of temporary arrays
 
 
 def voxelize_many(
@@ -23,31 +24,33 @@ def voxelize_many(
     spacings: Sequence[float | None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Packed occupancies of many structures, each in its own pose.
+    """Returns the packed occupancy maps of many structures, each in its own orientation.
 
     Args:
-      coordinates: N arrays (atoms, 3) in Angstrom, any origin, at least two distinct positions
-        each.
-      spacings: per structure the beads' median nearest-neighbour spacing in Angstrom, None for
-        atoms.
-      progress: called now and then with the number of structures done.
+      coordinates: N arrays (atoms, 3) in Angstrom, any origin, at least two distinct positions each.
+      spacings: for each structure the median nearest-neighbour spacing of its beads in Angstrom, or None for atoms.
+        None means atoms for all.
+      progress: called after each batch with the number of structures done.
 
     Returns:
-      (N, 3724) uint8 as `voxels.pack`, and r_max (N,) float32 in Angstrom.
+      The maps, (N, 3724) uint8 as from `voxels.pack`; and r_max, (N,) float32 in Angstrom.
+
+    Raises:
+      ValueError: a structure has fewer than two distinct positions.
     """
     spacings = [None] * len(coordinates) if spacings is None else spacings
     packed = np.zeros((len(coordinates), -(-(voxels.GRID**3) // 8)), np.uint8)
     contact = np.array([voxels.contact_distance(s) for s in spacings], np.float32)
-    frames = [_frame(xyz, i) for i, xyz in enumerate(coordinates)]
+    frames = [_centroid_and_radius(xyz, i) for i, xyz in enumerate(coordinates)]
     groups = defaultdict(list)
     for i, (_, r_max) in enumerate(frames):
         for start in range(0, len(coordinates[i]), _MAX_ATOMS):
             count = min(_MAX_ATOMS, len(coordinates[i]) - start)
             size = max(_MIN_ATOMS, 1 << (count - 1).bit_length())
-            groups[size, voxels.reach(r_max, float(contact[i]))].append((i, start))
+            groups[size, voxels.reach_in_voxels(r_max, float(contact[i]))].append((i, start))
     seen = set()
     for (size, reach), members in sorted(groups.items()):
-        batch = max(1, _TESTS_PER_BATCH // (size * (2 * reach + 1) ** 3))
+        batch = max(1, _PAIRS_PER_BATCH // (size * (2 * reach + 1) ** 3))
         batch = min(batch, 1 << (len(members) - 1).bit_length())
         run = jax.jit(jax.vmap(lambda *args, reach=reach: voxels.voxelize(*args, reach=reach)))
         for first in range(0, len(members), batch):
@@ -68,7 +71,8 @@ def voxelize_many(
     return packed, np.array([r_max for _, r_max in frames], np.float32)
 
 
-def _frame(xyz: np.ndarray, i: int) -> tuple[np.ndarray, float]:
+def _centroid_and_radius(xyz: np.ndarray, i: int) -> tuple[np.ndarray, float]:
+    """Returns the centroid (3,) and r_max of structure number i, `xyz` (atoms, 3); raises ValueError if r_max is 0."""
     centred, r_max = voxels.centre_and_radius(xyz)
     if not r_max > 0:
         raise ValueError(f"structure {i} needs at least two distinct positions")

@@ -1,20 +1,24 @@
-"""Principal components of occupancy maps: the linear code that the lean network starts from and must beat."""
+"""Computes the principal components of occupancy maps: a linear code of shapes.
 
-from typing import NamedTuple
+The training of the lean auto-encoder (`launch.tasks.autoencoder`) starts from this code; the result is compared with
+it. The method is randomized subspace iteration (N. Halko, P. G. Martinsson, J. A. Tropp, SIAM Rev. 53, 217, 2011).
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
-LINEAR_GAIN = 8.0  # logits per unit of occupancy of a linear code
+LINEAR_GAIN = 8.0  # logits per unit of decoded occupancy
 
 
 class Components(NamedTuple):
-    """A linear code of the unit sphere's voxels.
+    """A linear code of K numbers for the 14,147 voxels of the unit sphere.
 
     Attributes:
       mean: (14147,) mean occupancy.
       basis: (14147, K) orthonormal columns, the largest variance first.
       sd: (K,) standard deviation of each coefficient.
-      threshold: occupancy above which a voxel of the linear reconstruction counts as filled.
+      threshold: decoded occupancy above which a voxel counts as filled.
     """
 
     mean: np.ndarray
@@ -23,22 +27,30 @@ class Components(NamedTuple):
     threshold: float
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """(N, 14147) to whitened coefficients (N, K)."""
+        """Returns the codes (N, K), coefficients of unit variance, of occupancies (N, 14147)."""
         return (values - self.mean) @ self.basis / self.sd
 
-    def decode(self, code: np.ndarray) -> np.ndarray:
-        """(N, K) to (N, 14147), not cut."""
+    def decode(self, code: Any) -> Any:
+        """Returns the decoded occupancies (N, 14147) of codes (N, K): NumPy or JAX arrays, as the codes are."""
         return (code * self.sd) @ self.basis.T + self.mean
 
-    def logits(self, code):
-        """(N, K) to (N, 14147), zero at the threshold: cut at one half they give the cut linear reconstruction."""
+    def logits(self, code: Any) -> Any:
+        """Returns logits (N, 14147) of codes (N, K): `LINEAR_GAIN` times decoded occupancy minus threshold."""
         return LINEAR_GAIN * (self.decode(code) - self.threshold)
 
 
-def fit(values: np.ndarray, count: int, seed: int = 0, oversampling: int = 60, rounds: int = 4) -> Components:
-    """The ``count`` leading components of (N, D) float32 rows by randomized subspace iteration.
+def fit_components(values: np.ndarray, count: int, seed: int = 0, oversampling: int = 60,
+                   rounds: int = 4) -> Components:
+    """Returns the leading principal components of maps.
 
-    The threshold is left at 0.5: choose it on held-out maps.
+    The threshold of the result is 0.5; the caller can choose a better one on held-out maps.
+
+    Args:
+      values: (N, D) float32, one map in each row.
+      count: number of components K.
+      seed: seed of the random start.
+      oversampling: number of additional components in the iteration, for accuracy; they are then dropped.
+      rounds: number of iterations.
     """
     rng = np.random.default_rng(seed)
     mean = values.mean(0)

@@ -1,6 +1,7 @@
-"""Training or validation: whole PDB entries, decided by a hash.
+"""Splits a corpus into training and validation structures, by whole PDB entries.
 
-A corpus that grows keeps its split.
+A hash of the PDB id decides, so that an entry stays on its side when the corpus grows. Called by
+`launch.prepare_structures`.
 """
 
 import hashlib
@@ -9,20 +10,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# What collections append to a name for a chain, a copy, a prediction's rank.
+# Suffixes that collections append to a name: chain (_A), copy (~2), rank of a prediction (_rank_1).
 _VARIANT = re.compile(r"(_rank_\d+.*|_[A-Za-z]|~\d+)+$")
 
 
 def validation_mask(names: Sequence[str], pdb_ids: Sequence[str], fraction: float) -> np.ndarray:
-    """(N,) bool: which structures are for validation.
+    """Returns which structures are for validation.
 
-    Structures that share a PDB id (or, without one, a name but for its chain, copy or rank) form a
-    group and stay together; an id field of several ids ("1abc 2xyz") joins their groups. The first
-    id of a group in alphabetical order, hashed, decides for all of it.
+    Structures that share a PDB id form a group and stay together; a field of several ids ("1abc 2xyz") joins their
+    groups. The group of a structure without an id is its name, without chain, copy and rank. The hash of the
+    alphabetically first id or name of a group decides for the whole group.
 
     Args:
-      names, pdb_ids: N each; "" where there is no id.
-      fraction: expected share of the groups, 0 to 1.
+      names: N names of structures.
+      pdb_ids: N fields of PDB ids; "" if there is none.
+      fraction: expected fraction of the groups that are for validation, 0 to 1.
+
+    Returns:
+      (N,) bool.
     """
     root: dict[str, str] = {}
 
@@ -42,5 +47,5 @@ def validation_mask(names: Sequence[str], pdb_ids: Sequence[str], fraction: floa
 
 
 def _uniform(key: str) -> float:
-    """A number in [0, 1) that depends on the key alone."""
+    """Returns a number in [0, 1), uniform over keys, that depends only on the key."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64

@@ -1,12 +1,12 @@
-"""Rotations, and the overlap of two shapes in every orientation at once (FFT on SO(3)).
+"""Computes the overlap of two shapes in all orientations at once, by a fast Fourier transform over rotations.
 
-With complex spherical-harmonic coefficients f_nlm and g_nlm, the overlap of f with g turned by
+With complex spherical-harmonic coefficients f_nlm and g_nlm, the overlap of f with g turned by the rotation
 R = Rz(alpha) Ry(beta) Rz(gamma) is
 
     C(R) = sum_mm' exp(-i m alpha - i m' gamma) sum_l d^l_mm'(beta) sum_n conj(f_nlm) g_nlm',
 
-a two-dimensional Fourier sum for each beta (Kovacs and Wriggers 2002 make beta a third; for the
-small degrees needed here a table of d^l is the simpler way).
+a two-dimensional Fourier sum for each beta, with a table of the Wigner d^l. (J. A. Kovacs, W. Wriggers, Acta Cryst.
+D58, 1282, 2002, transform beta as well; at the small degrees used here the table is simpler.) Used by `alignment`.
 """
 
 import functools
@@ -19,14 +19,17 @@ from saxsae.profiles import zernike
 
 
 def small_rotation(vector: jax.Array) -> jax.Array:
-    """The rotation about `vector` (3,) by 2 arctan(|vector| / 2): exact, and smooth at zero."""
+    """Returns the rotation matrix (3, 3) about `vector` (3,) by 2 arctan(|vector| / 2) radians.
+
+    It is exactly orthogonal, and differentiable at zero.
+    """
     x, y, z = vector / 2
     cross = jnp.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     return jnp.eye(3) + 2 / (1 + x * x + y * y + z * z) * (cross + cross @ cross)
 
 
-def wigner_small_d(l: int, beta: np.ndarray) -> np.ndarray:  # noqa: E741
-    """d^l_mm'(beta) = <lm| exp(-i beta J_y) |lm'> in float64: (B,) -> (B, 2l + 1, 2l + 1)."""
+def wigner_small_d(l: int, beta: np.ndarray) -> np.ndarray:
+    """Returns d^l_mm'(beta) = <lm| exp(-i beta J_y) |lm'> in float64: (B,) radians -> (B, 2l + 1, 2l + 1)."""
     m = np.arange(-l, l)
     raising = np.diag(np.sqrt(l * (l + 1) - m * (m + 1.0)), -1)  # <m + 1| J_+ |m>
     values, vectors = np.linalg.eigh((raising - raising.T) / 2j)
@@ -36,7 +39,10 @@ def wigner_small_d(l: int, beta: np.ndarray) -> np.ndarray:  # noqa: E741
 
 @functools.lru_cache
 def _euler_grid(l_max: int) -> tuple[np.ndarray, np.ndarray]:
-    """Midpoint betas (B,) and the alphas (A,), which serve as gammas: 150 / l_max degrees apart."""
+    """Returns the betas (B,) and the alphas (A,), which are also the gammas, in radians; B = l_max + 4, A = 2 B.
+
+    Neighbours are 180 / B degrees apart.
+    """
     betas = (np.arange(l_max + 4) + 0.5) * np.pi / (l_max + 4)
     count = 2 * l_max + 8
     return betas, np.arange(count) * 2 * np.pi / count
@@ -44,10 +50,10 @@ def _euler_grid(l_max: int) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.lru_cache
 def grid_rotations(l_max: int) -> np.ndarray:
-    """Rz(alpha) Ry(beta) Rz(gamma) on the grid of `correlate`: (B * A * A, 3, 3) float32."""
+    """Returns the rotations Rz(alpha) Ry(beta) Rz(gamma) of `correlate_orientations`, (B * A * A, 3, 3) float32."""
     betas, alphas = _euler_grid(l_max)
 
-    def turn(angles, axis):
+    def rotations_about(angles, axis):
         first, second = (axis + 1) % 3, (axis + 2) % 3
         matrices = np.zeros((len(angles), 3, 3))
         matrices[:, axis, axis] = 1.0
@@ -55,25 +61,30 @@ def grid_rotations(l_max: int) -> np.ndarray:
         matrices[:, second, first], matrices[:, first, second] = np.sin(angles), -np.sin(angles)
         return matrices
 
-    about_z = turn(alphas, 2)
-    product = np.einsum("aij,bjk,gkl->bagil", about_z, turn(betas, 1), about_z, optimize=True)
+    about_z = rotations_about(alphas, 2)
+    product = np.einsum("aij,bjk,gkl->bagil", about_z, rotations_about(betas, 1), about_z, optimize=True)
     return product.reshape(-1, 3, 3).astype(np.float32)
 
 
 @functools.lru_cache
 def _wigner_table(l_max: int) -> np.ndarray:
-    """d^l_mm' on the grid's betas for m' >= 0: (B, l, m = -l_max..l_max, m' = 0..l_max) float32."""
+    """Returns d^l_mm' at the betas of the grid for m' >= 0: (B, l, m = -l_max..l_max, m' = 0..l_max) float32."""
     betas, _ = _euler_grid(l_max)
     table = np.zeros((len(betas), l_max + 1, 2 * l_max + 1, l_max + 1), np.float32)
-    for l in range(l_max + 1):  # noqa: E741
+    for l in range(l_max + 1):
         table[:, l, l_max - l:l_max + l + 1, :l + 1] = wigner_small_d(l, betas)[:, :, l:]
     return table
 
 
 @functools.lru_cache
 def _complex_layout(n_max: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For (n, l, m >= 0): where c_nlm and c_nl,-m lie in the moments (K: nowhere); a factor."""
-    n, l, m = zernike.modes(n_max)  # noqa: E741
+    """Returns the indices and factors by which complex moments are computed from real ones.
+
+    Returns:
+      The indices of c_nlm and of c_nl,-m among the K moments, for each (n, l, m >= 0), with K where there is no such
+      moment: two arrays (n_max + 1, n_max + 1, n_max + 1); and a factor for each m: (n_max + 1,) float32.
+    """
+    n, l, m = zernike.modes(n_max)
     places = np.full((2, n_max + 1, n_max + 1, n_max + 1), len(n))
     index = np.arange(len(n))
     places[0, n[m >= 0], l[m >= 0], m[m >= 0]] = index[m >= 0]
@@ -84,24 +95,27 @@ def _complex_layout(n_max: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _complex_coefficients(moments: jax.Array, n_max: int) -> jax.Array:
-    """Real moments (K,) to the complex f_nlm, m >= 0, padded with zeros to (n, l, m)."""
+    """Returns the complex f_nlm, m >= 0, of real moments (K,): (n_max + 1, n_max + 1, n_max + 1), zero-padded."""
     cosine, sine, scale = _complex_layout(n_max)
     padded = jnp.append(moments, 0.0)
     return jax.lax.complex(padded[cosine], -padded[sine]) * scale
 
 
-def correlate(fixed: jax.Array, moving: jax.Array, n_max: int) -> jax.Array:
-    """The overlap of one shape with another in every orientation.
+def correlate_orientations(fixed: jax.Array, moving: jax.Array, n_max: int) -> jax.Array:
+    """Returns the overlap of one shape with another in all orientations of a grid of B * A * A rotations.
 
     Args:
-        fixed, moving: Zernike moments (K,) of order `n_max`, in the same unit sphere.
+      fixed: (K,) Zernike moments of order `n_max`.
+      moving: (K,) Zernike moments of the shape that is turned, in the same unit sphere.
+      n_max: Zernike order (static).
 
-    Returns: (B * A * A,) overlaps of `fixed` with `moving` turned by `grid_rotations(n_max)`.
+    Returns:
+      (B * A * A,) float32 overlaps of `fixed` with `moving` turned by each of `grid_rotations(n_max)`.
     """
     f, g = (_complex_coefficients(x, n_max) for x in (fixed, moving))
     signs = np.where(np.arange(n_max, 0, -1) % 2, -1.0, 1.0).astype(np.float32)
     f = jnp.concatenate([f[..., :0:-1].conj() * signs, f], -1)  # m < 0: (-1)^m conj(f_nl|m|)
-    # The sum is real: take its conjugate, an inverse transform with only m' >= 0 given.
+    # The sum is real and so equals its conjugate, which is an inverse transform that needs only m' >= 0.
     shells = jnp.einsum("nlm,nlk->lmk", f, g.conj(), precision="highest")
     angular = jnp.sum(_wigner_table(n_max) * shells, axis=1)
     count = len(_euler_grid(n_max)[1])
@@ -110,16 +124,20 @@ def correlate(fixed: jax.Array, moving: jax.Array, n_max: int) -> jax.Array:
     return (jnp.fft.irfft2(spectrum, (count, count)) * count**2).reshape(-1)
 
 
-def distinct_maxima(values: jax.Array, matrices: jax.Array, count: int,
-                    apart_degrees: float) -> jax.Array:
-    """The places (count,) of the best rotations that lie `apart_degrees` from each other.
+def find_distinct_maxima(values: jax.Array, matrices: jax.Array, count: int, apart_degrees: float) -> jax.Array:
+    """Returns the indices of the largest values whose rotations differ by at least an angle.
 
     Args:
-        values: (P,) to be maximised.
-        matrices: (P, 3, 3) rotations. Where fewer are that far apart, the first place fills up.
+      values: (P,) scores.
+      matrices: (P, 3, 3) rotations, or orthogonal matrices.
+      count: number of indices (static).
+      apart_degrees: smallest angle between two chosen rotations, below 90. Matrices of opposite hand always differ.
+
+    Returns:
+      (count,) int32, by descending value. If too few rotations are that far apart, the remaining indices are 0.
     """
     flat = matrices.reshape(-1, 9)
-    limit = 1 + 2 * np.cos(np.deg2rad(apart_degrees))
+    limit = 1 + 2 * np.cos(np.deg2rad(apart_degrees))  # trace of a rotation by this angle
 
     def step_fn(values, _):
         best = jnp.argmax(values)

@@ -38,15 +38,15 @@ def main() -> int:
     faults = full = 0
     with tempfile.TemporaryDirectory() as folder:
         large = pathlib.Path(folder) / "large"
-        train(config, large, say=_quiet)
+        train(config, large, print_line=_quiet)
         for size in range(options.first, options.last, options.step):
-            for beside in (checkpoint._BESIDE_BYTES, -10**9):
+            for beside in (checkpoint._METADATA_BYTES, -10**9):
                 disk = pathlib.Path(folder) / f"{size}{beside}"
                 disk.mkdir()
                 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", disk], check=True)
-                checkpoint._BESIDE_BYTES, before = beside, checkpoint._BESIDE_BYTES
+                checkpoint._METADATA_BYTES, before = beside, checkpoint._METADATA_BYTES
                 said, what = _fill(config, disk / "run", large)
-                checkpoint._BESIDE_BYTES = before
+                checkpoint._METADATA_BYTES = before
                 full += said is not None
                 faults += what is not None
                 print(f"{size} KiB, {'looked at' if beside > 0 else 'not looked at'}: "
@@ -61,15 +61,15 @@ def _fill(config, workdir: pathlib.Path, large: pathlib.Path) -> tuple[str | Non
     line, whole = None, []
 
     def say(message: str) -> None:
-        whole.append(checkpoint.newest_whole(workdir / "checkpoints")[0])
+        whole.append(checkpoint.find_newest_intact(workdir / "checkpoints")[0])
 
     with tempfile.TemporaryFile() as errors:
         stderr = os.dup(2)
         os.dup2(errors.fileno(), 2)
         try:
-            train(config, workdir, say=say)
+            train(config, workdir, print_line=say)
         except Exception as error:
-            line = app.line_of(error) or f"{type(error).__name__}: {error}"
+            line = app.describe_error(error) or f"{type(error).__name__}: {error}"
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
@@ -79,12 +79,12 @@ def _fill(config, workdir: pathlib.Path, large: pathlib.Path) -> tuple[str | Non
         return line, "not told in one line"
     if pages:
         return line, f"on standard error: {pages[:1500]}"
-    before = checkpoint.newest_whole(workdir / "checkpoints")[0]
+    before = checkpoint.find_newest_intact(workdir / "checkpoints")[0]
     if whole and whole[-1] is not None and (before or 0) < whole[-1]:
         return line, f"checkpoint {whole[-1]} was whole, now it is {before}"
     subprocess.run(["mount", "-o", f"remount,size={_ROOM}", workdir.parent], check=True)
     said: list[str] = []
-    train(config, workdir, say=said.append)
+    train(config, workdir, print_line=said.append)
     if before is not None and before < config.num_steps and f"resumed from step {before} of {workdir}" not in said:
         return line, f"not resumed from {before}: {said}"
     states = [checkpoint.read_state(path / "checkpoints" / str(config.num_steps)) for path in (workdir, large)]

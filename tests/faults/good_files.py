@@ -18,7 +18,7 @@ from phasenet.maps.atoms import AtomRules
 from phasenet.networks import dense, published
 from saxsae import pretrained as saxsae_weights
 from saxsae.io.curves.measured_curves import write_curve
-from saxsae.io.structures.corpus import write_references
+from saxsae.io.structures.corpus import write_archive
 from saxsae.io.structures.structure_files import read_structure
 from saxsae.io.structures.voxelized_corpus import VoxelizedCorpus, write_voxelized
 from saxsae.networks import autoencoder as saxsae_model
@@ -80,7 +80,7 @@ def make_structures(folder):
 
 def make_references(folder):
     make_structures(folder)
-    write_references(folder / "references.npz", [read_structure(folder / name) for name in ("beads.pdb", "atoms.pdb")])
+    write_archive(folder / "references.npz", [read_structure(folder / name) for name in ("beads.pdb", "atoms.pdb")])
     for path in folder.iterdir():
         if path.suffix != ".npz":
             path.unlink()
@@ -89,7 +89,8 @@ def make_references(folder):
 def make_packed(folder):
     bits, r_max = voxelize_many(list(np.random.default_rng(0).normal(size=(3, 40, 3)) * 12))
     names = np.array(["a", "b", "c"])
-    write_voxelized(folder / "set.npz", VoxelizedCorpus(bits, r_max, names, names, names, np.array([0, 1, 0], np.uint8)))
+    write_voxelized(folder / "set.npz",
+                    VoxelizedCorpus(bits, r_max, names, names, names, np.array([0, 1, 0], np.uint8)))
 
 
 def patterson_map():

@@ -205,7 +205,7 @@ class Life:
         folder = self.workdir / "checkpoints"
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         last = max((int(name) for name in names if name.isdigit()), default=None)
-        unsealed = [name for name in names if name.isdigit() and not (folder / name / checkpoint.SEAL).exists()]
+        unsealed = [name for name in names if name.isdigit() and not (folder / name / checkpoint.CHECKSUMS).exists()]
         return {"temporary folder": [name for name in names if not name.isdigit()],
                 "no seal": [name for name in unsealed if int(name) == last],
                 "removing an older one": [name for name in unsealed if int(name) != last]}
@@ -213,7 +213,7 @@ class Life:
 
 def newest(workdir: pathlib.Path) -> int | None:
     """The step of the newest whole checkpoint."""
-    return checkpoint.newest_whole(workdir / "checkpoints")[0]
+    return checkpoint.find_newest_intact(workdir / "checkpoints")[0]
 
 
 def _compare(folder: pathlib.Path) -> None:

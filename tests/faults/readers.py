@@ -13,8 +13,8 @@ from launch import app, train
 from launch.training import weights
 from launch.training.defaults import check_config
 from launch.training.optimizer import make_optimizer
-from launch.training.step import example_indices, new_state
-from launch.training.task import task_class
+from launch.training.step import example_indices, init_state
+from launch.training.task import load_task_class
 from phasenet import preparation
 from phasenet import pretrained as phasenet_weights
 from phasenet.io.amplitudes import read_amplitudes
@@ -22,8 +22,8 @@ from phasenet.io.ccp4 import read_map
 from phasenet.io.patterson_maps import read_patterson
 from saxsae import pretrained as saxsae_weights
 from saxsae.io.curves.measured_curves import read_curve
-from saxsae.io.servers.rcsb import read_id_list
-from saxsae.io.structures.corpus import read_references
+from saxsae.io.servers.rcsb import read_pdb_ids
+from saxsae.io.structures.corpus import read_archive
 from saxsae.io.structures.structure_files import read_structure
 from saxsae.io.structures.voxelized_corpus import read_voxelized
 from tests.faults import good_files
@@ -95,7 +95,8 @@ def check_packed(shapes):
 
 def read_prepared(path):
     measured = read_patterson(path)
-    return measured, preparation.prepare(measured.values, good_files.PROBLEM, path, count=True, adapt=True)
+    return measured, preparation.prepare(measured.values, good_files.PROBLEM, path, estimate_num_atoms=True,
+                                         adapt_problem=True)
 
 
 def check_prepared(found):
@@ -123,7 +124,8 @@ def check_map(found):
 
 def read_prepared_amplitudes(path):
     measured = read_amplitudes(path, good_files.GRID)
-    return measured, preparation.prepare(measured.values, good_files.PROBLEM, path, count=True, adapt=True)
+    return measured, preparation.prepare(measured.values, good_files.PROBLEM, path, estimate_num_atoms=True,
+                                         adapt_problem=True)
 
 
 def check_phasenet_weights(found):
@@ -171,15 +173,15 @@ def begin(*given):
         delattr(values, name)
     values.unparse_flags()
     sys.argv = ["train", *given, "--workdir=nowhere"]  # where ml_collections looks for overrides
-    app._parse(sys.argv)
+    app._parse_flags(sys.argv)
     config = train._CONFIG.value
     check_config(config)
-    kind = task_class(config.task)
+    kind = load_task_class(config.task)
     example_indices(config.batch_size, config.micro_batches)
     task = kind(config)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     optimizer = make_optimizer(config, task.trainable(shapes))
-    return jax.eval_shape(lambda params: new_state(config, optimizer, params), shapes)
+    return jax.eval_shape(lambda params: init_state(config, optimizer, params), shapes)
 
 
 def check_state(state):
@@ -191,7 +193,7 @@ READERS = {
                     ("saxs/SASDA28/profile.out", "saxs/*/profile.dat")),
     "structure": Reader(good_files.make_structures, read_structure, check_structure, 3,
                         ("saxs/*/reference.pdb", "structures/raw/1CRN.cif", "structures/raw/1A8O.cif")),
-    "references": Reader(good_files.make_references, read_references, check_references, 1.5,
+    "references": Reader(good_files.make_references, read_archive, check_references, 1.5,
                          ("decodesaxs/reference_models.npz",)),
     "packed": Reader(good_files.make_packed, read_voxelized, check_packed),
     "patterson": Reader(good_files.make_patterson, read_prepared, check_prepared, 2),
@@ -201,7 +203,7 @@ READERS = {
     "saxsae_weights": Reader(good_files.make_saxsae_weights, saxsae_weights.load, check_saxsae_weights),
     "init_from": Reader(good_files.make_arrays, weights.read_weights, check_tree, 0.7),
     "checkpoint": Reader(good_files.make_checkpoint, weights.read_weights, check_params, 0.7),
-    "ids": Reader(good_files.make_ids, read_id_list, check_ids, 0.7),
+    "ids": Reader(good_files.make_ids, read_pdb_ids, check_ids, 0.7),
     "config": Reader(good_files.make_config, read_config, check_state, flags=True),
     "overrides": Reader(good_files.make_overrides, read_overrides, check_state, flags=True),
 }

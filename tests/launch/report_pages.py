@@ -10,7 +10,7 @@ from launch import app
 from launch.machine import provenance
 from launch.reconstruction import page as reconstruction_page
 from launch.reconstruction import report as reconstruction_report
-from launch.reconstruction.reference import Placed, Reference
+from launch.reconstruction.reference import PlacedMap, Reference
 from launch.solution import page as solution_page
 from launch.solution import report as solution_report
 from phasenet.maps import density, patterson, reflections, synthesis
@@ -22,7 +22,7 @@ from phasenet.search.network_stage import NetworkSettings, SelectedAtoms
 from saxsae import genetic
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.io.structures.structure_files import Structure
-from saxsae.profiles.guinier import guinier
+from saxsae.profiles.guinier import fit_guinier
 from saxsae.reconstruction import Reconstruction
 
 # What a page must show and must not run.
@@ -36,7 +36,7 @@ def payload_of(text: str) -> dict:
     return json.loads(found[1])
 
 
-def reconstruction(folder: pathlib.Path, mirrored: bool = False) -> tuple[Reconstruction, Placed]:
+def reconstruction(folder: pathlib.Path, mirrored: bool = False) -> tuple[Reconstruction, PlacedMap]:
     """Writes report.html and log.json of two bent rods upon a reference; returns what they are of."""
     found, curve = _found(), _curve()
     # A reference that the map fits exactly where the superposition takes it.
@@ -46,7 +46,7 @@ def reconstruction(folder: pathlib.Path, mirrored: bool = False) -> tuple[Recons
     xyz = (own * [1, 1, -1 if mirrored else 1]) @ turn.T + shift + centroid
     structure = Structure(xyz.astype(np.float32), np.full(len(xyz), 6, np.uint8), "beads", "rods")
     reference = Reference(structure, centroid, 60.0, _PITCH)
-    placed = Placed(0.9, mirrored, found.density, np.zeros(3), turn, shift)
+    placed = PlacedMap(0.9, mirrored, found.density, np.zeros(3), turn, shift)
     history = np.array([0, 2]), np.array([0.7, 0.8125])
     numbers = reconstruction_report.summary(found, placed, history)
     log = reconstruction_report.log(curve, found, numbers, history, 0.45) | _made()
@@ -66,7 +66,8 @@ def solution(folder: pathlib.Path, status: str = "solved") -> Solution:
     prepared = PreparedMap(measured, problem, True, 4.0, ("origin peak at voxel (0, 0, 0)",))
     answer = Solution(atoms, None, agreement, None, network, None, prepared)
     numbers = solution_report.summary(answer) | {"status": status}
-    log = solution_report.log(f"maps/{NAME}", "patterson", answer, prepared.notes, NetworkSettings(), numbers, 0.5) | _made()
+    log = solution_report.log(f"maps/{NAME}", "patterson", answer, prepared.notes, NetworkSettings(), numbers,
+                              0.5) | _made()
     log["deviations_voxels"] = np.full((4, 3), 0.0123)
     fitted = np.asarray(patterson.patterson(density.density(atoms * np.float32(0.95), 16)))
     solution_page.write(folder, answer, log, fitted)
@@ -77,7 +78,7 @@ def solution(folder: pathlib.Path, status: str = "solved") -> Solution:
 def _made() -> dict:
     flags = {"profile": NAME, "seed": 3, "background": False, "radius": None}
     return {"flags": flags, "weights": {"name": "tiny", "sha256": "ab" * 32, "step": 7, "config": {"long": [0] * 99}},
-            "timing": {"wall_seconds": 123.456, "cpu_seconds": 65.4321}, **provenance.code()}
+            "timing": {"wall_seconds": 123.456, "cpu_seconds": 65.4321}, **provenance.describe_code()}
 
 
 def _curve() -> Curve:
@@ -100,6 +101,6 @@ def _found() -> Reconstruction:
         model_radii=np.array([40.5, 38.0]), model_chi_squared=np.array([1.25, 4.0]), agreement=np.array([1.0, 0.8125]),
         q_inv_angstrom=q, intensity=intensity, sigma=sigma, fit=80 * np.exp(-((22 * q) ** 2) / 3) + 0.5, scale=2.0,
         background=0.0, chi_squared=1.25, relative_residual=0.015625,
-        guinier=guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma), order=20,
+        guinier=fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma), order=20,
         history=genetic.GenerationRecord(series, 2 * series, 3 * series, series), generations=np.array([2, 1]),
         notes=("q in 1/A, as the file says",))

@@ -13,7 +13,8 @@ EXAMPLE = HERE.parents[1] / "saxsae" / "examples" / "three_lobes.dat"
 def toys(monkeypatch, **words):
     """Makes a job of seed N do what words["seedN"] says, or "says"."""
     monkeypatch.setenv("PYTHONPATH", os.fspath(HERE))
-    monkeypatch.setattr(commands, "of", lambda job: [["toy_job", words.get(f"seed{job.settings['seed']}", "says")]])
+    monkeypatch.setattr(commands, "build_commands",
+                        lambda job: [["toy_job", words.get(f"seed{job.settings['seed']}", "says")]])
 
 
 def wait_for(what, seconds: float = 60):

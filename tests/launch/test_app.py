@@ -28,7 +28,7 @@ config_flags.DEFINE_config_file("config")
 
 
 def main(argv):
-    app.say(f"argv {len(argv)}")
+    app.print_line(f"argv {len(argv)}")
     if flags.FLAGS.raises:
         raise eval(flags.FLAGS.raises)
 

@@ -39,7 +39,7 @@ def lean_task(corpus):
 def trained(corpus, tmp_path_factory):
     """(result, workdir) of three steps on two devices."""
     workdir = tmp_path_factory.mktemp("lean")
-    return train(tiny(saxsae_lean.get_config(), corpus), workdir, say=lambda _: None), workdir
+    return train(tiny(saxsae_lean.get_config(), corpus), workdir, print_line=lambda _: None), workdir
 
 
 def small_published(kind, latent_size, lowering="auto", dtype=jnp.float32):
@@ -144,7 +144,7 @@ def test_turned_maps_stay_binary_and_of_one_size(lean_task):
     turned = np.asarray(jax.jit(lean_task.batch)(keys, 0, lean_task.data))
     assert set(np.unique(turned)) == {0.0, 1.0} and turned.shape == (16, 32, 32, 32)
     bits = np.repeat(lean_task.data["bits"][:1], 16, 0)
-    volumes = np.asarray(autoencoder.prepare(bits, keys)).sum((1, 2, 3))
+    volumes = np.asarray(autoencoder.unpack_and_rotate(bits, keys)).sum((1, 2, 3))
     np.testing.assert_allclose(volumes, np.asarray(voxels.unpack(bits[0])).sum(), rtol=0.06)
     assert len(set(volumes)) > 8
 
@@ -154,8 +154,8 @@ def test_the_second_stage_trains_the_dense_layers_alone(corpus, tmp_path, monkey
     first, second = (tiny(stage.get_config(), corpus) for stage in (stage1, stage2))
     first.model.latent_size = 12
     first.rotations = second.rotations = False
-    before = train(first, tmp_path / "one", say=lambda _: None).state.params
-    after = train(second, tmp_path / "two", init_from=str(tmp_path / "one"), say=lambda _: None).state.params
+    before = train(first, tmp_path / "one", print_line=lambda _: None).state.params
+    after = train(second, tmp_path / "two", init_from=str(tmp_path / "one"), print_line=lambda _: None).state.params
     for part, layer in (("encoder", "Conv3D_0"), ("decoder", "ConvTranspose3D_0")):
         jax.tree.map(np.testing.assert_array_equal, after[part][layer], before[part][layer])
         assert np.abs(before[part][layer]["bias"]).max() > 0  # trained, then

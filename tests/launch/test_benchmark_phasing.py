@@ -19,7 +19,7 @@ REGIME = phasing.Regime("tiny", Problem(AtomRules(3, 6.0), 16, h_max=6.0), 1, 2,
 @pytest.fixture
 def peer(monkeypatch):
     """One that knows the first map's answer, somewhere in the map and inverted, and finds nothing in the second."""
-    true, maps = phasing.made(REGIME.problem, 2)
+    true, maps = phasing.make_cases(REGIME.problem, 2)
     seen = []
 
     def solve(amplitudes, num_atoms, *, seed, mask, box, dmin):
@@ -47,10 +47,10 @@ def test_a_suite_of_one_tiny_regime(peer):
 
 def test_an_atom_off_by_more_than_a_voxel_is_not_solved():
     true = jnp.array([[2.0, 0.0, 0.0], [-2.0, 1.0, 0.0], [0.0, -1.0, 0.0]])
-    assert phasing.judged(-true + 0.1, true)[0]
-    solved, error = phasing.judged(true.at[0, 2].add(1.1), true)
+    assert phasing.judge(-true + 0.1, true)[0]
+    solved, error = phasing.judge(true.at[0, 2].add(1.1), true)
     assert not solved and np.isnan(error)
-    assert not phasing.judged(jnp.full_like(true, jnp.nan), true)[0]
+    assert not phasing.judge(jnp.full_like(true, jnp.nan), true)[0]
 
 
 def test_the_cores_come_back():

@@ -56,5 +56,5 @@ def test_the_published_auto_encoder_is_mirrored():
 def test_other_networks_are_found_out():
     job = train_phasenet.job(1, 8, SMALL)
     other = train_phasenet.job(1, 8, SMALL)._replace(apply=lambda params, x: 1.01 * job.apply(params, x))
-    with pytest.raises(AssertionError, match="PyTorch makes something else"):
+    with pytest.raises(AssertionError, match="PyTorch computes something else"):
         training.measure(other, lambda row: None, seconds=0)

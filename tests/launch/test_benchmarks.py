@@ -39,15 +39,15 @@ def released():
 
 def test_every_suite_is_a_module_with_a_run():
     for name in benchmarks.SUITES:
-        if not benchmarks.missing(name):
-            assert callable(benchmarks.suite(name))
+        if not benchmarks.describe_missing_peer(name):
+            assert callable(benchmarks.load_suite(name))
     assert set(benchmarks.PEERS) <= set(benchmarks.SUITES)
 
 
 def test_a_missing_peer_is_told_in_one_line(no_peers):
     for name in benchmarks.PEERS:
         with pytest.raises(InputError, match=f"^suite {name}: its peer a_peer_that_nobody_has is not installed.*$"):
-            benchmarks.suite(name)
+            benchmarks.load_suite(name)
 
 
 @pytest.mark.parametrize(("flag", "code"), [("all", 0), ("align", 1)])
@@ -125,7 +125,7 @@ def test_zernikes_direct_sums_are_ours():
     maps = zernike.random_maps(2)
     moments, intensities = jax.jit(zernike.profiles)(maps, zernike.Q_INV_ANGSTROM.astype(np.float32),
                                                      np.float32(zernike.R_MAX_ANGSTROM))
-    true_moments, true_intensities = zernike.direct(maps)
+    true_moments, true_intensities = zernike.evaluate_directly(maps)
     assert np.abs(moments - true_moments).max() < 1e-4 * np.abs(true_moments).max()
     np.testing.assert_allclose(intensities, true_intensities, rtol=1e-4)
 
@@ -155,8 +155,8 @@ def test_the_parts_of_a_generation_make_the_whole(generation):
 
 
 def test_the_published_decoder_stands_beside_a_generation(released, generation, monkeypatch):
-    monkeypatch.setattr(genetic.model, "architecture", lambda kind, size: released.network)  # long to compile
-    row = genetic.beside_published(generation, generation.compiled("generation"), decoding=4.0, genes=1)
+    monkeypatch.setattr(genetic.autoencoder, "make_autoencoder", lambda kind, size: released.network)  # long to compile
+    row = genetic.compare_with_published(generation, generation.compiled("generation"), decoding=4.0, genes=1)
     assert row.ratio > 0 and row.details["decode_ratio"] > 0
 
 
@@ -183,13 +183,13 @@ def test_a_motion_of_beads_becomes_a_superposition(mirror):
 
 
 def test_the_other_model_is_the_same_body(lattice_body):
-    other = align.other_model(lattice_body, 5.0)
+    other = align.make_other_model(lattice_body, 5.0)
     assert len(other) == pytest.approx(len(lattice_body) * (4 / 5) ** 3, rel=0.3)
 
 
 def test_alignments_peer_agrees(lattice_body):
     pytest.importorskip("freesas.align")
-    row = align.measure(align.other_model(lattice_body, 5.0), lattice_body, "fast", seconds=0)
+    row = align.measure(align.make_other_model(lattice_body, 5.0), lattice_body, "fast", seconds=0)
     assert row.details["correlation"] > 0.9
     assert row.details["peer_correlation"] > 0.8
     assert row.details["correlation"] > row.details["peer_correlation"] - 0.01

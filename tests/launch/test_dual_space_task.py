@@ -33,7 +33,7 @@ def tiny():
 def trained(tmp_path_factory):
     """(result, workdir) of four steps on two devices."""
     workdir = tmp_path_factory.mktemp("dual")
-    return train(tiny(), workdir, say=lambda _: None), workdir
+    return train(tiny(), workdir, print_line=lambda _: None), workdir
 
 
 def test_a_batch_holds_all_problems_and_what_the_loss_needs():
@@ -77,9 +77,9 @@ def test_one_device_and_two_train_alike():
     for devices in (1, 2):
         config = tiny()
         task = DualSpaceTask(config)
-        params = steps.new_params(config, task)
+        params = steps.init_params(config, task)
         optimizer = make_optimizer(config, task.trainable(params))
-        state = steps.new_state(config, optimizer, params)
+        state = steps.init_state(config, optimizer, params)
         step_fn = steps.make_step(config, task, optimizer, task.trainable(params))
         for _ in range(2):
             state, metrics = step_fn(state, task.data, np.arange(4, dtype=np.int32).reshape(devices, -1))
@@ -91,9 +91,9 @@ def test_one_device_and_two_train_alike():
 def test_resume_is_bit_for_bit(trained, tmp_path):
     config = tiny()
     config.optimizer.decay_steps, config.num_steps = 4, 2
-    train(config, tmp_path, say=lambda _: None)
+    train(config, tmp_path, print_line=lambda _: None)
     config.num_steps = 4
-    resumed = train(config, tmp_path, say=lambda _: None)
+    resumed = train(config, tmp_path, print_line=lambda _: None)
     jax.tree.map(np.testing.assert_array_equal, resumed.state.params, trained[0].state.params)
     assert resumed.metrics == trained[0].metrics
 

@@ -13,7 +13,7 @@ import pytest
 
 from launch.machine import provenance
 from saxsae import pretrained
-from saxsae.io.structures.corpus import write_references
+from saxsae.io.structures.corpus import write_archive
 from saxsae.io.structures.structure_files import Structure
 from saxsae.networks import autoencoder
 from saxsae.shapes.principal_components import Components
@@ -38,7 +38,7 @@ def run(*args, folder=ROOT):
     (["--task=autoencoder", "--references=a.npz", "--given_radius"], 1,
      "--given_radius has no meaning for --task=autoencoder"),
     (["--task=autoencoder", "--references=a.npz", "--distributed", "--json=a.json"], 1,
-     "--task=autoencoder is for one process; several share the curves of --task=reconstruction and simulated"),
+     "--task=autoencoder runs in one process; several can share the curves of --task=reconstruction and simulated"),
     (["--task=reconstruction", "--pairs=.", "--distributed"], 2, "flag --json is missing"),
     (["--task=autoencoder", "--refs=a.npz"], 2, "Unknown command line flag 'refs'"),
 ])
@@ -71,7 +71,7 @@ def blob(name: str, seed: int) -> Structure:
 
 
 def test_the_autoencoder_of_an_archive(tmp_path, weights):
-    write_references(tmp_path / "references.npz", [blob(f"blob{i}", i) for i in range(3)])
+    write_archive(tmp_path / "references.npz", [blob(f"blob{i}", i) for i in range(3)])
     code, out, error = run(
         "--task=autoencoder", "--references=references.npz", f"--weights={weights}", "--limit=2",
         "--json=new/result.json", folder=tmp_path)

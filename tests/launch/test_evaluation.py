@@ -12,10 +12,10 @@ from launch.evaluation import autoencoder, cases, reconstruction, report, resuma
 from phasenet.errors import InputError
 from phasenet.io.ccp4 import read_map
 from saxsae.io.curves.measured_curves import write_curve
-from saxsae.io.structures.corpus import write_references
+from saxsae.io.structures.corpus import write_archive
 from saxsae.io.structures.structure_files import Structure
 from saxsae.pretrained import Pretrained
-from saxsae.profiles.guinier import guinier
+from saxsae.profiles.guinier import fit_guinier
 from saxsae.profiles.simulation import simulate_curve
 from saxsae.shapes import voxels
 from saxsae.shapes.principal_components import Components
@@ -62,7 +62,7 @@ def test_an_interrupted_run_goes_on(tmp_path, capsys):
     assert items == [{"id": "a", "error": "a.dat: no such file"}, {"id": "b", "value": 2},
                      {"id": "c", "value": 5}, {"id": "d", "value": 6}]
     assert "1 items are done" in capsys.readouterr().out
-    resumable.finish({"items": items}, path)
+    resumable.write_result({"items": items}, path)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["result.json"]
     assert json.loads((tmp_path / "out/result.json").read_text())["items"] == items
 
@@ -73,7 +73,7 @@ def test_items_of_other_flags_are_not_taken(tmp_path, capsys):
         items = resumable.run_items(
             [case_named("a")], lambda case, seed=seed: {"seed": seed}, str, path, {"seed": seed})
     assert items == [{"id": "a", "seed": 2}]
-    assert "begun anew" in capsys.readouterr().out
+    assert "all items are evaluated again" in capsys.readouterr().out
 
 
 def test_a_longer_run_takes_what_a_shorter_has_done(tmp_path):
@@ -114,7 +114,7 @@ def test_several_processes_share_the_items(tmp_path, monkeypatch, capsys):
     assert calls == [(1, "b"), (1, "f")]  # a failure is tried again, and nothing else that is there
     assert names(items) == list("abcdefg") and "error" in items[1]
     assert [item.get("by") for item in items] == [0, None, 2, 0, 1, 1, 0]
-    resumable.finish({"items": items}, path)
+    resumable.write_result({"items": items}, path)
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
 
@@ -125,8 +125,8 @@ def test_a_run_without_any_result_is_an_error(tmp_path, capsys):
         raise ZeroDivisionError("by zero")
 
     items = resumable.run_items([case_named("a")], fail, str, path, {})
-    with pytest.raises(InputError, match="none of 1 gave a result; a: ZeroDivisionError: by zero"):
-        resumable.finish({"items": items}, path)
+    with pytest.raises(InputError, match="none of 1 cases gave a result; a: ZeroDivisionError: by zero"):
+        resumable.write_result({"items": items}, path)
     assert "Traceback" in capsys.readouterr().err  # a fault of ours
     assert json.loads((tmp_path / "result.json").read_text())["items"][0]["error"]
 
@@ -150,13 +150,13 @@ def test_pairs_are_found_and_named(tmp_path):
     write_pair(tmp_path / "d", blob("d"), "not json")
     (tmp_path / "empty").mkdir()
     (tmp_path / "index.csv").write_text("")
-    found = cases.measured_pairs(str(tmp_path))
+    found = cases.list_measured_pairs(str(tmp_path))
     assert [(case.id, case.label) for case in found] == [("first", "P"), ("c", ""), ("d", "")]
     curve, structure = found[0].load()
     assert curve.unit == "1/A" and structure.kind == "beads"
     (tmp_path / "c/reference.pdb").unlink()
-    with pytest.raises(InputError, match=r"c: 0 files reference\.\*"):
-        cases.measured_pairs(str(tmp_path))[1].load()
+    with pytest.raises(InputError, match=r"c: expected one file reference\.\*, but there are 0"):
+        cases.list_measured_pairs(str(tmp_path))[1].load()
 
 
 @pytest.mark.parametrize("name, words", [("no", "no such folder"), ("file", "is a file"),
@@ -165,11 +165,11 @@ def test_a_folder_without_pairs(tmp_path, name, words):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=words):
-        cases.measured_pairs(str(tmp_path / name))
+        cases.list_measured_pairs(str(tmp_path / name))
 
 
 def test_simulated_curves_and_what_was_published(tmp_path):
-    write_references(tmp_path / "references.npz", [blob("a"), blob("b", 1)])
+    write_archive(tmp_path / "references.npz", [blob("a"), blob("b", 1)])
     (tmp_path / "published.csv").write_text(
         "id,cc_with_rmax,cc_without_rmax,rmax_found_A\na,0.5,0.6,30\nb,,0.7,\n")
     maps = np.zeros((2, 31, 31, 31), np.uint8)
@@ -177,12 +177,12 @@ def test_simulated_curves_and_what_was_published(tmp_path):
     np.savez(tmp_path / "published_maps.npz", names=np.array(["a", "b"]), map_withoutrmax=maps,
              cell_withoutrmax=np.array([62.0, 93.0]))
     path = str(tmp_path / "references.npz")
-    first, second = cases.simulated(path, given_radius=False, published_maps=True)
+    first, second = cases.list_simulated_cases(path, given_radius=False, published_maps=True)
     assert first.published == {"published_correlation": 0.6, "published_radius_angstrom": 30.0}
     assert second.published == {"published_correlation": 0.7, "published_radius_angstrom": None}
     density, pitch = first.published_map()
     assert density.max() == 1 and pitch == 2.0 and second.published_map is None
-    given, _ = cases.simulated(path, given_radius=True, published_maps=False)
+    given, _ = cases.list_simulated_cases(path, given_radius=True, published_maps=False)
     assert given.published == {"published_correlation": 0.5} and given.published_map is None
     curve, structure = first.load()
     assert structure.name == "a"
@@ -190,14 +190,14 @@ def test_simulated_curves_and_what_was_published(tmp_path):
     np.testing.assert_array_equal(curve.intensity, given.load()[0].intensity)
     (tmp_path / "published.csv").write_text("id,cc_without_rmax,rmax_found_A\na,good,30\n")
     with pytest.raises(InputError, match="published.csv, line 2: could not convert"):
-        cases.simulated(path, given_radius=False, published_maps=False)
+        cases.list_simulated_cases(path, given_radius=False, published_maps=False)
     for content in (b"id,cc_without_rmax,rmax_found_A\n\xff,1,1\n", b"id,cc\n" + b"x" * 200_000):
         (tmp_path / "published.csv").write_bytes(content)
-        with pytest.raises(InputError, match="published.csv: not a table in CSV"):
-            cases.simulated(path, given_radius=False, published_maps=False)
+        with pytest.raises(InputError, match="published.csv: not a CSV table"):
+            cases.list_simulated_cases(path, given_radius=False, published_maps=False)
     (tmp_path / "published.csv").write_text("id,cc\n")
     with pytest.raises(InputError, match="no column 'cc_with_rmax'"):
-        cases.simulated(path, given_radius=True, published_maps=False)
+        cases.list_simulated_cases(path, given_radius=True, published_maps=False)
 
 
 # Scores
@@ -214,14 +214,14 @@ def fake_reconstruct(curve, pretrained, *, radius=None, **options):
         pitch_angstrom=voxels.pitch(r_max),
         model_chi_squared=np.array([1.0, 2.0]), chi_squared=1.0, relative_residual=0.01,
         radius_angstrom=radius or 1.1 * r_max, notes=("said",),
-        guinier=guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma))
+        guinier=fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma))
 
 
 @pytest.mark.parametrize("given_radius", [False, True])
 def test_a_reconstruction_is_scored(tmp_path, monkeypatch, given_radius):
     monkeypatch.setattr(reconstruction, "reconstruct", fake_reconstruct)
     write_pair(tmp_path / "pairs/a", blob("a"), '{"id": "a/1"}')
-    case = cases.measured_pairs(str(tmp_path / "pairs"))[0]
+    case = cases.list_measured_pairs(str(tmp_path / "pairs"))[0]
     item = {"id": case.id} | reconstruction.evaluate_case(
         case, None, given_radius=given_radius, maps_dir=str(tmp_path), num_models=2)
     assert item["correlation"] > 0.85  # the mirror image of the answer
@@ -238,15 +238,15 @@ def test_a_reconstruction_is_scored(tmp_path, monkeypatch, given_radius):
     for key in reconstruction.MEASURES[:12]:
         assert summary[f"mean_{key}"] == summary[f"median_{key}"] == item[key]
     json.dumps(item)
-    assert "failed: b: bad" in report.shapes([item, {"id": "b", "error": "bad"}], summary)
-    assert "correlation" in report.shape(item)
+    assert "failed: b: bad" in report.format_reconstructions([item, {"id": "b", "error": "bad"}], summary)
+    assert "correlation" in report.format_reconstruction(item)
 
 
 def test_a_summary_of_nothing_but_failures():
     items = [{"id": "a", "error": "bad"}]
     summary = reconstruction.summarize(items)
     assert summary == {"count": 0, "failed": 1}
-    assert "failed: a: bad" in report.shapes(items, summary)
+    assert "failed: a: bad" in report.format_reconstructions(items, summary)
 
 
 def test_a_network_that_keeps_all_has_correlation_one():
@@ -266,7 +266,7 @@ def test_a_network_that_keeps_all_has_correlation_one():
     assert summary["mean_correlation"] == pytest.approx(1, abs=2e-5) and summary["fraction_above_0.90"] == 1
     assert summary["encoder_alone_mean_correlation"] == summary["mean_correlation"]  # nothing was refined
     assert summary["pca200_mean_correlation"] == 0  # this one keeps nothing
-    assert "PCA-200" in report.encoded(items, summary)
+    assert "PCA-200" in report.format_autoencoder(items, summary)
 
 
 def test_correlations_do_not_depend_on_the_batch():
@@ -282,8 +282,8 @@ def test_correlations_do_not_depend_on_the_batch():
     basis = np.random.default_rng(1).standard_normal((size, 3)).astype(np.float32)
     linear = Components(np.full(size, 0.3, np.float32), basis, np.ones(3, np.float32), 0.3)
     release = Pretrained(Blur(), {}, 0.5, None, linear, {})
-    whole = autoencoder.correlations(maps.astype(np.float32), release)
-    one = autoencoder.correlations(maps[17:].astype(np.float32), release)
+    whole = autoencoder.measure_correlations(maps.astype(np.float32), release)
+    one = autoencoder.measure_correlations(maps[17:].astype(np.float32), release)
     for name, scores in whole.items():
         np.testing.assert_allclose(scores[17:], one[name], atol=1e-5)
     np.testing.assert_allclose(whole["pca200"], whole["pca200_refined"], atol=1e-6)  # no steps in this release
@@ -291,5 +291,5 @@ def test_correlations_do_not_depend_on_the_batch():
 
 def test_a_table_leaves_out_empty_columns():
     columns = {"id": ("id", "{}"), "x": ("value", "{:.2f}"), "y": ("none", "{}")}
-    assert report.table([{"id": "a", "x": 1.0}, {"id": "long", "x": None}], columns) == (
+    assert report.format_table([{"id": "a", "x": 1.0}, {"id": "long", "x": None}], columns) == (
         "  id  value\n   a   1.00\nlong      -")

@@ -8,7 +8,7 @@ import sys
 import file_server
 import pytest
 
-from launch.evaluation.cases import measured_pairs
+from launch.evaluation.cases import list_measured_pairs
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "saxsae" / "examples"
 
@@ -38,14 +38,14 @@ def test_entries_become_pairs(tmp_path):
     assert counts == {
         "asked_for": 3, "with_curve_and_model": 1, "without_model": 1, "without_curve": 0, "unknown": 1,
         "not_fetched": 0}
-    pair = measured_pairs(str(tmp_path / "pairs"))[0]
+    pair = list_measured_pairs(str(tmp_path / "pairs"))[0]
     assert (pair.id, pair.label) == ("SASDA28", "Three lobes")
     curve, reference = pair.load()
     assert curve.q_inv_angstrom.size > 50 and len(reference.xyz_angstrom) > 50
 
 
 @pytest.mark.parametrize("flags, code, message", [
-    (["--ids=../../x", "--output=x"], 1, "'../../x' is no SASBDB id, nor a file"),
+    (["--ids=../../x", "--output=x"], 1, "'../../x' is neither a SASBDB id nor a file"),
     (["--ids=SASDA28", "--output=x", "--url=sasbdb"], 1, "must begin with http://"),
     (["--ids=SASDA28"], 2, "flag --output is missing"),
 ])
@@ -58,4 +58,4 @@ def test_mistakes_are_one_line(flags, code, message, tmp_path, monkeypatch):
 def test_an_unknown_id_is_one_line(tmp_path):
     with file_server.serving() as server:
         done = fetch("--ids=SASDA28", f"--output={tmp_path}", f"--url={server.url}")
-    assert done.returncode == 1 and "no curve came of any" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 1 and "no entry has a curve" in done.stderr and done.stderr.count("\n") == 1

@@ -9,14 +9,15 @@ import numpy as np
 from launch.datasets import make_curve_example
 from saxsae.io.curves.measured_curves import read_curve
 from saxsae.io.structures.structure_files import read_structure
-from saxsae.profiles.guinier import guinier
+from saxsae.profiles.guinier import fit_guinier
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "saxsae" / "examples"
 
 
 def test_it_is_made_again_byte_for_byte(tmp_path):
-    subprocess.run([sys.executable, "-m", "launch.datasets.make_curve_example", f"--output={tmp_path}"], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "launch.datasets.make_curve_example", f"--output={tmp_path}"], cwd=ROOT,
+                   check=True)
     for made in sorted(tmp_path.iterdir()):
         assert made.read_bytes() == (SHIPPED / made.name).read_bytes()
         assert made.stat().st_size < 200_000
@@ -29,7 +30,8 @@ def test_a_ball_of_cells_scatters_as_a_ball():
     q = np.linspace(0.01, 0.2, 20)
     x = q * (3 * ball.sum() / (4 * np.pi)) ** (1 / 3)
     exact = make_curve_example.I_ZERO * (3 * (np.sin(x) - x * np.cos(x)) / x**3) ** 2
-    np.testing.assert_allclose(make_curve_example.intensity(ball, q), exact, rtol=0.01, atol=1e-4 * make_curve_example.I_ZERO)
+    np.testing.assert_allclose(make_curve_example.intensity(ball, q), exact, rtol=0.01,
+                               atol=1e-4 * make_curve_example.I_ZERO)
 
 
 def test_the_curve_is_that_of_the_beads():
@@ -40,7 +42,7 @@ def test_the_curve_is_that_of_the_beads():
     xyz = beads.xyz_angstrom - beads.xyz_angstrom.mean(0)
     radius_of_gyration = np.sqrt((xyz**2).sum(-1).mean())
     assert 38 < np.linalg.norm(xyz, axis=-1).max() < 44
-    fit = guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
+    fit = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
     assert abs(fit.rg_angstrom / radius_of_gyration - 1) < 0.05
     # Bead against bead, apart from their size: the same curve within the noise at low q.
     low = curve.q_inv_angstrom < 0.15

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from launch.plotting import style
-from launch.plotting.missing import Missing
+from launch.plotting.missing import MissingInput
 from launch.plotting.patterson_figures import all_figures, geometry, solutions, voxels
 from launch.plotting.patterson_figures import training as patterson_training
 from phasenet import pretrained
@@ -76,7 +76,7 @@ def test_the_dense_network_is_drawn_too(tmp_path):
     all_figures.draw("patterson2", tmp_path / "a.png", all_figures.Inputs(str(tmp_path), None, [], [], 0))
     assert (tmp_path / "a.png").read_bytes()[:8] == PNG
     run = patterson_training.read_run("baseline", str(tmp_path))
-    assert patterson_training.scale(run).endswith("dense network, 8 wide, 1 blocks")
+    assert patterson_training.describe_run(run).endswith("dense network, 8 wide, 1 blocks")
 
 
 @pytest.mark.parametrize(("name", "flag"), [
@@ -84,7 +84,7 @@ def test_the_dense_network_is_drawn_too(tmp_path):
     ("patterson9b", "batch_norm"), ("patterson12", "--task=phasing")])
 def test_what_was_not_given_is_named(name, flag, tmp_path):
     without = all_figures.Inputs("small", None, ["baseline=somewhere"], [{"task": "simulated", "items": []}], 0)
-    with pytest.raises(Missing, match=flag):
+    with pytest.raises(MissingInput, match=flag):
         all_figures.draw(name, tmp_path / "a.png", without)
     assert not list(tmp_path.iterdir())
 
@@ -124,7 +124,7 @@ def test_voxels_are_red_blue_or_green_and_faint_ones_are_left_out():
     first[0, 0, 0], second[1, 1, 1] = 1.0, 0.4
     first[2, 2, 2], second[2, 2, 2] = 0.3, 0.6
     first[0, 1, 2] = 0.09
-    occupancy, colours = voxels.two_sets(first, second)
+    occupancy, colours = voxels.colour_sets(first, second)
     assert occupancy[0, 1, 2] == 0 and (occupancy > 0).sum() == 3
     reds, blues, greens = colours[0, 0, 0], colours[1, 1, 1], colours[2, 2, 2]
     assert reds.argmax() == 0 and blues.argmax() == 2 and greens.argmax() == 1
@@ -135,7 +135,7 @@ def test_cubes_are_drawn_from_far_to_near():
     occupancy = np.zeros((4, 4, 4))
     occupancy[3, 3, 3], occupancy[0, 0, 0], occupancy[1, 2, 3] = 1.0, 0.5, 0.05
     axes = Figure().subplots()
-    voxels.show(axes, occupancy, style.ORANGE)
+    voxels.draw_voxels(axes, occupancy, style.ORANGE)
     faces = axes.collections[-1]
     assert len(faces.get_paths()) == 6  # three of each cube
     opacity = faces.get_facecolor()[:, 3]
@@ -144,9 +144,9 @@ def test_cubes_are_drawn_from_far_to_near():
 
 def test_a_crop_keeps_the_centre():
     density = np.asarray(synthesis.atom_map(np.array([[2.3, -1.2, 0.4]]), TINY))
-    cropped = voxels.cropped(density, 8)
+    cropped = voxels.crop(density, 8)
     assert cropped.sum() == pytest.approx(density.sum())
-    np.testing.assert_array_equal(np.flip(cropped), voxels.cropped(np.flip(density), 8))
+    np.testing.assert_array_equal(np.flip(cropped), voxels.crop(np.flip(density), 8))
 
 
 def test_losses_are_read_as_mean_squared_errors(runs):
@@ -164,9 +164,10 @@ def test_sets_of_examples_make_epochs(tmp_path, runs):
 
 def test_small_scale_is_said(runs):
     run = patterson_training.read_run("baseline", str(runs / "baseline"))
-    assert patterson_training.scale(run).startswith("at a small scale: 3 atoms in 5$^3$ of 16$^3$ voxels")
+    assert patterson_training.describe_run(run).startswith("at a small scale: 3 atoms in 5$^3$ of 16$^3$ voxels")
     full = run._replace(problem=Problem(), architecture=published.PUBLISHED)
-    assert "small" not in patterson_training.scale(full) and "published network" in patterson_training.scale(full)
+    described = patterson_training.describe_run(full)
+    assert "small" not in described and "published network" in described
 
 
 def test_losses_compare_per_as_many_atoms(runs, tmp_path, monkeypatch):
@@ -196,12 +197,12 @@ def test_workdirs_that_are_none_are_refused(tmp_path, runs):
 
 
 def test_accuracy_counts_all_atoms():
-    distances, matched, atoms = solutions.accuracy(RESULT)
+    distances, matched, atoms = solutions.matched_distances(RESULT)
     assert (matched, atoms) == (5, 6) and distances.sum() == pytest.approx(4.8)
     for broken in ({"items": [{"id": "0"}], "summary": {"atoms": 3}}, {"items": RESULT["items"], "summary": {}},
                    {"items": [{"distances": []}], "summary": {"atoms": 3}}):
         with pytest.raises(InputError, match="--results"):
-            solutions.accuracy(broken)
+            solutions.matched_distances(broken)
 
 
 def test_the_launch_draws_and_refuses(tmp_path):

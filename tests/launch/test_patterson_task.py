@@ -52,7 +52,7 @@ def tiny(config):
 def trained(tmp_path_factory):
     """(result, workdir) of four steps of the dense network on two devices."""
     workdir = tmp_path_factory.mktemp("small")
-    return train(tiny(phasenet_small.get_config()), workdir, say=lambda _: None), workdir
+    return train(tiny(phasenet_small.get_config()), workdir, print_line=lambda _: None), workdir
 
 
 @pytest.mark.parametrize("name", [*CONFIGS, *(f"configs.patterson_paper.twin:{v}" for v in (
@@ -75,9 +75,9 @@ def test_one_device_and_two_train_alike(get_config):
     for devices in (1, 2):
         config = tiny(get_config())
         task = PattersonTask(config)
-        params = steps.new_params(config, task)
+        params = steps.init_params(config, task)
         optimizer = make_optimizer(config, task.trainable(params))
-        state = steps.new_state(config, optimizer, params)
+        state = steps.init_state(config, optimizer, params)
         step_fn = steps.make_step(config, task, optimizer, task.trainable(params))
         examples = np.arange(4, dtype=np.int32).reshape(devices, -1)
         for _ in range(3):
@@ -130,9 +130,9 @@ def test_bfloat16_trains_as_float32_does_and_leaves_a_state_of_float32(get_confi
         config.optimizer.schedule = "constant"
         config.optimizer.learning_rate = 1e-2
         task = PattersonTask(config)
-        params = steps.new_params(config, task)
+        params = steps.init_params(config, task)
         optimizer = make_optimizer(config, task.trainable(params))
-        state = steps.new_state(config, optimizer, params)
+        state = steps.init_state(config, optimizer, params)
         step_fn = steps.make_step(config, task, optimizer, task.trainable(params))
         losses = []
         for _ in range(30):
@@ -161,12 +161,12 @@ def test_resume_is_bit_for_bit(trained, tmp_path):
     config = tiny(phasenet_small.get_config())
     config.optimizer.decay_steps = 4
     config.num_steps = 2
-    train(config, tmp_path, say=lambda _: None)
+    train(config, tmp_path, print_line=lambda _: None)
     config.num_steps = 4
-    resumed = train(config, tmp_path, say=lambda _: None)
+    resumed = train(config, tmp_path, print_line=lambda _: None)
     whole = tiny(phasenet_small.get_config())
     whole.optimizer.decay_steps = 4
-    at_once = train(whole, tmp_path / "whole", say=lambda _: None)
+    at_once = train(whole, tmp_path / "whole", print_line=lambda _: None)
     jax.tree.map(np.testing.assert_array_equal, resumed.state.params, at_once.state.params)
     assert resumed.metrics == at_once.metrics and result.reason == "finished"
 
@@ -215,10 +215,10 @@ def test_validation_is_fixed_and_apart_from_training():
     ({"problem.atoms.num_atoms": 0}, "num_atoms=0: expected a whole number, at least 1"),
     ({"model.dtype": "float16"}, "config.model.dtype='float16': expected one of float32, bfloat16"),
     ({"model.kind": "cubic"}, "kind='cubic': expected one of convolutional, dense"),
-    ({"model.patterson_reach": 8}, "patterson_reach=8: a map of 16 has less than that"),
+    ({"model.patterson_reach": 8}, "patterson_reach=8: expected less than half the map's edge"),
     ({"problem.target": "single"}, "a dense network needs target=pair"),
     ({"validation.corner_rule": "full"}, "corner_rule='full'"),
-    ({"validation.corner_rule": "filled"}, "corner=0.0: no atom can lie"),
+    ({"validation.corner_rule": "filled"}, "corner=0.0: expected more than 0"),
     ({"examples.count": 5}, "config.examples.count=5, steps_a_set=0"),
     ({"validation.count": 0}, "config.validation.count=0"),
 ])
@@ -261,7 +261,7 @@ def test_the_search_alone_is_exact_and_says_so():
     assert summary["fraction_called_solved"] == 1 and summary["wrong_called_solved"] == 0
     assert sum(summary["found_by"].values()) == 4 and summary["within_2_deviations"] > 0.9
     assert {item["certificate"]["status"] for item in items} == {"solved"}
-    assert "called solved    100.0%, 0 of them wrong (" in report.phasing(summary)
+    assert "called solved    100.0%, 0 of them wrong (" in report.format_phasing(summary)
     # An item that was called wrongly would be counted.
     assert phasing.summarize([items[0], items[1] | {"solved": False}])["wrong_called_solved"] == 1
 
@@ -269,7 +269,7 @@ def test_the_search_alone_is_exact_and_says_so():
 def test_a_perfect_network_is_read_exactly_where_atoms_clash():
     class Perfect:
         def answer(self, patterson_map):
-            return synthesis.target(self.positions, PROBLEM)
+            return synthesis.network_target(self.positions, PROBLEM)
 
     example = synthesis.make_example(jax.random.key(2), PROBLEM)
     # An atom half a voxel from another one's inverse: their peaks are one.
@@ -277,8 +277,9 @@ def test_a_perfect_network_is_read_exactly_where_atoms_clash():
     positions = positions - positions.mean(0)
     perfect = Perfect()
     perfect.positions = positions
-    found = jax.jit(lambda: network_stage.solve_with_network(jax.random.key(0), synthesis.measure_patterson(jax.random.key(1), positions, PROBLEM),
-                                         perfect.answer, PROBLEM, SETTINGS))()
+    measured = synthesis.simulate_patterson(jax.random.key(1), positions, PROBLEM)
+    found = jax.jit(lambda: network_stage.solve_with_network(
+        jax.random.key(0), measured, perfect.answer, PROBLEM, SETTINGS))()
     distance = np.abs(np.asarray(found.candidates.positions)[None] - np.asarray(positions)[:, None]).max(-1).min(1)
     assert distance.max() < 0.02 and found.agreement.correlation > 0.999
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from launch.datasets import evaluation_leakage
-from launch.datasets.structure_sources import gather
+from launch.datasets.structure_sources import load_structures
 from phasenet.errors import InputError
 from saxsae.io.structures.beads import write_beads
-from saxsae.io.structures.corpus import write_references
+from saxsae.io.structures.corpus import write_archive
 from saxsae.io.structures.structure_files import Structure
 from saxsae.io.structures.voxelized_corpus import read_voxelized
 
@@ -42,13 +42,13 @@ def folder(tmp_path):
 def test_corpus_without_its_references(tmp_path):
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     structures = [blob(i, pdb_id=f"{i + 1}abc", source="here") for i in range(5)]
-    write_references(tmp_path / "corpus.npz", structures)
+    write_archive(tmp_path / "corpus.npz", structures)
     # One reference is named after the third; another is the fifth, turned and nameless.
     pair = tmp_path / "pairs" / "some_curve"
     write_beads(pair / "reference.pdb", blob(50).xyz_angstrom, 1.9)
     (pair / "source.json").write_text(json.dumps({"protein": "an enzyme (3ABC)"}))
     same = structures[4]._replace(xyz_angstrom=structures[4].xyz_angstrom @ turn.T, pdb_id="")
-    write_references(tmp_path / "references.npz", [same._replace(name="SASDXX1")])
+    write_archive(tmp_path / "references.npz", [same._replace(name="SASDXX1")])
 
     output = tmp_path / "out" / "set.npz"
     result = prepare(f"--input={tmp_path}/corpus.npz", f"--output={output}", "--json=" + str(
@@ -84,7 +84,7 @@ def test_mistakes_are_one_line(flags, code, message):
 
 def test_sources_that_give_nothing(tmp_path, folder):
     def ask(source):
-        return gather(str(source), tmp_path / "down", "http://127.0.0.1:9", "1", True, print)
+        return load_structures(str(source), tmp_path / "down", "http://127.0.0.1:9", "1", True, print)
 
     with pytest.raises(InputError, match="no .npz, PDB or mmCIF"):
         (tmp_path / "empty").mkdir()
@@ -105,12 +105,12 @@ def test_downloads_already_there_are_read(tmp_path, folder):
     text = (folder / "model0.pdb").read_text()
     (tmp_path / "down" / "1abc-assembly1.cif.gz").write_text(text)  # content decides
     (tmp_path / "ids.txt").write_text("1abc\n")
-    (structure,), failures = gather(str(tmp_path / "ids.txt"), tmp_path / "down",
+    (structure,), failures = load_structures(str(tmp_path / "ids.txt"), tmp_path / "down",
                                     "http://127.0.0.1:9", "1", True, print)
     assert structure.pdb_id == "1abc" and not failures
 
 
 def test_ids_mentioned_in_texts():
-    mentioned = evaluation_leakage.mentioned_ids(
+    mentioned = evaluation_leakage.find_pdb_ids(
         "nup133_3kfo; enzyme (4ETY), tests/files/2epe.pdb Q9Z2A5 SASDA28 1234 residues 718")
     assert mentioned == {"3kfo", "4ety", "2epe"}

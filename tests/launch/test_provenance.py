@@ -11,10 +11,11 @@ from launch.machine import provenance
 _LAUNCH = """
 import json, sys
 from absl import flags
-from launch import app, provenance
+from launch import app
+from launch.machine import provenance
 flags.DEFINE_integer("seed", 3, "")
 flags.DEFINE_list("names", ["a"], "")
-app.run(lambda _: print(json.dumps(provenance.record())))
+app.run(lambda _: print(json.dumps(provenance.describe_run())))
 """
 
 

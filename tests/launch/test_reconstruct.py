@@ -161,18 +161,18 @@ import pathlib, sys
 import jax
 from saxsae import genetic, pretrained, reconstruct
 from saxsae.io.curves.measured_curves import read_curve
-from saxsae.reconstruction import _compiled
+from saxsae.reconstruction import _compile_search
 
 folder = pathlib.Path(sys.argv[1])
 jax.config.update("jax_compilation_cache_dir", str(folder))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-curve, weights, settings = read_curve(sys.argv[2]), pretrained.load(), genetic.Settings(6, 2, 2)
+curve, weights, settings = read_curve(sys.argv[2]), pretrained.load(), genetic.EvolutionSettings(6, 2, 2)
 for radius, seed in ((40.0, 0), (47.0, 3)):
     found = reconstruct(curve, weights, radius=radius, seed=seed, num_models=1, settings=settings)
     print(found.radius_angstrom, found.order, len(list(folder.glob("*-cache"))))
     jax.clear_caches()
-    _compiled.cache_clear()
+    _compile_search.cache_clear()
 """
 
 
@@ -251,11 +251,11 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
 
 def test_only_results_of_an_earlier_run_are_cleared(tmp_path):
     (tmp_path / "model_01.ccp4").touch()
-    files.clear(tmp_path)
+    files.remove_old_results(tmp_path)
     assert (tmp_path / "model_01.ccp4").exists()  # without a log it is somebody else's
     for name in ("log.json", "report.html", "model_12.ccp4", "density_on_reference.ccp4", "model_mine.ccp4"):
         (tmp_path / name).touch()
-    files.clear(tmp_path)
+    files.remove_old_results(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["model_mine.ccp4"]
 
 
@@ -277,7 +277,7 @@ def test_radius_of_gyration_of_a_box():
 def test_progress_keeps_the_best_of_all_runs():
     said = []
     settings = genetic.EvolutionSettings(population=3, generations=9)
-    progress = report.Progress(settings, said.append)
+    progress = report.ProgressReport(settings, said.append)
     chi_squared = np.array([[4.0, 5.0, 6.0], [1.5, 2.0, 3.0]])
     latents = np.arange(12.0).reshape(2, 3, 2)
     state = genetic.EvolutionState(latents, chi_squared + 30, chi_squared, np.array([5, 5]),

@@ -24,7 +24,7 @@ def tiny(corpus):
 
 
 def test_a_release_carries_its_refinement(corpus, tmp_path, lobed_maps):
-    result = train(tiny(corpus), tmp_path, say=lambda _: None)
+    result = train(tiny(corpus), tmp_path, print_line=lambda _: None)
     assert result.metrics["correlation"] > result.metrics["encoder_correlation"] > 0.3
     release = pretrained.load(str(tmp_path))
     assert release.refinement == (5, 0.2, 4.0)
@@ -38,11 +38,11 @@ def test_a_release_carries_its_refinement(corpus, tmp_path, lobed_maps):
 
 
 def test_a_training_goes_on_from_a_release(corpus, tmp_path):
-    train(tiny(corpus), tmp_path / "first", say=lambda _: None)
+    train(tiny(corpus), tmp_path / "first", print_line=lambda _: None)
     before = pretrained.load(str(tmp_path / "first")).params
     config = tiny(corpus)
     config.num_steps, config.optimizer.learning_rate = 1, 1e-7
-    after = train(config, tmp_path / "second", init_from=str(tmp_path / "first" / "weights"), say=lambda _: None)
+    after = train(config, tmp_path / "second", init_from=str(tmp_path / "first" / "weights"), print_line=lambda _: None)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), jax.device_get(after.state.params), before)
 
 
@@ -53,14 +53,14 @@ def test_turns_by_interpolation_and_fewer_steps_than_none_are_refused(corpus, tm
         config = tiny(corpus)
         config.update_from_flattened_dict(change)
         with pytest.raises(InputError, match=message):
-            train(config, tmp_path / message[-5:], say=lambda _: None)
+            train(config, tmp_path / message[-5:], print_line=lambda _: None)
 
 
 def test_structures_stand_in_several_poses_and_validation_in_one():
     rng = np.random.default_rng(0)
     bodies = [Structure((rng.normal(size=(400, 3)) * [4, 12, 8] + 50).astype(np.float32), np.full(400, 6, np.uint8),
                         "atoms", f"body{i}", source="here") for i in range(3)]
-    rows, spacings, held_out = random_poses.in_random_poses(
+    rows, spacings, held_out = random_poses.draw_poses(
         bodies, np.array([False, True, False]), 3, 4, np.random.default_rng(1), lambda _: None)
     names = [row.name for row in rows]
     assert names[:7] == ["body0"] * 3 + ["body1"] + ["body2"] * 3 and len(rows) == len(spacings) == 11
@@ -78,7 +78,7 @@ def test_structures_stand_in_several_poses_and_validation_in_one():
 
 def test_random_turns_are_uniform():
     rng = np.random.default_rng(0)
-    turns = np.array([random_poses.random_turn(rng) for _ in range(2000)])
+    turns = np.array([random_poses.random_rotation(rng) for _ in range(2000)])
     np.testing.assert_allclose(np.linalg.det(turns), 1)
     np.testing.assert_allclose(turns.mean(0), 0, atol=0.06)
     assert (np.trace(turns, axis1=1, axis2=2) ** 2).mean() == pytest.approx(1, abs=0.1)  # the character of l = 1

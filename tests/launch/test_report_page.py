@@ -62,6 +62,11 @@ def test_a_name_cannot_leave_its_place(made):
     assert text.count("<script") == text.count("</script>") == 3
 
 
+def test_each_number_says_what_is_good_and_what_is_bad(made):
+    _, payload, _ = made
+    assert len(payload["scales"]) == len(payload["rows"]) > 3 and all(payload["scales"])
+
+
 def test_the_libraries_keep_their_licences(made):
     text, _, _ = made
     for words in ("Copyright (c) 2014, University of Pittsburgh", "Copyright (c) 2022 Leon Sorokin"):
@@ -124,8 +129,9 @@ def test_atoms_sections_and_verdict_of_a_solution(tmp_path, status):
 
 
 def test_numbers_are_rounded_to_digits_and_what_is_none_is_null():
-    assert page.rounded(np.array([[1.23456789, 1234567.0]]), 3) == [[1.23, 1230000.0]]
-    text = page.text("solution", "a <b>", {"rows": [], "value": np.array([np.nan, 2.0]), "words": "</script><!--"})
+    assert page.round_to_digits(np.array([[1.23456789, 1234567.0]]), 3) == [[1.23, 1230000.0]]
+    text = page.render_page("solution", "a <b>", {
+        "rows": [], "value": np.array([np.nan, 2.0]), "words": "</script><!--"})
     assert "<title>a &lt;b&gt;</title>" in text
     payload = report_pages.payload_of(text)
     assert payload == {"rows": [], "value": [None, 2.0], "words": "</script><!--"}

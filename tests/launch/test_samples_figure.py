@@ -36,7 +36,7 @@ def test_random_shapes_by_their_seed(release, tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "_MANY", 60)
     pictures = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        samples.samples(tmp_path / f"{name}.png", release, seed)
+        samples.saxs_samples(tmp_path / f"{name}.png", release, seed)
         pictures.append(image.imread(tmp_path / f"{name}.png"))
     np.testing.assert_array_equal(pictures[0], pictures[1])
     assert (pictures[0] != pictures[2]).mean() > 0.01

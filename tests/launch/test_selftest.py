@@ -32,8 +32,8 @@ app.run(selftest.main)
 
 @pytest.mark.parametrize("one", [*compiler.CHECKS, *science.CHECKS], ids=lambda one: one.__name__)
 def test_this_machine_passes(one):
-    result = check.run(one)
-    assert result.passed, check.line(result)
+    result = check.run_check(one)
+    assert result.passed, check.format_result(result)
     assert one.__doc__
 
 
@@ -47,7 +47,7 @@ def test_this_machine_passes(one):
 def test_the_number_that_differs_most_decides(measured, passed, worst):
     result = check.judge("some", measured)
     assert result.passed is passed and (result.found, result.expected) == worst
-    assert check.line(result).startswith("ok " if passed else "WRONG ")
+    assert check.format_result(result).startswith("ok " if passed else "WRONG ")
 
 
 def test_what_is_no_number_is_wrong():

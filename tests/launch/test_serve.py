@@ -25,7 +25,7 @@ BAD_NAME = "../../<img src=x onerror=alert(1)>.dat"
 @pytest.fixture
 def client(tmp_path, monkeypatch):
     toys(monkeypatch, seed1="sleeps", seed2="refuses", seed3="breaks")
-    with TestClient(web.application(tmp_path), base_url=HOST) as client:
+    with TestClient(web.make_application(tmp_path), base_url=HOST) as client:
         yield client
 
 
@@ -95,7 +95,7 @@ def test_a_curve_is_read_as_the_launch_reads_it(client):
 def test_a_bad_file_gives_the_readers_line_and_is_not_kept(client, tmp_path):
     answer = give(client, b"hello", name=BAD_NAME)
     assert answer.status_code == 422
-    assert answer.json()["error"].startswith("<img src=x onerror=alert(1)>.dat: no table of numbers in it")
+    assert answer.json()["error"].startswith("<img src=x onerror=alert(1)>.dat: has no table of numbers")
     assert not list((tmp_path / "uploads").iterdir())
     assert give(client, b"").json()["error"] == "mine.dat: the file is empty"
     assert give(client, kind="virus").status_code == 422
@@ -131,23 +131,23 @@ def test_names_are_never_paths(client, tmp_path):
 
 @pytest.mark.parametrize(("page", "kind"), [("/", "curve"), ("/patterson", "patterson"), ("/patterson", "amplitudes")])
 def test_the_page_tells_the_largest_size_that_is_taken(client, page, kind):
-    assert f"p to {reading.LARGEST[kind] // reading.MEGABYTE} MB" in client.get(page).text
+    assert f"p to {reading.MAX_BYTES[kind] // reading.MEGABYTE} MB" in client.get(page).text
 
 
 def test_what_is_too_large_is_refused(client, tmp_path, monkeypatch):
-    monkeypatch.setitem(reading.LARGEST, "curve", 2 * reading.MEGABYTE)
+    monkeypatch.setitem(reading.MAX_BYTES, "curve", 2 * reading.MEGABYTE)
     answer = give(client, b"1 2 3\n" * 400_000)
-    assert answer.status_code == 413 and answer.json()["error"] == "mine.dat: larger than the 2 MB that are taken"
+    assert answer.status_code == 413 and answer.json()["error"] == "mine.dat: larger than the limit of 2 MB"
     assert client.post("/api/jobs", content=b"[" * 20_000).status_code == 413
     assert not (tmp_path / "uploads").exists()
 
 
 def test_the_oldest_uploads_go(client, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "MOST_UPLOADS", 2)
+    monkeypatch.setattr(jobs, "MAX_UPLOADS", 2)
     ids = [give(client).json()["id"] for _ in range(3)]
     assert {path.name for path in (tmp_path / "uploads").iterdir()} == set(ids[1:])
     gone = client.post("/api/jobs", json={"source": "curve", "input": ids[0], "settings": {}})
-    assert gone.status_code == 404 and "give it again" in gone.json()["error"]
+    assert gone.status_code == 404 and "upload it again" in gone.json()["error"]
 
 
 @pytest.mark.parametrize(("asked", "line"), [
@@ -176,8 +176,8 @@ def test_a_file_is_taken_for_what_it_was_given(client):
 
 def test_settings_become_flags():
     def flags_of(source, asked, **more):
-        settings = commands.checked(source, asked) | more
-        return commands.of(jobs.Job(1, "a", "k", "n", settings, "queued", "", 0.0, None, None))
+        settings = commands.validate_settings(source, asked) | more
+        return commands.build_commands(jobs.Job(1, "a", "k", "n", settings, "queued", "", 0.0, None, None))
 
     (reconstruct,) = flags_of("curve", {"radius": "40", "unit": "1/nm", "background": "yes"}, reference="b.pdb")
     assert reconstruct[0] == "launch.reconstruct" and "--generations=None" not in reconstruct
@@ -245,7 +245,7 @@ def test_a_taken_port_is_told_in_one_line(tmp_path):
         done = subprocess.run([sys.executable, "-m", "launch.serve", f"--port={port}", f"--folder={tmp_path}"],
                               cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == f"serve: 127.0.0.1:{port} is taken; another --port may be free (0: any that is)\n"
+    assert done.stderr == f"serve: 127.0.0.1:{port} is in use: give another --port (0 takes any free one)\n"
 
 
 def test_what_is_not_installed_is_told_in_one_line(tmp_path):
@@ -257,5 +257,5 @@ def test_what_is_not_installed_is_told_in_one_line(tmp_path):
 
 
 def test_two_pages_do_not_share_a_folder(client, tmp_path):
-    with pytest.raises(InputError, match="another launch.serve works in this folder"):
+    with pytest.raises(InputError, match="another launch.serve uses this folder"):
         jobs.Store(tmp_path)

@@ -97,7 +97,7 @@ def test_from_a_dropped_file_to_a_result_taken_home(server, browser, tmp_path):
 
     browser.get(server.address)
     drop(b"hello", "<img src=x onerror=alert(1)>.dat")
-    assert seen("#error").text.startswith("<img src=x onerror=alert(1)>.dat: no table of numbers in it")
+    assert seen("#error").text.startswith("<img src=x onerror=alert(1)>.dat: has no table of numbers")
     assert not one("#settings").is_displayed()
     drop(EXAMPLE.read_bytes(), "mine.dat")
     assert "172" in seen("#facts").text and one("#called").text == "mine.dat" and not one("#error").is_displayed()

@@ -18,7 +18,8 @@ ROOT = HERE.parents[1]
 
 
 def make(folder, *flags):
-    return subprocess.run([sys.executable, "-m", "launch.datasets.make_patterson_example", f"--output={folder}", "--name=case",
+    return subprocess.run([sys.executable, "-m", "launch.datasets.make_patterson_example", f"--output={folder}",
+                           "--name=case",
                            "--weights=dual_space", *flags], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -61,7 +62,7 @@ def test_progress_tells_the_shape_that_the_numbers_mean(tmp_path):
     latent = np.asarray(weights.latents.bank[0], np.float32)
     path = tmp_path / "progress.jsonl"
     path.write_text("of an earlier run\n")
-    write = stream.writer(str(path), weights)
+    write = stream.progress_writer(str(path), weights)
     write({"generation": 0}, latent, 27.0)
     write({"generation": 5}, latent, 54.0)
     first, second = map(json.loads, path.read_text().splitlines())

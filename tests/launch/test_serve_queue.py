@@ -29,7 +29,7 @@ def running(store, monkeypatch):
 
 
 def add(store, seed=0, name="a.dat"):
-    return store.add("curve", name, {"source": "curve", "seed": seed}, {"curve": EXAMPLE})
+    return store.add_job("curve", name, {"source": "curve", "seed": seed}, {"curve": EXAMPLE})
 
 
 def is_now(store, job, status):
@@ -41,7 +41,7 @@ def test_jobs_are_done_one_at_a_time_in_their_order(running):
     first, *others = [add(store, seed) for seed in (1, 0, 0)]
     line.wake()
     wait_for(is_now(store, first, RUNNING))
-    assert [store.place(job) for job in others] == [1, 2]
+    assert [store.num_jobs_ahead(job) for job in others] == [1, 2]
     line.cancel(first)
     wait_for(is_now(store, others[1], DONE))
     ended = [store.job(job.id) for job in (first, *others)]
@@ -100,7 +100,7 @@ def test_a_running_job_waits_again_where_the_page_was_killed(tmp_path):
     assert store.start_next().id == first.id
     store.close()
     again = Store(tmp_path)
-    assert again.job(first.id).status == QUEUED and again.place(again.job(second.id)) == 1
+    assert again.job(first.id).status == QUEUED and again.num_jobs_ahead(again.job(second.id)) == 1
     assert again.start_next().id == first.id
     again.close()
 
@@ -116,7 +116,7 @@ def test_a_worker_ends_with_its_page(tmp_path):
 
 
 def test_the_queue_is_bounded(store, monkeypatch):
-    monkeypatch.setattr(jobs, "MOST_WAITING", 2)
+    monkeypatch.setattr(jobs, "MAX_WAITING", 2)
     add(store)
     add(store)
     with pytest.raises(jobs.QueueFull, match="2 jobs wait already"):

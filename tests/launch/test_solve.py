@@ -54,7 +54,8 @@ def inputs(tmp_path_factory):
     pretrained.save(folder / "tiny", params, architecture, PROBLEM, {"about": "random"})
     pretrained.save(folder / "blind", jax.tree.map(np.zeros_like, params), architecture, PROBLEM, {})
     cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")}
-    made = launch("launch.datasets.make_patterson_example", f"--output={folder}", f"--weights={folder / 'tiny'}", "--seed=5",
+    made = launch("launch.datasets.make_patterson_example", f"--output={folder}", f"--weights={folder / 'tiny'}",
+                  "--seed=5",
                   **cache)
     assert made.returncode == 0, made.stderr
     assert "three_atoms.npy (16 x 16 x 16 voxels)" in made.stdout
@@ -67,7 +68,7 @@ def inputs(tmp_path_factory):
         spoilt[place] = np.nan if name == "nan" else values.max() / 2
         np.save(folder / f"{name}.npy", spoilt)
     np.save(folder / "flat.npy", values[:8])
-    np.save(folder / "wide.npy", np.asarray(synthesis.measure_patterson(
+    np.save(folder / "wide.npy", np.asarray(synthesis.simulate_patterson(
         jax.random.key(0), 2 * read_table(folder / "three_atoms.csv")[:, 1:], PROBLEM._replace(grid=24))))
     return types.SimpleNamespace(folder=folder, values=values, cache=cache)
 
@@ -102,8 +103,9 @@ def test_it_says_what_it_read_and_found(done):
     assert done.errors == ""
     summary = done.log["summary"]
     for words in ("map.ccp4: 16 x 16 x 16 voxels", *done.log["notes"], "in the middle, at voxel (8, 8, 8)",
-                  "voxel edge 0.5 A, from the map's header", "F000 is there", "3 atoms, by its sum and power",
-                  f"{summary['correlation']:.4f}", f"{summary['r_factor']:.4f}", "does not tell the hand or the origin",
+                  "voxel edge 0.5 A, from the map's header", "holds F000", "3 atoms, estimated from the map's sum",
+                  f"{summary['correlation']:.4f}", f"{summary['r_factor']:.4f}",
+                  "determines neither the hand nor the origin",
                   f"written to {done.folder}"):
         assert words in done.output
     names = {file.name for file in done.folder.iterdir()}
@@ -167,16 +169,16 @@ def test_amplitudes_are_solved_alike(inputs, done, tmp_path):
     assert finished.returncode == 0, finished.stderr
     log = json.loads((tmp_path / "log.json").read_text())
     assert log["input"]["kind"] == "amplitudes" and log["pitch_angstrom"] == 2
-    assert "half of reciprocal space" in finished.stdout and "about 3.0 atoms, not 4" in finished.stdout
+    assert "half of reciprocal space" in finished.stdout and "indicate 3.0 atoms, not 4" in finished.stdout
     assert read_table(tmp_path / "positions.csv").shape == (4, 7) and log["problem"]["atoms"]["num_atoms"] == 4
 
 
 @pytest.mark.parametrize(("flags", "code", "words"), [
     (["--patterson={}/missing.npy"], 1, "missing.npy: no such file"),
     (["--patterson={}/nan.npy"], 1, "nan.npy: the value at index (3, 4, 5) is nan"),
-    (["--patterson={}/flat.npy"], 1, "flat.npy: shape (8, 16, 16); a cubic map"),
+    (["--patterson={}/flat.npy"], 1, "flat.npy: the shape is (8, 16, 16); expected a cubic map"),
     (["--patterson={}/one_sided.npy"], 1, "one_sided.npy: not a Patterson map: P(u) and P(-u) differ"),
-    (["--patterson={}/wide.npy"], 1, "24 voxels an edge, the weights are for 16"),
+    (["--patterson={}/wide.npy"], 1, "24 voxels per edge, the weights are for 16"),
     (["--patterson={}/three_atoms.npy", "--weights=nobodys"], 1, "weights 'nobodys'"),
     (["--patterson={}/three_atoms.npy", "--num_atoms=0"], 1, "num_atoms"),
     (["--patterson={}/three_atoms.npy", "--num_atoms=200"], 1, "num_atoms=200: too many for min_distance=2.0"),
@@ -213,19 +215,19 @@ def test_fewer_candidates_than_atoms_are_refused_with_both_numbers():
     positions = np.where(found.valid[:, None], found.positions, np.nan)
     answer = Solution(positions, None, agreement, None, found, None, prepared)
     with pytest.raises(InputError, match="4 atoms are asked for, .* only 3 candidate positions"):
-        report.check_found(answer)
-    report.check_found(answer._replace(positions=found.positions))
+        report.check_enough_candidates(answer)
+    report.check_enough_candidates(answer._replace(positions=found.positions))
 
 
 def test_a_poor_fit_is_called_one():
     numbers = {"num_atoms": 3, "candidates": 9, "correlation": 0.95, "r_factor": 0.1, "status": None}
 
     def table(**other):
-        return report.table(numbers | other, {"wall_seconds": 1.0, "cpu_seconds": 2.0})
+        return report.format_table(numbers | other, {"wall_seconds": 1.0, "cpu_seconds": 2.0})
 
     assert "do not explain" not in table() and "olved" not in table()
     assert "do not explain" in table(correlation=0.5)
-    assert "in part only" in table(r_factor=0.5)
+    assert "only a part of the map" in table(r_factor=0.5)
     for status in certificate.STATUSES:
         assert f"\n{status.capitalize()}: " in table(status=status)
 
@@ -245,4 +247,4 @@ def test_the_sections_that_hold_most_are_shown():
     for place, height in (((4, 8, 11), 3.0), ((3, 8, 14), 2.0), ((3, 8, 15), 2.1)):
         values[place] = height
         values[tuple(np.mod(16 - np.array(place), 16))] = height
-    assert sections.heights(values) == [0, 3, 7]
+    assert sections.choose_heights(values) == [0, 3, 7]

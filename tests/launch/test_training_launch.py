@@ -104,7 +104,7 @@ def test_two_processes_train_as_one(together, launch, tmp_path):
     (["--coordinator=localhost:1234", "--num_processes=2", "--process_id=2"], 1,
      "--process_id=2: expected less than --num_processes=2"),
     (["--coordinator=localhost:1234", "--num_processes=2", "--process_id=1", "--distributed"], 1,
-     "--distributed finds out by itself"),
+     "--distributed replaces --coordinator"),
     (["--distributed"], 1, "--distributed: neither SLURM, Cloud TPU, Kubernetes nor Open MPI started this process"),
 ])
 def test_processes_that_contradict_themselves(launch, args, code, line):

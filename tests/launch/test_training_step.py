@@ -15,10 +15,10 @@ from phasenet.errors import InputError
 def run_steps(config, num_steps=3, num_devices=2):
     """(last state, [(loss, mean_error, grad_norm)] by step) of a training on the first devices."""
     task = LineTask(config)
-    params = steps.new_params(config, task)
+    params = steps.init_params(config, task)
     trainable = task.trainable(params)
     optimizer = make_optimizer(config, trainable)
-    state = steps.new_state(config, optimizer, params)
+    state = steps.init_state(config, optimizer, params)
     step_fn = steps.make_step(config, task, optimizer, trainable)
     examples = np.arange(config.batch_size, dtype=np.int32).reshape(num_devices, -1)
     rows = []
@@ -56,7 +56,7 @@ def test_micro_batches_change_nothing_but_rounding(optimizer):
 
 def test_micro_batches_are_summed_in_float32():
     # In bfloat16, 256 + 1 is 256.
-    mean = jax.jit(lambda parts: steps._mean(lambda part: part.astype(jnp.bfloat16), parts))(
+    mean = jax.jit(lambda parts: steps._mean_over_parts(lambda part: part.astype(jnp.bfloat16), parts))(
         jnp.array([256.0, 1.0, 1.0, 1.0]))
     assert mean.dtype == jnp.float32 and mean == 259 / 4
 
@@ -68,9 +68,9 @@ def test_micro_batches_save_memory():
     for parts in (1, 16):
         config.micro_batches = parts
         task = LineTask(config)
-        params = steps.new_params(config, task)
+        params = steps.init_params(config, task)
         optimizer = make_optimizer(config, True)
-        state = steps.replicate(steps.new_state(config, optimizer, params))
+        state = steps.replicate(steps.init_state(config, optimizer, params))
         step_fn = steps.make_step(config, task, optimizer, task.trainable(params))
         compiled = step_fn.lower(state, (), steps.example_indices(4096, parts)).compile()
         bytes_needed[parts] = compiled.memory_analysis().temp_size_in_bytes
@@ -101,8 +101,8 @@ def test_the_state_is_consumed_and_the_corpus_is_not():
     config.corpus = True
     task = LineTask(config)
     optimizer = make_optimizer(config, True)
-    params = steps.new_params(config, task)
-    state = steps.replicate(steps.new_state(config, optimizer, params))
+    params = steps.init_params(config, task)
+    state = steps.replicate(steps.init_state(config, optimizer, params))
     data = steps.replicate(task.data)
     step_fn = steps.make_step(config, task, optimizer, {"dense": {"kernel": True, "bias": True}})
     examples = steps.example_indices(config.batch_size)
@@ -132,7 +132,7 @@ def test_running_average_follows_the_stated_rule():
     config.ema_decay = 0.2
     task = LineTask(config)
     optimizer = make_optimizer(config, True)
-    state = steps.new_state(config, optimizer, steps.new_params(config, task))
+    state = steps.init_state(config, optimizer, steps.init_params(config, task))
     step_fn = steps.make_step(config, task, optimizer, {"dense": {"kernel": True, "bias": True}})
     expected = np.asarray(state.average["dense"]["kernel"])
     for step in range(4):
@@ -140,7 +140,7 @@ def test_running_average_follows_the_stated_rule():
         decay = min(0.2, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * np.asarray(state.params["dense"]["kernel"])
     np.testing.assert_allclose(state.average["dense"]["kernel"], expected, rtol=1e-5)
-    best = steps.best_params(state)["dense"]["kernel"]
+    best = steps.params_to_evaluate(state)["dense"]["kernel"]
     np.testing.assert_array_equal(best, state.average["dense"]["kernel"])
     assert len(best.devices()) == 1
 
@@ -148,7 +148,7 @@ def test_running_average_follows_the_stated_rule():
 def test_clipping_bounds_the_update():
     config = get_config()
     config.optimizer.update({"name": "sgd", "b1": 0.0, "clip_norm": 1e-3, "learning_rate": 1.0})
-    before = steps.new_params(config, LineTask(config))
+    before = steps.init_params(config, LineTask(config))
     state, _ = run_steps(config, num_steps=1)
     change = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2), before, state.params)
     np.testing.assert_allclose(sum(jax.tree.leaves(change)) ** 0.5, 1e-3, rtol=1e-3)
@@ -214,7 +214,7 @@ def test_weights_that_are_none(tmp_path):
 
 @pytest.mark.parametrize("values", [np.full((3, 4), np.nan), np.full((3, 4), "x"), np.full((3, 4), 1e300)])
 def test_weights_that_are_no_numbers(values):
-    with pytest.raises(InputError, match="'kernel' holds what is no finite number"):
+    with pytest.raises(InputError, match="'kernel' in the weights holds NaN, infinity"):
         weights.adopt({"kernel": jnp.zeros((3, 4))}, {"kernel": values})
 
 

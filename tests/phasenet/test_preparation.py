@@ -14,7 +14,7 @@ ATOMS = np.array([[1.3, -2.0, 0.4], [-1.9, 0.2, -1.5], [0.6, 1.8, 1.1]])
 
 
 def measured(grid=16):
-    return np.asarray(synthesis.measure_patterson(jax.random.key(0), ATOMS, PROBLEM._replace(grid=grid)), np.float64)
+    return np.asarray(synthesis.simulate_patterson(jax.random.key(0), ATOMS, PROBLEM._replace(grid=grid)), np.float64)
 
 
 def prepare(values, problem=PROBLEM, **options):
@@ -36,7 +36,7 @@ def test_any_scale_and_either_origin_come_out_alike():
         assert_same(at_corner.patterson, measured())
         assert_same(centred.patterson, measured())
         assert noted(at_corner, "at voxel (0, 0, 0)") and noted(centred, "in the middle, at voxel (8, 8, 8)")
-        assert at_corner.has_f000 and noted(at_corner, "F000 is there") and not noted(at_corner, "speak of")
+        assert at_corner.has_f000 and noted(at_corner, "holds F000") and not noted(at_corner, "indicate")
 
 
 @pytest.mark.parametrize("offset", ["no mean", "below", "far above"])
@@ -44,7 +44,7 @@ def test_without_f000_power_gives_the_scale_and_the_atoms_f000(offset):
     values = measured() - measured().mean()
     values += {"no mean": 0.0, "below": -0.3, "far above": 5.0}[offset]
     found = prepare(7 * values)
-    assert not found.has_f000 and noted(found, "no F000")
+    assert not found.has_f000 and noted(found, "does not hold F000")
     # The scale is good to some percent; the sum is the atoms' own.
     assert_same(found.patterson, measured(), tolerance=0.05)
     assert found.patterson.sum() == pytest.approx((3 * 4 * np.pi / 3) ** 2, rel=1e-4)
@@ -52,9 +52,9 @@ def test_without_f000_power_gives_the_scale_and_the_atoms_f000(offset):
 
 def test_a_number_of_atoms_that_the_map_denies_is_told():
     found = prepare(measured(), PROBLEM._replace(atoms=PROBLEM.atoms._replace(num_atoms=5)))
-    assert found.has_f000 and noted(found, "about 3.0 atoms, not 5")
+    assert found.has_f000 and noted(found, "indicate 3.0 atoms, not 5")
     counted = prepare(measured(), PROBLEM._replace(atoms=PROBLEM.atoms._replace(num_atoms=5)), estimate_num_atoms=True)
-    assert counted.problem == PROBLEM and noted(counted, "3 atoms, by its sum and power (2.97)")
+    assert counted.problem == PROBLEM and noted(counted, "3 atoms, estimated from the map's sum and power (2.97)")
     assert_same(counted.patterson, measured())
 
 
@@ -74,7 +74,7 @@ def test_the_highest_value_must_be_the_origin():
         with pytest.raises(InputError, match=rf"highest value is at voxel \({shift[0]}, {shift[1]}, {shift[2]}\)"):
             prepare(np.roll(measured(), shift, axis=(0, 1, 2)))
     for constant in (0.0, 2.5):
-        with pytest.raises(InputError, match="nothing in this map"):
+        with pytest.raises(InputError, match="expected a map with an origin peak"):
             prepare(np.full((16,) * 3, constant))
 
 
@@ -82,7 +82,7 @@ def test_a_symmetric_map_with_negative_intensities_is_none():
     values = np.random.default_rng(0).normal(size=(16,) * 3)
     values += np.roll(np.flip(values), 1, axis=(0, 1, 2))
     values[0, 0, 0] = 10.0
-    with pytest.raises(InputError, match="% of its transform is negative"):
+    with pytest.raises(InputError, match="% of the Fourier transform is negative"):
         prepare(values)
     # A little is noise: it is taken out.
     found = prepare(measured() + 1e-3 * values)
@@ -112,11 +112,11 @@ def test_an_odd_map_keeps_its_origin():
 
 
 def test_a_map_that_would_lose_something_is_refused():
-    wide = np.asarray(synthesis.measure_patterson(jax.random.key(0), 2.0 * ATOMS, PROBLEM._replace(grid=24)))
-    with pytest.raises(InputError, match="24 voxels an edge, the weights are for 16, .*cannot be cut without loss"):
+    wide = np.asarray(synthesis.simulate_patterson(jax.random.key(0), 2.0 * ATOMS, PROBLEM._replace(grid=24)))
+    with pytest.raises(InputError, match="24 voxels per edge, the weights are for 16, .*cannot be cut without loss"):
         prepare(wide)
-    wrapped = np.asarray(synthesis.measure_patterson(jax.random.key(0), 2.0 * ATOMS, PROBLEM))
-    with pytest.raises(InputError, match="16 voxels an edge, the weights are for 24, .*cannot be padded without loss"):
+    wrapped = np.asarray(synthesis.simulate_patterson(jax.random.key(0), 2.0 * ATOMS, PROBLEM))
+    with pytest.raises(InputError, match="16 voxels per edge, the weights are for 24, .*cannot be padded without loss"):
         prepare(wrapped, PROBLEM._replace(grid=24))
 
 
@@ -126,14 +126,14 @@ def test_for_a_network_that_takes_any_map_the_problem_is_the_maps(grid):
     assert_same(found.patterson, measured(grid))
     # Atoms 3 voxels apart at most on an axis, and room for them to lie on one side of their mean.
     assert found.problem == PROBLEM._replace(grid=grid, atoms=PROBLEM.atoms._replace(inner_box=4.0))
-    assert noted(found, "it ends 5 voxels from its origin")
+    assert noted(found, "flat beyond 5 voxels from its origin")
 
 
 def test_a_cut_resolution_is_seen():
-    values = np.asarray(synthesis.measure_patterson(jax.random.key(0), ATOMS, PROBLEM._replace(h_max=5.0)), np.float64)
+    values = np.asarray(synthesis.simulate_patterson(jax.random.key(0), ATOMS, PROBLEM._replace(h_max=5.0)), np.float64)
     found = prepare(values, PROBLEM._replace(grid=40), adapt_problem=True)
     assert found.problem.h_max == 5.0 and noted(found, "no reflections beyond |h| = 5.00")
-    assert found.problem.atoms.inner_box == 12 and noted(found, "it does not end")
+    assert found.problem.atoms.inner_box == 12 and noted(found, "not flat at its edges")
 
 
 def test_a_map_of_an_odd_edge_goes_on_the_weights_grid():

@@ -179,7 +179,8 @@ ANY_VALUE = st.recursive(st.one_of(
 
 
 @given(place=st.sampled_from([
-    ("architecture",), ("problem",), ("problem", "atoms"), *(("architecture", field) for field in ConvolutionalArchitecture._fields),
+    ("architecture",), ("problem",), ("problem", "atoms"),
+    *(("architecture", field) for field in ConvolutionalArchitecture._fields),
     *(("problem", field) for field in Problem._fields), *(("problem", "atoms", field) for field in AtomRules._fields)]),
     value=ANY_VALUE)
 @settings(max_examples=150, deadline=None, derandomize=True,

@@ -11,7 +11,7 @@ from saxsae import genetic
 
 SIZE = 12
 SETTINGS = genetic.EvolutionSettings(population=60, elites=5, generations=40, patience=40)
-cross = jax.jit(genetic.cross)
+cross = jax.jit(genetic.cross_over)
 TARGET = np.linspace(-1.0, 1.0, SIZE, dtype=np.float32)
 
 
@@ -35,7 +35,7 @@ def toy_score(latents, radii):
 @functools.cache
 def programs(settings=SETTINGS):
     prior = make_prior()
-    begin = jax.jit(lambda key: genetic.init(key, prior, toy_score, settings))
+    begin = jax.jit(lambda key: genetic.draw_first_generation(key, prior, toy_score, settings))
     go_on = jax.jit(lambda key, state, until: genetic.evolve(
         key, state, until, prior, toy_score, settings))
     return begin, go_on
@@ -51,7 +51,7 @@ def finished():
 def test_tournaments_favour_the_fitter_as_often_as_they_should(win):
     count, size = 200_000, 10
     chi_squared = jnp.asarray(np.random.default_rng(0).permutation(size), jnp.float32)
-    chosen = np.asarray(genetic.select(jax.random.key(0), chi_squared, count, win))
+    chosen = np.asarray(genetic.select_parents(jax.random.key(0), chi_squared, count, win))
     rank = np.asarray(chi_squared)[chosen].astype(int)
     found = np.bincount(rank, minlength=size) / count
     better, worse = size - 1 - np.arange(size), np.arange(size)
@@ -119,7 +119,7 @@ def test_mutated_radii_stay_in_bounds_and_gather_about_the_elites():
 def test_first_generation_comes_from_the_bank_or_the_distribution():
     def first(bank):
         prior = make_prior(bank)
-        begin = jax.jit(lambda key, prior: genetic.init(key, prior, toy_score, SETTINGS))
+        begin = jax.jit(lambda key, prior: genetic.draw_first_generation(key, prior, toy_score, SETTINGS))
         return prior, begin(jax.random.key(0), prior)
 
     prior, state = first(100)
@@ -167,7 +167,7 @@ def test_vmapped_runs_are_the_single_ones():
     together = jax.jit(jax.vmap(lambda key: go_on(key, begin(key), 6)))(keys)
     for number, key in enumerate(keys):
         alone = go_on(key, begin(key), 6)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a[number], b, rtol=1e-5), together, alone)
+        jax.tree.map(lambda a, b, number=number: np.testing.assert_allclose(a[number], b, rtol=1e-5), together, alone)
 
 
 def test_limit_of_generations_and_odd_numbers_of_children():
@@ -184,7 +184,7 @@ def test_a_stagnant_run_ends_and_its_history_with_it():
     begin, go_on = programs(settings)
     state = go_on(jax.random.key(1), begin(jax.random.key(0)), 1000)
     last, elites = int(state.generation), np.asarray(state.history.elites)
-    assert int(state.stale) == 3 and 3 <= last < settings.generations - 1
+    assert int(state.stale_generations) == 3 and 3 <= last < settings.generations - 1
     assert np.isfinite(elites[:last + 1]).all() and np.isnan(elites[last + 1:]).all()
     assert elites[last] > 0.5 * elites[last - 3]
     # What has ended stays as it is.
@@ -206,7 +206,7 @@ def test_empty_shapes_sink_to_the_bottom():
         return jnp.where(latents[:, 0] > 0, jnp.inf, chi_squared), radii
 
     prior = make_prior()
-    state = genetic.init(jax.random.key(0), prior, score, SETTINGS)
+    state = genetic.draw_first_generation(jax.random.key(0), prior, score, SETTINGS)
     state = jax.jit(lambda s: genetic.evolve(jax.random.key(1), s, 3, prior, score, SETTINGS))(state)
     assert np.isfinite(state.chi_squared[0]) and np.isfinite(state.best_mean)
     assert not np.isnan(np.asarray(state.chi_squared)).any()
@@ -221,6 +221,6 @@ def test_a_score_in_parts_is_the_score(count, parts):
         return latents.sum(1) * radii, radii + 1
 
     latents, radii = jnp.arange(2.0 * count).reshape(count, 2), jnp.arange(1.0, count + 1)
-    for found, whole in zip(genetic.score_in_chunks(score, parts)(latents, radii), score(latents, radii)):
+    for found, whole in zip(genetic.score_in_chunks(score, parts)(latents, radii), score(latents, radii), strict=True):
         np.testing.assert_array_equal(found, whole)
     assert seen[0] == count // np.gcd(count, parts)

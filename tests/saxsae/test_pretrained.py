@@ -146,7 +146,8 @@ def test_arrays_that_are_no_numbers_are_told(damaged):
     rewrite(damaged / "latents.npz", mean=np.array(["a"] * LATENT))
     assert refusal(damaged) == f"{damaged / 'latents.npz'}: array 'mean' (<U1) does not hold finite real numbers only"
     rewrite(damaged / "latents.npz", mean=np.full(LATENT, 1e300))
-    assert refusal(damaged) == f"{damaged / 'latents.npz'}: array 'mean' (float64) does not hold finite real numbers only"
+    assert refusal(damaged) == (
+        f"{damaged / 'latents.npz'}: array 'mean' (float64) does not hold finite real numbers only")
     rewrite(damaged / "decoder.npz", **{"linear/bias": np.full(14147, np.nan, np.float16)})
     assert refusal(damaged).startswith(f"{damaged / 'decoder.npz'}: array 'linear/bias'")
 

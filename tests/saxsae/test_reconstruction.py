@@ -10,6 +10,8 @@ from saxsae.io.curves.measured_curves import Curve
 from saxsae.profiles.guinier import radius_bounds
 from saxsae.shapes import voxels
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = genetic.EvolutionSettings(population=16, elites=4, generations=4)
 
 
@@ -152,7 +154,7 @@ def test_averaging_superposes_other_poses_and_hands():
     shape |= (x > 3) & (x < 9) & (np.abs(z) < 3) & (y > 0) & (y < 10)
     shape |= (x < -3) & (x > -9) & (np.abs(y) < 3) & (z > 0) & (z < 7)
     turned = np.flip(shape, 2).transpose(1, 2, 0)
-    _, models, pitch, agreement = reconstruction.average(
+    _, models, pitch, agreement = reconstruction.superpose_and_average(
         np.stack([shape, turned]).astype(np.float32), np.array([30.0, 30.0], np.float32))
     assert pitch == pytest.approx(voxels.pitch(30.0), rel=1e-6)
     assert agreement[1] > 0.9

@@ -1,10 +1,9 @@
-"""Suite "conv": phasenet.networks.layers against XLA's direct 3D convolution, forward and backward.
+"""Suite "conv": `phasenet.networks.layers` against XLA's direct 3D convolution, forward and backward.
 
-Rows are the layers of the published auto-encoder (value and both gradients), one 7^3 layer of the
-Patterson network, and two whole training steps with Adam: the published auto-encoder and eight 7^3
-layers of 20 channels at 20^3. The effective GFLOP/s count the multiplications and additions of the
-direct convolution, three times the forward ones for a step; the floor is their time as a matrix product. Layers of 7^3
-go through Fourier space, with a small part of those operations: there it is none.
+Rows are the layers of the published auto-encoder (value and both gradients), one 7^3 layer of the Patterson network,
+and two training steps with Adam: of the published auto-encoder, and of eight 7^3 layers of 20 channels at 20^3.
+GFLOP/s count the multiplications and additions of the direct convolution, for a step three times those of the forward
+pass; the floor is their time as a matrix product. Convolutions by FFT need far fewer operations and have no floor.
 """
 
 from collections.abc import Callable
@@ -39,23 +38,35 @@ LATENT = 200
 
 
 class EightLayers(nn.Module):
-    """Eight 7^3 convolutions of 20 channels, the bulk of the published Patterson network."""
+    """Eight 7^3 convolutions of 20 channels, most of the work of the published Patterson network.
+
+    Attributes:
+      lowering: of the convolutions, see `phasenet.networks.layers`.
+    """
 
     lowering: str = "auto"
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns the output of all layers; both arrays are (B, N, N, N, 20)."""
         for _ in range(8):
             x = nn.relu(layers.Conv3D(20, 7, lowering=self.lowering)(x))
         return x
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
-    """Measures all rows; returns the two steps' GFLOP/s beside the direct ones."""
-    for row in LAYERS:
-        report(_layer(*row))
+    """Measures all layers and both training steps.
+
+    Args:
+      report: receives each row as soon as it is measured.
+
+    Returns:
+      GFLOP/s of both steps, of ours and of the direct method, and the ratios.
+    """
+    for layer in LAYERS:
+        report(_layer(*layer))
     steps = {"autoencoder_step": _autoencoder_step, "eight_layers_step": _eight_layers_step}
-    summary = {}
+    summary: dict[str, float | None] = {}
     for name, measure in steps.items():
         row = measure()
         report(row)
@@ -65,16 +76,18 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
 
 
 def autoencoder_multiplications(latent_size: int) -> int:
-    """Of the published auto-encoder's forward pass of one map."""
+    """Returns the number of multiplications in the published auto-encoder's forward pass of one map."""
     convolutions = sum(count * _multiplications(*row[1:5]) for count, row in zip(_REPEATS, LAYERS, strict=False))
     return convolutions + 8**3 * 128 * latent_size + latent_size * 8**3 * 32
 
 
-def _multiplications(grid, taps, features_in, features_out):
+def _multiplications(grid: int, taps: int, features_in: int, features_out: int) -> int:
+    """Returns the number of multiplications in one direct convolution of a map of grid^3 with a kernel of taps^3."""
     return grid**3 * taps**3 * features_in * features_out
 
 
-def _layer(name, grid, taps, features_in, features_out, transposed) -> Row:
+def _layer(name: str, grid: int, taps: int, features_in: int, features_out: int, transposed: bool) -> Row:
+    """Measures value and both gradients of one layer, a row of `LAYERS`."""
     random = np.random.default_rng(0)
     x = jnp.asarray(random.standard_normal((BATCH, grid, grid, grid, features_in), np.float32))
     kernel = jnp.asarray(random.standard_normal((*(taps,) * 3, features_in, features_out), np.float32))
@@ -93,6 +106,7 @@ def _layer(name, grid, taps, features_in, features_out, transposed) -> Row:
 
 
 def _autoencoder_step() -> Row:
+    """Measures a training step of the published auto-encoder."""
     maps = np.random.default_rng(0).random((BATCH, 32, 32, 32)) > 0.8
     networks = {lowering: autoencoder.make_autoencoder("published", LATENT, lowering)
                 for lowering in ("auto", "direct")}
@@ -106,6 +120,7 @@ def _autoencoder_step() -> Row:
 
 
 def _eight_layers_step() -> Row:
+    """Measures a training step of `EightLayers`."""
     x = jnp.asarray(np.random.default_rng(0).standard_normal((BATCH, 20, 20, 20, 20), np.float32))
 
     def loss(lowering, params, x):
@@ -116,8 +131,9 @@ def _eight_layers_step() -> Row:
                  3 * 2 * BATCH * 8 * _multiplications(20, 7, 20, 20))
 
 
-def _step(name, init, loss, batch, flops) -> Row:
-    """A step of Adam through `loss(lowering, params, batch)`."""
+def _step(name: str, init: Callable[[jax.Array], Any], loss: Callable[[str, Any, jax.Array], jax.Array],
+          batch: jax.Array, flops: float) -> Row:
+    """Measures a step of Adam on `loss(lowering, params, batch)`, with the parameters `init(key)`."""
     optimizer = optax.adam(1e-3)
     params = jax.jit(init)(jax.random.key(0))
 
@@ -131,18 +147,19 @@ def _step(name, init, loss, batch, flops) -> Row:
     return _compare(name, function, (params, optimizer.init(params), batch), flops, seconds=15)
 
 
-def _compare(name, function, arguments, flops, seconds) -> Row:
-    """`function(lowering)` compiled for "auto" and "direct" and timed by turns."""
+def _compare(name: str, function: Callable[[str], Callable[..., Any]], arguments: tuple[Any, ...], flops: float,
+             seconds: float) -> Row:
+    """Compiles `function(lowering)` for "auto" and "direct" and times both in turn on the same arguments."""
     ours, direct = (jax.jit(function(lowering)).lower(*arguments).compile()
                     for lowering in ("auto", "direct"))
-    # What both make must agree, or their times mean nothing.
+    # The deviation is part of the row: times are comparable only where both results agree.
     deviation = max(jax.tree.leaves(jax.tree.map(_deviation, ours(*arguments), direct(*arguments))))
     row = compare(
         name, "direct", lambda: ours(*arguments), lambda: direct(*arguments), flops=flops,
         seconds=seconds, batch=BATCH, deviation=deviation)
-    return row._replace(floor_seconds=None) if " fft(" in ours.as_text() else row
+    return row._replace(floor_seconds=None) if " fft(" in (ours.as_text() or "") else row
 
 
-def _deviation(ours, direct) -> float:
-    """Largest difference, relative to the largest value."""
+def _deviation(ours: jax.Array, direct: jax.Array) -> float:
+    """Returns the largest difference, relative to the largest value."""
     return float(jnp.max(jnp.abs(ours - direct)) / jnp.maximum(jnp.max(jnp.abs(direct)), 1e-30))

@@ -1,8 +1,8 @@
-"""Suite "genetic": a generation of 300 genes, part by part, and beside it the published decoder.
+"""Suite "genetic": a generation of 300 genes of `saxsae.genetic`, its parts, and the published decoder beside ours.
 
-In the rows of the parts the "peer" is the whole generation: the ratio's inverse is the part's share. The published
-decoder has random parameters here, which costs it no more and no less; it decodes a few genes at a time, and
-its generation is its decoding with all other parts as they are.
+In a part's row the "peer" is the whole generation, so the inverse of the ratio is the part's share. The published
+decoder gets random parameters, which do not change its time, and decodes a few genes at a time. The time of a
+generation with the published decoder is its decoding time plus our time of all other parts.
 """
 
 import functools
@@ -20,34 +20,46 @@ from saxsae.networks import autoencoder
 from saxsae.profiles import scattering, zernike
 from saxsae.shapes import connectivity, voxels
 
-LEAST_PUBLISHED_RATIO = 10.0  # time of a generation with the published decoder over ours
+LEAST_PUBLISHED_RATIO = 10.0  # of the time of a generation with the published decoder over ours
 MOST_SECONDS = 0.5  # of a generation
 ORDER = 20
 R_MAX_ANGSTROM = 40.0
-_PUBLISHED_GENES = 10  # decoded at a time: all at once would need 5 GB and more
+_PUBLISHED_GENES = 10  # decoded at a time, because all at once need more than 5 GB
 SETTINGS = genetic.EvolutionSettings()
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
-    """The whole generation's milliseconds, each part's share, and the ratio to the published decoder."""
+    """Measures the parts of a generation, then the generation beside the published decoder.
+
+    Args:
+      report: receives each row as soon as it is measured.
+
+    Returns:
+      Milliseconds of the generation and of each part, each part's share, the ratio to the published decoder, and bars.
+    """
     generation = Generation(pretrained.load(), SETTINGS)
     whole = generation.compiled("generation")
-    summary = {}
+    summary: dict[str, float] = {}
     for part in PARTS:
         row = compare(part, "whole", generation.compiled(part), whole, seconds=6)
         report(row)
         summary |= {f"share_{part}": 1 / row.ratio, f"milliseconds_{part}": 1e3 * row.seconds}
-    row = beside_published(generation, whole, decoding=1 / summary["share_decode"])
+    row = compare_with_published(generation, whole, decoding=1 / summary["share_decode"])
     report(row)
     return summary | {"milliseconds_generation": 1e3 * row.seconds, "ratio_published": row.ratio, "bars": [
         bars.at_least("time with the published decoder over ours", row.ratio, LEAST_PUBLISHED_RATIO),
         bars.at_most("seconds of a generation", row.seconds, MOST_SECONDS)]}
 
 
-def beside_published(generation: "Generation", whole: Callable, decoding: float, genes: int = _PUBLISHED_GENES) -> Row:
-    """A generation of ours against one with the published decoder, which takes so many genes at a time.
+def compare_with_published(generation: "Generation", whole: Callable[[], Any], decoding: float,
+                     genes: int = _PUBLISHED_GENES) -> Row:
+    """Compares our generation with one that uses the published decoder.
 
-    decoding: how many times its own decoder's time our generation takes.
+    Args:
+      generation: the inputs of our generation.
+      whole: our compiled generation.
+      decoding: time of our generation over the time of its own decoder.
+      genes: how many genes the published decoder takes at a time.
     """
     network = autoencoder.make_autoencoder("published", generation.latents.shape[1])
     params = jax.jit(network.init)(jax.random.key(0))
@@ -63,12 +75,17 @@ def beside_published(generation: "Generation", whole: Callable, decoding: float,
                         details={"genes_at_a_time": genes, "decode_ratio": row.ratio * children / genes * decoding})
 
 
-# What a generation does, in its order; each method of Generation of that name is one program.
+# The parts of a generation in their order; the method of `Generation` of each name is one program.
 PARTS = ("operators", "decode", "connectivity", "moments", "profile")
 
 
 class Generation:
-    """One generation of `saxsae.genetic` on a curve of the first gene's own shape, and its parts apart."""
+    """One generation of `saxsae.genetic` and its parts; the curve is that of the first gene's shape.
+
+    Args:
+      released: the network, its parameters and its bank of latent codes.
+      settings: of the genetic algorithm.
+    """
 
     def __init__(self, released: pretrained.Pretrained, settings: genetic.EvolutionSettings) -> None:
         self.released, self.settings = released, settings
@@ -77,7 +94,7 @@ class Generation:
         self.latents = jnp.resize(bank, (children, bank.shape[1]))
         self.radii = jnp.full(children, R_MAX_ANGSTROM)
         self.prior = genetic.CodePrior(jnp.asarray(released.latents.quantiles), bank, jnp.float32(0.7 * R_MAX_ANGSTROM),
-                                   jnp.float32(1.4 * R_MAX_ANGSTROM))
+                                       jnp.float32(1.4 * R_MAX_ANGSTROM))
         self.q = jnp.linspace(0.01, 0.2, reconstruction.NUM_POINTS)
         params = {"decoder": jax.tree.map(jnp.asarray, released.params["decoder"])}
         logits = jax.jit(self.decode)(params, self.latents)
@@ -85,45 +102,63 @@ class Generation:
         moments = jax.jit(self.moments)(shapes)
         first = functools.partial(scattering.profile_from_moments, n_max=ORDER)
         curve = jax.jit(first)(moments[0], self.q, jnp.float32(R_MAX_ANGSTROM))
-        state = jax.jit(genetic.init, static_argnums=(2, 3))(jax.random.key(0), self.prior, _no_score, settings)
+        state = jax.jit(genetic.draw_first_generation, static_argnums=(2, 3))(
+            jax.random.key(0), self.prior, _no_score, settings)
         chance = jax.random.key(1), state, self.prior
-        # All that changes is an argument: a compiler must find nothing to work out beforehand.
+        # All arrays are arguments, because XLA would compute what depends on constants while it compiles.
         self.inputs = {"operators": chance, "decode": (params, self.latents), "connectivity": (logits,),
                        "moments": (shapes,), "profile": (curve, moments, self.radii),
                        "generation": (*chance, params, curve)}
 
     def compiled(self, part: str) -> Callable[[], Any]:
-        """A part on its own input, or the whole `generation`, ready to be timed."""
+        """Returns a part of `PARTS`, or "generation", compiled for its own input."""
         inputs = self.inputs[part]
         program = jax.jit(getattr(self, part)).lower(*inputs).compile()
         return lambda: program(*inputs)
 
-    def generation(self, key, state, prior, params, curve) -> genetic.EvolutionState:
-        """All of it."""
-        def score(latents, radii):
+    def generation(self, key: jax.Array, state: genetic.EvolutionState, prior: genetic.CodePrior,
+                   params: dict[str, Any], curve: jax.Array) -> genetic.EvolutionState:
+        """Returns the state after one generation.
+
+        Args:
+          key: a random key.
+          state: the population.
+          prior: the distribution that genes are drawn from.
+          params: parameters of the decoder.
+          curve: (Q,) the intensities to fit.
+        """
+        def score(latents: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array]:
             return self.profile(curve, self.moments(self.connectivity(self.decode(params, latents))), radii)
 
-        return genetic.step(key, state, prior, genetic.score_in_chunks(score, reconstruction.SCORE_CHUNKS), self.settings)
+        in_chunks = genetic.score_in_chunks(score, reconstruction.SCORE_CHUNKS)
+        return genetic.breed_next_generation(key, state, prior, in_chunks, self.settings)
 
-    def operators(self, key, state, prior) -> genetic.EvolutionState:
-        """Selection, crossing, mutation and sorting: a generation whose score is nothing to find."""
-        return genetic.step(key, state, prior, _no_score, self.settings)
+    def operators(self, key: jax.Array, state: genetic.EvolutionState, prior: genetic.CodePrior,
+                  ) -> genetic.EvolutionState:
+        """Returns the state after selection, crossover, mutation and sorting, with a trivial score."""
+        return genetic.breed_next_generation(key, state, prior, _no_score, self.settings)
 
     def decode(self, params: dict, latents: jax.Array) -> jax.Array:
-        """Genes (P, K) to logits (P, 31, 31, 31)."""
+        """Returns logits (P, 31, 31, 31) of genes (P, K)."""
         return self.released.network.decode(params, latents)[(slice(None), *(slice(voxels.GRID),) * 3)]
 
     def connectivity(self, logits: jax.Array) -> jax.Array:
-        """The main region of each map."""
+        """Returns the main connected region of each of the maps (P, 31, 31, 31)."""
         level = float(np.log(self.released.threshold / (1 - self.released.threshold)))
         return connectivity.main_regions(logits, level, voxels.sphere_mask())
 
     def moments(self, shapes: jax.Array) -> jax.Array:
-        """(P, 31, 31, 31) to (P, K)."""
+        """Returns Zernike moments (P, K) of shapes (P, 31, 31, 31)."""
         return zernike.moments(shapes, ORDER)
 
     def profile(self, curve: jax.Array, moments: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Profiles at the radii about each gene's own, chi^2 of each, and the best."""
+        """Returns the least chi^2 (P,) over several radii about each gene's own, and its radius (P,), Angstrom.
+
+        Args:
+          curve: (Q,) the intensities to fit; sigma is 1 % of each.
+          moments: (P, K) Zernike moments.
+          radii: (P,) Angstrom.
+        """
         tried = radii[:, None] * (1 + jnp.array(reconstruction.RADIUS_STEPS))
         invariants = scattering.shape_invariants(moments, ORDER)
         over_radii = jax.vmap(scattering.profile_from_invariants, (None, None, 0))
@@ -134,4 +169,5 @@ class Generation:
 
 
 def _no_score(latents: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns a score (P,) that costs next to nothing, and the radii."""
     return jnp.square(latents).mean(1), radii

@@ -1,8 +1,8 @@
-"""Suite "memory": the peak resident memory of each launch, each a process of its own.
+"""Suite "memory": the peak resident memory of each launch, each in a process of its own. There is no peer.
 
-Trainings take two steps, then write their checkpoint. Those of the published networks take steps of two micro-batches,
-each of the size that the config has: more of them come one after the other and need no more. The corpus is the
-shipped example's body, turned many times.
+Trainings take two steps and write a checkpoint. A step of the published networks has two micro-batches of the config's
+size; more micro-batches run one after another and need no more memory. The corpus is the shipped example's body in many
+orientations.
 """
 
 import math
@@ -26,15 +26,25 @@ from saxsae.io.structures.voxelized_corpus import VoxelizedCorpus, write_voxeliz
 from saxsae.shapes import voxels
 
 MOST_RECONSTRUCT_GIGABYTES = 2.5
-MOST_TRAINING_GIGABYTES = 8.0  # of the published networks
+MOST_TRAINING_GIGABYTES = 8.0  # for the published networks
 _BODIES = 80
 _EXAMPLE = pathlib.Path(phasing.__file__).parent / "examples" / "six_atoms.npy"
 _TWO_STEPS = ("--config.num_steps=2", "--config.log_every=1", "--config.optimizer.warmup_steps=1")
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
-    """Gigabytes of each launch."""
-    summary = {}
+    """Measures the peak memory of each launch.
+
+    Args:
+      report: receives each row as soon as it is measured.
+
+    Returns:
+      Gigabytes (1e9 bytes) by launch, and bars.
+
+    Raises:
+      RuntimeError: a launch failed.
+    """
+    summary: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, (launch, flags) in launches(pathlib.Path(folder)).items():
             finished = children.launch(launch, *flags)
@@ -48,21 +58,25 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
 
 
 def launches(folder: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
-    """What is measured, by name: the launch and its flags; inputs are made in the folder, results go to its `out`."""
+    """Writes the inputs of the launches into a folder, and returns each launch and its flags by row name.
+
+    Args:
+      folder: gets the inputs; the launches write into its subfolder `out`.
+    """
     corpus, pairs, out = folder / "corpus.npz", folder / "pairs", folder / "out"
     write_corpus(corpus, _BODIES)
     (pairs / "three_lobes").mkdir(parents=True)
     shutil.copy(PROFILE, pairs / "three_lobes" / "profile.dat")
     shutil.copy(REFERENCE, pairs / "three_lobes" / "reference.pdb")
 
-    def training(name, *flags):
+    def training(name: str, *flags: str) -> tuple[str, list[str]]:
         return "train", [f"--config=configs/{name}.py", f"--workdir={out}", *_TWO_STEPS, *flags]
 
-    def two_micro_batches(config):
+    def two_micro_batches(config: Any) -> tuple[str, str]:
         size = max(1, config.batch_size // config.micro_batches)
         return f"--config.batch_size={2 * size}", "--config.micro_batches=2"
 
-    def published_training(name, config, *flags):
+    def published_training(name: str, config: Any, *flags: str) -> tuple[str, list[str]]:
         return training(name, *two_micro_batches(config), *flags)
 
     return {
@@ -79,13 +93,18 @@ def launches(folder: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
 
 
 def row(name: str, finished: children.Finished) -> Row:
-    """There is no peer: only the time of the launch and its peak."""
+    """Returns the row of a launch: its times and its peak memory, without a peer."""
     return Row(name, "", finished.wall_seconds, math.nan, math.nan, finished.cpu_seconds, math.nan, None, 1,
                {"peak_gigabytes": finished.peak_bytes / 1e9})
 
 
 def write_corpus(path: pathlib.Path, count: int) -> None:
-    """A packed set of the shipped example's body in so many orientations, every eighth for validation."""
+    """Writes a voxelized corpus of the shipped example's body in random orientations.
+
+    Args:
+      path: the `.npz` file.
+      count: number of orientations; every eighth is for validation.
+    """
     beads = read_structure(REFERENCE).xyz_angstrom
     arm = beads - beads.mean(0)
     turns = [np.asarray(voxels.random_rotation(key)) for key in jax.random.split(jax.random.key(0), count)]

@@ -1,17 +1,18 @@
-"""Suite "phasing": phasenet.search.atom_search, without a network, against a portfolio of classical methods on the same amplitudes.
+"""Suite "phasing": `phasenet.search.atom_search` without a network, against classical methods on the same amplitudes.
 
 The peer is one file, `classical_phasing.py`, found on Python's path:
 
     PYTHONPATH=FOLDER python -m launch.benchmark --suite=phasing [--cases=200]
 
-It tries Patterson superposition, then least squares from random starts, then relaxed reflections (RRR), repairs single
-atoms, and stops at the first answer that fits; ours is one batch, compiled for one core. Both answers are judged alike:
-solved are cases in which every atom is within a voxel. A row compares processor times a case.
+It tries Patterson superposition, least squares from random starts and relaxed reflections (RRR) in this order, repairs
+single atoms, and stops at the first structure that fits. Ours takes all cases in one batch, compiled for one core. A
+case counts as solved where every atom lies within a voxel of its true position. Rows give processor times for one case.
 """
 
 import functools
 import importlib
 import time
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from launch.benchmarks.timing import Row
 from launch.machine.single_core_compilation import compiling_for_one_core
 from phasenet import metrics
 from phasenet.maps import point_atoms, synthesis
-from phasenet.maps.atoms import AtomRules, random_atoms
+from phasenet.maps.atoms import AtomRules, draw_atoms
 from phasenet.maps.synthesis import Problem
 from phasenet.search import atom_search, certificate
 
@@ -34,7 +35,15 @@ _JUDGED_WITHIN = 1.0  # voxels
 
 
 class Regime(NamedTuple):
-    """A kind of case, how many of them the short form takes, at most how many the long, and the share to be solved."""
+    """A kind of cases.
+
+    Attributes:
+      name: of the row.
+      problem: number of atoms, grid, resolution and noise of the cases.
+      short: number of cases by default.
+      most: largest number of cases with `--cases`.
+      least_solved: required fraction of solved cases.
+    """
 
     name: str
     problem: Problem
@@ -43,7 +52,8 @@ class Regime(NamedTuple):
     least_solved: float
 
 
-def _problem(num_atoms: int, box: float, **more: float) -> Problem:
+def _problem(num_atoms: int, box: float, **more: Any) -> Problem:
+    """Returns the problem of so many atoms in a box (voxels); `more` are further fields of `Problem`."""
     return Problem(atoms=AtomRules(num_atoms=num_atoms, inner_box=box), **more)
 
 
@@ -63,7 +73,14 @@ REGIMES = (
 
 
 class Outcome(NamedTuple):
-    """What one way made of a regime's cases: solved: (C,) bool, errors: (C,) mean distances, voxels, and its times."""
+    """The results of one program on the C cases of a regime.
+
+    Attributes:
+      solved: (C,) bool.
+      errors: (C,) mean distance of the atoms from the true ones, voxels; NaN where not solved.
+      cpu_seconds: processor time for one case.
+      wall_seconds: wall time for one case.
+    """
 
     solved: np.ndarray
     errors: np.ndarray
@@ -73,13 +90,23 @@ class Outcome(NamedTuple):
 
 def run(report: Callable[[Row], None], cases: int | None = None, regimes: tuple[Regime, ...] = REGIMES,
         ) -> dict[str, Any]:
-    """The regimes one after the other. cases: of each, where it has as many; by default a few."""
+    """Measures the regimes one after another.
+
+    Args:
+      report: receives each row as soon as it is measured.
+      cases: number of cases of each regime, at most its `most`; by default its `short`.
+      regimes: the kinds of cases.
+
+    Returns:
+      The fraction of solved cases by regime, the number of wrong structures called solved, and bars.
+    """
     peer = importlib.import_module("classical_phasing")
-    summary, held = {}, []
+    summary: dict[str, float] = {}
+    held: list[bars.Bar] = []
     wrong = 0
     for regime in regimes:
         count = regime.short if cases is None else min(cases, regime.most)
-        true, maps = made(regime.problem, count)
+        true, maps = make_cases(regime.problem, count)
         own, found = ours(regime.problem, true, maps)
         other = theirs(peer, regime.problem, true, maps)
         called = np.asarray(found.status) == certificate.SOLVED
@@ -103,21 +130,30 @@ def run(report: Callable[[Row], None], cases: int | None = None, regimes: tuple[
     return summary | {"wrong_called_solved": wrong, "bars": held}
 
 
-def made(problem: Problem, count: int) -> tuple[jax.Array, jax.Array]:
-    """Positions (C, n, 3) and Patterson maps (C, N, N, N) of that many cases."""
-    def make(number):
+def make_cases(problem: Problem, count: int) -> tuple[jax.Array, jax.Array]:
+    """Returns positions (C, n, 3), voxels, and Patterson maps (C, N, N, N) of C = `count` cases."""
+    def make(number: jax.Array) -> tuple[jax.Array, jax.Array]:
         key_atoms, key_noise = jax.random.split(jax.random.fold_in(jax.random.key(SEED), number))
-        positions, _ = random_atoms(key_atoms, problem.atoms)
-        return positions, synthesis.measure_patterson(key_noise, positions, problem)
+        positions, _ = draw_atoms(key_atoms, problem.atoms)
+        return positions, synthesis.simulate_patterson(key_noise, positions, problem)
 
     return jax.jit(lambda numbers: jax.lax.map(make, numbers))(jnp.arange(count))
 
 
 def ours(problem: Problem, true: jax.Array, maps: jax.Array) -> tuple[Outcome, atom_search.SearchResult]:
-    """All maps in one call."""
+    """Runs our search on all maps in one call; compiling is not timed.
+
+    Args:
+      problem: of the cases.
+      true: (C, n, 3) true positions, voxels.
+      maps: (C, N, N, N) Patterson maps.
+
+    Returns:
+      The outcome, and the search's own results with a leading axis C.
+    """
     @jax.jit
-    def solve(keys, maps):
-        return jax.lax.map(lambda pair: atom_search.search_atoms(*pair, problem), (keys, maps))
+    def solve(keys: jax.Array, maps: jax.Array) -> atom_search.SearchResult:
+        return jax.lax.map(lambda pair: atom_search.search_atoms(pair[0], pair[1], problem), (keys, maps))
 
     keys = jax.random.split(jax.random.key(0), len(maps))
     with compiling_for_one_core():
@@ -125,12 +161,19 @@ def ours(problem: Problem, true: jax.Array, maps: jax.Array) -> tuple[Outcome, a
     cpu, wall = time.process_time(), time.perf_counter()
     found = jax.block_until_ready(compiled(keys, maps))
     cpu, wall = (time.process_time() - cpu) / len(maps), (time.perf_counter() - wall) / len(maps)
-    solved, errors = zip(*map(judged, found.answer.atoms.positions, true), strict=True)
+    solved, errors = zip(*map(judge, found.answer.atoms.positions, true), strict=True)
     return Outcome(np.array(solved), np.array(errors), cpu, wall), jax.device_get(found)
 
 
-def theirs(peer, problem: Problem, true: jax.Array, maps: jax.Array) -> Outcome:
-    """One map after another by the peer's portfolio, told the box and the distance that atoms keep."""
+def theirs(peer: types.ModuleType, problem: Problem, true: jax.Array, maps: jax.Array) -> Outcome:
+    """Runs the peer on one map after another; it knows the box and the smallest distance of two atoms.
+
+    Args:
+      peer: the module `classical_phasing`.
+      problem: of the cases.
+      true: (C, n, 3) true positions, voxels.
+      maps: (C, N, N, N) Patterson maps.
+    """
     outcomes, cpu_seconds, wall_seconds = [], 0.0, 0.0
     radius = np.fft.fftfreq(problem.grid, 1 / problem.grid) ** 2
     radius = np.sqrt(radius[:, None, None] + radius[:, None] + radius)
@@ -142,16 +185,23 @@ def theirs(peer, problem: Problem, true: jax.Array, maps: jax.Array) -> Outcome:
                                      box=problem.atoms.inner_box, dmin=problem.atoms.min_distance).positions
         cpu_seconds += time.process_time() - cpu
         wall_seconds += time.perf_counter() - wall
-        outcomes.append(judged(np.full_like(positions, np.nan) if len(found) != len(positions) else found, positions,
+        outcomes.append(judge(np.full_like(positions, np.nan) if len(found) != len(positions) else found, positions,
                                problem.grid))
     solved, errors = zip(*outcomes, strict=True)
     return Outcome(np.array(solved), np.array(errors), cpu_seconds / len(maps), wall_seconds / len(maps))
 
 
-def judged(found: Any, true: jax.Array, period: int = 0) -> tuple[bool, float]:
-    """Whether every atom lies within a voxel of its own, in either hand, and their mean distance; NaN where not.
+def judge(found: Any, true: jax.Array, period: int = 0) -> tuple[bool, float]:
+    """Judges found atoms, in the better of both hands.
 
-    period: of a map in which found atoms may lie anywhere; 0 where they lie about their mean.
+    Args:
+      found: (n, 3) positions, voxels.
+      true: (n, 3) true positions, voxels, in any order.
+      period: the map's edge (voxels) where the found atoms may lie anywhere in the periodic map; 0 where they are
+        centred on their mean.
+
+    Returns:
+      Whether every atom lies within a voxel of its true position, and the mean distance (voxels; NaN where not).
     """
     distance = _distances(jnp.asarray(found, jnp.float32), jnp.asarray(true), period)
     solved = bool(np.all(np.asarray(distance) < _JUDGED_WITHIN))
@@ -159,13 +209,14 @@ def judged(found: Any, true: jax.Array, period: int = 0) -> tuple[bool, float]:
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _distances(found, true, period):
+def _distances(found: jax.Array, true: jax.Array, period: int) -> jax.Array:
+    """Returns the distance (n,) of each atom from its match, voxels; infinite without a match."""
     if period:
-        found = point_atoms.unwrapped(found, period)
+        found = point_atoms.unwrap(found, period)
     matching = metrics.match(found, true)
     return jnp.where(matching.matched, matching.distance, jnp.inf)
 
 
 def _mean(outcome: Outcome) -> float:
-    """Of the errors of what is solved; NaN where nothing is."""
+    """Returns the mean error of the solved cases, voxels; NaN where none is solved."""
     return float(outcome.errors[outcome.solved].mean()) if outcome.solved.any() else float("nan")

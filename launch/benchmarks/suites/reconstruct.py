@@ -1,11 +1,10 @@
-"""Suite "reconstruct": launch.reconstruct on one curve, from the command to its last file, against DENSS.
+"""Suite "reconstruct": `launch.reconstruct` on one curve, from the command to its last file, against DENSS.
 
-Both take the shipped example's curve and nothing else, as a user would give it. Ours makes 8 models, cold (no compiled
-program is kept yet) and warm; DENSS makes 4 maps in its FAST mode, aligns and averages them, with its own command
-`denss-all` and its defaults: one core, the largest dimension estimated from the curve by itself; only its plots are
-off, where ours are on. It sleeps for a second before each of its alignments, which its wall time holds and its
-processor time does not. Its seeds are the time of day. Beside the times stands the correlation of each map with the
-body that the curve was computed from.
+Both get only the shipped example's curve, as a user would give it. Ours makes 8 models, once cold (with an empty cache
+of compiled programs) and then warm. The command `denss-all` makes 4 maps in FAST mode, aligns and averages them with
+its defaults: one core, the largest dimension estimated from the curve. Its plots are off, ours are on. It sleeps a
+second before each alignment, which counts in its wall time only, and seeds from the time of day. The summary also gives
+the correlation of each map with the body that the curve was computed from.
 """
 
 import pathlib
@@ -21,13 +20,13 @@ from launch.benchmarks.timing import Row
 from launch.reconstruction.reference import Comparison, read_reference
 from phasenet.io.ccp4 import read_map
 
-LEAST_RATIO = 1.0  # DENSS's wall time over ours, warm
+LEAST_RATIO = 1.0  # of DENSS's wall time over ours, warm
 PROFILE = pathlib.Path(saxsae.__file__).parent / "examples" / "three_lobes.dat"
 REFERENCE = PROFILE.with_suffix(".pdb")
 _ROUNDS = 1
 _MAPS = 4
-# denss-all as released. It was written for NumPy below 2.4: the name that went then is given back, and arrays of one
-# number are packed as the number; children must inherit this, so they are forked.
+# Runs denss-all as released. DENSS was written for NumPy below 2.4: the script defines the removed name `in1d`, and
+# packs arrays of one element as numbers. Child processes are forked, so that they inherit both changes.
 _DENSS = """
 import multiprocessing, struct, sys, types
 import numpy
@@ -45,9 +44,19 @@ sys.exit(main())
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
-    """Wall and processor seconds of all three, and the correlations."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
+    """Measures ours cold, then DENSS and ours warm in turn.
+
+    Args:
+      report: receives each row as soon as it is measured.
+
+    Returns:
+      Wall and processor seconds of all three, the correlations, and bars.
+
+    Raises:
+      RuntimeError: a command failed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
         cold, own, other = ours(folder), [ours(folder)], []
         for number in range(_ROUNDS):
             other.append(denss(folder, f"denss{number}"))
@@ -67,20 +76,20 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
 
 
 def ours(folder: pathlib.Path, *flags: str) -> children.Finished:
-    """The whole job; its programs are kept in the folder."""
+    """Runs `launch.reconstruct` into FOLDER/ours, with compiled programs cached in FOLDER/programs."""
     return children.launch("reconstruct", f"--profile={PROFILE}", f"--output={folder / 'ours'}", *flags,
                            JAX_COMPILATION_CACHE_DIR=str(folder / "programs"))
 
 
 def denss(folder: pathlib.Path, name: str, *flags: str) -> children.Finished:
-    """So many maps, aligned and averaged: NAME/NAME_avg.mrc in the folder."""
-    return children.run([sys.executable, "-c", _DENSS, "-f", PROFILE, "-m", "FAST", "-nm", str(_MAPS), "--plot_off",
-                         "-q", "-o", name, *flags], cwd=folder)
+    """Runs `denss-all`, which writes the average of `_MAPS` aligned maps to FOLDER/NAME/NAME_avg.mrc."""
+    return children.run([sys.executable, "-c", _DENSS, "-f", str(PROFILE), "-m", "FAST", "-nm", str(_MAPS),
+                         "--plot_off", "-q", "-o", name, *flags], cwd=folder)
 
 
 def row(name: str, own: list[children.Finished], other: list[children.Finished]) -> Row:
-    """Medians of both; the ratio that of the medians, for a run is too long to have many neighbours."""
-    def median(runs, field):
+    """Returns the row of the medians; its ratio is that of the medians, because there are few runs."""
+    def median(runs: list[children.Finished], field: str) -> float:
         return statistics.median(getattr(finished, field) for finished in runs)
 
     seconds, peer_seconds = median(own, "wall_seconds"), median(other, "wall_seconds")

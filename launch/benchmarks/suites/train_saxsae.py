@@ -1,4 +1,7 @@
-"""Suite "train_saxsae": training steps of the auto-encoders against PyTorch, 4 maps (published) and 64 (lean)."""
+"""Suite "train_saxsae": training steps of the auto-encoders against PyTorch.
+
+The published auto-encoder takes 4 maps of 32^3 in a step, the lean one 64.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +14,25 @@ from launch.benchmarks.suites import conv
 from launch.benchmarks.timing import Row
 from saxsae.networks import autoencoder, losses
 
-MOST_OF_PYTORCH = {"published": 1.5, "lean": 1.2}
+MOST_OF_PYTORCH = {"published": 1.5, "lean": 1.2}  # our time over PyTorch's
 BATCH = {"published": 4, "lean": 64}
 LATENT = 200
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
-    """Steps and forward passes, each as a share of PyTorch's time; the bars are for the steps."""
-    summary, held = {}, []
+    """Measures the forward pass and the training step of both auto-encoders.
+
+    Args:
+      report: receives each row as soon as it is measured.
+
+    Returns:
+      Our time over PyTorch's for each, and bars for the training steps.
+
+    Raises:
+      AssertionError: PyTorch's results are not ours.
+    """
+    summary: dict[str, float] = {}
+    held: list[bars.Bar] = []
     for kind, most in MOST_OF_PYTORCH.items():
         shares = training.measure(job(kind, BATCH[kind]), report, seconds={"published": 30, "lean": 8}[kind])
         summary |= {f"{kind}_{name}_of_pytorch": share for name, share in shares.items()}
@@ -27,18 +41,23 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
 
 
 def job(kind: str, batch: int) -> training.TrainingStep:
-    """Random maps: the work does not depend on them."""
+    """Returns the training step of an auto-encoder on random maps (the time does not depend on their values).
+
+    Args:
+      kind: "published" or "lean".
+      batch: number of maps.
+    """
     maps = (np.random.default_rng(0).random((batch, 32, 32, 32)) > 0.8).astype(np.float32)
     network = autoencoder.make_autoencoder(kind, LATENT)
     published = kind == "published"
     mirrored = maps[:, ::-1, ::-1, ::-1] if published else maps
 
-    def peer(params, memory_format):
+    def peer(params: Any, memory_format: str | None) -> torch_peer.TorchPrograms:
         module = torch_peer.autoencoder(params) if published else torch_peer.Lean(params)
-        return torch_peer.ways(module, mirrored[:, None], mirrored[:, None],
-                               functional.binary_cross_entropy_with_logits, memory_format)
+        return torch_peer.make_programs(module, mirrored[:, None], mirrored[:, None],
+                                        functional.binary_cross_entropy_with_logits, memory_format)
 
-    def output(y):
+    def output(y: np.ndarray) -> np.ndarray:
         return y[:, 0, ::-1, ::-1, ::-1] if published else y[:, 0]
 
     return training.TrainingStep(

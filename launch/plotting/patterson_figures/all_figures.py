@@ -1,10 +1,10 @@
-"""The figures of the Patterson paper by name, and what each of them is drawn from."""
+"""Draws the figures of the Patterson paper by name from the inputs that `launch.figures` was given."""
 
 import functools
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from launch.plotting.missing import Missing
+from launch.plotting.missing import MissingInput
 from launch.plotting.patterson_figures import geometry, maps, solutions, training
 from launch.plotting.patterson_figures import network as patterson_network
 from phasenet import pretrained
@@ -16,25 +16,35 @@ _COMPARED = {"patterson8": ("single10", "single20"), "patterson9": ("box18", "bo
 
 
 class Inputs(NamedTuple):
-    """What the user gave.
+    """The inputs that the user gave.
 
     Attributes:
       network: name or folder of the weights of figures 2, 10 and 11.
-      workdir: the training of figure 7, or None.
-      workdirs: "NAME=DIR" of the trainings of figures 8 to 9b.
-      results: what launch.evaluate wrote, for figure 12.
+      workdir: folder of the training of figure 7; None where not given.
+      workdirs: "NAME=DIR" of each training of figures 8 to 9b.
+      results: contents of the JSON files of `launch.evaluate`, for figure 12.
       seed: of the random cases.
     """
 
     network: str
     workdir: str | None
     workdirs: list[str]
-    results: list[dict]
+    results: list[dict[str, Any]]
     seed: int
 
 
 def draw(name: str, path: pathlib.Path, inputs: Inputs) -> None:
-    """Draws one figure. Raises Missing where what it needs was not given, InputError where that is not right."""
+    """Draws one figure.
+
+    Args:
+      name: "patterson1" to "patterson12", or "patterson9b".
+      path: the picture to write.
+      inputs: the inputs of all figures.
+
+    Raises:
+      MissingInput: if an input of this figure was not given.
+      InputError: if an input is not what the figure needs.
+    """
     published = synthesis.Problem()
     if name == "patterson1":
         geometry.patterson1(path)
@@ -46,7 +56,7 @@ def draw(name: str, path: pathlib.Path, inputs: Inputs) -> None:
         maps.patterson3(path, published, inputs.seed)
     elif name == "patterson7":
         if inputs.workdir is None:
-            raise Missing("needs --workdir=DIR of launch.train")
+            raise MissingInput("needs --workdir=DIR of launch.train")
         training.patterson7(path, training.read_run("baseline", inputs.workdir))
     elif name in _COMPARED:
         getattr(training, name)(path, _runs(inputs.workdirs, _COMPARED[name]))
@@ -57,14 +67,21 @@ def draw(name: str, path: pathlib.Path, inputs: Inputs) -> None:
     else:
         phasing = [result for result in inputs.results if result["task"] == "phasing"]
         if not phasing:
-            raise Missing("needs --results=FILE.json of launch.evaluate --task=phasing")
+            raise MissingInput("needs --results=FILE.json of launch.evaluate --task=phasing")
         solutions.patterson12(path, phasing)
 
 
 def check_workdirs(workdirs: list[str]) -> dict[str, str]:
-    """{name: folder} of "NAME=DIR" each. Raises InputError for what is none of the experiments."""
+    """Returns {name: folder} of the trainings.
+
+    Args:
+      workdirs: "NAME=DIR" each, NAME one of `training.RUNS`.
+
+    Raises:
+      InputError: if an entry has another form, an unknown name, or a name that occurred before.
+    """
     known = ", ".join(training.RUNS)
-    folders = {}
+    folders: dict[str, str] = {}
     for text in workdirs:
         name, equals, folder = text.partition("=")
         if name not in training.RUNS or not equals or not folder:
@@ -76,10 +93,11 @@ def check_workdirs(workdirs: list[str]) -> dict[str, str]:
 
 
 def _runs(workdirs: list[str], compared: tuple[str, ...]) -> list[training.TrainingRun]:
+    """Returns the baseline and the given ones of the compared trainings. Raises MissingInput without any of either."""
     folders = check_workdirs(workdirs)
     others = [name for name in compared if name in folders]
     if "baseline" not in folders or not others:
-        raise Missing(f"needs --workdirs=baseline=DIR,NAME=DIR with NAME {' or '.join(compared)}")
+        raise MissingInput(f"needs --workdirs=baseline=DIR,NAME=DIR with NAME {' or '.join(compared)}")
     return [training.read_run(name, folders[name]) for name in ("baseline", *others)]
 
 

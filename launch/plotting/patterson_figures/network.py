@@ -1,4 +1,4 @@
-"""The network layer by layer."""
+"""Draws figure 2 of the Patterson paper: the network layer by layer."""
 
 import pathlib
 
@@ -8,33 +8,49 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from launch.plotting import style
+from phasenet.errors import InputError
 from phasenet.maps import synthesis
 from phasenet.networks import published as model
 from phasenet.networks.dense import DenseArchitecture
+from phasenet.networks.dual_space import DualSpaceArchitecture
 from phasenet.pretrained import Pretrained
 
 _GAP = 1.35  # between layers, in the drawing's units
 
 
 def patterson2(path: pathlib.Path, weights: Pretrained) -> None:
-    """The published network, and below it that of the weights where it is another."""
+    """Draws the published network, and below it that of the weights where it is another.
+
+    Args:
+      path: the picture to write.
+      weights: of a convolutional or a dense network.
+
+    Raises:
+      InputError: for a dual-space network, which has no layers of this kind.
+    """
     arch, grid = weights.architecture, weights.problem.grid
+    if isinstance(arch, DualSpaceArchitecture):
+        raise InputError("--network: patterson2 draws a convolutional or dense network, not a dual-space network; "
+                         "give --network=small")
     count = sum(leaf.size for leaf in jax.tree.leaves(weights.params))
     published = (model.PUBLISHED, synthesis.Problem().grid)
-    rows = [("published network", *published, model.PUBLISHED_WEIGHTS)]
+    rows: list[tuple[str, model.ConvolutionalArchitecture | DenseArchitecture, int, int]] = [
+        ("published network", *published, model.PUBLISHED_WEIGHTS)]
     if (arch, grid) != published:
         rows.append(("network of these weights", arch, grid, count))
     heights = [1.7 if isinstance(row[1], DenseArchitecture) else 2.6 for row in rows]
     with style.figure(path, 7.2, sum(heights)) as figure:
         panels = np.ravel(figure.subplots(len(rows), 1, height_ratios=heights))
         for axes, (name, architecture, size, number) in zip(panels, rows, strict=True):
-            draw = _dense if isinstance(architecture, DenseArchitecture) else _network
-            draw(axes, architecture, size)
+            if isinstance(architecture, DenseArchitecture):
+                _draw_dense(axes, architecture, size)
+            else:
+                _draw_convolutional(axes, architecture, size)
             axes.set_title(f"{name}: {number:,} weights")
 
 
-def _dense(axes: Axes, architecture: DenseArchitecture, grid: int) -> None:
-    """A flow of boxes: what goes from one to the next, and how many numbers it is."""
+def _draw_dense(axes: Axes, architecture: DenseArchitecture, grid: int) -> None:
+    """Draws a row of boxes, each a layer with the number of its outputs."""
     read = ((2 * architecture.patterson_reach + 1) ** 3 - 1) // 2
     written = (2 * architecture.density_reach) ** 3 // 2
     boxes = [f"Patterson map\n{grid}$^3$", f"half within\n{architecture.patterson_reach} of origin\n{read:,}",
@@ -48,25 +64,26 @@ def _dense(axes: Axes, architecture: DenseArchitecture, grid: int) -> None:
         axes.text(number, 0, text, ha="center", va="center", fontsize=8)
         if number:
             _arrow(axes, number - 1 + half, number - half, style.GREY)
-    block, ends = 3, half + 0.09
-    axes.plot(block + ends * np.array([-1, -1, 1, 1]), [0, 0.72, 0.72, 0], color=style.GREEN, linewidth=1)
+    block, reach = 3, half + 0.09
+    axes.plot(block + reach * np.array([-1, -1, 1, 1]), [0, 0.72, 0.72, 0], color=style.GREEN, linewidth=1)
     axes.text(block, 0.76, f"added; {architecture.blocks} times", color=style.GREEN, ha="center", fontsize=7)
     axes.set_xlim(-0.5, len(boxes) - 0.5)
     axes.set_ylim(-0.6, 1.05)
-    style.picture(axes)
+    style.hide_axes(axes)
 
 
 def _arrow(axes: Axes, start: float, end: float, colour: str) -> None:
+    """Draws a horizontal arrow at height 0."""
     axes.annotate("", (end, 0), (start, 0), arrowprops={
         "arrowstyle": "-|>,head_width=0.12,head_length=0.25", "color": colour, "linewidth": 1, "shrinkA": 0,
         "shrinkB": 0})
 
 
-def _network(axes: Axes, architecture: model.ConvolutionalArchitecture, grid: int) -> None:
-    """Maps as bars, as high as their resolution, with their channels; on the arrows, what leads to the next."""
+def _draw_convolutional(axes: Axes, architecture: model.ConvolutionalArchitecture, grid: int) -> None:
+    """Draws each map as a bar with its number of channels, and on the arrows the layers between the maps."""
     outer, inner = (f"{kernel}$^3$" for kernel in (architecture.outer_kernel, architecture.inner_kernel))
     features = architecture.features
-    # (resolution, channels, what leads to it)
+    # (voxels along an edge, channels, the layer before it)
     layers = [(grid, 1, ""), (grid, features, outer), (grid, features, outer), (grid // 2, features, "pool")]
     layers += [(grid // 2, features, inner)] * architecture.inner_layers
     layers += [(grid, features, "up"), (grid, features, outer), (grid, 1, outer)]
@@ -93,7 +110,7 @@ def _network(axes: Axes, architecture: model.ConvolutionalArchitecture, grid: in
                     f"pool: largest of 2$^3$ voxels; up: each voxel 2$^3$ times{added}", fontsize=8)
     axes.set_xlim(-1.2, last + 1.2)
     axes.set_ylim(-1.8, 1.3)
-    style.picture(axes)
+    style.hide_axes(axes)
 
 
 def _height(full_resolution: bool) -> float:
@@ -105,7 +122,7 @@ def _width(channels: int) -> float:
 
 
 def _skips(axes: Axes, inner_layers: int) -> None:
-    """What is added to what: the input of each pair of inner layers to its output, and the outer layers across."""
+    """Draws the shortcuts: from the input of each pair of inner layers to its output, and across all inner layers."""
     spans = [(3 + at, 5 + at, False) for at in range(0, inner_layers - 1, 2)] + [(2, 4 + inner_layers, True)]
     for start, end, outer in spans:
         foot = _height(outer) / 2

@@ -1,6 +1,7 @@
-"""From maps to atoms: how the annealer comes down, and how far the atoms lie from where they should."""
+"""Draws figures 11 and 12 of the Patterson paper: the annealer's error by swaps, and distances from the true atoms."""
 
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,19 +14,28 @@ from phasenet.search import network_stage
 
 _CASES = 7  # of figure 11
 _BIN = 0.05  # voxels, of figure 12
-# Dark to light, told apart in grey too.
+# From dark to light, so that they differ in grey too.
 _COLOURS = ("#440154", "#443983", "#31688e", "#21918c", "#35b779", "#8fd744", "#d9b400")
 
 
 def patterson11(path: pathlib.Path, weights: Pretrained, seed: int,
                 settings: network_stage.NetworkSettings = network_stage.NetworkSettings()) -> None:
-    """Error between true and found Patterson map while atoms are swapped: the best chain of each of 7 cases."""
+    """Draws the error of the Patterson map while the annealer swaps atoms: the best chain of each of 7 cases.
+
+    Good: the line drops to a low level. Bad: it stays at the level at which it began.
+
+    Args:
+      path: the picture to write.
+      weights: of the network that gives the candidates; their problem is that of the random cases.
+      seed: of the cases.
+      settings: of the network stage.
+    """
     problem = weights.problem
 
-    def errors(key):
+    def errors(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         key_case, key_noise, key_solver = jax.random.split(key, 3)
         atoms = synthesis.make_example(key_case, problem).positions
-        measured = synthesis.measure_patterson(key_noise, atoms, problem)
+        measured = synthesis.simulate_patterson(key_noise, atoms, problem)
         found = network_stage.solve_with_network(key_solver, measured, weights.answer, problem, settings)
         return found.errors[found.errors[:, -1].argmin()], found.candidates.valid.sum()
 
@@ -48,12 +58,22 @@ def patterson11(path: pathlib.Path, weights: Pretrained, seed: int,
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="case: candidates", title_fontsize=8)
 
 
-def patterson12(path: pathlib.Path, results: list[dict]) -> None:
-    """Distances of matched atoms from the true ones, for each result of launch.evaluate --task=phasing."""
+def patterson12(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
+    """Draws histograms of the distances of matched atoms from the true ones.
+
+    Good: the mean is a small part of a voxel, and all atoms are matched.
+
+    Args:
+      path: the picture to write.
+      results: contents of JSON files of `launch.evaluate --task=phasing`, one panel each.
+
+    Raises:
+      InputError: if a result is not from that evaluation, or matched no atom.
+    """
     with style.figure(path, 4.8, 2.9 * len(results)) as figure:
         for axes, result in zip(np.ravel(figure.subplots(len(results), 1)), results, strict=True):
-            distances, matched, atoms = accuracy(result)
-            # The last bin holds all beyond it.
+            distances, matched, atoms = matched_distances(result)
+            # The last bin holds everything beyond it.
             last = max(1.0, np.ceil(np.quantile(distances, 0.995) * 10) / 10)
             axes.hist(np.minimum(distances, last + _BIN / 2), np.arange(0, last + 1.5 * _BIN, _BIN), color=style.BLUE,
                       edgecolor="white", linewidth=0.3)
@@ -64,13 +84,21 @@ def patterson12(path: pathlib.Path, results: list[dict]) -> None:
             beyond = int((distances > last).sum())
             if beyond:
                 axes.text(0.99, 0.12, f"{beyond} beyond {last:g}", fontsize=8, ha="right", transform=axes.transAxes)
-            axes.set_title(f"{matched:,} of {atoms:,} atoms matched in {len(result['items'])} maps{_of(result)}")
+            axes.set_title(f"{matched:,} of {atoms:,} atoms matched in {len(result['items'])} maps"
+                           f"{_describe_problem(result)}")
             axes.set_xlabel("distance from the true atom (voxels)")
             axes.set_ylabel("atoms")
 
 
-def accuracy(result: dict) -> tuple[np.ndarray, int, int]:
-    """Distances of the matched atoms (voxels), how many there are, and of how many atoms."""
+def matched_distances(result: dict[str, Any]) -> tuple[np.ndarray, int, int]:
+    """Returns the distances (n,) of the matched atoms, voxels, the number n, and the number of all atoms.
+
+    Args:
+      result: as in `patterson12`.
+
+    Raises:
+      InputError: if the result is not from `launch.evaluate --task=phasing`, or matched no atom.
+    """
     items = result["items"]
     try:
         distances = np.concatenate([np.asarray(item["distances"], float) for item in items])
@@ -82,8 +110,8 @@ def accuracy(result: dict) -> tuple[np.ndarray, int, int]:
     return distances, len(distances), atoms
 
 
-def _of(result: dict) -> str:
-    """A second line: the problem and the way to its solution; empty where the file does not tell."""
+def _describe_problem(result: dict[str, Any]) -> str:
+    """Returns a second line with the problem and the stages that solved it; empty where the file lacks them."""
     try:
         problem, way = result["problem"], [*result["stages"], f"atoms by {result['settings']['picker']}"]
         return (f"\n{problem['atoms']['num_atoms']} atoms in {problem['atoms']['inner_box']:g}$^3$ of "

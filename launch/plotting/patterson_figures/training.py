@@ -1,9 +1,9 @@
-"""Losses of Patterson networks over their trainings, from the metrics of their workdirs."""
+"""Draws figures 7 to 9b of the Patterson paper: losses of trainings, read from their workdirs."""
 
 import functools
 import pathlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,19 +18,28 @@ from phasenet.errors import InputError
 from phasenet.maps import synthesis
 from phasenet.networks import published as model
 from phasenet.networks.dense import DenseArchitecture
+from phasenet.networks.dual_space import DualSpaceArchitecture
 
-# The paper's experiments, and their colours.
+# The paper's experiments by the names of their configs, and their colours.
 RUNS = {"baseline": style.BLUE, "single10": style.ORANGE, "single20": style.RED, "box18": style.GREEN,
         "box24": style.ORANGE, "batch_norm": style.ORANGE}
-_EXAMPLES = 16  # whose maps say what an empty map costs
-_MOST_POINTS = 400  # of a curve
-_UNIT = 1e4  # losses are of the order of its inverse: few voxels hold atoms
+_EXAMPLES = 16  # examples whose maps give the loss of an empty map
+_MAX_POINTS = 400  # of a curve
+_UNIT = 1e4  # losses are of the order of 1 / _UNIT, because few voxels hold atoms
 
 
 class TrainingRun(NamedTuple):
-    """A training: what it was of, and its losses by step, as mean squared errors.
+    """A training and its losses, as mean squared errors of a voxel.
 
-    epoch: steps until it has seen as many examples as there are at a time; 0 where each was new.
+    Attributes:
+      name: a key of `RUNS`.
+      problem: the maps that it was trained on.
+      architecture: of the network.
+      epoch: steps for as many examples as the training set has; 0 where every example was new.
+      steps: (n,) at which the training loss was written.
+      loss: (n,) training loss.
+      eval_steps: (m,) at which the validation loss was written.
+      eval_loss: (m,) validation loss.
     """
 
     name: str
@@ -44,7 +53,15 @@ class TrainingRun(NamedTuple):
 
 
 def read_run(name: str, workdir: str) -> TrainingRun:
-    """Reads a workdir. Raises InputError where it holds no losses, or no weights, which say what they are losses of."""
+    """Reads the losses of a training.
+
+    Args:
+      name: a key of `RUNS`.
+      workdir: folder that `launch.train` wrote.
+
+    Raises:
+      InputError: if the folder has no losses, or no weights, which tell the problem and the network.
+    """
     folder = pathlib.Path(workdir)
     if not (folder / "metrics.jsonl").is_file():
         raise InputError(f"{workdir}: not a workdir of launch.train, it has no metrics.jsonl")
@@ -62,11 +79,19 @@ def read_run(name: str, workdir: str) -> TrainingRun:
     config = {"loss_factor": 1.0, "batch_size": 1, "examples": {"count": 0}} | weights.info.get("config", {})
     factor, epoch = config["loss_factor"], config["examples"]["count"] / config["batch_size"]
     (steps, loss), (eval_steps, eval_loss) = series
-    return TrainingRun(name, weights.problem, weights.architecture, epoch, steps, loss / factor, eval_steps, eval_loss / factor)
+    return TrainingRun(name, weights.problem, weights.architecture, epoch, steps, loss / factor, eval_steps,
+                       eval_loss / factor)
 
 
 def patterson7(path: pathlib.Path, run: TrainingRun) -> None:
-    """Training and validation loss of one run."""
+    """Draws training and validation loss of one run.
+
+    Good: both fall far below the dotted line of an empty map, and stay together. Bad: the validation loss rises.
+
+    Args:
+      path: the picture to write.
+      run: the training.
+    """
     with style.figure(path, 5.2, 3.4) as figure:
         axes = figure.subplots()
         _curves(axes, run, style.RED, style.BLUE)
@@ -76,33 +101,49 @@ def patterson7(path: pathlib.Path, run: TrainingRun) -> None:
 
 
 def patterson8(path: pathlib.Path, runs: list[TrainingRun]) -> None:
-    """With and without the inverses of the atoms in the answer."""
-    def label(run, factor):
+    """Draws the losses of networks that show atoms with and without their inverses.
+
+    Args:
+      path: the picture to write.
+      runs: the trainings, the baseline first; losses are scaled to its number of atoms.
+    """
+    def label(run: TrainingRun, factor: float) -> str:
         what = "atoms and inverses" if run.problem.target == "pair" else "no inverses"
         return f"{run.problem.atoms.num_atoms} atoms, {what}{f', loss x {factor:g}' if factor != 1 else ''}"
     _compare(path, runs, label)
 
 
 def patterson9(path: pathlib.Path, runs: list[TrainingRun]) -> None:
-    """Inner boxes of several sizes."""
+    """Draws the losses for inner boxes of several sizes.
+
+    Args:
+      path: the picture to write.
+      runs: the trainings, the baseline first.
+    """
     _compare(path, runs, lambda run, _: f"inner box {run.problem.atoms.inner_box:g} of {run.problem.grid}")
 
 
 def patterson9b(path: pathlib.Path, runs: list[TrainingRun]) -> None:
-    """With and without batch normalization."""
-    def label(run, _):
+    """Draws the losses with and without batch normalization.
+
+    Args:
+      path: the picture to write.
+      runs: the trainings, the baseline first.
+    """
+    def label(run: TrainingRun, _: float) -> str:
         return f"{'with' if getattr(run.architecture, 'batch_norm', False) else 'without'} batch normalization"
 
     _compare(path, runs, label)
 
 
 def _compare(path: pathlib.Path, runs: list[TrainingRun], label: Callable[[TrainingRun, float], str]) -> None:
+    """Draws the losses of several runs; label(run, factor) names a run whose losses are multiplied by a factor."""
     with style.figure(path, 5.2, 3.9) as figure:
         axes = figure.subplots()
         handles = []
         for run in runs:
             colour = RUNS[run.name]
-            # As in the paper: per as many atoms as the first run's, so that losses compare.
+            # Scaled to the first run's number of atoms, as in the paper, so that the losses can be compared.
             factor = _atoms(runs[0].problem) / _atoms(run.problem)
             _curves(axes, run, colour, colour, factor)
             handles.append(Line2D([], [], color=colour, label=label(run, factor)))
@@ -114,6 +155,7 @@ def _compare(path: pathlib.Path, runs: list[TrainingRun], label: Callable[[Train
 
 
 def _curves(axes: Axes, run: TrainingRun, training: str, validation: str, factor: float = 1.0) -> None:
+    """Draws training and validation loss of a run in two colours, multiplied by a factor."""
     factor = factor * _UNIT
     per = run.epoch or 1.0
     axes.plot(*_thinned(run.steps / per, factor * run.loss), color=training, linewidth=1.1, alpha=0.75)
@@ -122,7 +164,8 @@ def _curves(axes: Axes, run: TrainingRun, training: str, validation: str, factor
 
 
 def _finish(axes: Axes, run: TrainingRun) -> None:
-    # What is not below it was not learned.
+    """Draws the loss of an empty map, and sets scales, labels and title."""
+    # A network whose loss stays above this line has learned nothing.
     axes.axhline(_UNIT * _empty_loss(run.problem), color=style.GREY, linewidth=1, linestyle=":", label="an empty map")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
@@ -134,24 +177,27 @@ def _finish(axes: Axes, run: TrainingRun) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("epochs" if run.epoch else "training step")
     axes.margins(x=0.02)
-    axes.set_title(scale(run))
+    axes.set_title(describe_run(run))
 
 
-def _named(axes: Axes) -> list:
+def _named(axes: Axes) -> list[Any]:
+    """Returns the lines that have a label."""
     return axes.get_legend_handles_labels()[0]
 
 
 def _atoms(problem: synthesis.Problem) -> int:
-    """How many atoms the network's answer holds."""
+    """Returns the number of atoms in the network's map."""
     return problem.atoms.num_atoms * (2 if problem.target == "pair" else 1)
 
 
-def scale(run: TrainingRun) -> str:
-    """What a run is of, in two lines; said first where it is smaller than the published experiment."""
+def describe_run(run: TrainingRun) -> str:
+    """Returns the problem and the network of a run in two lines, marked where smaller than the published experiment."""
     problem, arch, published = run.problem, run.architecture, synthesis.Problem()
     small = problem.grid < published.grid or problem.atoms.num_atoms < published.atoms.num_atoms
     if isinstance(arch, DenseArchitecture):
         network = f"dense network, {arch.width} wide, {arch.blocks} blocks"
+    elif isinstance(arch, DualSpaceArchitecture):
+        network = f"dual-space network, {arch.width} wide, {arch.rounds} rounds"
     elif arch._replace(batch_norm=False) == model.PUBLISHED:
         network = "the published network"
     else:
@@ -163,14 +209,15 @@ def scale(run: TrainingRun) -> str:
 
 
 def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of neighbours, so that no curve is a band of noise."""
-    each = -(-len(steps) // _MOST_POINTS)
+    """Returns at most _MAX_POINTS means of neighbouring points, so that the noise does not hide the curve."""
+    each = -(-len(steps) // _MAX_POINTS)
     kept = len(steps) // each * each
     return steps[:kept].reshape(-1, each)[:, -1], values[:kept].reshape(-1, each).mean(1)
 
 
 @functools.lru_cache
 def _empty_loss(problem: synthesis.Problem) -> float:
+    """Returns the mean squared error of an empty map for random examples of a problem."""
     keys = jax.random.split(jax.random.key(0), _EXAMPLES)
     positions = jax.lax.map(lambda key: synthesis.make_example(key, problem).positions, keys)
-    return float(np.mean([np.square(synthesis.target(atoms, problem)).mean() for atoms in positions]))
+    return float(np.mean([np.square(synthesis.network_target(atoms, problem)).mean() for atoms in positions]))

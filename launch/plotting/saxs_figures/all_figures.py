@@ -1,40 +1,58 @@
-"""The figures of the SAXS paper, one function each: it takes where to write and what to draw."""
+"""Draws the figures of the SAXS paper, one function for each; `launch.figures` calls them."""
 
 import functools
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from launch.plotting import runs, style
-from launch.plotting.missing import Missing
+from launch.plotting.missing import MissingInput
 from launch.plotting.saxs_figures import render, shapes
 from launch.reconstruction import reference as references
 from phasenet.io.ccp4 import read_map
 from saxsae import pretrained
+from saxsae.genetic import EvolutionState
 from saxsae.io.curves.measured_curves import read_curve
 from saxsae.reconstruction import Reconstruction, decode_shapes, reconstruct
 from saxsae.shapes import voxels
 
-_ELITES = 20  # whose correlations figure 2a averages, as in the paper
-_LEVELS = (0.95, 0.90, 0.85, 0.75)  # of correlation, shown in figure 2f where there is a case near
+_ELITES = 20  # models whose correlations figure 2a averages, as in the paper
+_LEVELS = (0.95, 0.90, 0.85, 0.75)  # figure 2f shows the case whose correlation is nearest to each
 
 
 class ReconstructionRun(NamedTuple):
-    """A reconstruction with its populations on the way: generation and (latents, radii) of the best run's elites."""
+    """A reconstruction and the correlation of its elites with the reference by generation, for figures 2a to 2c.
+
+    Attributes:
+      reference: the known structure.
+      found: the reconstruction.
+      placed: the mean map superposed on the reference.
+      generations: (C,) at which the search reported.
+      correlations: (C,) mean correlation of the best run's elites with the reference.
+    """
 
     reference: references.Reference
     found: Reconstruction
-    placed: references.Placed
+    placed: references.PlacedMap
     generations: np.ndarray
     correlations: np.ndarray
 
     @staticmethod
     @functools.lru_cache(maxsize=1)
     def of(profile: str, structure: str, weights_name: str, num_models: int, seed: int) -> "ReconstructionRun":
-        """Reconstructs the curve and compares the elites of each stage with the reference."""
+        """Reconstructs a curve, and compares the elites of each reported generation with the reference.
+
+        Args:
+          profile: file of the curve.
+          structure: file of the known structure.
+          weights_name: name or folder of the auto-encoder's weights.
+          num_models: independent searches.
+          seed: of the searches.
+        """
         curve, reference = read_curve(profile), references.read_reference(structure)
-        weights, stages = pretrained.load(weights_name), []
+        weights = pretrained.load(weights_name)
+        stages: list[EvolutionState] = []
         found = reconstruct(curve, weights, num_models=num_models, seed=seed, progress=stages.append)
         comparison = references.Comparison(reference)
         best = int(np.argmin(stages[-1].chi_squared[:, 0]))
@@ -46,12 +64,17 @@ class ReconstructionRun(NamedTuple):
             scores = [comparison.correlation(one, float(pitch)) for one, pitch in zip(maps, pitches, strict=True)]
             generations.append(int(stage.generation[best]))
             correlations.append(np.mean(scores))
-        return ReconstructionRun(reference, found, comparison.place(found.density, found.pitch_angstrom), np.array(generations),
-                   np.array(correlations))
+        placed = comparison.place(found.density, found.pitch_angstrom)
+        return ReconstructionRun(reference, found, placed, np.array(generations), np.array(correlations))
 
 
 def saxs1a(path: pathlib.Path, structure: str) -> None:
-    """A structure, and the voxels near any of its atoms."""
+    """Draws a structure, and the voxels near its atoms.
+
+    Args:
+      path: the picture to write.
+      structure: file of the structure.
+    """
     reference = references.read_reference(structure)
     xyz, r_max = voxels.centre_and_radius(reference.structure.xyz_angstrom)
     occupancy, _ = voxels.voxelize_structure(xyz, reference.spacing)
@@ -62,16 +85,21 @@ def saxs1a(path: pathlib.Path, structure: str) -> None:
     with style.figure(path, 6.4, 3.4) as figure:
         left, right = figure.subplots(1, 2)
         colours = shapes.rainbow(len(balls.xyz))
-        left.imshow(render.paint(view, [render.spheres(balls.xyz, balls.radius, view, colours)]))
-        right.imshow(render.paint(view, [render.cubes(occupancy, pitch, view, style.BLUE)]))
+        left.imshow(render.paint(view, [render.render_spheres(balls.xyz, balls.radius, view, colours)]))
+        right.imshow(render.paint(view, [render.render_cubes(occupancy, pitch, view, style.BLUE)]))
         left.set_title(f"{len(xyz)} atoms or beads")
         right.set_title(f"{int(occupancy.sum())} of 31$^3$ voxels of {pitch:.2f} {style.ANGSTROM}")
         for axes in (left, right):
-            style.picture(axes)
+            style.hide_axes(axes)
 
 
 def saxs1b(path: pathlib.Path, weights_name: str) -> None:
-    """The published network and the one of the weights, layer by layer."""
+    """Draws the published and the lean network layer by layer.
+
+    Args:
+      path: the picture to write.
+      weights_name: name or folder of weights; the title of their network says so.
+    """
     columns = [("published", [
         "32$^3$ occupancy", "conv 3$^3$ 64, 64, ReLU, pool", "conv 3$^3$ 128, 128, ReLU, pool",
         "conv 3$^3$ 128, 128, 128, ReLU", "dense, ReLU", "200 numbers", "dense 16,384, ReLU: 8$^3$ x 32",
@@ -95,15 +123,25 @@ def saxs1b(path: pathlib.Path, weights_name: str) -> None:
             axes.set_title(f"{name} (these weights)" if name == used else name)
             axes.set_xlim(0, 1)
             axes.set_ylim(0, 1)
-            style.picture(axes)
+            style.hide_axes(axes)
 
 
-def saxs1c(path: pathlib.Path, results: list[dict]) -> None:
-    """Histogram of the auto-encoder's correlations beside the linear code's."""
+def saxs1c(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
+    """Draws histograms of the correlation of input and decoded map, of the auto-encoder and of a linear code.
+
+    1 is a perfect copy. Good: the auto-encoder's histogram lies right of that of the 200 principal components.
+
+    Args:
+      path: the picture to write.
+      results: contents of JSON files of `launch.evaluate`; the first of `--task=autoencoder` is drawn.
+
+    Raises:
+      MissingInput: if no result is of that task.
+    """
     items = _only(results, "autoencoder")[0]["items"]
     with style.figure(path, 4.4, 3.2) as figure:
         axes = figure.subplots()
-        edges = np.linspace(0.3, 1, 29)
+        edges = np.linspace(0.3, 1, 29).tolist()
         for key, colour, label in (("pca200", style.LIGHT, "200 principal components"),
                                    ("correlation", style.BLUE, "auto-encoder")):
             values = [item[key] for item in items]
@@ -114,7 +152,12 @@ def saxs1c(path: pathlib.Path, results: list[dict]) -> None:
 
 
 def saxs1d(path: pathlib.Path, weights_name: str) -> None:
-    """The first four latent numbers over the training maps."""
+    """Draws histograms of the first four latent numbers of the training maps.
+
+    Args:
+      path: the picture to write.
+      weights_name: name or folder of the auto-encoder's weights.
+    """
     bank = pretrained.load(weights_name).latents.bank
     with style.figure(path, 6.6, 2.0) as figure:
         for number, axes in enumerate(figure.subplots(1, 4, sharey=True)):
@@ -124,46 +167,77 @@ def saxs1d(path: pathlib.Path, weights_name: str) -> None:
 
 
 def saxs2a(path: pathlib.Path, run: ReconstructionRun) -> None:
-    """chi^2 by generation, and the mean correlation of the best run's top 20."""
+    """Draws chi^2 by generation, and the mean correlation of the best run's 20 elites with the reference.
+
+    Args:
+      path: the picture to write.
+      run: the reconstruction.
+    """
     with style.figure(path, 5.2, 3.6) as figure:
         history = run.found.history
-        runs.convergence(figure.subplots(), history.best, history.elites, (run.generations, run.correlations),
+        runs.plot_convergence(figure.subplots(), history.best, history.elites, (run.generations, run.correlations),
                          f"mean of the best run's top {_ELITES}")
 
 
 def saxs2b(path: pathlib.Path, run: ReconstructionRun) -> None:
-    """The best model's curve on the measured one."""
+    """Draws the best model's curve on the measured one.
+
+    Args:
+      path: the picture to write.
+      run: the reconstruction.
+    """
     found = run.found
     with style.figure(path, 5.2, 4.6) as figure:
-        runs.fit(figure, found.q_inv_angstrom, found.intensity, found.sigma, found.fit, found.chi_squared,
+        runs.plot_fit(figure, found.q_inv_angstrom, found.intensity, found.sigma, found.fit, found.chi_squared,
                  found.guinier)
 
 
 def saxs2c(path: pathlib.Path, run: ReconstructionRun) -> None:
-    """The mean map over the reference, in two orientations."""
+    """Draws the mean map over the reference, in two orientations.
+
+    Args:
+      path: the picture to write.
+      run: the reconstruction.
+    """
     with style.figure(path, 6.4, 3.4) as figure:
         _on_reference(figure.subplots(1, 2), run.reference, run.placed, run.found.pitch_angstrom)
 
 
-def saxs2d(path: pathlib.Path, results: list[dict]) -> None:
-    """Histogram of correlations, with the radius given and without."""
+def saxs2d(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
+    """Draws histograms of the correlation of map and reference, with the radius given and without.
+
+    Args:
+      path: the picture to write.
+      results: contents of JSON files of `launch.evaluate --task=reconstruction` or `simulated`.
+
+    Raises:
+      MissingInput: if no result is of these tasks.
+    """
     with style.figure(path, 4.4, 3.2) as figure:
         axes = figure.subplots()
         for result in _only(results, "reconstruction", "simulated"):
             values = [item["correlation"] for item in result["items"] if "correlation" in item]
             given = result.get("given_radius")
-            axes.hist(values, np.linspace(0.4, 1, 25), alpha=0.6, color=style.BLUE if given else style.RED,
+            axes.hist(values, np.linspace(0.4, 1, 25).tolist(), alpha=0.6, color=style.BLUE if given else style.RED,
                       label=f"{result['task']}, radius {'given' if given else 'free'}, mean {np.mean(values):.3f}")
         axes.set_xlabel("correlation of map and reference")
         axes.set_ylabel("curves")
         axes.legend(loc="upper left")
 
 
-def saxs2e(path: pathlib.Path, results: list[dict]) -> None:
-    """Radii found against the references'."""
+def saxs2e(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
+    """Draws the radii found against those of the references; a right radius lies on the line.
+
+    Args:
+      path: the picture to write.
+      results: as in `saxs2d`.
+
+    Raises:
+      MissingInput: if no result has a free radius.
+    """
     free = [result for result in _only(results, "reconstruction", "simulated") if not result.get("given_radius")]
     if not free:
-        raise Missing("--results holds no evaluation with a free radius")
+        raise MissingInput("--results holds no evaluation with a free radius")
     with style.figure(path, 3.6, 3.4) as figure:
         axes = figure.subplots()
         top = 0.0
@@ -179,10 +253,20 @@ def saxs2e(path: pathlib.Path, results: list[dict]) -> None:
         axes.legend(loc="upper left")
 
 
-def saxs2f(path: pathlib.Path, results: list[dict], pairs: str | None, maps: str | None) -> None:
-    """Maps over their references at several levels of correlation."""
+def saxs2f(path: pathlib.Path, results: list[dict[str, Any]], pairs: str | None, maps: str | None) -> None:
+    """Draws maps over their references at several levels of correlation.
+
+    Args:
+      path: the picture to write.
+      results: contents of JSON files of `launch.evaluate`; the first of `--task=reconstruction` is drawn.
+      pairs: folder of the evaluated pairs, ID/reference.* each.
+      maps: folder that the evaluation wrote, ID.ccp4 each.
+
+    Raises:
+      MissingInput: if one of them was not given.
+    """
     if pairs is None or maps is None:
-        raise Missing("needs --pairs, and --maps: the --maps_dir of the evaluation")
+        raise MissingInput("needs --pairs, and --maps: the --maps_dir of the evaluation")
     items = [item for item in _only(results, "reconstruction")[0]["items"] if "correlation" in item]
     values = np.array([item["correlation"] for item in items])
     chosen = list(dict.fromkeys(int(np.abs(values - level).argmin()) for level in _LEVELS))
@@ -190,25 +274,28 @@ def saxs2f(path: pathlib.Path, results: list[dict], pairs: str | None, maps: str
         panels = figure.subplots(2, len(chosen), squeeze=False)
         for column, index in enumerate(chosen):
             name = items[index]["id"]
-            density, pitch, _ = read_map(pathlib.Path(maps) / f"{name}.ccp4")
-            pitch = float(np.ravel(pitch)[0])
+            density, pitches, _ = read_map(pathlib.Path(maps) / f"{name}.ccp4")
+            pitch = float(np.ravel(pitches)[0])
             reference = references.read_reference(str(next((pathlib.Path(pairs) / name).glob("reference.*"))))
             placed = references.Comparison(reference).place(density, pitch)
             _on_reference(panels[:, column], reference, placed, pitch)
             panels[0, column].set_title(f"{name}\ncorrelation {values[index]:.2f}")
 
 
-def _on_reference(panels, reference: references.Reference, placed: references.Placed, pitch: float) -> None:
+def _on_reference(panels: np.ndarray, reference: references.Reference, placed: references.PlacedMap,
+                  pitch: float) -> None:
+    """Draws a placed map over its reference from the front and from the top; panels: the two axes."""
     balls = shapes.as_balls(reference.structure.xyz_angstrom - placed.centre, reference.spacing)
     level = shapes.equal_volume_level(placed.density)
     frame = shapes.principal_frame(placed.density, pitch, level, balls)
     for axes, side in zip(panels, ("front", "top"), strict=True):
-        shapes.view(axes, frame, side, placed.density, pitch, level, balls)
-    style.scale_bar(panels[0])
+        shapes.draw_view(axes, frame, side, placed.density, pitch, level, balls)
+    style.add_scale_bar(panels[0])
 
 
-def _only(results: list[dict], *tasks: str) -> list[dict]:
+def _only(results: list[dict[str, Any]], *tasks: str) -> list[dict[str, Any]]:
+    """Returns the results of these tasks. Raises MissingInput if there are none."""
     kept = [result for result in results if result["task"] in tasks]
     if not kept:
-        raise Missing(f"needs --results=FILE.json of launch.evaluate --task={' or '.join(tasks)}")
+        raise MissingInput(f"needs --results=FILE.json of launch.evaluate --task={' or '.join(tasks)}")
     return kept

@@ -1,7 +1,7 @@
-"""Shaded orthographic pictures of density maps and of atoms, in NumPy.
+"""Renders density maps and atoms as shaded orthographic pictures, in NumPy; `shapes` draws with it.
 
-The viewer looks down the z axis of the turned object: pixels are (row, column) = (-y, x), and depth
-grows towards him.
+The viewer looks down the z axis of the rotated object: a pixel (row, column) lies at (-y, x), and the depth z grows
+towards the viewer. Each object becomes a `Layer`; `paint` makes one picture of several layers.
 """
 
 from typing import NamedTuple
@@ -9,15 +9,21 @@ from typing import NamedTuple
 import numpy as np
 
 _FINE = 3  # samples per voxel edge of the smoothed map
-_BLUR_VOXELS = 0.7  # hides the steps of binary models
-_COARSE = 8  # of these pixels a side for one of the first look
-_OVERSAMPLE = 2  # pixels a side drawn for each that is shown
+_BLUR_VOXELS = 0.7  # standard deviation of the blur that hides the steps of binary models
+_COARSE = 8  # drawn pixels along an edge of one pixel of the coarse first pass
+_OVERSAMPLE = 2  # drawn pixels along an edge of one pixel of the picture
 _LIGHT = np.array([-0.35, 0.45, 0.82])
 _LIGHT /= np.linalg.norm(_LIGHT)
 
 
 class View(NamedTuple):
-    """What a picture shows: (3, 3) rotation, half its width in A, its edge in pixels."""
+    """The camera of a picture.
+
+    Attributes:
+      rotation: (3, 3), takes positions to (right, up, towards the viewer).
+      half_width: half of the picture's edge, Angstrom.
+      pixels: along the picture's edge.
+    """
 
     rotation: np.ndarray
     half_width: float
@@ -25,10 +31,12 @@ class View(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One thing as seen: all (P, P, ...) with P oversampled pixels.
+    """One rendered object, on P x P drawn pixels.
 
-    depth: z in A, -inf where nothing is.   normal: (P, P, 3) unit vectors.
-    colour: (P, P, 3) in 0..1, unlit.
+    Attributes:
+      depth: (P, P) z of the surface, Angstrom; -inf where the object is not seen.
+      normal: (P, P, 3) unit vectors of the surface.
+      colour: (P, P, 3) red, green and blue before lighting, 0 to 1.
     """
 
     depth: np.ndarray
@@ -37,15 +45,26 @@ class Layer(NamedTuple):
 
 
 class FineMap(NamedTuple):
-    """A map (N, N, N), its pitch (A), and each coordinate of its voxel (0, 0, 0), A."""
+    """A finely sampled map.
+
+    Attributes:
+      density: (N, N, N).
+      pitch: edge of a voxel, Angstrom.
+      origin: x, y and z of the voxel (0, 0, 0), Angstrom.
+    """
 
     density: np.ndarray
     pitch: float
     origin: float
 
 
-def smoothed(density: np.ndarray, pitch: float) -> FineMap:
-    """Fourier interpolation of a map (N, N, N) about its centre, blurred a little."""
+def smooth(density: np.ndarray, pitch: float) -> FineMap:
+    """Returns a map interpolated by Fourier series to 3 samples per voxel, and slightly blurred.
+
+    Args:
+      density: (N, N, N), its centre at the origin.
+      pitch: edge of a voxel, Angstrom.
+    """
     size = density.shape[0] + 9  # room for the blur
     padded = np.zeros((size,) * 3)
     padded[4:-5, 4:-5, 4:-5] = density
@@ -61,12 +80,19 @@ def smoothed(density: np.ndarray, pitch: float) -> FineMap:
     return FineMap(density, pitch / _FINE, -((size - 10) / 2 + 4) * pitch)
 
 
-def surface(fine: FineMap, level: float, view: View, colour: str) -> Layer:
-    """The isosurface of a map at ``level``, by marching rays until they meet it."""
+def render_surface(fine: FineMap, level: float, view: View, colour: str) -> Layer:
+    """Returns the isosurface of a map, found by marching a ray from each pixel until it meets the surface.
+
+    Args:
+      fine: the map.
+      level: of the surface.
+      view: the camera.
+      colour: #rrggbb.
+    """
     size = view.pixels * _OVERSAMPLE
     toward = view.rotation[2]
     reach = np.sqrt(3) * abs(fine.origin)
-    # A few rays first: near them the others start where those ended, and most never start.
+    # A coarse pass first. The rays of the fine pass start just before its surface, and most do not start at all.
     coarse = size // _COARSE
     found = _march(fine, level, _pixel_centres(view, coarse), toward,
                    np.full(coarse**2, reach)).reshape(coarse, coarse)
@@ -77,8 +103,8 @@ def surface(fine: FineMap, level: float, view: View, colour: str) -> Layer:
     depth = _march(fine, level, start, toward, begin)
     seen = np.flatnonzero(np.isfinite(depth))
     points = start[seen] + depth[seen, None] * toward
-    gradient = np.stack([sample(fine, points - fine.pitch * e)
-                         - sample(fine, points + fine.pitch * e) for e in np.eye(3)], -1)
+    gradient = np.stack([interpolate(fine, points - fine.pitch * e)
+                         - interpolate(fine, points + fine.pitch * e) for e in np.eye(3)], -1)
     normal = np.zeros((size * size, 3))
     normal[seen] = gradient @ view.rotation.T
     normal[seen] /= np.maximum(np.linalg.norm(normal[seen], axis=-1, keepdims=True), 1e-12)
@@ -87,7 +113,7 @@ def surface(fine: FineMap, level: float, view: View, colour: str) -> Layer:
 
 
 def _pixel_centres(view: View, size: int) -> np.ndarray:
-    """Where the rays of size x size pixels cross depth 0: (size^2, 3) in the object's frame."""
+    """Returns where the rays of size x size pixels cross depth 0, (size^2, 3) in the frame of the object."""
     axis = ((np.arange(size) + 0.5) / size * 2 - 1) * view.half_width
     x, y = np.meshgrid(axis, -axis)
     return np.stack([x, y, np.zeros_like(x)], -1).reshape(-1, 3) @ view.rotation
@@ -95,14 +121,14 @@ def _pixel_centres(view: View, size: int) -> np.ndarray:
 
 def _march(fine: FineMap, level: float, start: np.ndarray, toward: np.ndarray,
            begin: np.ndarray) -> np.ndarray:
-    """Depth (N,) at which rays that begin at depth ``begin`` (N,) meet the level; -inf: never."""
+    """Returns the depth (N,) at which rays from `start` (N, 3) and depth `begin` (N,) meet the level, or -inf."""
     step = 1.5 * fine.pitch
     last = -np.sqrt(3) * abs(fine.origin)
     depth = np.full(len(start), -np.inf)
     rays = np.flatnonzero(np.isfinite(begin))
     z, before = begin[rays], np.zeros(len(rays))
     while len(rays):
-        value = sample(fine, start[rays] + z[:, None] * toward)
+        value = interpolate(fine, start[rays] + z[:, None] * toward)
         hit = value > level
         rise = np.maximum(value - before, 1e-6)
         depth[rays[hit]] = (z + step * (value - level) / rise)[hit]
@@ -111,8 +137,15 @@ def _march(fine: FineMap, level: float, start: np.ndarray, toward: np.ndarray,
     return depth
 
 
-def spheres(xyz: np.ndarray, radius: float, view: View, colours: np.ndarray) -> Layer:
-    """Balls of one radius (A) at xyz (N, 3) in their colours (N, 3)."""
+def render_spheres(xyz: np.ndarray, radius: float, view: View, colours: np.ndarray) -> Layer:
+    """Returns balls of one size as a layer.
+
+    Args:
+      xyz: (N, 3) centres, Angstrom.
+      radius: Angstrom.
+      view: the camera.
+      colours: (N, 3) red, green and blue, 0 to 1.
+    """
     size = view.pixels * _OVERSAMPLE
     scale = size / (2 * view.half_width)
     turned = xyz @ view.rotation.T
@@ -128,7 +161,7 @@ def spheres(xyz: np.ndarray, radius: float, view: View, colours: np.ndarray) -> 
     owner = np.broadcast_to(np.arange(len(xyz))[:, None], ok.shape)[ok]
     dx, dy, dz = dx[ok], dy[ok], np.sqrt(height_squared[ok])
     z = turned[owner, 2] + dz
-    order = np.argsort(z)  # of several assignments to one pixel the last stays: the nearest
+    order = np.argsort(z)  # the last assignment to a pixel stays, which is the nearest ball
     pixel = (rows * size + columns)[ok][order]
     depth = np.full(size * size, -np.inf)
     normal, colour = np.zeros((2, size * size, 3))
@@ -139,14 +172,21 @@ def spheres(xyz: np.ndarray, radius: float, view: View, colours: np.ndarray) -> 
                  colour.reshape(size, size, 3))
 
 
-def cubes(occupancy: np.ndarray, pitch: float, view: View, colour: str) -> Layer:
-    """The filled voxels of a binary map (N, N, N) about its centre as cubes with dark edges."""
+def render_cubes(occupancy: np.ndarray, pitch: float, view: View, colour: str) -> Layer:
+    """Returns the filled voxels of a binary map as cubes with dark edges.
+
+    Args:
+      occupancy: (N, N, N) bool, its centre at the origin.
+      pitch: edge of a voxel, Angstrom.
+      view: the camera.
+      colour: #rrggbb.
+    """
     size = view.pixels * _OVERSAMPLE
     half = occupancy.shape[0] / 2
     filled = np.pad(np.asarray(occupancy, bool), 1)
     centres = (np.argwhere(occupancy) + 0.5 - half) * pitch
-    # Balls about the cubes tell where a ray may meet one, and how early.
-    balls = spheres(centres, 0.87 * pitch, view, np.zeros((len(centres), 3)))
+    # Balls around the cubes tell which rays can meet a cube, and from which depth on.
+    balls = render_spheres(centres, 0.87 * pitch, view, np.zeros((len(centres), 3)))
     z = balls.depth.reshape(-1)
     rays = np.flatnonzero(np.isfinite(z))
     z, start, toward = z[rays], _pixel_centres(view, size), view.rotation[2]
@@ -158,7 +198,7 @@ def cubes(occupancy: np.ndarray, pitch: float, view: View, colour: str) -> Layer
         i, j, k = np.clip(cell + 1, 0, filled.shape[0] - 1).astype(int).T
         hit = filled[i, j, k]
         if hit.any():
-            # The face that was crossed is the one met first on the way back to the viewer.
+            # The crossed face is the first one on the way back to the viewer.
             inside = (place - cell)[hit]
             way = np.where(toward > 0, 1 - inside, inside) / np.maximum(np.abs(toward), 1e-9)
             face = np.eye(3, dtype=bool)[way.argmin(-1)]
@@ -174,9 +214,13 @@ def cubes(occupancy: np.ndarray, pitch: float, view: View, colour: str) -> Layer
 
 def paint(view: View, solid: list[Layer], veil: Layer | None = None,
           opacity: float = 0.35) -> np.ndarray:
-    """Solid layers hiding one another, and a translucent one over what lies behind it.
+    """Returns the picture of several layers, red, green, blue and opacity (pixels, pixels, 4), 0 to 1.
 
-    Returns: RGBA (pixels, pixels, 4).
+    Args:
+      view: the camera that all layers have.
+      solid: opaque layers; the nearest hides the others.
+      veil: a translucent layer over what lies behind it.
+      opacity: of the veil where it faces the viewer.
     """
     size = view.pixels * _OVERSAMPLE
     colour, alpha = np.ones((size, size, 3)), np.zeros((size, size, 1))
@@ -188,7 +232,7 @@ def paint(view: View, solid: list[Layer], veil: Layer | None = None,
         alpha = np.where(front[..., None], 1.0, alpha)
     if veil is not None:
         seen = veil.depth > nearest
-        # Thicker where the surface turns away, as glass is: outlines stay clear.
+        # More opaque where the surface turns away from the viewer, so that outlines stay clear.
         turned_away = 1 - np.clip(veil.normal[..., 2], 0, 1)
         weight = np.where(seen, opacity + (1 - opacity) * turned_away**2.5, 0.0)[..., None]
         colour = colour * alpha * (1 - weight) + _lit(veil, view) * weight
@@ -201,7 +245,12 @@ def paint(view: View, solid: list[Layer], veil: Layer | None = None,
 
 
 def principal_axes(xyz: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre (3,) and a rotation (3, 3): longest axis along x, shortest towards the viewer."""
+    """Returns the centre (3,) and the rotation (3, 3) that puts the longest axis along x and the shortest along z.
+
+    Args:
+      xyz: (N, 3) positions.
+      weight: (N,), not negative.
+    """
     weight = weight / weight.sum()
     centre = weight @ xyz
     arm = xyz - centre
@@ -210,8 +259,8 @@ def principal_axes(xyz: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.
     return centre, rotation * np.array([1, 1, np.linalg.det(rotation)])[:, None]
 
 
-def turn(axis: str, degrees: float) -> np.ndarray:
-    """The rotation (3, 3) about the picture's own x, y or z axis."""
+def rotation_about(axis: str, degrees: float) -> np.ndarray:
+    """Returns the rotation (3, 3) by an angle in degrees about the "x", "y" or "z" axis of the picture."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     rotation = np.eye(3)
@@ -221,28 +270,36 @@ def turn(axis: str, degrees: float) -> np.ndarray:
 
 
 def _lit(layer: Layer, view: View) -> np.ndarray:
+    """Returns the lighted colours (P, P, 3) of a layer."""
     facing = layer.normal @ _LIGHT
     gleam = np.clip(layer.normal @ _half_way(), 0, 1) ** 40
     colour = layer.colour * (0.42 + 0.62 * np.clip(facing, -0.35, 1))[..., None]
     colour += 0.18 * gleam[..., None]
-    # What is far fades a little.
+    # Far parts fade a little.
     fog = 0.22 * np.clip(0.5 - layer.depth / (2 * view.half_width), 0, 1)[..., None]
     return np.clip(colour * (1 - fog) + 0.8 * fog, 0, 1)
 
 
 def _half_way() -> np.ndarray:
+    """Returns the unit vector (3,) half-way between the light and the viewer, for the highlights."""
     middle = _LIGHT + np.array([0, 0, 1.0])
     return middle / np.linalg.norm(middle)
 
 
-def _rgb(colour: str | tuple) -> np.ndarray:
+def _rgb(colour: str | tuple[float, float, float]) -> np.ndarray:
+    """Returns a colour, #rrggbb or three numbers, as (3,), 0 to 1."""
     if isinstance(colour, str):
         return np.array([int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)])
     return np.asarray(colour, float)
 
 
-def sample(fine: FineMap, points: np.ndarray) -> np.ndarray:
-    """Trilinear interpolation at points (N, 3); beyond the map its border goes on."""
+def interpolate(fine: FineMap, points: np.ndarray) -> np.ndarray:
+    """Returns the map at points, (N,), by trilinear interpolation; outside the map it has the value of its border.
+
+    Args:
+      fine: the map.
+      points: (N, 3), Angstrom.
+    """
     size = fine.density.shape[0]
     place = np.clip((points - fine.origin) / fine.pitch, 0, size - 1.001)
     node = place.astype(int)
@@ -256,4 +313,4 @@ def sample(fine: FineMap, points: np.ndarray) -> np.ndarray:
                 x, y, z = (t[:, axis] if bit else 1 - t[:, axis]
                            for axis, bit in enumerate((i, j, k)))
                 value = value + x * y * z * flat[corner + (i * size + j) * size + k]
-    return value
+    return np.asarray(value)

@@ -1,6 +1,6 @@
-// What is asked of the server, and how numbers are said.
+// Requests to the server, and how numbers and settings are written.
 
-// The answer as JSON; an Error with the server's one line.
+// Returns the answer as JSON; throws an Error with the server's message.
 export async function ask(path, options = {}) {
   let response;
   try {
@@ -14,7 +14,7 @@ export async function ask(path, options = {}) {
   try {
     answer = JSON.parse(text);
   } catch {
-    // Said below.
+    // The error below says it.
   }
   if (!response.ok) throw new Error(answer?.error ?? (text.slice(0, 200) || `The server answered ${response.status}.`));
   return answer;
@@ -25,7 +25,7 @@ export const post = (path, value) => ask(path, {method: "POST", body: JSON.strin
 export const upload = (kind, file, unit = "") =>
   ask(`/api/uploads?${new URLSearchParams({kind, name: file.name, unit})}`, {method: "POST", body: file});
 
-// Says a mistake in an alert, or takes it away.
+// Shows a message in an alert; hides the alert without one.
 export function say(alert, message = "") {
   alert.textContent = message;
   alert.hidden = !message;
@@ -45,7 +45,7 @@ export function duration(seconds) {
 export const when = (seconds) =>
   new Date(seconds * 1000).toLocaleString([], {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit"});
 
-// A number to so many digits, with a minus that is one.
+// Returns a number to this many significant digits, with a typographic minus.
 export const figure = (value, digits = 3) => String(+value.toPrecision(digits)).replace("-", "−");
 
 const KINDS = {curve: "Shape from a curve", patterson: "Atoms from a Patterson map"};
@@ -54,18 +54,18 @@ export const kindOf = (job) => KINDS[job.kind];
 const STATUS = {queued: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled"};
 export const statusOf = (job) => STATUS[job.status];
 
-// What was asked for, in a line.
+// Returns the settings of a run as one line.
 export function askedFor({settings: s}) {
   const said = [];
   if (s.source === "curve") {
     said.push(`${s.num_models} model${s.num_models === 1 ? "" : "s"}`, `q to ${s.q_max} 1/Å`,
-      s.radius === null ? "radius searched for" : `radius ${s.radius} Å`);
+      s.radius === null ? "radius found by the search" : `radius ${s.radius} Å`);
     if (s.unit) said.push(`q in ${typeset(s.unit)}`);
-    if (s.reference) said.push(`laid upon ${s.reference}`);
+    if (s.reference) said.push(`compared with ${s.reference}`);
     if (s.background === "yes") said.push("with a background");
     if (s.generations) said.push(`${s.generations} generations at most`);
   } else {
-    said.push(s.num_atoms === null ? "as many atoms as it tells" : `${s.num_atoms} atoms`);
+    said.push(s.num_atoms === null ? "number of atoms estimated" : `${s.num_atoms} atoms`);
     if (s.source === "random") said.push(`box of ${s.inner_box}`);
     said.push(s.noise ? `noise ${figure(100 * s.noise)}%` : "no noise");
     if (s.h_max) said.push(`|h| to ${s.h_max}`);

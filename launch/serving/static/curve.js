@@ -1,4 +1,4 @@
-// The page of a curve: read it, show how, start.
+// The page of a curve: uploads it, shows how it was read, starts a run.
 
 import {ask, figure, post, say} from "./api.js";
 import {facts, filePlace, fillWeights, refuse, values} from "./files.js";
@@ -32,8 +32,9 @@ function drawCurve({q, intensity, sigma, guinier}) {
   const place = element("div");
   byId("plot").replaceChildren(place);
   const dropped = positive.filter((value) => value === null).length;
-  byId("plot-caption").textContent = "Intensity by q, with bars of one sigma; the band is the Guinier region."
-    + (dropped ? ` ${dropped} points that noise takes below zero are not drawn.` : "");
+  byId("plot-caption").textContent = "Intensity against q, with bars of one standard deviation; the band is the Guinier region. "
+    + "Good: the curve falls smoothly, and is flat towards q = 0. Bad: it rises steeply towards q = 0 (aggregates)."
+    + (dropped ? ` ${dropped} points are negative because of noise and are not drawn.` : "");
   chart(place, "The curve as it was read", 300, () => ({
     data: [q, positive],
     scales: {x: {time: false}, y: {distr: 3}},
@@ -95,7 +96,7 @@ byId("form").addEventListener("submit", async (event) => {
     button.disabled = false;
   }
 });
-// Who comes back from the run's page may start another.
+// After the browser's back button the form can be used again.
 addEventListener("pageshow", () => byId("form").querySelectorAll("button").forEach((button) => (button.disabled = false)));
 
 fillWeights(byId("weights"), "curve");

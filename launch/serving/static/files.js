@@ -1,9 +1,9 @@
-// A place for a file: choose or drop one, and it is sent to be read.
+// Places where a file can be chosen or dropped; each file is uploaded, and the server reads it. Tables and forms.
 
 import {say, upload} from "./api.js";
 
-// input: of type file.   place: where one may be dropped.   alert: for the reader's line.
-// kind(): what the file is given as.   onRead(reading), with null when reading begins or fails.   busy(on): shown meanwhile.
+// input: of type file.   place: takes dropped files.   alert: shows the server's message if the file is not readable.
+// kind(): "curve", "reference", ...   onRead(reading): gets null when reading begins or fails.
 export function filePlace({input, place, alert, kind, onRead}) {
   let latest = 0;
   const take = async (file) => {
@@ -44,24 +44,24 @@ export function filePlace({input, place, alert, kind, onRead}) {
   });
 }
 
-// What is dropped beside a place must not replace the page.
+// Without this, a file that is dropped beside a place replaces the page.
 for (const name of ["dragover", "drop"]) {
   addEventListener(name, (event) => event.preventDefault());
 }
 
-// Rows of a name and a value.
+// Fills a table with rows of a name and a value.
 export function facts(table, rows) {
   table.replaceChildren(...rows.filter(Boolean).map(([name, value]) => element("tr", {},
     element("th", {scope: "row"}, name), element("td", {}, value))));
 }
 
-// The values of the fields of a part of a form.
+// Returns the values of the fields in a part of a form, by their names.
 export function values(part) {
   return Object.fromEntries([...part.querySelectorAll("input[name], select[name]")]
     .map((field) => [field.name, field.value.trim().replace(",", ".")]));
 }
 
-// Says why a form was refused, and goes to the field that the line begins with.
+// Shows why the server refused a form, and moves to the field that the message begins with.
 export function refuse(alert, part, message) {
   say(alert, message);
   for (const field of part.querySelectorAll("[name]")) field.removeAttribute("aria-invalid");

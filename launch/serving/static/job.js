@@ -1,4 +1,4 @@
-// The page of a run: waiting, running, done, failed or cancelled, told by the server's events.
+// The page of a run: waiting, running, done, failed or cancelled, as the server's events say.
 
 import {ask, askedFor, bytes, duration, kindOf, post, say, statusOf} from "./api.js";
 import {showFrame} from "./result.js";
@@ -9,7 +9,7 @@ const id = location.pathname.split("/")[2];
 const path = `/api/jobs/${id}`;
 const FILES = {
   "density.ccp4": "mean of the models, CCP4", "beads.pdb": "the mean as beads", "fit.fit": "curve and fit",
-  "density_on_reference.ccp4": "laid upon the structure", "log.json": "all numbers", "report.html": "the report, one file",
+  "density_on_reference.ccp4": "the mean superposed on the structure", "log.json": "all settings and numbers", "report.html": "the report in one file",
   "positions.csv": "table of the atoms", "positions.pdb": "atoms for viewers", "positions.xyz": "atoms for viewers",
   "truth.json": "true and found atoms"};
 let live = null, job = null, clock = null;
@@ -46,7 +46,7 @@ function buttons() {
 }
 
 function tick() {
-  // Only the word is announced, not each second.
+  // Screen readers announce the word only, not each second.
   const word = byId("status-text");
   if (word.textContent !== statusOf(job)) word.textContent = statusOf(job);
   const until = job.status === "running" ? Date.now() / 1000 : job.ended;
@@ -65,15 +65,15 @@ function show(now) {
   clearInterval(clock);
   if (job.status === "running") clock = setInterval(tick, 1000);
   byId("waiting").hidden = job.status !== "queued";
-  byId("waiting-text").textContent = job.place === 0 ? "It starts at once."
-    : `It is ${place(job.place)} in the queue: runs are done one at a time. This page may be closed; the run is kept.`;
+  byId("waiting-text").textContent = job.place === 0 ? "This run starts at once."
+    : `This run is ${place(job.place)} in the queue: runs are done one at a time. You may close this page; the run continues.`;
   byId("live").hidden = job.status !== "running" && !(job.ended && live?.shown && job.status !== "done");
   byId("bar").hidden = job.status !== "running";
   if (before !== job.status) byId("buttons").replaceChildren(...buttons());
   say(byId("error"), job.status === "failed" ? job.message : "");
   if (job.status === "cancelled") {
     byId("waiting").hidden = false;
-    byId("waiting-text").textContent = "It was cancelled; nothing of it is kept but what was asked for.";
+    byId("waiting-text").textContent = "This run was cancelled. Its settings are kept, its results are not.";
   }
   if (job.status === "done" && before !== "done") {
     live?.remove();
@@ -120,8 +120,8 @@ function follow() {
     byId("log").textContent += `${lines.join("\n")}\n`;
   });
   events.onopen = () => job && say(byId("error"), job.status === "failed" ? job.message : "");
-  // The browser tries again by itself, and begins anew then.
-  events.onerror = () => say(byId("error"), "The server does not answer; trying again. A run goes on when it is back.");
+  // The browser tries again by itself; the events then begin anew.
+  events.onerror = () => say(byId("error"), "The server does not answer; trying again. An interrupted run starts again when the server is back.");
 }
 
 try {

@@ -2,7 +2,8 @@
 
 const VOXELS = 31;
 
-// Base64 of bits, x slowest, to {size, values}; smoothed a little, or the surface would be one of cubes.
+// Returns {size, values} of a shape that is base64 of bits, x slowest; smoothed a little, so its surface is not made of
+// cubes.
 function shapeOf(text) {
   const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   let values = Float32Array.from({length: VOXELS ** 3}, (_, i) => (packed[i >> 3] >> (7 - (i & 7))) & 1);
@@ -24,7 +25,7 @@ export class Live {
   remove() {
     byId("live-shape").hidden = true;
     this.plot?.destroy();
-    // A scene has no end of its own: a new place for the next.
+    // A scene cannot be removed; the next one gets a new element.
     byId("scene").replaceWith(element("div", {id: "scene", className: "scene"}));
     byId("chart").replaceChildren();
   }
@@ -36,8 +37,8 @@ export class Live {
     const last = line.generations - 1;
     byId("progress").value = line.running ? line.generation / last : 1;
     byId("progress-text").textContent = line.running
-      ? `Generation ${line.generation} of at most ${last}; ${line.running} of ${line.chi_squared.length} runs go on`
-      : "The runs have ended; the models are laid upon one another, and the result is written.";
+      ? `Generation ${line.generation} of at most ${last}; ${line.running} of ${line.chi_squared.length} searches still run`
+      : "The searches have ended. The models are superposed, and the result is written.";
     this.drawChart();
     if (line.shape) this.drawShape(line);
   }
@@ -54,7 +55,7 @@ export class Live {
         () => ({color: colour("blue"), opacity: 1})));
     }
     this.scene.redraw();
-    byId("scene-caption").textContent = `Of generation ${line.generation}, largest radius `
+    byId("scene-caption").textContent = `From generation ${line.generation}, largest radius `
       + `${line.radius_angstrom.toFixed(1)} Å. Drag to turn it.`;
   }
 
@@ -63,7 +64,8 @@ export class Live {
     const data = [this.lines.map(({generation}) => generation),
       ...last.chi_squared.map((_, run) => this.lines.map(({chi_squared}) => chi_squared[run])),
       this.lines.map(({chi_squared}) => Math.min(...chi_squared))];
-    byId("chart-caption").textContent = `Of each run, and the best of all in blue: now ${plain(+best.toPrecision(3))}.`;
+    byId("chart-caption").textContent = `Grey: each search. Blue: the best of all, now ${plain(+best.toPrecision(3))}. `
+      + "Good: about 1. Bad: the curves are level above 2; then the model misses something.";
     if (this.plot) {
       this.plot.setData(data);
       return;
@@ -82,7 +84,7 @@ export class Live {
     };
     build();
     place.setAttribute("role", "img");
-    place.setAttribute("aria-label", "chi squared of the runs by generation; the caption tells the best");
+    place.setAttribute("aria-label", "chi squared of the searches by generation; the caption gives the best");
     onSchemeChange(build);
     new ResizeObserver(() => this.plot.setSize({width: place.clientWidth, height: 320})).observe(place);
   }

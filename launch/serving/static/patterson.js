@@ -1,4 +1,4 @@
-// The page of a Patterson map: a random case, a map or amplitudes.
+// The page of a Patterson map: starts a run on random atoms, a map or amplitudes.
 
 import {post, say} from "./api.js";
 import {facts, filePlace, fillWeights, refuse, values} from "./files.js";
@@ -25,7 +25,7 @@ function showSource() {
   byId("for-measured").hidden = random;
   say(byId("error"));
   say(byId("refused"));
-  // What was read as a map is none of amplitudes.
+  // A file that was read as a map is not one of amplitudes.
   if (map && map.kind !== source()) showMap(null);
 }
 

@@ -1,4 +1,4 @@
-// The result: the report in a frame, or where there is none the pictures.
+// Shows the result: the report in a frame, or the pictures where there is no report.
 
 export function showFrame(place, id, names) {
   place.hidden = false;
@@ -9,7 +9,7 @@ export function showFrame(place, id, names) {
       if (from === frame.contentWindow && data?.height > 0) frame.style.height = `${Math.min(data.height, 20000) + 2}px`;
     });
     place.replaceChildren(element("p", {className: "hint"},
-      element("a", {href: source}, "The report on a page of its own")), frame);
+      element("a", {href: source}, "Open the report on its own page")), frame);
     return;
   }
   place.replaceChildren(...names.filter((name) => name.endsWith(".png")).map((name) =>

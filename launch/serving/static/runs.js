@@ -1,4 +1,4 @@
-// The history: every run, the newest first.
+// The list of all runs, the newest first.
 
 import {ask, askedFor, duration, kindOf, say, statusOf, when} from "./api.js";
 
@@ -40,7 +40,7 @@ async function act(what) {
 async function show() {
   const jobs = await ask("/api/jobs");
   const now = JSON.stringify(jobs);
-  if (now === shown) return;  // who tabs through the list keeps the place
+  if (now === shown) return;  // unchanged, so keyboard focus stays in the list
   shown = now;
   byId("empty").hidden = jobs.length > 0;
   byId("runs").replaceChildren(...jobs.map(row));

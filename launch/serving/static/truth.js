@@ -1,4 +1,4 @@
-// True atoms beside the found ones of a random case.
+// Shows the true atoms of a random case beside those found.
 
 import {ask} from "./api.js";
 import {facts} from "./files.js";
@@ -18,7 +18,7 @@ export async function showTruth(path) {
   const scene = new Scene(byId("truth-scene"), "True and found atoms", [reach, reach], "voxels");
   scene.add("true", true, ballsAt(real, 1, "grey", 0.4));
   scene.add("found", true, ballsAt(found, 0.5, "blue", 1));
-  for (const [name, text] of [["true", "true, at their own radius"], ["found", "found"]]) {
+  for (const [name, text] of [["true", "true, at their radius of 1 voxel"], ["found", "found"]]) {
     byId("truth-parts").append(checkbox(text, true, (on) => scene.show(name, on), `var(--${name === "true" ? "grey" : "blue"})`));
   }
   scene.redraw();

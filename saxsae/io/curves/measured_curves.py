@@ -1,11 +1,8 @@
-"""Measured SAXS curves: read whatever a beamline or a data bank hands out, write curves and fits.
+"""Reads measured SAXS curves of any usual format; writes curves and fits as text columns.
 
-Content decides the format, whatever the file is called: text columns in their many dialects (.dat,
-.csv, .fit, .sub; `columns`), GNOM output (.out; `gnom`), sasCIF (`sascif`). q is
-4 pi sin(theta) / lambda; curves over s = 2 sin(theta) / lambda, as a few old files have them, are
-not recognised: multiply s by 2 pi first.
-
-What was assumed, dropped or estimated comes back as notes, for the caller to say aloud.
+The content of a file decides its format, not its name: text columns (`columns`), GNOM output (`gnom`) or sasCIF
+(`sascif`). q is 4 pi sin(theta) / lambda. A few old files have s = 2 sin(theta) / lambda instead; they are not
+recognized, so multiply their s by 2 pi first. Called by `launch.reconstruct` and by everything else that reads curves.
 """
 
 import os
@@ -15,35 +12,36 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from phasenet.errors import InputError
-from saxsae.io.curves.cleaning import MIN_POINTS, clean
-from saxsae.io.curves.columns import Table, read_columns
+from saxsae.io.curves.cleaning import MIN_POINTS, clean_curve
+from saxsae.io.curves.columns import CurveTable, read_columns
 from saxsae.io.curves.gnom import is_gnom, read_gnom
 from saxsae.io.curves.sascif import is_sascif, read_sascif
-from saxsae.io.curves.units import TO_INVERSE_ANGSTROM, check_unit, decide_unit, radius_warning
-from saxsae.profiles.guinier import guinier
-from saxsae.profiles.rebinning import Rebinned, rebin
+from saxsae.io.curves.units import TO_INVERSE_ANGSTROM, check_unit, decide_unit, warn_about_radius
+from saxsae.profiles.guinier import fit_guinier
+from saxsae.profiles.rebinning import RebinnedCurve, rebin
 
-__all__ = ["Curve", "Rebinned", "read_curve", "rebin", "write_curve", "write_fit"]
+__all__ = ["Curve", "RebinnedCurve", "read_curve", "rebin", "write_curve", "write_fit"]
 
 _MAX_BYTES = 64 * 2**20
 _MAX_POINTS = 100_000
-_WANTED = "text: columns of q, intensity and sigma, GNOM .out, or sasCIF"
+_EXPECTED_FORMATS = "text: columns of q, intensity and sigma; GNOM .out; or sasCIF"
 
 
 class Curve(NamedTuple):
-    """A measured curve, fit to be used.
+    """A measured curve of N points, N >= 10, ready to be fitted.
 
     Attributes:
-      q_inv_angstrom: (N,) float64, 1/A, ascending, each value once.
-      intensity: (N,) float64, unit of the file; negative where noise takes it there.
+      q_inv_angstrom: (N,) float64, 1/A, positive, ascending, each value once.
+      intensity: (N,) float64, unit of the file; noise may make it negative.
       sigma: (N,) float64, standard deviation of the intensity, positive.
-      unit: of q in the file, "1/A" or "1/nm".
-      columns: how many the table in the file has.
-      notes: what was assumed, left out or estimated, one line each.
+      unit: unit of q in the file, "1/A" or "1/nm".
+      notes: what was assumed, left out or estimated, one line each; the caller prints them.
       path: the file.
-      sigma_estimated: whether sigma is from the curve's own noise, not the file's.
+      sigma_estimated: whether sigma was estimated from the scatter of the points, not read from the file.
+      columns: number of columns of the table in the file.
     """
 
     q_inv_angstrom: np.ndarray
@@ -57,21 +55,22 @@ class Curve(NamedTuple):
 
 
 def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
-    """Reads a measured SAXS curve.
+    """Reads a measured SAXS curve from text columns, GNOM output or sasCIF.
 
     Args:
-        path: text columns, GNOM output or sasCIF.
-        unit: of q in the file, "1/A" or "1/nm"; None: as the file states it, else decided from the
-            Guinier radius and the q range (`units`), with a note that says so.
+      path: the file, at most 64 MB and 100,000 points.
+      unit: unit of q in the file, "1/A" or "1/nm". If None, it is the unit that the file states or, if it states none,
+        the one that the Guinier radius and the q range suggest (`units.decide_unit`); a note says which.
 
     Raises:
-        InputError: no such file, not a curve, fewer than ten usable points, or an unknown unit.
+      InputError: the file does not exist, cannot be read, is too large or is not a curve; it has fewer than ten usable
+        points; or `unit` is unknown.
     """
     if unit is not None:
         check_unit(unit)
     path = os.fspath(path)
     table = _read_table(_read_text(path), path)
-    cleaned = clean(table.q, table.intensity, table.sigma)
+    cleaned = clean_curve(table.q, table.intensity, table.sigma)
     notes = table.notes + cleaned.notes
     if cleaned.q.size < MIN_POINTS:
         why = f" ({'; '.join(cleaned.notes)})" if cleaned.notes else ""
@@ -84,37 +83,62 @@ def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
     else:
         notes += (f"q in {unit}, as given",)
         if table.unit not in (None, unit):
-            notes += (f"the file says {table.unit}",)
+            notes += (f"the file states another unit of q, {table.unit}: ignored",)
     q = cleaned.q * TO_INVERSE_ANGSTROM[unit]
-    found = guinier(q, cleaned.intensity, cleaned.sigma)
-    warning = radius_warning(found.rg_angstrom) if found.valid else None
+    guinier = fit_guinier(q, cleaned.intensity, cleaned.sigma)
+    warning = warn_about_radius(guinier.rg_angstrom) if guinier.valid else None
     if warning:
         notes += (warning,)
-    return Curve(q, cleaned.intensity, cleaned.sigma, unit, notes, path, cleaned.sigma_estimated,
-                 table.columns)
+    return Curve(q, cleaned.intensity, cleaned.sigma, unit, notes, path, cleaned.sigma_estimated, table.columns)
 
 
-def write_curve(path: str | os.PathLike, q_inv_angstrom, intensity, sigma,
+def write_curve(path: str | os.PathLike, q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLike,
                 header: Iterable[str] = ()) -> None:
-    """Writes q (1/A), I and sigma in three columns, after header lines as # comments."""
+    """Writes a curve in three text columns; an existing file is replaced only when the new one is complete.
+
+    Args:
+      path: the file to write.
+      q_inv_angstrom: (N,), 1/A.
+      intensity: (N,), any unit.
+      sigma: (N,) standard deviations of `intensity`.
+      header: lines to write above the columns, as # comments.
+
+    Raises:
+      ValueError: the arrays differ in length.
+      OSError: the file cannot be written.
+    """
     _write_columns(path, (*header, "q(1/A)  I  sigma"), (q_inv_angstrom, intensity, sigma))
 
 
-def write_fit(path: str | os.PathLike, q_inv_angstrom, intensity, sigma, fit,
-              header: Iterable[str] = ()) -> None:
-    """Writes a fit in the four columns of ATSAS's .fit: q (1/A), measured I, sigma, model's I."""
+def write_fit(path: str | os.PathLike, q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLike,
+              fit: ArrayLike, header: Iterable[str] = ()) -> None:
+    """Writes a fit in the four columns of ATSAS's .fit files: q, measured intensity, sigma, intensity of the model.
+
+    Args:
+      path: the file to write, replaced as in `write_curve`.
+      q_inv_angstrom: (N,), 1/A.
+      intensity: (N,) measured intensities, any unit.
+      sigma: (N,) standard deviations of `intensity`.
+      fit: (N,) intensities of the model, in the unit and scale of `intensity`.
+      header: lines to write above the columns, as # comments.
+
+    Raises:
+      ValueError: the arrays differ in length.
+      OSError: the file cannot be written.
+    """
     _write_columns(path, (*header, "q(1/A)  I_exp  sigma  I_fit"),
                    (q_inv_angstrom, intensity, sigma, fit))
 
 
 def _read_text(path: str) -> str:
+    """Returns the text of a file; raises an InputError if it cannot be read, is empty, too large or binary."""
     try:
         if os.path.isdir(path):
             raise InputError(f"{path}: is a directory, not a curve")
         size = os.path.getsize(path)
         if size > _MAX_BYTES:
-            raise InputError(f"{path}: {size / 2**20:.0f} MB is too large for a curve (limit "
-                             f"{_MAX_BYTES // 2**20} MB)")
+            raise InputError(
+                f"{path}: {size / 2**20:.0f} MB is too large for a curve (limit {_MAX_BYTES // 2**20} MB)")
         content = pathlib.Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
@@ -124,12 +148,12 @@ def _read_text(path: str) -> str:
         raise InputError(f"{path}: the file is empty")
     text = _decode(content)
     if text is None:
-        raise InputError(f"{path}: is binary; a curve is {_WANTED}")
+        raise InputError(f"{path}: is binary; a curve is {_EXPECTED_FORMATS}")
     return text
 
 
 def _decode(content: bytes) -> str | None:
-    """The text of a file in UTF-8, UTF-16 or Latin-1, or None for a binary file."""
+    """Returns the text of a file in UTF-8, UTF-16 or Latin-1, or None if the file is binary."""
     encoding = "utf-8-sig"
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
@@ -141,13 +165,15 @@ def _decode(content: bytes) -> str | None:
         text = content.decode(encoding)
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    text = text.replace("\x1a", "\n")   # DOS end of file, often right after the last number
+    text = text.replace("\x1a", "\n")  # DOS end-of-file mark, often right after the last number
     sample = text[:100_000]
     control = sum(ord(c) < 32 and c not in "\t\n\r\f\v" for c in sample)
     return None if control > 0.01 * len(sample) else text
 
 
-def _read_table(text: str, path: str) -> Table:
+def _read_table(text: str, path: str) -> CurveTable:
+    """Returns the table of a text in the format that its content shows; raises an InputError if there is none."""
+    table: CurveTable | None
     if is_gnom(text):
         table = read_gnom(text)
     elif is_sascif(text):
@@ -155,25 +181,24 @@ def _read_table(text: str, path: str) -> Table:
     else:
         table = read_columns(text)
     if table is not None and table.q.size > _MAX_POINTS:
-        raise InputError(
-            f"{path}: {table.q.size} rows are too many for a curve (limit {_MAX_POINTS})")
+        raise InputError(f"{path}: {table.q.size} rows are too many for a curve (limit {_MAX_POINTS})")
     if table is None:
-        raise InputError(f"{path}: no table of numbers in it; a curve is {_WANTED}")
+        raise InputError(f"{path}: has no table of numbers; a curve is {_EXPECTED_FORMATS}")
     return table
 
 
-def _write_columns(path, header: Iterable[str], columns) -> None:
-    """Writes to a file beside the target, then renames: a reader never sees half a file."""
+def _write_columns(path: str | os.PathLike, header: Iterable[str], columns: Iterable[ArrayLike]) -> None:
+    """Writes the columns, each (N,), to a temporary file that then replaces `path`: no reader sees half a file."""
     lines = [f"# {line}" for entry in header for line in entry.splitlines()]
     rows = np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
     lines += ["".join(f"{value:16.8E}" for value in row) for row in rows]
-    path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    target = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)
         raise

@@ -1,6 +1,7 @@
-"""Files of a public server: asked for politely, with retries, and resumable.
+"""Downloads files from one public server, a few at a time, with growing pauses between attempts.
 
-A file has its name only when it is whole, so whatever is there need not be asked for again.
+`rcsb` and `sasbdb` build on it. A file gets its name only when it is complete, so a later run downloads
+only the files that are missing.
 """
 
 import concurrent.futures
@@ -16,76 +17,82 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import IO, TypeVar
 
 from phasenet.errors import InputError, one_line
 
-_CHUNK = 1 << 16
-_MOST_BYTES = 2**30
-_LONGEST_LIST = 2**24  # bytes: the whole Protein Data Bank's ids are 2 MB
-_OUTAGE = 5  # items given up one after another: it is the server or the line, not the item
-_PASSING = (408, 425, 429)  # of the answers 4xx those that another attempt may change
+_Result = TypeVar("_Result")
+
+_CHUNK_BYTES = 1 << 16
+_MAX_FILE_BYTES = 2**30
+_MAX_LIST_BYTES = 2**24  # the ids of the whole Protein Data Bank take 2 MB
+_MAX_FAILURES_IN_A_ROW = 5  # of different files; the server or the connection is then at fault
+_TRANSIENT_CODES = (408, 425, 429)  # 4xx status codes after which a later attempt may succeed
 
 
 class DownloadFailed(Exception):
-    """A file could not be had; the message says why, in one line."""
+    """Says in one line why a file could not be downloaded; a later run may succeed."""
 
     def __init__(self, reason: object) -> None:
         super().__init__(one_line(reason))
 
 
 class UnusableFile(DownloadFailed):
-    """Nor will it be: too large, or not on this server."""
+    """Says that no later attempt will help: the file is too large, or not on this server."""
 
 
 class Server:
-    """A server that is asked for files, for the length of one `each`.
+    """A server to download from; an instance serves for one call of `fetch_all`.
 
     Attributes:
-      url: its address, without a slash at the end.
-      workers: connections at a time.
-      attempts: tries per file; after each failure the pause doubles.
-      pause_seconds: the first pause.
-      timeout_seconds: of a connection that says nothing.
+      url: the server's address, without a slash at the end.
+      workers: how many files are downloaded at the same time.
+      attempts: how often a file is asked for.
+      pause_seconds: the pause after the first failed attempt; it doubles after each further one.
+      timeout_seconds: how long a silent connection is kept.
 
     Raises:
-      InputError: the address is none of http or https.
+      InputError: the address does not begin with http:// or https://.
     """
 
     def __init__(self, url: str, workers: int = 4, attempts: int = 5, pause_seconds: float = 1.0,
                  timeout_seconds: float = 60.0) -> None:
         try:
             usable = bool(re.fullmatch(r"https?://[^\s?#]+", url)) and urllib.parse.urlsplit(url).hostname
-        except ValueError:  # half an IPv6 address
+        except ValueError:  # an incomplete IPv6 address
             usable = False
         if not usable:
             raise InputError(f"{url}: the server's address must begin with http:// or https://")
         self.url = url.rstrip("/")
         self.workers, self.attempts = workers, attempts
         self.pause_seconds, self.timeout_seconds = pause_seconds, timeout_seconds
-        self._stop = threading.Event()  # whoever waits between attempts gives up at once
-        self._opener = urllib.request.build_opener(_Redirects(self))
+        self._stop = threading.Event()  # ends the pauses between attempts
+        self._opener = urllib.request.build_opener(_SameServerRedirects(self))
 
     def holds(self, address: str) -> bool:
-        """Whether an address lies on this server, as it was given or, safer, by https."""
+        """Returns whether an address lies on this server, by the scheme of `url` or by https."""
         ours, theirs = urllib.parse.urlsplit(self.url), urllib.parse.urlsplit(address)
         place = theirs.scheme, theirs.netloc.lower()
         return place in ((ours.scheme, ours.netloc.lower()), ("https", ours.hostname))
 
-    def fetch(self, address: str, target: pathlib.Path, check: Callable[[pathlib.Path], None] | None = None,
-              most_bytes: int = _MOST_BYTES, absent: tuple[int, ...] = (404, 410)) -> bool:
-        """Whether the file is now at `target`; False where the server has none.
+    def fetch(self, address: str, target: pathlib.Path, check: Callable[[pathlib.Path], object] | None = None,
+              max_bytes: int = _MAX_FILE_BYTES, missing_codes: tuple[int, ...] = (404, 410)) -> bool:
+        """Downloads one file, and returns whether the server has it.
 
         Args:
-          address: of this server; redirects are followed within it.
-          target: in a folder that exists.
-          check: raises ValueError for a file that is not what was asked for (a proxy's page, say); another attempt
-            follows.
-          most_bytes: larger files are not taken.
-          absent: the answers that mean that the server has no such file.
+          address: the file's address on this server; redirects are followed as long as they stay on it.
+          target: the file to write, in a folder that exists.
+          check: called with the downloaded file; raises ValueError where the content is not what was asked for (such
+            as a proxy's page), and another attempt follows.
+          max_bytes: larger files are refused.
+          missing_codes: HTTP status codes that mean that the server has no such file.
+
+        Returns:
+          True where the file is now at `target`, False where the server has no such file.
 
         Raises:
-          GivenUp: the last attempt failed. Unfit: no attempt will do.
+          DownloadFailed: all attempts failed.
+          UnusableFile: the file is too large, or a redirect leads to another server.
           OSError: the file cannot be written.
         """
         part = target.with_name(target.name + ".part")
@@ -93,20 +100,20 @@ class Server:
             for attempt in range(1, self.attempts + 1):
                 wait, last = 0.0, attempt == self.attempts
                 try:
-                    self._save(address, part, most_bytes)
+                    self._save(address, part, max_bytes)
                     if check is not None:
                         check(part)
                     os.replace(part, target)
                     return True
                 except urllib.error.HTTPError as error:
                     error.close()
-                    if error.code in absent:
+                    if error.code in missing_codes:
                         return False
-                    reason, wait = f"HTTP {error.code}", _seconds(error.headers.get("Retry-After"))
-                    last = last or (error.code // 100 == 4 and error.code not in _PASSING)
+                    reason, wait = f"HTTP {error.code}", _retry_after_seconds(error.headers.get("Retry-After"))
+                    last = last or (error.code // 100 == 4 and error.code not in _TRANSIENT_CODES)
                 except (OSError, http.client.HTTPException, ValueError) as error:
                     if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
-                        raise  # of our disk
+                        raise  # the local disk failed, not the connection
                     cause = getattr(error, "reason", error)
                     reason = str(cause) or type(error).__name__
                     last = last or isinstance(cause, ssl.SSLCertVerificationError)
@@ -116,20 +123,25 @@ class Server:
         finally:
             part.unlink(missing_ok=True)
 
-    def each(self, keys: Iterable[str], fetch: Callable[[str], Any],
-             say: Callable[[str], None] | None = None) -> tuple[dict[str, Any], dict[str, str]]:
-        """What `fetch` returned for each key, and why the others were given up; `workers` of them at a time.
+    def fetch_all(self, keys: Iterable[str], fetch: Callable[[str], _Result],
+                  report: Callable[[str], None] | None = None) -> tuple[dict[str, _Result], dict[str, str]]:
+        """Calls `fetch` for every key, for `workers` keys at the same time.
 
         Args:
-          keys: each once.
-          fetch: may raise GivenUp.
-          say: told now and then how far it is.
+          keys: ids of what is downloaded, each once.
+          fetch: downloads what belongs to one key; may raise DownloadFailed.
+          report: called with a line of progress every few seconds.
+
+        Returns:
+          What `fetch` returned, by key, and the reason of each failure, by key.
 
         Raises:
-          InputError: several in a row could not be had.
+          InputError: five keys in a row failed, or all where there are fewer than five.
         """
-        keys, found, failed, in_a_row = list(keys), {}, {}, 0
-        spoken = time.monotonic()
+        keys, in_a_row = list(keys), 0
+        found: dict[str, _Result] = {}
+        failed: dict[str, str] = {}
+        last_report = time.monotonic()
         pool = concurrent.futures.ThreadPoolExecutor(self.workers)
         try:
             jobs = {pool.submit(fetch, key): key for key in keys}
@@ -140,76 +152,80 @@ class Server:
                 except DownloadFailed as error:
                     failed[key] = str(error)
                     in_a_row += not isinstance(error, UnusableFile)
-                    if in_a_row >= min(_OUTAGE, len(keys)):
+                    if in_a_row >= min(_MAX_FAILURES_IN_A_ROW, len(keys)):
                         raise InputError(
                             f"{self.url}: {in_a_row} entr{'y' if in_a_row == 1 else 'ies in a row'}, the last {key}, "
-                            f"could not be downloaded ({error}); what came is kept, run again to go on") from None
-                if say and time.monotonic() - spoken > 5:
-                    say(f"downloaded {done} of {len(keys)}")
-                    spoken = time.monotonic()
+                            f"could not be downloaded ({error}); finished files are kept; run again") from None
+                if report and time.monotonic() - last_report > 5:
+                    report(f"downloaded {done} of {len(keys)}")
+                    last_report = time.monotonic()
         finally:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
         return found, failed
 
-    def _save(self, address: str, part: pathlib.Path, most_bytes: int) -> None:
-        """The body into `part`; OSError where it is shorter than announced."""
+    def _save(self, address: str, part: pathlib.Path, max_bytes: int) -> None:
+        """Writes the body of the answer to `part`; raises OSError where its length is not the announced one."""
         request = urllib.request.Request(address, headers={"User-Agent": "phasenet-saxsae"})
         with self._opener.open(request, timeout=self.timeout_seconds) as response, open(part, "wb") as file:
             announced, size = response.headers.get("Content-Length"), 0
-            while size <= most_bytes and (chunk := response.read(_CHUNK)):
+            while size <= max_bytes and (chunk := response.read(_CHUNK_BYTES)):
                 size += file.write(chunk)
-        if size > most_bytes:
-            raise UnusableFile(f"larger than {most_bytes / 2**20:.3g} MB")
+        if size > max_bytes:
+            raise UnusableFile(f"larger than {max_bytes / 2**20:.3g} MB")
         if announced is not None and announced != str(size):
-            raise OSError(f"only {size} of {announced} bytes came")
+            raise OSError(f"only {size} of {announced} bytes arrived")
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server's redirects as far as they stay with it."""
+class _SameServerRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects that stay on the server, and refuses others."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str,
+                         headers: http.client.HTTPMessage, newurl: str) -> urllib.request.Request | None:
         if not self.server.holds(newurl):
             fp.close()
             raise UnusableFile(f"redirected to {newurl}, which is not on {self.server.url}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def read_ids(path: str | os.PathLike, pattern: re.Pattern, kind: str, example: str,
-             case: Callable[[str], str] = str.lower) -> list[str]:
-    """Ids from a text file, each once.
+def read_ids(path: str | os.PathLike, pattern: re.Pattern[str], kind: str, example: str,
+             normalize: Callable[[str], str] = str.lower) -> list[str]:
+    """Returns the ids in a text file, in order, each once.
 
-    They are separated by blanks, commas or lines; `#` starts a comment.
+    Ids are separated by blanks, commas, semicolons or line ends; `#` starts a comment.
 
     Args:
-      pattern: of an id, in the case that `case` gives it.
-      kind, example: what an id is called and what it looks like, for messages.
+      path: the text file, in UTF-8.
+      pattern: what a whole id matches after `normalize`.
+      kind: the name of such ids in error messages, such as "PDB id".
+      example: what an id looks like, for error messages.
+      normalize: brings an id to upper or lower case.
 
     Raises:
-      InputError: missing file, none in it, or a word that is no id (with its line).
+      InputError: the file is missing, too large or not text, has no id, or has a word that is not an id.
     """
     try:
-        if os.path.getsize(path) > _LONGEST_LIST:
-            raise InputError(f"{path}: larger than {_LONGEST_LIST // 2**20} MB; a text file of {kind}s is needed")
+        if os.path.getsize(path) > _MAX_LIST_BYTES:
+            raise InputError(f"{path}: larger than {_MAX_LIST_BYTES // 2**20} MB; a text file of {kind}s is needed")
         lines = pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: not a text file of {kind}s ({error})") from None
-    ids = {}
+    ids: dict[str, None] = {}  # an ordered set
     for number, line in enumerate(lines, 1):
         for word in filter(None, re.split(r"[\s,;]+", line.partition("#")[0])):
-            if not pattern.fullmatch(case(word)):
-                raise InputError(f"{path}: line {number}: {word[:40]!r} is no {kind}; {example} is needed")
-            ids[case(word)] = None
+            if not pattern.fullmatch(normalize(word)):
+                raise InputError(f"{path}: line {number}: {word[:40]!r} is not a {kind}; {example} is needed")
+            ids[normalize(word)] = None
     if not ids:
         raise InputError(f"{path}: no {kind} in it")
     return list(ids)
 
 
-def _seconds(retry_after: str | None) -> float:
-    """What a server asks us to wait, where it says so in seconds and in reason."""
-    return float(retry_after) if re.fullmatch(r"\d{1,3}", retry_after or "") else 0.0
+def _retry_after_seconds(retry_after: str | None) -> float:
+    """Returns the seconds of a Retry-After header, 0 where it is absent, a date, or 1000 seconds or more."""
+    return float(retry_after) if retry_after and re.fullmatch(r"\d{1,3}", retry_after) else 0.0

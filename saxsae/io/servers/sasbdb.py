@@ -1,17 +1,13 @@
-"""Entries of the Small Angle Scattering Biological Data Bank: a folder each, with curve, models and metadata.
+"""Downloads entries of the Small Angle Scattering Biological Data Bank, each into a folder; for `launch.fetch_sasbdb`.
 
-    ID/profile.dat      the measured curve; without one the points of the entry's
-                        GNOM output (profile.out) or its sasCIF (profile.sascif)
-    ID/reference.pdb    its model, or .cif: an atomic one, else the first
-    ID/model_2.pdb ...  the others
+    ID/profile.dat      the measured curve; if the entry has none, the points of
+                        its GNOM output (profile.out) or sasCIF (profile.sascif)
+    ID/reference.pdb    the entry's first atomic model, else its first model (or .cif)
+    ID/model_2.pdb ...  the other models
     ID/entry.json       the metadata as served
-    ID/source.json      where all this came from, and what was missing
+    ID/source.json      where all files came from, and what was missing
 
-Once source.json is there, nothing is asked for again. The metadata are those of the data bank's REST interface, which
-its /rest-api/docs/ tells of. What is used of them: `intensities_data`, `pddf_data` and `sascif_data` (addresses of
-files); `fits`, each with `models`, each with `model_data` (an address), `type_of_model` ("atomic", "dummy", ...),
-`software` and `pdb_link`; `angular_unit`; names and publication. Entries differ, so models are found wherever they
-nest, and what else is absent is not needed.
+An entry with source.json is complete and not asked for again.
 """
 
 import contextlib
@@ -31,22 +27,26 @@ from saxsae.io.structures.structure_files import read_structure
 
 URL = "https://www.sasbdb.org"
 _ID = re.compile(r"SAS[A-Z][A-Z0-9]{3,5}")
-_WANTED = "seven characters such as SASDA28"
-_CURVES = {"intensities_data": "profile.dat", "pddf_data": "profile.out", "sascif_data": "profile.sascif"}
+_ID_EXAMPLE = "seven characters such as SASDA28"
+# Metadata come from the data bank's REST interface, which the server documents at /rest-api/docs/. This module reads
+# the fields named below and in `_list_models`, and `code`, `angular_unit`, `long_name` and `doi`. Every field may be
+# absent, and entries nest their models differently, so models are searched for at every depth.
+_CURVE_FILES = {"intensities_data": "profile.dat", "pddf_data": "profile.out", "sascif_data": "profile.sascif"}
 _MODEL_FILE = re.compile(r"\S+\.(pdb|ent|cif|mmcif)(\.gz)?", re.IGNORECASE)
 _MMCIF = re.compile(r"\.(mm)?cif(\.gz)?$", re.IGNORECASE)
-_MOST_MODELS = 20  # an ensemble may have hundreds
-_ENTRY_BYTES, _CURVE_BYTES, _MODEL_BYTES = 2**24, 2**26, 2**28
+_MAX_MODELS = 20  # of one entry, of which an ensemble may have hundreds
+_MAX_ENTRY_BYTES, _MAX_CURVE_BYTES, _MAX_MODEL_BYTES = 2**24, 2**26, 2**28
 
 
 class Entry(NamedTuple):
-    """An entry as it now lies in its folder.
+    """An entry of the data bank, as downloaded into its folder.
 
     Attributes:
-      id: "SASDA28" or the like.
-      profile, reference: files, None where it has none that can be read.
-      models: how many of its models are there, the reference included.
-      notes: what was missing or left out, and what to mind; one line each.
+      id: the entry's id, such as "SASDA28".
+      profile: the file of the curve, None where the entry has none that can be read.
+      reference: the file of the reference model, None where the entry has no model that can be read.
+      models: the number of models in the folder, the reference included.
+      notes: what was missing, left out or contradictory; one line each.
     """
 
     id: str
@@ -57,12 +57,12 @@ class Entry(NamedTuple):
 
 
 class EntryDownloads(NamedTuple):
-    """What became of the entries asked for.
+    """The outcome for each entry that was asked for.
 
     Attributes:
       entries: those that the server has, in the order asked.
-      unknown: ids that it does not have.
-      failed: (id, reason) of what was given up after the last attempt.
+      unknown: ids that the server does not have.
+      failed: (id, reason) of each entry that could not be downloaded.
     """
 
     entries: list[Entry]
@@ -71,6 +71,8 @@ class EntryDownloads(NamedTuple):
 
 
 class _Model(NamedTuple):
+    """A model as the metadata describe it; source.json holds these fields."""
+
     address: str
     kind: str
     software: str
@@ -78,60 +80,68 @@ class _Model(NamedTuple):
 
 
 def parse_ids(text: str) -> list[str]:
-    """Ids from "SASDA28,SASDAC2", or from the text file of that name, in upper case, each once.
+    """Returns the ids in a text such as "SASDA28,SASDAC2", in upper case, each once.
+
+    Args:
+      text: ids separated by commas, semicolons or blanks; or the name of a text file of ids (see `download.read_ids`).
 
     Raises:
-      InputError: none in it, or a word that is no id.
+      InputError: the text is neither, or the file cannot be read, has no id, or has a word that is not an id.
     """
     words = [word for word in re.split(r"[\s,;]+", text) if word]
     wrong = next((word for word in words or [text] if not _ID.fullmatch(word.upper())), None)
     if wrong is None:
         return list(dict.fromkeys(word.upper() for word in words))
     if os.path.exists(text):
-        return read_ids(text, _ID, "SASBDB id", _WANTED, str.upper)
-    raise InputError(f"{wrong[:60]!r} is no SASBDB id, nor a file; {_WANTED} is needed")
+        return read_ids(text, _ID, "SASBDB id", _ID_EXAMPLE, str.upper)
+    raise InputError(f"{wrong[:60]!r} is neither a SASBDB id nor a file; {_ID_EXAMPLE} is needed")
 
 
 def download_entries(ids: Iterable[str], folder: str | os.PathLike, url: str = URL,
-             say: Callable[[str], None] | None = None, workers: int = 2, **manners: Any) -> EntryDownloads:
-    """Fetches entries into folders of `folder`, keeping what is already there.
+                     report: Callable[[str], None] | None = None, workers: int = 2, **server_options: Any
+                     ) -> EntryDownloads:
+    """Downloads entries, each into folder/ID; files that are already there are kept and not asked for again.
 
     Args:
-      ids: of entries.
-      folder: made where missing.
-      url: server. Files that its metadata place on another are not fetched.
-      say: told now and then how far it is.
-      workers: connections at a time. manners: how it is asked besides, as `download.Server` takes it.
+      ids: ids in upper case, each once.
+      folder: made if it does not exist.
+      url: the server. Files that an entry's metadata place on another server are not downloaded.
+      report: called with a line of progress every few seconds.
+      workers: how many entries are downloaded at the same time.
+      **server_options: further arguments of `download.Server` (attempts, pause_seconds, timeout_seconds).
 
     Raises:
-      InputError: what is no id; several entries in a row could not be had: what came is kept, another run goes on
-        from there.
+      InputError: an id is not one of the data bank's, `url` is not an http(s) address, or several entries in a row
+        failed; a later run continues there.
     """
-    ids, server = list(ids), Server(url, workers, **manners)
+    ids, server = list(ids), Server(url, workers, **server_options)
     for entry_id in ids:
-        if not _ID.fullmatch(entry_id):  # it becomes the name of a folder
-            raise InputError(f"{entry_id[:60]!r} is no SASBDB id; {_WANTED} is needed")
-    found, failed = server.each(ids, lambda i: _fetch_entry(server, i, pathlib.Path(folder) / i), say)
-    return EntryDownloads([found[i] for i in ids if found.get(i)], [i for i in ids if i in found and not found[i]],
-                     [(i, failed[i]) for i in ids if i in failed])
+        if not _ID.fullmatch(entry_id):  # the id becomes the name of a folder
+            raise InputError(f"{entry_id[:60]!r} is not a SASBDB id; {_ID_EXAMPLE} is needed")
+    found, failed = server.fetch_all(ids, lambda i: _fetch_entry(server, i, pathlib.Path(folder) / i), report)
+    return EntryDownloads([entry for i in ids if (entry := found.get(i))],
+                          [i for i in ids if i in found and not found[i]],
+                          [(i, failed[i]) for i in ids if i in failed])
 
 
 def _fetch_entry(server: Server, entry_id: str, folder: pathlib.Path) -> Entry | None:
-    there = _read_source(folder)
-    if there is not None:
-        return there
+    """Returns one entry, downloaded where it is not there yet; None where the server has no such entry."""
+    complete = _read_source(folder)
+    if complete is not None:
+        return complete
     folder.mkdir(parents=True, exist_ok=True)
-    metadata, notes = folder / "entry.json", []
+    metadata = folder / "entry.json"
+    notes: list[str] = []
     address = f"{server.url}/rest-api/entry/summary/{entry_id}.json"
     if not metadata.is_file() and not server.fetch(address, metadata, lambda path: _read_entry(path, entry_id),
-                                                   _ENTRY_BYTES):
-        with contextlib.suppress(OSError):  # not empty: then it is not ours alone
+                                                   _MAX_ENTRY_BYTES):
+        with contextlib.suppress(OSError):  # the folder stays where it holds other files
             folder.rmdir()
         return None
     try:
         entry = _read_entry(metadata, entry_id)
-    except ValueError as error:  # of an earlier run, or put there by hand
-        raise UnusableFile(f"{metadata}: {error}; without it, it is fetched anew") from None
+    except ValueError as error:  # the file comes from an earlier run, or was put there by hand
+        raise UnusableFile(f"{metadata}: {error}; delete this file to have it downloaded again") from None
     profile = _fetch_curve(server, entry, folder, notes)
     reference, models = _fetch_models(server, entry, folder, notes)
     _write_source(server, entry_id, entry, folder, profile, models, notes)
@@ -139,20 +149,21 @@ def _fetch_entry(server: Server, entry_id: str, folder: pathlib.Path) -> Entry |
 
 
 def _read_entry(path: pathlib.Path, entry_id: str) -> dict:
-    """The metadata; ValueError where the file is something else."""
+    """Returns an entry's metadata; raises ValueError where the file is something else."""
     try:
         entry = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         raise ValueError("the answer is not JSON") from None
-    if not isinstance(entry, dict) or _text(entry.get("code")) not in ("", entry_id):
+    if not isinstance(entry, dict) or _one_line_text(entry.get("code")) not in ("", entry_id):
         raise ValueError(f"the answer is not the entry {entry_id}")
     return entry
 
 
 def _fetch_curve(server: Server, entry: dict, folder: pathlib.Path, notes: list[str]) -> pathlib.Path | None:
-    for key, name in _CURVES.items():
-        address, target = _address(server, entry.get(key)), folder / name
-        if address is None or not _fetch(server, address, target, _CURVE_BYTES, notes):
+    """Returns the first of the entry's curves that can be downloaded and read, None where there is none."""
+    for key, name in _CURVE_FILES.items():
+        address, target = _resolve_address(server, entry.get(key)), folder / name
+        if address is None or not _fetch_file(server, address, target, _MAX_CURVE_BYTES, notes):
             continue
         try:
             curve = read_curve(target)
@@ -160,79 +171,84 @@ def _fetch_curve(server: Server, entry: dict, folder: pathlib.Path, notes: list[
             notes.append(f"its {key} cannot be read ({error})")
             target.unlink()
             continue
-        _mind_unit(curve, entry.get("angular_unit"), notes)
-        for other in {*_CURVES.values()} - {name}:  # of an earlier run that met another server
+        _note_unit_conflict(curve, entry.get("angular_unit"), notes)
+        # An earlier run may have found another curve, when the server lacked this one.
+        for other in {*_CURVE_FILES.values()} - {name}:
             (folder / other).unlink(missing_ok=True)
         return target
     notes.append("it has no curve")
     return None
 
 
-def _mind_unit(curve: Curve, stated: Any, notes: list[str]) -> None:
+def _note_unit_conflict(curve: Curve, stated: Any, notes: list[str]) -> None:
+    """Adds a note where the entry states another unit of q than the curve was read with."""
     if stated in ("1/A", "1/nm") and stated != curve.unit:
-        notes.append(f"q is taken for {curve.unit}, but the entry says {stated}: see which is right, --unit decides")
+        notes.append(f"q is read in {curve.unit}, but the entry says {stated}; "
+                     "give the right one to launch.reconstruct as --unit")
 
 
 def _fetch_models(server: Server, entry: dict, folder: pathlib.Path, notes: list[str]
                   ) -> tuple[pathlib.Path | None, dict[str, _Model]]:
-    """The reference, and the models that came by their files' names, the reference first."""
-    wanted, came = _models(server, entry), {}
-    if len(wanted) > _MOST_MODELS:
-        notes.append(f"of its {len(wanted)} models {_MOST_MODELS} were taken")
-    for number, model in enumerate(wanted[:_MOST_MODELS], 1):
+    """Returns the reference's file, and the downloaded models by file name, the reference first."""
+    wanted = _list_models(server, entry)
+    fetched: dict[str, _Model] = {}
+    if len(wanted) > _MAX_MODELS:
+        notes.append(f"only {_MAX_MODELS} of its {len(wanted)} models were downloaded")
+    for number, model in enumerate(wanted[:_MAX_MODELS], 1):
         path = urllib.parse.urlsplit(model.address).path
         target = folder / f"model_{number}{'.cif' if _MMCIF.search(path) else '.pdb'}"
-        if not _fetch(server, model.address, target, _MODEL_BYTES, notes):
+        if not _fetch_file(server, model.address, target, _MAX_MODEL_BYTES, notes):
             continue
         try:
-            if not came:
+            if not fetched:
                 read_structure(target, assembly=None)
         except InputError as error:
             notes.append(f"a model cannot be read ({error})")
             target.unlink()
         else:
-            came[target.name] = model
-    if not came:
+            fetched[target.name] = model
+    if not fetched:
         notes.append("it has no model")
         return None, {}
-    # Last: while models are still missing, another run finds each under its number.
-    first = folder / next(iter(came))
+    # Renamed last: until all models are there, a later run finds each under its number.
+    first = folder / next(iter(fetched))
     reference = first.replace(folder / f"reference{first.suffix}")
-    return reference, {reference.name: came.pop(first.name), **came}
+    return reference, {reference.name: fetched.pop(first.name), **fetched}
 
 
-def _models(server: Server, entry: dict) -> list[_Model]:
-    """Those with a file, atomic ones first, else in the order of the entry."""
-    models = {}
-    for node in _nodes(entry):
-        address = _address(server, node.get("model_data")) if isinstance(node, dict) else None
+def _list_models(server: Server, entry: dict) -> list[_Model]:
+    """Returns the models that have a file, atomic ones first, otherwise in the entry's order."""
+    models: dict[str, _Model] = {}
+    for node in _walk_json(entry):
+        address = _resolve_address(server, node.get("model_data")) if isinstance(node, dict) else None
         if address is not None:
             links = node.get("pdb_link") if isinstance(node.get("pdb_link"), list) else []
             codes = (link.get("pdb_code") for link in links if isinstance(link, dict))
-            models.setdefault(address, _Model(address, _text(node.get("type_of_model")), _text(node.get("software")),
-                                              tuple(filter(None, map(_text, codes)))))
+            models.setdefault(address, _Model(
+                address, _one_line_text(node.get("type_of_model")), _one_line_text(node.get("software")),
+                tuple(filter(None, map(_one_line_text, codes)))))
     if not models:
-        files = (node for node in _nodes(entry) if isinstance(node, str) and _MODEL_FILE.fullmatch(node))
-        models = {address: _Model(address, "", "", ()) for file in files if (address := _address(server, file))}
+        files = (node for node in _walk_json(entry) if isinstance(node, str) and _MODEL_FILE.fullmatch(node))
+        models = {address: _Model(address, "", "", ()) for file in files if (address := _resolve_address(server, file))}
     return sorted(models.values(), key=lambda model: model.kind.lower() != "atomic")
 
 
-def _nodes(tree: Any) -> Iterator[Any]:
-    """Every value in parsed JSON, in its order, however deep."""
-    left = [tree]  # not by recursion: the tree is a stranger's
-    while left:
-        node = left.pop()
+def _walk_json(tree: Any) -> Iterator[Any]:
+    """Yields every value in parsed JSON, at every depth, in order."""
+    stack = [tree]  # recursion would fail on a tree that a server nests too deep
+    while stack:
+        node = stack.pop()
         yield node
         if isinstance(node, (dict, list)):
-            left.extend(reversed(list(node.values()) if isinstance(node, dict) else node))
+            stack.extend(reversed(list(node.values()) if isinstance(node, dict) else node))
 
 
-def _address(server: Server, value: Any) -> str | None:
-    """The address in full of a file that the metadata name; None where they name none."""
-    if not _text(value):
+def _resolve_address(server: Server, value: Any) -> str | None:
+    """Returns the full address of a file that the metadata name, None where `value` is no address."""
+    if not _one_line_text(value):
         return None
     try:
-        parts = urllib.parse.urlsplit(urllib.parse.urljoin(f"{server.url}/", _text(value)))
+        parts = urllib.parse.urlsplit(urllib.parse.urljoin(f"{server.url}/", _one_line_text(value)))
     except ValueError:
         return None
     if parts.scheme == "http" and server.url.startswith("https:"):
@@ -241,14 +257,14 @@ def _address(server: Server, value: Any) -> str | None:
                           query=urllib.parse.quote(parts.query, safe="=&%"), fragment="").geturl()
 
 
-def _fetch(server: Server, address: str, target: pathlib.Path, most_bytes: int, notes: list[str]) -> bool:
-    """Whether the file is there; what another attempt will not mend becomes a note."""
+def _fetch_file(server: Server, address: str, target: pathlib.Path, max_bytes: int, notes: list[str]) -> bool:
+    """Returns whether the file is at `target` now; adds a note for a failure that no later attempt can mend."""
     if target.is_file():
         return True
     try:
         if not server.holds(address):
-            raise UnusableFile(f"not on {server.url}: not followed")
-        if server.fetch(address, target, _check_no_page, most_bytes):
+            raise UnusableFile(f"not on {server.url}, so not downloaded")
+        if server.fetch(address, target, _check_not_web_page, max_bytes):
             return True
         notes.append(one_line(f"{address}: the server has no such file"))
     except UnusableFile as error:
@@ -258,7 +274,8 @@ def _fetch(server: Server, address: str, target: pathlib.Path, most_bytes: int, 
     return False
 
 
-def _check_no_page(path: pathlib.Path) -> None:
+def _check_not_web_page(path: pathlib.Path) -> None:
+    """Raises ValueError where the file is empty or begins as HTML or XML does."""
     with open(path, "rb") as file:
         head = file.read(200).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head or head.startswith((b"<!doctype", b"<html", b"<?xml")):
@@ -267,20 +284,21 @@ def _check_no_page(path: pathlib.Path) -> None:
 
 def _write_source(server: Server, entry_id: str, entry: dict, folder: pathlib.Path, profile: pathlib.Path | None,
                   models: dict[str, _Model], notes: list[str]) -> None:
-    inner = [node for node in _nodes(entry) if isinstance(node, dict)]
-    names = [_text(node.get("long_name")) for node in inner]
+    """Writes source.json, which marks the entry as complete."""
+    inner = [node for node in _walk_json(entry) if isinstance(node, dict)]
+    names = [_one_line_text(node.get("long_name")) for node in inner]
     source = {
         "id": entry_id, "protein": ", ".join(dict.fromkeys(filter(None, names))),
         "entry": f"{server.url}/data/{entry_id}/",
-        "doi": next(filter(None, (_text(node.get("doi")) for node in inner)), ""),
-        "q_unit": _text(entry.get("angular_unit")), "profile": profile.name if profile else None,
+        "doi": next(filter(None, (_one_line_text(node.get("doi")) for node in inner)), ""),
+        "q_unit": _one_line_text(entry.get("angular_unit")), "profile": profile.name if profile else None,
         "models": [{"file": name, **model._asdict()} for name, model in models.items()], "notes": notes}
     with replacing(folder / "source.json") as part:
         pathlib.Path(part).write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
 
 
 def _read_source(folder: pathlib.Path) -> Entry | None:
-    """An entry that an earlier run saw to the end, if its files are still there."""
+    """Returns the entry that an earlier run completed, None where there is none or a file of it is gone."""
     try:
         source = json.loads((folder / "source.json").read_bytes())
         files = [folder / model["file"] for model in source["models"]]
@@ -292,6 +310,6 @@ def _read_source(folder: pathlib.Path) -> Entry | None:
     return None
 
 
-def _text(value: Any) -> str:
-    """A text in one line; "" for what is none."""
+def _one_line_text(value: Any) -> str:
+    """Returns a string with its white space made single blanks; "" for a value of another type."""
     return " ".join(value.encode("utf-8", "replace").decode().split()) if isinstance(value, str) else ""

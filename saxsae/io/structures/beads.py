@@ -1,5 +1,7 @@
-"""Bead models as PDB files: CA atoms of ASP, as DAMMIF and its kin write them and every viewer
-reads them."""
+"""Writes a density as a bead model in a PDB file: CA atoms of ASP residues, as DAMMIF writes them.
+
+`launch.reconstruct` writes its result in this form, because every molecular viewer reads it.
+"""
 
 import os
 from collections.abc import Iterable
@@ -20,14 +22,16 @@ def beads_above(
     level: float,
     origin_angstrom: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (M, 3) in Angstrom, and values (M,), of the voxels above `level`.
+    """Returns the centres and values of the voxels whose density is above a level.
 
     Args:
       density: (N, N, N), index (x, y, z).
-      pitch_angstrom: voxel edge.
-      level: voxels above it become beads.
-      origin_angstrom: (3,) position of voxel (0, 0, 0); by default the middle of the grid lies at
-        0.
+      pitch_angstrom: edge of a voxel.
+      level: density, in its own unit; voxels above it become beads.
+      origin_angstrom: (3,) position of the centre of voxel (0, 0, 0); by default the middle of the grid lies at 0.
+
+    Returns:
+      Centres (M, 3) in Angstrom, in C order of the voxels, and the density there (M,).
     """
     density = np.asarray(density)
     if origin_angstrom is None:
@@ -43,30 +47,29 @@ def write_beads(
     values: np.ndarray | None = None,
     remarks: Iterable[str] = (),
 ) -> None:
-    """Writes a bead model.
+    """Writes a bead model as a PDB file.
 
-    Beads are numbered within chains of 9,999, and their serial numbers go on in hybrid-36 (A0000)
-    after 99,999.
+    Beads are numbered within chains of 9,999. Serial numbers above 99,999 continue in hybrid-36 (A0000).
 
     Args:
-      path: the file.
-      xyz_angstrom: (M, 3).
-      radius_angstrom: bead radius, told in a REMARK.
-      values: (M,) in 0..1, into the occupancy column, and per cent into the B factor; 1 by default.
-      remarks: lines of text for REMARK 265.
+      path: the file to write.
+      xyz_angstrom: (M, 3) centres of the beads.
+      radius_angstrom: radius of a bead, written as a REMARK.
+      values: (M,), clipped to 0 to 1; written as the occupancy, and times 100 as the B factor. By default all are 1.
+      remarks: lines of text, each written as a REMARK 265.
 
     Raises:
-      ValueError: no beads, a coordinate beyond what the format holds (-999 to 9999 A), or too many
-        beads (619,938).
+      ValueError: there is no bead, there are more than 619,938, or a coordinate is not finite or lies beyond what
+        the format holds (-999.999 to 9999.999 A).
     """
     xyz = np.asarray(xyz_angstrom, float).reshape(-1, 3)
     values = np.ones(len(xyz)) if values is None else np.clip(np.asarray(values, float), 0.0, 1.0)
     if not 0 < len(xyz) <= len(_CHAINS) * _RESIDUES_PER_CHAIN:
         raise ValueError(
-            f"{len(xyz)} beads: a PDB file holds 1 to {len(_CHAINS) * _RESIDUES_PER_CHAIN}"
+            f"{len(xyz)} beads; a PDB file holds 1 to {len(_CHAINS) * _RESIDUES_PER_CHAIN}"
         )
     if not (np.isfinite(xyz).all() and xyz.min() > -999.9995 and xyz.max() < 9999.9995):
-        raise ValueError("a bead lies beyond the -999.999 to 9999.999 A of a PDB file")
+        raise ValueError("a bead lies outside -999.999 to 9999.999 A, the range of a PDB file; centre the model first")
     lines = [
         f"REMARK 265 {line}" for line in (*remarks, f"Dummy atom radius (A): {radius_angstrom:.3f}")
     ]
@@ -81,10 +84,10 @@ def write_beads(
 
 
 def _serial(number: int) -> str:
-    """Five columns: decimal up to 99,999, then hybrid-36, whose first digit is a letter."""
+    """Returns a serial number in five columns: decimal to 99,999, then hybrid-36, whose first digit is a letter."""
     if number < _DECIMAL_SERIALS:
         return f"{number:5d}"
-    rest, text = number - _DECIMAL_SERIALS + 10 * 36**4, ""
+    rest, text = number - _DECIMAL_SERIALS + 10 * 36**4, ""  # 10 * 36**4 is "A0000" in base 36
     for _ in range(5):
         rest, digit = divmod(rest, 36)
         text = _DIGITS[digit] + text

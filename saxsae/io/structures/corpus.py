@@ -1,8 +1,10 @@
-"""Collections of structures in one NumPy archive: the training corpus, the evaluation references.
+"""Reads and writes archives (.npz) of N structures: a training corpus, or the evaluation's references.
 
-Both are the same format: `names` (N,), `offsets` (N+1,), `xyz` (atoms, 3) integers in 0.1 A; rows
-`offsets[i]:offsets[i+1]` belong to structure i. Optional: `kind` (N,) ("beads" marks a dummy-bead
-model, any other word is an atomic one), `atomic_number` (atoms,), `pdb_id` (N,), `sources` (N,).
+  names (N,) str, offsets (N+1,) int    rows offsets[i]:offsets[i+1] of the next arrays belong to structure i
+  xyz (atoms, 3) int                    positions in 0.1 A
+  atomic_number (atoms,) int            optional; without it every atom counts as carbon
+  kind (N,) str                         optional; "beads" marks a dummy-bead model, any other word an atomic one
+  pdb_id (N,) str, sources (N,) str     optional; the PDB id, and where the structure came from
 """
 
 import os
@@ -17,42 +19,48 @@ from saxsae.io.structures.structure_files import Structure
 
 _UNIT_ANGSTROM = 0.1
 _CARBON = 6
-_FARTHEST = 1_000_000  # tenths of an Angstrom from the origin
+_MAX_TENTHS = 1_000_000  # largest coordinate; no structure reaches it
 
 
 def read_corpus(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Structure]:
-    """The structures of one or several archives, in order.
+    """Returns the structures of one or several archives, in order.
 
     Args:
-      paths: an archive, or several.
+      paths: the file name of an archive, or several.
 
     Returns:
-      list of Structure, `xyz_angstrom` float32. Where the archive tells no elements, all count as
-      carbon, and the structure's notes say so.
+      The structures as `read_archive` returns them, those of the first archive first.
 
     Raises:
-      InputError: a file is missing, malformed, or its arrays contradict each other.
+      InputError: a file is missing or malformed, or its arrays contradict each other.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
-    return [structure for path in paths for structure in read_references(path)]
+    return [structure for path in paths for structure in read_archive(path)]
 
 
-def read_references(path: str | os.PathLike) -> list[Structure]:
-    """The structures of one archive. See `read_corpus`."""
+def read_archive(path: str | os.PathLike) -> list[Structure]:
+    """Returns the structures of one archive, in order.
+
+    Coordinates are float32 in Angstrom, not centred. Where the archive has no `atomic_number`, every atom counts as
+    carbon, and each structure's notes say so.
+
+    Raises:
+      InputError: the file is missing or malformed, or its arrays contradict each other.
+    """
     arrays = read_npz(path, ("names", "offsets", "xyz"))
     names, offsets, xyz = arrays["names"], arrays["offsets"], arrays["xyz"]
-    _check(path, names, offsets, xyz)
-    names = text(names)
+    _check_arrays(path, names, offsets, xyz)
+    names = decode_strings(names)
     count, atoms = len(names), len(xyz)
-    kind = _strings(path, arrays, "kind", count)
-    pdb_id = _strings(path, arrays, "pdb_id", count)
-    source = _strings(path, arrays, "sources", count)
+    kind = _optional_strings(path, arrays, "kind", count)
+    pdb_id = _optional_strings(path, arrays, "pdb_id", count)
+    source = _optional_strings(path, arrays, "sources", count)
     numbers = arrays.get("atomic_number")
-    notes = ()
+    notes: tuple[str, ...] = ()
     if numbers is None:
         numbers = np.full(atoms, _CARBON, np.uint8)
-        notes = ("no elements in the archive: every atom weighs the same",)
+        notes = ("no elements in the archive: every atom counts as carbon",)
     elif numbers.shape != (atoms,) or numbers.dtype.kind not in "iu":
         raise InputError(
             f"{path}: 'atomic_number' is {numbers.dtype} {numbers.shape}; whole numbers "
@@ -80,11 +88,15 @@ def read_references(path: str | os.PathLike) -> list[Structure]:
     return structures
 
 
-def write_references(path: str | os.PathLike, structures: Iterable[Structure]) -> None:
-    """Writes structures as such an archive (coordinates rounded to 0.1 A).
+def write_archive(path: str | os.PathLike, structures: Iterable[Structure]) -> None:
+    """Writes structures as an archive, with all optional arrays, coordinates rounded to 0.1 A.
+
+    Args:
+      path: the file to write; it appears only when it is complete.
+      structures: one or more.
 
     Raises:
-      InputError: a coordinate is more than 3276.7 A from the origin (16 bits hold no more).
+      InputError: a coordinate is more than 3276.7 A from the origin, which 16 bits cannot hold.
     """
     structures = list(structures)
     tenths = [np.rint(s.xyz_angstrom / _UNIT_ANGSTROM) for s in structures]
@@ -107,7 +119,8 @@ def write_references(path: str | os.PathLike, structures: Iterable[Structure]) -
         )
 
 
-def _check(path, names: np.ndarray, offsets: np.ndarray, xyz: np.ndarray) -> None:
+def _check_arrays(path: str | os.PathLike, names: np.ndarray, offsets: np.ndarray, xyz: np.ndarray) -> None:
+    """Raises InputError unless the arrays that every archive has agree with each other."""
     if names.ndim != 1 or names.dtype.kind not in "US" or not len(names):
         raise InputError(
             f"{path}: 'names' is {names.dtype} {names.shape}; a list of at least one "
@@ -123,8 +136,9 @@ def _check(path, names: np.ndarray, offsets: np.ndarray, xyz: np.ndarray) -> Non
             f"{path}: 'offsets' is {offsets.dtype} {offsets.shape}; whole numbers of shape "
             f"({len(names) + 1},) are needed, one more than 'names'"
         )
-    if xyz.size and max(-int(xyz.min()), int(xyz.max())) > _FARTHEST:
-        raise InputError(f"{path}: 'xyz' runs from {xyz.min()} to {xyz.max()} tenths of an Angstrom; no structure does")
+    if xyz.size and max(-int(xyz.min()), int(xyz.max())) > _MAX_TENTHS:
+        raise InputError(f"{path}: 'xyz' runs from {xyz.min()} to {xyz.max()}; whole numbers in 0.1 A between "
+                         f"-{_MAX_TENTHS} and {_MAX_TENTHS} are needed")
     if offsets[0] != 0 or offsets[-1] != len(xyz):
         raise InputError(
             f"{path}: 'offsets' runs from {offsets[0]} to {offsets[-1]}, but 'xyz' has "
@@ -138,7 +152,8 @@ def _check(path, names: np.ndarray, offsets: np.ndarray, xyz: np.ndarray) -> Non
         )
 
 
-def _strings(path, arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray:
+def _optional_strings(path: str | os.PathLike, arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray:
+    """Returns the strings (count,) of an array, "" for each where the archive has no such array."""
     values = arrays.get(key)
     if values is None:
         return np.full(count, "", "U1")
@@ -147,9 +162,9 @@ def _strings(path, arrays: dict[str, np.ndarray], key: str, count: int) -> np.nd
             f"{path}: {key!r} is {values.dtype} {values.shape}; {count} strings are needed, "
             "one per name"
         )
-    return text(values)
+    return decode_strings(values)
 
 
-def text(values: np.ndarray) -> np.ndarray:
-    """Strings, those of bytes decoded."""
+def decode_strings(values: np.ndarray) -> np.ndarray:
+    """Returns an array of strings; byte strings are decoded as UTF-8, faulty bytes replaced."""
     return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values

@@ -1,11 +1,11 @@
-"""The packed training set: binary shapes, one bit a voxel, with their radii, names and split.
+"""Reads and writes the packed training set: N binary shapes, one bit a voxel, in a compressed .npz archive.
 
-Arrays of the archive (npz, compressed, no pickles), for N shapes:
+`launch.prepare_structures` writes it; `launch.train` reads it for the shape autoencoder. Its arrays:
   occupancy (N, 3724) uint8         saxsae.shapes.voxels.pack of the 31^3 grid (C order, big-endian bits)
   r_max_angstrom (N,) float32       largest distance of an atom from the centroid
-  names, pdb_ids, sources (N,) str  the structure, its PDB id or "", where it came from
+  names, pdb_ids, sources (N,) str  the structure's name; its PDB id, "" where unknown; where it came from
   split (N,) uint8                  0 training, 1 validation; a PDB id is never on both sides
-  pose () str                       "as-is": turned as in the source, centroid on the centre voxel
+  pose () str                       "as-is": not turned by the writer; the centroid lies on the centre voxel
   version () int                    1
 """
 
@@ -17,24 +17,24 @@ import numpy as np
 from phasenet.errors import InputError
 from phasenet.io.atomic_writes import replacing
 from phasenet.io.npz import read_npz
-from saxsae.io.structures.corpus import text
+from saxsae.io.structures.corpus import decode_strings
 from saxsae.shapes.voxels import GRID
 
 VERSION = 1
-_LARGEST_ANGSTROM = 1e5
+_MAX_RADIUS_ANGSTROM = 1e5
 ROW_BYTES = -(-(GRID**3) // 8)
 _FIELDS = ("occupancy", "r_max_angstrom", "names", "pdb_ids", "sources", "split")
 
 
 class VoxelizedCorpus(NamedTuple):
-    """Binary shapes at rest.
+    """N binary shapes on the 31^3 grid, packed.
 
     Attributes:
-      occupancy: (N, 3724) uint8, 31^3 bits each, C order.
-      r_max_angstrom: (N,) float32.
+      occupancy: (N, 3724) uint8, 31^3 bits each in C order; `saxsae.shapes.voxels.unpack` unpacks them.
+      r_max_angstrom: (N,) float32, largest distance of an atom from the centroid; it sets the voxel's edge.
       names: (N,) str.
       pdb_ids: (N,) str, lower case, "" where unknown.
-      sources: (N,) str.
+      sources: (N,) str, where each structure came from.
       split: (N,) uint8, 0 training, 1 validation.
     """
 
@@ -47,7 +47,7 @@ class VoxelizedCorpus(NamedTuple):
 
 
 def write_voxelized(path: str | os.PathLike, shapes: VoxelizedCorpus) -> None:
-    """Writes `shapes` to `path`; the file appears only when it is complete."""
+    """Writes `shapes` as an archive at `path`; the file appears only when it is complete."""
     with replacing(path) as part, open(part, "wb") as file:
         np.savez_compressed(
             file, pose=np.array("as-is"), version=np.array(VERSION), **shapes._asdict()
@@ -55,10 +55,10 @@ def write_voxelized(path: str | os.PathLike, shapes: VoxelizedCorpus) -> None:
 
 
 def read_voxelized(path: str | os.PathLike) -> VoxelizedCorpus:
-    """The packed set at `path`.
+    """Returns the packed set at `path`.
 
     Raises:
-      InputError: missing or malformed file, another version, arrays that contradict each other.
+      InputError: the file is missing or malformed or of another version, or its arrays contradict each other.
     """
     arrays = read_npz(path, (*_FIELDS, "version"))
     version = arrays["version"]
@@ -90,8 +90,9 @@ def read_voxelized(path: str | os.PathLike) -> VoxelizedCorpus:
                 f"{path}: {name!r} is {array.dtype} {array.shape}; one value for each of the "
                 f"{count} rows of 'occupancy' is needed"
             )
-    if not ((shapes.r_max_angstrom > 0) & (shapes.r_max_angstrom < _LARGEST_ANGSTROM)).all():
-        raise InputError(f"{path}: 'r_max_angstrom' must be positive, and below {_LARGEST_ANGSTROM:g}")
+    if not ((shapes.r_max_angstrom > 0) & (shapes.r_max_angstrom < _MAX_RADIUS_ANGSTROM)).all():
+        raise InputError(f"{path}: 'r_max_angstrom' must be positive and below {_MAX_RADIUS_ANGSTROM:g}")
     if not ((shapes.split == 0) | (shapes.split == 1)).all():
-        raise InputError(f"{path}: 'split' must be 0 or 1")
-    return shapes._replace(names=text(shapes.names), pdb_ids=text(shapes.pdb_ids), sources=text(shapes.sources))
+        raise InputError(f"{path}: 'split' must be 0 (training) or 1 (validation)")
+    return shapes._replace(names=decode_strings(shapes.names), pdb_ids=decode_strings(shapes.pdb_ids),
+                           sources=decode_strings(shapes.sources))

@@ -57,7 +57,7 @@ def test_where_f000_would_be_is_seen_without_it(tmp_path):
     for content in (without_f000(FULL), np.fft.fftshift(without_f000(FULL)), table()):
         if isinstance(content, str):
             content = "".join(line for line in content.splitlines(True) if not line.startswith("0 0 0 "))
-            assert "F000 is not in the table" in read(tmp_path, content).notes
+            assert "F000 is not in the text" in read(tmp_path, content).notes
         np.testing.assert_allclose(read(tmp_path, content).values, expected, atol=1e-4 * expected.max())
 
 
@@ -73,15 +73,16 @@ def test_missing_reflections_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    (FULL[:6], r"shape \(6, 8, 8\); \(N, N, N\), or"), (FULL[:7, :7, :7], r"shape \(7, 7, 7\)"),
-    (HALF[:, :, :4], r"shape \(8, 8, 4\)"), (FULL.astype(complex), "complex"), (FULL[0], r"shape \(8, 8\)"),
+    (FULL[:6], r"the shape is \(6, 8, 8\); expected \(N, N, N\) or"), (FULL[:7, :7, :7], r"shape is \(7, 7, 7\)"),
+    (HALF[:, :, :4], r"shape is \(8, 8, 4\)"), (FULL.astype(complex), "complex"), (FULL[0], r"shape is \(8, 8\)"),
     (-FULL, r"index \(0, 0, 0\) is -8\.37"), (FULL * np.nan, r"\(0, 0, 0\) is nan, and 511"), (FULL * 0, "all ampl"),
     (FULL.astype(float) * 1e300, r"index \(0, 0, 2\) is .*e\+294; .*below 1e\+15"),
     (np.random.default_rng(0).random((8, 8, 8)), "Friedel mates"),
     (np.random.default_rng(0).random((8, 8, 5)), "Friedel mates"),
-    ("h k l F\n", "no rows of h k l F"), ("1 2 3\n", "line 1: 3 columns"),
+    ("h k l F\n", "no rows of h k l F"), ("1 2 3\n", "line 1: 3 columns; expected h, k, l and F"),
     ("0 0 1 2\n\n1 x 3 4\n", "line 3: '1 x 3 4'"),
-    ("0 0 1 2\n1 0.5 3 4\n", "line 2"), ("0 0 1 -2\n", "line 1.*not negative"), ("0 0 1 nan\n", "line 1"),
+    ("0 0 1 2\n1 0.5 3 4\n", "line 2"), ("0 0 1 -2\n", "line 1: '0 0 1 -2'; .*amplitude from 0"),
+    ("0 0 1 nan\n", "line 1"),
     ("0 0 4 1\n0 0 -5 1\n", r"line 2: reflection \(0, 0, -5\) lies beyond the grid of 8"), ("\0\1\2", "neither")])
 def test_what_is_refused(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as raised:

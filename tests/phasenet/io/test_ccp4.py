@@ -80,7 +80,7 @@ def test_maps_that_are_none(tmp_path, density):
         path.write_bytes(content)
         with pytest.raises(InputError, match="not a readable"):
             read_map(path)
-    for word, value, message in ((10, 0.0, "no voxel size"), (13, 60.0, "90 degrees")):
+    for word, value, message in ((10, 0.0, "no voxel size"), (13, 60.0, "expected 90 degrees")):
         damaged = bytearray(whole)
         damaged[4 * word: 4 * word + 4] = np.float32(value).tobytes()
         path.write_bytes(damaged)
@@ -94,7 +94,7 @@ def test_maps_that_are_none(tmp_path, density):
     damaged = bytearray(whole)
     damaged[-4:] = np.float32(np.nan).tobytes()
     path.write_bytes(damaged)
-    with pytest.raises(InputError, match="not numbers"):
+    with pytest.raises(InputError, match=r"voxel \(30, 30, 30\) is nan"):
         read_map(path)
 
 

@@ -15,7 +15,7 @@ DRAWS = 24
 @functools.lru_cache
 def drawn(rules):
     """(DRAWS, n, 3) positions and their validity, compiled once for each set of rules."""
-    positions, valid = jax.jit(jax.vmap(functools.partial(atoms.random_atoms, rules=rules)))(
+    positions, valid = jax.jit(jax.vmap(functools.partial(atoms.draw_atoms, rules=rules)))(
         jax.random.split(jax.random.key(0), DRAWS))
     return np.asarray(positions), np.asarray(valid)
 
@@ -42,7 +42,7 @@ def test_atoms_obey_the_rules(rules):
 
 def test_forty_atoms_in_a_box_of_twelve():
     rules = AtomRules(num_atoms=40)
-    positions, valid = jax.jit(functools.partial(atoms.random_atoms, rules=rules))(jax.random.key(1))
+    positions, valid = jax.jit(functools.partial(atoms.draw_atoms, rules=rules))(jax.random.key(1))
     assert valid and np.abs(positions).max() <= 6
     assert smallest_distances(np.asarray(positions)[None])[0] >= 2 - 1e-5
 
@@ -59,7 +59,7 @@ def test_the_looser_rule_of_the_public_code():
 def test_the_reserved_corner():
     base = AtomRules(num_atoms=4, inner_box=8.0, corner=3.0)
     inside = {}
-    for rule in atoms.CORNERS:
+    for rule in atoms.CORNER_RULES:
         positions, valid = drawn(base._replace(corner_rule=rule))
         assert valid.all() and np.abs(positions).max() <= 4
         inside[rule] = ((positions > 1).all(-1) | (positions < -1).all(-1)).any(-1)
@@ -78,10 +78,10 @@ def test_in_corner_by_hand():
 def test_a_key_is_a_set_of_atoms():
     rules = AtomRules(num_atoms=4, inner_box=5.0, min_distance=2.5)
     key = jax.random.split(jax.random.key(0), DRAWS)[3]
-    alone, valid = jax.jit(functools.partial(atoms.random_atoms, rules=rules))(key)
+    alone, valid = jax.jit(functools.partial(atoms.draw_atoms, rules=rules))(key)
     assert valid
     np.testing.assert_allclose(alone, drawn(rules)[0][3], atol=1e-6)
-    other, _ = jax.jit(functools.partial(atoms.random_atoms, rules=rules))(jax.random.key(99))
+    other, _ = jax.jit(functools.partial(atoms.draw_atoms, rules=rules))(jax.random.key(99))
     assert np.abs(other - alone).max() > 0.1
 
 
@@ -91,28 +91,28 @@ def test_a_lone_atom_lies_at_the_centre():
 
 
 def test_what_hardly_exists_is_marked_invalid(monkeypatch):
-    monkeypatch.setattr(atoms, "_MOST_DRAWS", 5)
+    monkeypatch.setattr(atoms, "_MAX_DRAWS", 5)
     # The mean of two atoms is in the middle: none reaches the outermost corner unless both do.
     rules = AtomRules(num_atoms=2, inner_box=10.0, corner=0.01, corner_rule="filled")
-    positions, valid = atoms.random_atoms(jax.random.key(0), rules)
+    positions, valid = atoms.draw_atoms(jax.random.key(0), rules)
     assert not valid and np.isfinite(positions).all()
 
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"num_atoms": 0}, "num_atoms=0: expected a whole number, at least 1"),
     ({"num_atoms": 2.5}, "num_atoms=2.5: expected a whole number"),
-    ({"inner_box": 0.0}, "inner_box=0.0: expected more than 0"),
-    ({"inner_box": float("nan")}, "inner_box=nan: expected more than 0"),
-    ({"inner_box": float("inf")}, "inner_box=inf: expected more than 0"),
+    ({"inner_box": 0.0}, "inner_box=0.0: expected a finite number above 0"),
+    ({"inner_box": float("nan")}, "inner_box=nan: expected a finite number above 0"),
+    ({"inner_box": float("inf")}, "inner_box=inf: expected a finite number above 0"),
     ({"min_distance": -1.0}, "min_distance=-1.0: expected at least 0"),
     ({"min_distance": float("nan")}, "min_distance=nan: expected at least 0"),
     ({"num_atoms": 200}, "num_atoms=200: too many for min_distance=2.0 in a box of 12.0 voxels"),
     ({"inner_box": 2.0}, "num_atoms=10: too many"),
     ({"corner_rule": "full"}, "corner_rule='full': expected one of any, empty, filled"),
-    ({"corner": -1.0}, "corner=-1.0: expected 0 to half the inner box"),
-    ({"corner": 6.5}, "corner=6.5: expected 0 to half the inner box"),
-    ({"corner": float("nan")}, "corner=nan: expected 0 to half the inner box"),
-    ({"corner_rule": "filled"}, "corner=0.0: no atom can lie in a corner without size")])
+    ({"corner": -1.0}, "corner=-1.0: expected 0 to 6, half the inner box"),
+    ({"corner": 6.5}, "corner=6.5: expected 0 to 6, half the inner box"),
+    ({"corner": float("nan")}, "corner=nan: expected 0 to 6, half the inner box"),
+    ({"corner_rule": "filled"}, "corner=0.0: expected more than 0 with corner_rule='filled'")])
 def test_rules_that_cannot_be_met_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         atoms.check_rules(AtomRules()._replace(**change))
@@ -125,5 +125,5 @@ def test_dense_rules_that_are_accepted_can_be_met():
     atoms.check_rules(rules)
     with pytest.raises(ValueError, match="too many"):
         atoms.check_rules(rules._replace(inner_box=5.45))
-    positions, valid = jax.jit(functools.partial(atoms.random_atoms, rules=rules))(jax.random.key(0))
+    positions, valid = jax.jit(functools.partial(atoms.draw_atoms, rules=rules))(jax.random.key(0))
     assert valid and smallest_distances(np.asarray(positions)[None])[0] >= 2 - 1e-5

@@ -56,9 +56,9 @@ def test_origin_and_vectors(patterson_of, density_of):
     assert np.unravel_index(found.argmax(), found.shape) == ends[0]
     assert found[ends[1]] == pytest.approx(found[ends[0]] / 2, rel=1e-4)
     assert found[ends[2]] == pytest.approx(found[ends[0]] / 2, rel=1e-4)
-    view = np.asarray(patterson.centred(found))
+    view = np.asarray(patterson.move_origin_to_middle(found))
     assert view[6, 6, 6] == found[0, 0, 0] and view[9, 4, 8] == found[ends[1]]
-    np.testing.assert_array_equal(patterson.centred(found[None])[0], view)  # a batch's axis is left alone
+    np.testing.assert_array_equal(patterson.move_origin_to_middle(found[None])[0], view)  # a batch's axis is left alone
 
 
 def test_asymmetry(patterson_of):
@@ -134,13 +134,14 @@ def test_noise_never_makes_an_intensity_negative_and_none_changes_nothing():
 
 def test_scales(patterson_of, density_of):
     found = np.asarray(patterson_of(density_of([[0, 0, 0], [4.2, 0, 0], [0, 4.5, -3]])))
-    np.testing.assert_array_equal(patterson.scaled(found, "raw"), found)
-    np.testing.assert_allclose(patterson.scaled(found, "origin"), found / found[0, 0, 0], rtol=1e-6)
+    np.testing.assert_array_equal(patterson.scale_for_network(found, "raw"), found)
+    np.testing.assert_allclose(patterson.scale_for_network(found, "origin"), found / found[0, 0, 0], rtol=1e-6)
     axis = np.minimum(np.arange(12), 12 - np.arange(12))
     distance = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2)
     rms = np.sqrt((found[distance > 3] ** 2).mean())
-    np.testing.assert_allclose(patterson.scaled(found, "rms"), found / rms, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(patterson.scale_for_network(found, "rms"), found / rms, rtol=1e-5, atol=1e-6)
     for scale in ("origin", "rms"):  # whatever the units of the map were
-        np.testing.assert_allclose(patterson.scaled(7 * found, scale), patterson.scaled(found, scale), rtol=1e-5)
+        np.testing.assert_allclose(patterson.scale_for_network(7 * found, scale),
+                                   patterson.scale_for_network(found, scale), rtol=1e-5)
     with pytest.raises(ValueError, match="scale='max': expected one of raw, origin, rms"):
-        patterson.scaled(found, "max")
+        patterson.scale_for_network(found, "max")

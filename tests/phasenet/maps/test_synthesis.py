@@ -43,9 +43,9 @@ def test_the_input_is_the_patterson_map_of_the_atoms(batch):
 def test_the_large_map_of_a_small_box_is_made_in_little(change):
     problem = TINY._replace(grid=24, **change)
     example = jax.jit(functools.partial(synthesis.make_example, problem=problem))(KEYS[0])
-    measured = synthesis.measure_patterson(KEYS[0], example.positions, problem)
+    measured = synthesis.simulate_patterson(KEYS[0], example.positions, problem)
     np.testing.assert_allclose(example.patterson, synthesis.network_input(measured, problem), atol=1e-4)
-    np.testing.assert_allclose(example.target, synthesis.target(example.positions, problem), atol=1e-5)
+    np.testing.assert_allclose(example.target, synthesis.network_target(example.positions, problem), atol=1e-5)
     made = str(jax.make_jaxpr(functools.partial(synthesis.make_example, problem=problem))(KEYS[0]))
     exact = set(change) & {"h_max", "form_factor", "atoms"}
     assert ("fft_lengths=(24, 24, 24)" in made) == bool(exact)
@@ -60,8 +60,8 @@ def test_an_example_does_not_depend_on_its_batch(batch):
 
 
 def test_a_lone_atom_is_at_most_a_half():
-    target = jax.jit(functools.partial(synthesis.target, problem=LONE._replace(target="single")))
-    pair = jax.jit(functools.partial(synthesis.target, problem=LONE))
+    target = jax.jit(functools.partial(synthesis.network_target, problem=LONE._replace(target="single")))
+    pair = jax.jit(functools.partial(synthesis.network_target, problem=LONE))
     place = np.array([[0.5, 0.5, -1.5]], np.float32)
     assert float(target(place).max()) == pytest.approx(0.5, abs=1e-5)
     np.testing.assert_allclose(pair(place), target(place) + target(-place), atol=1e-5)
@@ -74,7 +74,7 @@ def test_a_lone_atom_is_at_most_a_half():
 def test_noise_resolution_and_form_factor_are_measured():
     problem = LONE._replace(noise=0.1, h_max=3.0, form_factor="gaussian", b_factor=30.0)
     place = np.array([[0.2, 0.1, -0.3]], np.float32)
-    found = jax.jit(functools.partial(synthesis.measure_patterson, problem=problem))(jax.random.key(1), place)
+    found = jax.jit(functools.partial(synthesis.simulate_patterson, problem=problem))(jax.random.key(1), place)
     clean = patterson.intensities(jax.jit(functools.partial(synthesis.atom_map, problem=problem))(place))
     measured = np.fft.rfftn(np.asarray(found, float)).real
     within = patterson.index_radius(8) <= 3
@@ -87,16 +87,16 @@ def test_noise_resolution_and_form_factor_are_measured():
 def test_how_the_network_takes_it():
     found = np.random.default_rng(0).random((8,) * 3).astype(np.float32)
     np.testing.assert_array_equal(synthesis.network_input(found, LONE._replace(centred=False)), found)
-    np.testing.assert_array_equal(synthesis.network_input(found, LONE), patterson.centred(found))
+    np.testing.assert_array_equal(synthesis.network_input(found, LONE), patterson.move_origin_to_middle(found))
     scaled = synthesis.network_input(found, LONE._replace(scale="origin"))
     assert float(scaled[4, 4, 4]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"atoms": AtomRules(num_atoms=0)}, "num_atoms=0"),
-    ({"grid": 4}, "grid=4: expected a multiple of 4, 8 at least"), ({"grid": 18}, "grid=18: expected a multiple of 4"),
+    ({"grid": 4}, "grid=4: expected a multiple of 4, at least 8"), ({"grid": 18}, "grid=18: expected a multiple of 4"),
     ({"grid": 40.0}, "grid=40.0: expected a multiple of 4"),
-    ({"grid": 8}, "inner_box=12.0: larger than the grid of 8"),
+    ({"grid": 8}, "inner_box=12.0: expected at most the grid, 8"),
     ({"form_factor": "cube"}, "form_factor='cube': expected one of sphere, gaussian"),
     ({"form_factor": "gaussian"}, "b_factor=0.0: a Gaussian atom needs more than 0"),
     ({"h_max": 0.0}, "h_max=0.0: expected more than 0"), ({"h_max": float("nan")}, "h_max=nan: expected more than 0"),

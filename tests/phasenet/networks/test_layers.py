@@ -38,7 +38,7 @@ def close(got, expected, terms):
 
 
 def value_and_gradients(function, x, kernel):
-    """y and the gradients of a sum of y with fixed random weights."""
+    """Returns y and the gradients of a sum of y with fixed random weights."""
 
     @jax.jit
     def run(x, kernel):
@@ -81,7 +81,7 @@ def test_conv3d_and_its_gradients_are_the_direct_ones(grid, taps, features_in, f
 def test_many_samples_in_parts_and_large_grids_in_slabs(lowering, monkeypatch):
     monkeypatch.setattr("phasenet.networks.convolutions._STACK_BYTES", 4 * 6**3 * 3 * 8 * 2)
     monkeypatch.setattr("phasenet.networks.convolutions._SLAB_VOXELS", 80)
-    monkeypatch.setattr("phasenet.networks.convolutions._THIN", 1)
+    monkeypatch.setattr("phasenet.networks.convolutions._MAX_STACKED_TAPS", 1)
     x, kernel = normal(0, 6, 6, 6, 6, 8), normal(1, 3, 3, 3, 8, 8)
     ours = value_and_gradients(functools.partial(layers.conv3d, lowering=lowering), x, kernel)
     direct = value_and_gradients(functools.partial(layers.conv3d, lowering="direct"), x, kernel)
@@ -93,7 +93,7 @@ def test_many_samples_in_parts_and_large_grids_in_slabs(lowering, monkeypatch):
     ((5, 11, 10, 9), (3, 2, 3)), ((4, 12, 5, 17), (5, 3, 2)), ((1, 7, 7, 7), (6, 7, 8)), ((3, 16, 9, 3), (7, 1, 3))])
 @pytest.mark.parametrize("group_bytes", [1, 2**24])
 def test_fourier_space_in_tiles_and_groups(grid, taps, group_bytes, monkeypatch):
-    monkeypatch.setattr("phasenet.networks.fourier_convolution._LONGEST", 10)
+    monkeypatch.setattr("phasenet.networks.fourier_convolution._MAX_TRANSFORM_LENGTH", 10)
     monkeypatch.setattr("phasenet.networks.fourier_convolution._GROUP_BYTES", group_bytes)
     x, kernel = normal(0, *grid, 3), normal(1, *taps, 3, 2)
     for padding in (tuple(((k - 1) // 2, k // 2) for k in taps), ((0, 2), (1, 0), (3, 1))):
@@ -129,7 +129,7 @@ def test_convolution_of_an_upsampled_map(taps):
 def test_correlate_with_unequal_padding():
     x, kernel, padding = normal(0, 1, 5, 5, 5, 3), normal(1, 3, 2, 4, 3, 2), ((0, 2), (1, 0), (3, 1))
     for lowering in FAST:
-        ours = value_and_gradients(lambda *a: correlate(*a, padding, lowering), x, kernel)
+        ours = value_and_gradients(lambda *a, lowering=lowering: correlate(*a, padding, lowering), x, kernel)
         direct = value_and_gradients(lambda *a: correlate(*a, padding, "direct"), x, kernel)
         for got, expected in zip(ours, direct, strict=True):
             close(got, expected, 100)
@@ -152,6 +152,7 @@ def test_transposed_convolution_is_that_of_lax(stride, taps):
             close(a, b, taps**3 * 6)
 
 
+@pytest.mark.slow
 def test_under_vmap_jit_scan_and_second_derivatives():
     x, kernel = normal(0, 2, 2, 4, 4, 4, 2), normal(1, 2, 3, 3, 3, 2, 2)
 
@@ -208,6 +209,7 @@ def test_pooling_and_upsampling():
         layers.max_pool(x, 3)
 
 
+@pytest.mark.slow
 def test_modules():
     x = normal(0, 2, 4, 4, 4, 3)
     module = layers.Conv3D(5, kernel_size=5)

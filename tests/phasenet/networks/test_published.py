@@ -58,6 +58,7 @@ def test_the_published_number_of_weights():
     assert count(published.PUBLISHED._replace(batch_norm=True)) == 1_202_821 + 2 * 20 * 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skip", [False, True])
 def test_against_a_twin(skip):
     params, x = initialized(TINY), maps(1, 2)
@@ -69,9 +70,11 @@ def test_against_a_twin(skip):
     np.testing.assert_allclose(apply(params, np.stack([x[0], -x[1]]))[0], got[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_he_normal_start():
     wide = ConvolutionalArchitecture(features=40, outer_kernel=3, inner_kernel=3, inner_layers=1)
-    params = jax.jit(published.PattersonNetwork(wide, lowering="direct").init)(jax.random.key(1), maps(0, 1, n=2))["params"]
+    params = jax.jit(published.PattersonNetwork(wide, lowering="direct").init)(jax.random.key(1),
+                                                                               maps(0, 1, n=2))["params"]
     kernel = params["Conv3D_1"]["kernel"]
     assert float(kernel.std()) == pytest.approx(np.sqrt(2 / (27 * 40)), rel=0.03)
     assert not params["Conv3D_1"]["bias"].any()
@@ -86,6 +89,7 @@ def test_batch_normalization():
     np.testing.assert_allclose(got.std((0, 1, 2, 3)), [1, 2, 1], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_variant_runs_and_learns_in_all_its_weights():
     architecture = TINY._replace(batch_norm=True, skip=True)
     params, x = initialized(architecture), maps(4, 2)

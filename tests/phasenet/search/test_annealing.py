@@ -24,7 +24,7 @@ def problem():
     # In the middle, to see that order does not matter; a place that is none has no factors.
     maps = np.stack([maps[0], 0 * maps[0], *maps[1:4], 0 * maps[0], maps[4]])
     valid = np.array([True, False, True, True, True, False, True])
-    which = reflections.reflections(GRID)
+    which = reflections.select_reflections(GRID)
     factors = jax.vmap(lambda m: reflections.structure_factors(m, which))(maps)
     true = (0, 3, 6)
     observed = reflections.observed_intensities(patterson.patterson(maps[list(true)].sum(0)), which)
@@ -125,7 +125,7 @@ def test_metropolis(problem):
 def test_errors_updated_swap_by_swap_are_those_computed_anew(problem, anneal, monkeypatch):
     _, data, _ = problem
     for refresh in (500, 7):
-        monkeypatch.setattr(annealing, "_REFRESH", refresh)
+        monkeypatch.setattr(annealing, "_SWAPS_PER_REFRESH", refresh)
         num_swaps = 130 + refresh % 2  # compiled anew for each
         state, info = anneal(jax.random.key(5), data, start=10.0, end=1.0, num_swaps=num_swaps)
         assert info.accepted.sum() > 40

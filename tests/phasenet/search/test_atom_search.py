@@ -9,7 +9,7 @@ import pytest
 
 from phasenet import metrics
 from phasenet.maps import synthesis
-from phasenet.maps.atoms import AtomRules, random_atoms
+from phasenet.maps.atoms import AtomRules, draw_atoms
 from phasenet.maps.synthesis import Problem
 from phasenet.search import atom_search, certificate
 from phasenet.search.atom_search import SearchSettings
@@ -17,7 +17,8 @@ from phasenet.search.refinement import Level
 
 PROBLEM = Problem(atoms=AtomRules(num_atoms=9, inner_box=14.0), grid=32)
 # Fewer levels compile sooner; every answer is confirmed four times.
-SETTINGS = SearchSettings(levels=(Level((0.08, 0.1), 20), Level((0.15, 0.2, 0.3), 10)), starts_per_level=(3, 1), rounds=60,
+SETTINGS = SearchSettings(levels=(Level((0.08, 0.1), 20), Level((0.15, 0.2, 0.3), 10)), starts_per_level=(3, 1),
+                          rounds=60,
                     confirmations=4)
 ABSENT = jnp.full((9, 3), jnp.nan, jnp.float32)  # a weak type would be another program
 
@@ -35,8 +36,8 @@ def solve(seed, measured, problem=PROBLEM, given=(ABSENT,) * 4):
 @functools.lru_cache
 def maker(problem):
     def make(key):
-        positions, valid = random_atoms(key, problem.atoms)
-        return positions, valid, synthesis.measure_patterson(key, positions, problem)
+        positions, valid = draw_atoms(key, problem.atoms)
+        return positions, valid, synthesis.simulate_patterson(key, positions, problem)
 
     return jax.jit(make)
 
@@ -56,6 +57,7 @@ def status(found):
     return certificate.STATUSES[int(found.status)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "error"), [({}, 1e-4), ({"h_max": 9.0, "noise": 0.1}, 0.1)],
                          ids=["full", "low resolution and noise"])
 def test_random_starts_find_the_exact_answer(changes, error):
@@ -69,7 +71,7 @@ def test_random_starts_find_the_exact_answer(changes, error):
         assert atom_search.STAGES[int(found.stage)] in ("random", "repair", "restart")
         # Confirmation comes from other starts, and agrees.
         assert int(found.restarts) >= 4
-        assert not np.isfinite(found.other).any()
+        assert not np.isfinite(found.other_positions).any()
 
 
 def test_given_starts_come_first():
@@ -84,13 +86,13 @@ def test_given_starts_come_first():
 
 def test_a_wrong_atom_is_repaired():
     positions, measured = case(2)
-    made = atom_search.make_problem(measured, PROBLEM, SETTINGS)
+    made = atom_search.make_search_problem(measured, PROBLEM, SETTINGS)
     wrong = positions.at[0].set(-positions[0])
-    walk = atom_search.init(jax.random.key(0), made)._replace(positions=wrong, cost=jnp.float32(1.0))
-    walk = jax.jit(lambda walk: atom_search._relocate(walk, made))(walk)
-    assert worst_error(walk.positions - walk.positions.mean(0), positions) < 0.1
-    assert int(walk.rounds) == 1
-    assert not walk.stuck
+    state = atom_search.init(jax.random.key(0), made)._replace(positions=wrong, misfit=jnp.float32(1.0))
+    state = jax.jit(lambda state: atom_search._relocate(state, made))(state)
+    assert worst_error(state.positions - state.positions.mean(0), positions) < 0.1
+    assert int(state.rounds) == 1
+    assert not state.stuck
 
 
 def homometric():
@@ -105,11 +107,11 @@ def homometric():
 def test_two_sets_that_fit_alike_are_ambiguous():
     first, second = homometric()
     assert certificate.are_distinct(first, second)
-    measured = synthesis.measure_patterson(jax.random.key(0), first, PROBLEM)
-    np.testing.assert_allclose(measured, synthesis.measure_patterson(jax.random.key(0), second, PROBLEM), atol=1e-3)
+    measured = synthesis.simulate_patterson(jax.random.key(0), first, PROBLEM)
+    np.testing.assert_allclose(measured, synthesis.simulate_patterson(jax.random.key(0), second, PROBLEM), atol=1e-3)
     found = solve(0, measured)
     assert status(found) == "ambiguous"
-    answers = [found.answer.atoms.positions, found.other]
+    answers = [found.answer.atoms.positions, found.other_positions]
     for true in (first, second):
         assert min(worst_error(answer, true) for answer in answers) < 0.01
 

@@ -6,7 +6,7 @@ import pytest
 
 from phasenet import metrics
 from phasenet.maps import absolute_scale, synthesis
-from phasenet.maps.atoms import AtomRules, random_atoms
+from phasenet.maps.atoms import AtomRules, draw_atoms
 from phasenet.maps.synthesis import Problem
 from phasenet.search import certificate, counting
 from phasenet.search.atom_search import SearchSettings
@@ -19,12 +19,13 @@ def test_the_nearest_numbers_are_tried_first(estimate, expected):
     assert counting.likely_counts(estimate) == expected
 
 
+@pytest.mark.slow
 def test_without_f000_the_scale_goes_with_the_number():
-    """That a wrong number is tried first and given up: test_inference.py."""
+    """That a wrong number is tried first and given up: test_pipeline.py."""
     problem = Problem(AtomRules(4, 7.0), grid=20)
-    positions, valid = random_atoms(jax.random.key(0), problem.atoms)
+    positions, valid = draw_atoms(jax.random.key(0), problem.atoms)
     assert valid
-    measured = synthesis.measure_patterson(jax.random.key(1), positions, problem)
+    measured = synthesis.simulate_patterson(jax.random.key(1), positions, problem)
     measured = measured - measured.mean()  # no F000
     asked = problem._replace(atoms=problem.atoms._replace(num_atoms=5))
     settings = SearchSettings(levels=(Level((0.1, 0.2, 0.3), 15),), starts_per_level=(2,), rounds=6)
@@ -37,6 +38,6 @@ def test_without_f000_the_scale_goes_with_the_number():
 
 
 def test_no_number_at_all_is_an_error():
-    with pytest.raises(ValueError, match="expected one number"):
+    with pytest.raises(ValueError, match="expected at least one number"):
         counting.search_counts(jax.random.key(0), jnp.zeros((20,) * 3), Problem(AtomRules(4, 7.0), grid=20), (),
                                has_f000=True)

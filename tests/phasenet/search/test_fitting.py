@@ -32,25 +32,26 @@ def worst(found, atoms, problem=PROBLEM):
 ])
 def test_the_atoms_of_a_true_map(atoms):
     atoms = jnp.array(atoms)
-    found = fit(synthesis.target(atoms, PROBLEM))
+    found = fit(synthesis.network_target(atoms, PROBLEM))
     assert found.valid.all() and worst(found, atoms) < 0.02
 
 
 def test_peaks_lose_what_the_fit_keeps():
     atoms = jnp.array([[2.0, 1.0, 0.5], [-2.9, -0.8, -0.6], [1.5, -2.0, 2.5]])
-    answer = synthesis.target(atoms, PROBLEM)
+    answer = synthesis.network_target(atoms, PROBLEM)
     assert worst(fit(answer), atoms) < 0.02 < 0.3 < worst(peaks.find_peaks(answer), atoms)
 
 
+@pytest.mark.slow
 def test_single_targets_and_gaussian_atoms():
     atoms = jnp.array([[2.3, -1.1, 0.4], [-2.0, 2.2, 1.3], [0.1, 0.2, -2.6]])
     for problem in (PROBLEM._replace(target="single"), PROBLEM._replace(form_factor="gaussian", b_factor=30.0)):
-        assert worst(fit(synthesis.target(atoms, problem), problem), atoms, problem) < 0.05
+        assert worst(fit(synthesis.network_target(atoms, problem), problem), atoms, problem) < 0.05
 
 
 def test_heights_tell_what_is_not_there():
     atoms = jnp.array([[2.3, -1.1, 0.4], [-2.0, 2.2, 1.3]])
-    found = fit(synthesis.target(atoms, PROBLEM))
+    found = fit(synthesis.network_target(atoms, PROBLEM))
     assert found.heights[1] > 0.3 and found.heights[2] < 0.05
     assert (np.diff(found.heights) <= 0).all()
     empty = fit(jnp.zeros((16, 16, 16)))

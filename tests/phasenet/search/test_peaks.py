@@ -30,7 +30,7 @@ def atoms_map():
 
 @pytest.fixture(scope="module")
 def invert():
-    function = jax.jit(peaks.with_inverses)
+    function = jax.jit(peaks.add_inverses)
     return lambda found, merge_distance=0.0: jax.tree.map(np.asarray, function(found, merge_distance=merge_distance))
 
 

@@ -9,13 +9,13 @@ from phasenet.maps import point_atoms
 from phasenet.search import refinement, relocation
 from phasenet.search.refinement import Observations
 
-MODEL = point_atoms.point_model(20, 0.3)
+MODEL = point_atoms.make_point_model(20, 0.3)
 TRUE = jnp.array([[0.3, -2.2, 1.7], [2.9, 1.1, -0.6], [-2.5, 0.4, -1.9], [-0.7, 3.0, 0.9]])
 
 
 def data_of(positions, model=MODEL):
-    cosines, sines = point_atoms.waves(positions, model)
-    weights = jax.random.uniform(jax.random.key(0), (len(model.index),), minval=0.5)
+    cosines, sines = point_atoms.atom_structure_factors(positions, model)
+    weights = jax.random.uniform(jax.random.key(0), (len(model.flat_index),), minval=0.5)
     return Observations(cosines.sum(0) ** 2 + sines.sum(0) ** 2, weights)
 
 
@@ -26,7 +26,7 @@ def error(positions, data, model=MODEL):
 @pytest.mark.parametrize("grid", [20, 28])
 @pytest.mark.parametrize("s_max", [0.17, 0.3])
 def test_the_cost_of_a_move_is_what_it_says(grid, s_max):
-    model = point_atoms.point_model(grid, s_max)
+    model = point_atoms.make_point_model(grid, s_max)
     data = data_of(TRUE, model)
     start = TRUE.at[1].set(jnp.array([-2.0, -3.0, 2.5]))
     moves = relocation.find_moves(start, data, model, 1.5)

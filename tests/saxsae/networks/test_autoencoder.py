@@ -1,5 +1,6 @@
 """The auto-encoders: the published one's counts, the lean one's cost and beginning, shapes and gradients."""
 
+import itertools
 import math
 
 import jax
@@ -38,7 +39,7 @@ def lean():
 def test_the_published_network_has_the_published_numbers():
     # Seven 3^3 convolutions of 64, 64, 128, 128, 128, 128, 128 channels; 65,536 values to the latent.
     widths = (1, 64, 64, 128, 128, 128, 128, 128)
-    convolutions = sum(27 * a * b + b for a, b in zip(widths, widths[1:]))
+    convolutions = sum(27 * a * b + b for a, b in itertools.pairwise(widths))
     for latent_size in (200, 3000):
         params = shapes("published", latent_size)
         assert count(params["encoder"]) == convolutions + 65536 * latent_size + latent_size
@@ -109,7 +110,7 @@ def test_examples_of_a_batch_do_not_meet(lean, lobed_maps):
     network, params = lean
     maps = voxels.pad(lobed_maps[:3])
     together = network.decode(params, network.encode(params, maps))
-    for one, expected in zip(maps, together):
+    for one, expected in zip(maps, together, strict=True):
         np.testing.assert_allclose(network.decode(params, network.encode(params, one[None]))[0], expected,
                                    rtol=1e-4, atol=1e-4)
 

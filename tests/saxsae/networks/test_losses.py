@@ -40,7 +40,7 @@ def test_cross_entropy_is_finite_however_sure_and_wrong():
 def test_correlation_is_pearsons_over_the_31_voxels(maps, threshold):
     probability, occupancy = maps
     found = losses.binary_correlation(probability, occupancy, threshold)
-    for one, p, o in zip(found, probability, occupancy):
+    for one, p, o in zip(found, probability, occupancy, strict=True):
         cut = p[:31, :31, :31] > threshold
         assert one == pytest.approx(np.corrcoef(cut.ravel(), o[:31, :31, :31].ravel())[0, 1], abs=1e-5)
     # Without the padding there, the same.

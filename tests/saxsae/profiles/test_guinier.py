@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from saxsae.io.curves.measured_curves import read_curve
-from saxsae.profiles.guinier import guinier, radius_bounds
+from saxsae.profiles.guinier import fit_guinier, radius_bounds
 
 
 def sphere(q, radius):
@@ -26,7 +26,7 @@ def noisy_sphere(modulation=1.0, radius=26.0, noise=0.005, seed=0):
 def test_exact_gaussian_is_recovered_in_any_unit():
     q = np.linspace(0.01, 0.15, 60)
     intensity = 7.0 * np.exp(-(q * 20.0) ** 2 / 3)
-    found = guinier(q, intensity, 0.01 * intensity)
+    found = fit_guinier(q, intensity, 0.01 * intensity)
     assert found.valid and found.reason == ""
     assert found.rg_angstrom == pytest.approx(20.0, rel=1e-6)
     assert found.i0 == pytest.approx(7.0, rel=1e-6)
@@ -35,7 +35,7 @@ def test_exact_gaussian_is_recovered_in_any_unit():
     assert found.q_rg_max < 1.3 and found.first == 0
     assert found.q_rg_min == pytest.approx(0.2, rel=1e-6)
     assert q[found.last - 1] * 20 == pytest.approx(found.q_rg_max, rel=1e-6)
-    in_nm = guinier(10 * q, 1e-6 * intensity, 1e-8 * intensity)
+    in_nm = fit_guinier(10 * q, 1e-6 * intensity, 1e-8 * intensity)
     assert in_nm.rg_angstrom == pytest.approx(2.0, rel=1e-6)
     assert (in_nm.first, in_nm.last) == (found.first, found.last)
 
@@ -46,7 +46,7 @@ def test_spheres_and_honest_errors(radius):
     exact = sphere(q, radius)
     sigma = 0.01 * np.sqrt(exact + 0.01)
     rng = np.random.default_rng(1)
-    found = [guinier(q, exact + sigma * rng.normal(size=q.size), sigma) for _ in range(10)]
+    found = [fit_guinier(q, exact + sigma * rng.normal(size=q.size), sigma) for _ in range(10)]
     assert all(f.valid for f in found)
     rg = np.array([f.rg_angstrom for f in found])
     # The Guinier line of a solid sphere itself runs about 1 to 2 % high.
@@ -62,7 +62,7 @@ def test_spheres_and_honest_errors(radius):
     lambda q: np.clip((q - 0.008) / 0.004, 0, 1),     # beamstop
 ])
 def test_disturbed_starts_are_skipped(modulation):
-    found = guinier(*noisy_sphere(modulation))
+    found = fit_guinier(*noisy_sphere(modulation))
     assert found.valid and found.first > 3
     assert found.rg_angstrom == pytest.approx(26 * np.sqrt(0.6), rel=0.05)
     assert found.i0 == pytest.approx(1.0, rel=0.03)
@@ -71,16 +71,16 @@ def test_disturbed_starts_are_skipped(modulation):
 def test_a_curve_that_begins_late_still_serves():
     q, intensity, sigma = noisy_sphere()
     start = np.searchsorted(q, 0.8 / (26 * np.sqrt(0.6)))
-    found = guinier(q[start:], intensity[start:], sigma[start:])
+    found = fit_guinier(q[start:], intensity[start:], sigma[start:])
     assert found.valid and found.q_rg_min == pytest.approx(0.8, abs=0.05)
     assert found.rg_angstrom == pytest.approx(26 * np.sqrt(0.6), rel=0.06)
 
 
 def test_indices_refer_to_the_arrays_given():
     q, intensity, sigma = noisy_sphere()
-    reference = guinier(q, intensity, sigma)
+    reference = fit_guinier(q, intensity, sigma)
     bad = np.array([np.nan, -1.0, 0.0])
-    found = guinier(np.concatenate([[0.001, 0.002, 0.003], q]), np.concatenate([bad, intensity]),
+    found = fit_guinier(np.concatenate([[0.001, 0.002, 0.003], q]), np.concatenate([bad, intensity]),
                     np.concatenate([np.ones(3), sigma]))
     assert (found.first, found.last) == (reference.first + 3, reference.last + 3)
     assert found.rg_angstrom == reference.rg_angstrom
@@ -89,15 +89,15 @@ def test_indices_refer_to_the_arrays_given():
 def test_no_guinier_region_is_an_answer():
     q = np.linspace(0.01, 0.3, 200)
     rng = np.random.default_rng(0)
-    flat = guinier(q, np.ones(200), np.full(200, 0.01))
+    flat = fit_guinier(q, np.ones(200), np.full(200, 0.01))
     assert not flat.valid and flat.reason == "the intensity does not fall with q at low angles"
-    late = guinier(q, np.exp(-(q * 200) ** 2 / 3) + 1e-4, np.full(200, 1e-5))
-    assert not late.valid and "the curve starts too high: no 5 points" in late.reason
-    few = guinier(q[:4], np.ones(4), np.ones(4))
-    assert not few.valid and few.reason == "only 4 points with positive intensity and sigma"
-    noise = guinier(q, rng.normal(size=200), np.ones(200))
+    late = fit_guinier(q, np.exp(-(q * 200) ** 2 / 3) + 1e-4, np.full(200, 1e-5))
+    assert not late.valid and "the curve starts at too large a q: no 5 points" in late.reason
+    few = fit_guinier(q[:4], np.ones(4), np.ones(4))
+    assert not few.valid and few.reason == "only 4 points have positive q, intensity and sigma; 5 are needed"
+    noise = fit_guinier(q, rng.normal(size=200), np.ones(200))
     assert not noise.valid and noise.reason
-    rising = guinier(q, 1 - 0.5 * np.exp(-(q / 0.05) ** 2), np.full(200, 0.01))
+    rising = fit_guinier(q, 1 - 0.5 * np.exp(-(q / 0.05) ** 2), np.full(200, 0.01))
     assert not rising.valid
 
 
@@ -113,7 +113,7 @@ def test_measured_curves_agree_with_their_sources(data_dir):
     assert rows
     for row in rows:
         curve = read_curve(data_dir / "saxs" / row["id"] / row["profile_file"])
-        found = guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
+        found = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
         assert found.valid, row["id"]
         assert found.rg_angstrom == pytest.approx(float(row["rg_guinier"]), rel=0.06), row["id"]
         low, high = radius_bounds(found.rg_angstrom)

@@ -84,16 +84,17 @@ def test_interpolated_transforms_and_their_slope():
 
 @pytest.mark.parametrize("semi_axes", [(0.9, 0.9, 0.9), (0.9, 0.6, 0.35), (0.3, 0.3, 0.95)])
 def test_closed_forms(semi_axes):
-    """Below 1% wherever I > 1e-3 I(0), up to q h = 0.8 (further on the lattice aliases). Covered
-    fractions are the ellipsoid blurred by the voxel, and each voxel is a cube: its form factor
-    enters twice."""
+    """Below 1% wherever I > 1e-3 I(0), up to q h = 0.8; beyond, the lattice aliases.
+
+    Covered fractions are the ellipsoid blurred by the voxel, and each voxel is a cube: its form factor enters twice.
+    """
     q = np.linspace(0.002, 0.25, 140).astype(np.float32)
     exact = _ellipsoid_profile(q.astype(np.float64) * R_MAX / 0.9, semi_axes)
     visible = exact > 1e-3
     q, exact = q[visible], exact[visible]
     exact = exact * np.exp(-(q * voxels.pitch(R_MAX)) ** 2 / 6)
     covered = _covered_ellipsoid(np.array(semi_axes))
-    order = scattering.order_for(float(q[-1]), R_MAX)
+    order = scattering.choose_order(float(q[-1]), R_MAX)
     profile = _profile(covered, q, R_MAX, order)
     volume = 4 * np.pi / 3 * np.prod(semi_axes)
     np.testing.assert_allclose(profile / volume**2, exact, rtol=0.01)
@@ -107,13 +108,13 @@ def test_within_one_percent_of_the_debye_sum(order, q_r):
         blob = _blob(smoothness, seed)
         profile = _profile(blob, q, R_MAX, order)
         np.testing.assert_allclose(profile, _debye(blob, q, R_MAX), rtol=0.01)
-    assert scattering.order_for(float(q[-1]), R_MAX) == order
+    assert scattering.choose_order(float(q[-1]), R_MAX) == order
 
 
 def test_order_bounds():
-    assert scattering.order_for(0.2, 80) == 20
-    assert scattering.order_for(0.2, 160) == 40
-    assert scattering.order_for(0.2, 300) is None
+    assert scattering.choose_order(0.2, 80) == 20
+    assert scattering.choose_order(0.2, 160) == 40
+    assert scattering.choose_order(0.2, 300) is None
 
 
 def test_debye_sum_is_the_double_sum_over_voxels():
@@ -144,7 +145,7 @@ def test_rotated_moments_give_the_same_profile():
     points *= 0.9 / np.linalg.norm(points, axis=1).max()
     q = np.linspace(0, 0.3, 30).astype(np.float32)
     profile = jax.jit(lambda x: scattering.profile_from_moments(x, q, R_MAX, 20))
-    profiles = [profile(zernike.evaluate(20, turned).mean(0).astype(np.float32))
+    profiles = [profile(zernike.evaluate_basis(20, turned).mean(0).astype(np.float32))
                 for turned in (points, points @ _rotation(5))]
     np.testing.assert_allclose(profiles[1], profiles[0], rtol=1e-4)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saxsae.profiles import simulation
-from saxsae.profiles.guinier import guinier
+from saxsae.profiles.guinier import fit_guinier
 
 Q = np.linspace(0.01, 0.3, 60)
 
@@ -78,7 +78,7 @@ def test_the_noise_is_that_of_a_measured_curve():
 def test_the_curve_shows_its_radius_of_gyration(radius):
     xyz = ball(2000, radius)
     curve = simulation.simulate_curve(xyz, 1)
-    found = guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
+    found = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
     centred = xyz - xyz.mean(0)
     assert found.valid
     assert found.rg_angstrom == pytest.approx(np.sqrt((centred**2).sum(-1).mean()), rel=0.05)

@@ -99,7 +99,7 @@ def test_batches_and_packing():
     maps = np.stack([blobs(seed, 3) for seed in range(4)])
     density = np.random.default_rng(0).normal(size=maps.shape).astype(np.float32)  # logits as well
     together, _ = jax.jit(jax.vmap(connectivity.main_region))(maps, density)
-    for filled, values, region in zip(maps, density, together):
+    for filled, values, region in zip(maps, density, together, strict=True):
         np.testing.assert_array_equal(region, main_region(filled, values)[0])
         np.testing.assert_array_equal(
             connectivity.unpack_rows(connectivity.pack_rows(filled)), filled)
@@ -110,5 +110,5 @@ def test_many_maps_give_the_regions_of_each(monkeypatch):
     density = np.random.default_rng(3).normal(size=(7, 31, 31, 31)).astype(np.float32)
     mask = np.indices((31,) * 3).sum(0) < 50
     together = jax.jit(connectivity.main_regions)(density, 0.3, mask)
-    for region, values in zip(together, density):
+    for region, values in zip(together, density, strict=True):
         np.testing.assert_array_equal(region, main_region((values > 0.3) & mask, values)[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saxsae.shapes import duplicates
-from saxsae.shapes.duplicates import best_correlation, candidates, shape_of
+from saxsae.shapes.duplicates import best_correlation, find_candidates, make_comparable
 
 
 def chain(seed, atoms=400):
@@ -24,8 +24,8 @@ def turned(xyz, seed, mirror=False):
 @pytest.mark.parametrize("mirror", [False, True])
 def test_the_same_in_another_pose(mirror):
     xyz = chain(0)
-    reference, copy = shape_of(xyz), shape_of(turned(xyz, 1, mirror))
-    assert list(candidates(reference, [copy])) == [0]
+    reference, copy = make_comparable(xyz), make_comparable(turned(xyz, 1, mirror))
+    assert list(find_candidates(reference, [copy])) == [0]
     assert best_correlation(reference, copy) > duplicates.CORRELATION
 
 
@@ -35,7 +35,7 @@ def test_a_round_shape_has_no_axes_to_go_by():
     # Two dents break the symmetry, the moments hardly.
     dents = np.array([[14, 0, 0], [0, 10, 10]])
     keep = (np.linalg.norm(points[:, None] - dents, axis=-1) > 6).all(-1)
-    reference, copy = shape_of(points[keep]), shape_of(turned(points[keep], 3))
+    reference, copy = make_comparable(points[keep]), make_comparable(turned(points[keep], 3))
     assert best_correlation(reference, copy) > 0.9
 
 
@@ -45,24 +45,24 @@ def test_noise_and_a_floppy_end():
     end = max(xyz, key=np.linalg.norm)
     tail = end * (1 + 0.04 * np.arange(1, 5))[:, None]  # sets another r_max
     other = np.concatenate([xyz + rng.normal(size=xyz.shape) * 0.3, tail])
-    reference, copy = shape_of(xyz), shape_of(turned(other, 6))
+    reference, copy = make_comparable(xyz), make_comparable(turned(other, 6))
     assert copy.r_max > 1.1 * reference.r_max
-    assert list(candidates(reference, [copy])) == [0]
+    assert list(find_candidates(reference, [copy])) == [0]
     assert best_correlation(reference, copy) > 0.9
 
 
 def test_other_shapes_are_told_apart():
-    reference = shape_of(chain(7))
-    others = [shape_of(turned(chain(seed), seed)) for seed in range(8, 14)]
+    reference = make_comparable(chain(7))
+    others = [make_comparable(turned(chain(seed), seed)) for seed in range(8, 14)]
     assert max(best_correlation(reference, other) for other in others) < 0.85
 
 
 def test_candidates_by_size_and_form():
     xyz = chain(15)
     same, larger, longer = xyz, 1.3 * xyz, xyz * [1.3, 0.9, 0.9]
-    shapes = [shape_of(turned(p, i)) for i, p in enumerate((same, larger, longer))]
-    assert list(candidates(shape_of(xyz), shapes)) == [0]
-    assert len(candidates(shape_of(xyz), [])) == 0
+    shapes = [make_comparable(turned(p, i)) for i, p in enumerate((same, larger, longer))]
+    assert list(find_candidates(make_comparable(xyz), shapes)) == [0]
+    assert len(find_candidates(make_comparable(xyz), [])) == 0
 
 
 def test_beads_of_the_same_shape():
@@ -72,6 +72,6 @@ def test_beads_of_the_same_shape():
 
     atoms = inside(np.random.default_rng(16).uniform(-30, 30, (10_000, 3)))
     beads = inside((np.argwhere(np.ones((21,) * 3)) - 10) * 3.0)
-    reference, copy = shape_of(atoms), shape_of(turned(beads, 17), 3.0)
-    assert list(candidates(reference, [copy])) == [0]
+    reference, copy = make_comparable(atoms), make_comparable(turned(beads, 17), 3.0)
+    assert list(find_candidates(reference, [copy])) == [0]
     assert best_correlation(reference, copy) > 0.85

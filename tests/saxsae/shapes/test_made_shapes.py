@@ -31,7 +31,7 @@ def test_the_same_generator_gives_the_same_shape():
 
 
 def test_points_fill_a_ball_evenly():
-    points = made_shapes.filled(np.zeros((1, 3)), np.array([20.0]), np.random.default_rng(0))
+    points = made_shapes.fill_balls(np.zeros((1, 3)), np.array([20.0]), np.random.default_rng(0))
     radius = np.linalg.norm(points[1:], axis=1)
     assert radius.max() <= 20
     assert (radius**3).mean() == pytest.approx(20**3 / 2, rel=0.1)  # uniform in volume
@@ -41,7 +41,7 @@ def test_points_fill_a_ball_evenly():
 def test_a_stiff_walk_is_a_rod_and_a_loose_one_a_coil():
     lengths = []
     for stiffness in (0.0, 0.7, 0.98):
-        path = made_shapes.walk(100, 3.8, stiffness, np.random.default_rng(1))
+        path = made_shapes.draw_chain(100, 3.8, stiffness, np.random.default_rng(1))
         np.testing.assert_allclose(np.linalg.norm(np.diff(path, axis=0), axis=1), 3.8)
         lengths.append(np.linalg.norm(path[-1] - path[0]))
     assert lengths[0] < lengths[1] < lengths[2] < 3.8 * 99
@@ -57,9 +57,9 @@ def test_rings_and_cages_are_hollow():
 
 def test_parts_of_an_assembly_touch_without_overlap():
     rng = np.random.default_rng(4)
-    parts = [made_shapes.filled(np.zeros((1, 3)), np.array([radius]), rng) for radius in (20.0, 12.0)]
+    parts = [made_shapes.fill_balls(np.zeros((1, 3)), np.array([radius]), rng) for radius in (20.0, 12.0)]
     for _ in range(5):
-        whole = made_shapes.assembly(parts, rng)
+        whole = made_shapes.assemble(parts, rng)
         assert len(whole) == sum(map(len, parts))
         first, second = whole[:len(parts[0])], whole[len(parts[0]):]
         between = np.linalg.norm(first.mean(0) - second.mean(0))

@@ -33,7 +33,7 @@ def brute(xyz, r_max, contact):
 def voxelized(xyz, r_max, contact=3.0, reach=None, mask=None):
     mask = np.ones(len(xyz), bool) if mask is None else mask
     return np.asarray(voxels.voxelize(jnp.asarray(xyz, jnp.float32), mask, r_max, contact,
-                                      reach=reach or voxels.reach(r_max, contact)))
+                                      reach=reach or voxels.reach_in_voxels(r_max, contact)))
 
 
 @pytest.mark.parametrize("r_max", [13.5, 40.0, 150.0])
@@ -61,17 +61,18 @@ def test_it_equals_the_brute_force_twin(atoms, r_max, contact):
     twin = brute(xyz, r_max, contact)
     # Rounding alone may decide at the very limit.
     assert (filled != twin).sum() <= 2
-    np.testing.assert_array_equal(voxelized(xyz, r_max, contact, reach=voxels.reach(r_max, contact) + 1), filled)
+    np.testing.assert_array_equal(voxelized(xyz, r_max, contact, reach=voxels.reach_in_voxels(r_max, contact) + 1),
+                                  filled)
 
 
 def test_padding_rows_fill_nothing_and_a_batch_is_a_vmap(atoms):
     padded = np.concatenate([atoms, np.zeros((56, 3), np.float32)])
     mask = np.arange(256) < 200
-    reach = voxels.reach(30.0)
+    reach = voxels.reach_in_voxels(30.0)
     np.testing.assert_array_equal(voxelized(padded, 37.0, mask=mask), voxelized(atoms, 37.0))
     radii = jnp.array([37.0, 45.0, 30.0])
     batch = jax.vmap(lambda r: voxels.voxelize(padded, mask, r, reach=reach))(radii)
-    for one, r_max in zip(batch, radii):
+    for one, r_max in zip(batch, radii, strict=True):
         np.testing.assert_array_equal(one, voxelized(padded, float(r_max), reach=reach, mask=mask))
 
 

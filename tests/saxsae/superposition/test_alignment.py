@@ -33,13 +33,13 @@ def test_correlation_over_rotations_is_the_overlap_of_turned_shapes():
     rng = np.random.default_rng(0)
     clouds = rng.uniform(-0.5, 0.5, (2, 40, 3))
     order = 10
-    fixed, moving = (zernike.evaluate(order, cloud).mean(0) for cloud in clouds)
-    overlaps = np.asarray(jax.jit(rotations.correlate, static_argnums=2)(
+    fixed, moving = (zernike.evaluate_basis(order, cloud).mean(0) for cloud in clouds)
+    overlaps = np.asarray(jax.jit(rotations.correlate_orientations, static_argnums=2)(
         fixed.astype(np.float32), moving.astype(np.float32), order))
     grid = rotations.grid_rotations(order)
     assert overlaps.shape == grid.shape[:1]
     for index in rng.integers(0, len(grid), 5):
-        turned = zernike.evaluate(order, clouds[1] @ grid[index].T).mean(0)
+        turned = zernike.evaluate_basis(order, clouds[1] @ grid[index].T).mean(0)
         assert overlaps[index] == pytest.approx(fixed @ turned, abs=1e-5)
 
 
@@ -60,7 +60,7 @@ def test_rotation_pieces_are_rotations():
 def test_distinct_maxima_lie_apart():
     grid = jnp.asarray(rotations.grid_rotations(6))
     values = jnp.sum(grid * Rotation.random(random_state=0).as_matrix(), (1, 2))
-    chosen = grid[rotations.distinct_maxima(values, grid, 5, 30.0)]
+    chosen = grid[rotations.find_distinct_maxima(values, grid, 5, 30.0)]
     angles = [_angle(a, b) for i, a in enumerate(chosen) for b in chosen[:i]]
     assert min(angles) >= 30.0
     assert np.allclose(chosen[0], grid[jnp.argmax(values)])
@@ -68,8 +68,8 @@ def test_distinct_maxima_lie_apart():
 
 def test_hands_of_one_rotation_are_distinct():
     rotation = jnp.asarray(Rotation.random(3, random_state=1).as_matrix()[[0, 0, 1, 2]], jnp.float32)
-    matrices = alignment._matrix(rotation, jnp.array([1.0, -1.0, 1.0, 1.0]))
-    assert list(rotations.distinct_maxima(jnp.arange(4.0, 0.0, -1.0), matrices, 2, 30.0)) == [0, 1]
+    matrices = alignment._matrix_with_hand(rotation, jnp.array([1.0, -1.0, 1.0, 1.0]))
+    assert list(rotations.find_distinct_maxima(jnp.arange(4.0, 0.0, -1.0), matrices, 2, 30.0)) == [0, 1]
 
 
 def test_interpolation_is_exact_for_linear_maps_and_zero_outside():
@@ -111,6 +111,7 @@ def test_options_hold_the_hand_and_the_centre():
     assert free.mirrored and free.correlation > held.correlation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_worse_than_a_brute_search(seed):
     """2,500 rotations of both hands about the centre of mass, the best ten refined."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from phasenet.errors import InputError
 from saxsae.io.curves.measured_curves import Curve, read_curve, rebin, write_curve, write_fit
-from saxsae.io.curves.units import decide_unit, stated_unit
-from saxsae.profiles.noise import estimate_sigma, scatter, scatter_over_sigma
+from saxsae.io.curves.units import decide_unit, find_stated_unit
+from saxsae.profiles.noise import estimate_sigma, neighbour_residuals, scatter_over_sigma
 
 
 def sphere(q, radius=25.0):
@@ -22,7 +22,7 @@ def sphere(q, radius=25.0):
 
 
 def made_curve(points=60, q_max=0.3, noise=0.01, seed=0):
-    """q (1/A), I, sigma of a noisy sphere."""
+    """Returns q (1/A), I, sigma of a noisy sphere."""
     q = np.linspace(0.01, q_max, points)
     sigma = 100 * noise * np.sqrt(sphere(q) + 0.003)
     return q, 100 * sphere(q) + sigma * np.random.default_rng(seed).normal(size=points), sigma
@@ -129,8 +129,8 @@ def test_header_that_says_the_unit(tmp_path):
 def test_text_that_is_no_unit():
     for text in ("wavelength 0.1 nm", "/data/1/A/sample_A-1.dat", "I (1/cm)", "lyso nm",
                  "1/Avogadro"):
-        assert stated_unit(text) is None, text
-    assert stated_unit("q (1/nm) or (1/A)") is None
+        assert find_stated_unit(text) is None, text
+    assert find_stated_unit("q (1/nm) or (1/A)") is None
 
 
 def test_unit_is_decided_from_the_data_and_overridable(tmp_path):
@@ -151,7 +151,7 @@ def test_doubtful_unit_is_called_doubtful():
     q = np.linspace(0.03, 1.2, 200)
     intensity = np.exp(-(q * 9) ** 2 / 3) + 0.003
     unit, note = decide_unit(q, intensity, 0.01 * intensity, None)
-    assert unit in ("1/A", "1/nm") and note.endswith(": give the unit") and "is possible" in note
+    assert unit in ("1/A", "1/nm") and note.endswith(": give the unit of q") and "is possible" in note
 
 
 GNOM_5 = """
@@ -240,7 +240,7 @@ def test_gnom_with_lost_weights(tmp_path):
     rows = "\n".join(lines("   {0:.6E}   {1:.6E}   0.000000E+00   {1:.6E}   {1:.6E}", (Q, I)))
     curve = read(tmp_path, GNOM_5.format(rows=rows, real=REAL_SPACE), "x.out")
     assert curve.sigma_estimated and np.all(curve.sigma > 0)
-    assert noted(curve, "sigma is zero, negative or not a number at 60 of 60 points: estimated")
+    assert noted(curve, "sigma is zero, negative or not a number at 60 of 60 points: sigma estimated")
 
 
 SASCIF = """data_SASDXX9_MAIN
@@ -281,29 +281,29 @@ def test_sascif(tmp_path):
 
 def test_broken_sascif(tmp_path):
     text = SASCIF.format(unit="1/A", rows="1 0.1 5.0 1.0")
-    with pytest.raises(InputError, match=r"x\.cif: broken sasCIF \(.*\)$") as caught:
+    with pytest.raises(InputError, match=r"x\.cif: is not valid sasCIF \(.*\)$") as caught:
         read(tmp_path, text, "x.cif")
     assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="a CIF without a table of _sas_scan_intensity.mom"):
+    with pytest.raises(InputError, match="is a CIF without a table of _sas_scan_intensity.mom"):
         read(tmp_path, "data_a\n_sas_scan_intensity.id 1\n", "y.cif")
-    with pytest.raises(InputError, match="a CIF without a table of _sas_scan_intensity.mom"):
+    with pytest.raises(InputError, match="is a CIF without a table of _sas_scan_intensity.mom"):
         read(tmp_path, "data_1ABC\n#\nloop_\n_atom_site.id\n1\n2\n", "z.cif")
 
 
 def test_order_duplicates_and_points_without_numbers(tmp_path):
     reverse = read(tmp_path, ROWS[::-1])
     check(reverse)
-    assert "q descended: reversed" in reverse.notes
+    assert "q in descending order: reversed" in reverse.notes
     shuffled = read(tmp_path, [ROWS[i] for i in np.random.default_rng(3).permutation(60)])
     check(shuffled)
     assert noted(shuffled, "q out of order at ") and noted(shuffled, ": sorted")
     repeated = read(tmp_path, [*ROWS, ROWS[-1], ROWS[-1]])
     check(repeated)
-    assert "2 points repeated in the file taken once" in repeated.notes
+    assert "2 points repeated in the file: each used once" in repeated.notes
 
     extra = [f"{Q[5]:.6e} {I[5] + 3:.6e} {2 * S[5]:.6e}"]
     averaged = read(tmp_path, ROWS[:6] + extra + ROWS[6:])
-    assert "1 point at the q of another averaged with it" in averaged.notes
+    assert "1 point averaged with another of the same q" in averaged.notes
     assert averaged.intensity[5] == pytest.approx(I[5] + 3 / 5, rel=1e-5)
     assert averaged.sigma[5] == pytest.approx(S[5] * np.sqrt(0.8), rel=1e-5)
 
@@ -355,7 +355,7 @@ def test_noise_is_estimated_from_the_curve(tmp_path, points, tolerance):
     q, intensity, sigma = made_curve(points)
     curve = read(tmp_path, lines("{:.8e} {:.8e}", (q, intensity)))
     assert curve.sigma_estimated and curve.columns == 2
-    assert "the file has no sigma: estimated from the curve's own noise" in curve.notes
+    assert "the file has no sigma: sigma estimated from the scatter of the points" in curve.notes
     ratio = curve.sigma / sigma
     assert np.median(ratio) == pytest.approx(1.0, abs=0.1)
     assert np.mean(np.abs(ratio - 1) < tolerance) > (0.9 if points == 1000 else 0.7)
@@ -365,16 +365,16 @@ def test_noise_shared_by_neighbours_is_seen():
     q, intensity, sigma = made_curve(1000)
     exact = 100 * sphere(q)
     smoothed = exact + np.convolve(intensity - exact, [0.25, 0.5, 0.25], mode="same")
-    assert scatter(q, smoothed).stride == 4
+    assert neighbour_residuals(q, smoothed).stride == 4
     assert scatter_over_sigma(q, smoothed, sigma * np.sqrt(0.375)) == pytest.approx(1.0, abs=0.15)
 
 
 def test_residuals_ignore_cubics_on_any_grid():
     q = np.sort(np.random.default_rng(0).uniform(0.01, 0.3, 50))
     cubic = 3 - 20 * q + 50 * q**2 + 10 * q**3
-    np.testing.assert_allclose(scatter(q, cubic).residual, 0, atol=1e-10)
+    np.testing.assert_allclose(neighbour_residuals(q, cubic).residual, 0, atol=1e-10)
     noise = np.random.default_rng(1).normal(size=(400, 50))
-    residuals = np.concatenate([scatter(q, n).residual for n in noise])
+    residuals = np.concatenate([neighbour_residuals(q, n).residual for n in noise])
     assert np.std(residuals) == pytest.approx(1, abs=0.03)
 
 
@@ -393,13 +393,13 @@ def test_a_computed_curve_gets_a_small_sigma(tmp_path):
     (lambda i, s: np.nan * s, "sigma is zero, negative or not a number at 300 of 300 points"),
     (lambda i, s: s / 5, "times smaller than the scatter of the points"),
     (lambda i, s: 0 * s + 7, "sigma is 7 at every point"),
-    (lambda i, s: np.abs(i), "the third column is as large as the intensity, so no sigma"),
+    (lambda i, s: np.abs(i), "the third column is as large as the intensity, so it is not sigma"),
 ])
 def test_impossible_sigmas_are_replaced(tmp_path, wrong, message):
     q, intensity, sigma = made_curve(300)
     curve = read(tmp_path, lines(columns=(q, intensity, wrong(intensity, sigma))))
     assert curve.sigma_estimated
-    assert any(message in n and n.endswith(": estimated from the curve's own noise")
+    assert any(message in n and n.endswith(": sigma estimated from the scatter of the points")
                for n in curve.notes), curve.notes
     assert np.median(curve.sigma / sigma) == pytest.approx(1.0, abs=0.15)
 
@@ -418,22 +418,22 @@ def test_doubtful_sigmas_are_kept_and_said(tmp_path):
 
 def test_left_out_lines_are_noted(tmp_path):
     assert noted(read(tmp_path, DIALECTS["size and columns"]),
-                 "1 line of numbers beside the table left out (line 1)")
+                 "1 line of numbers outside the table left out (line 1)")
     assert noted(read(tmp_path, DIALECTS["two tables"]),
                  "the file has 2 tables: the longest was read (lines 16 to 75)")
     assert noted(read(tmp_path, DIALECTS["line of text in the table"]),
-                 "1 line of text between the rows passed over")
-    assert noted(read(tmp_path, DIALECTS["unnamed index"]), "only counts the rows: passed over")
+                 "1 line of text between the rows skipped")
+    assert noted(read(tmp_path, DIALECTS["unnamed index"]), "only counts the rows: skipped")
 
 
 ERRORS = {
     "empty": (b"", "the file is empty"),
     "blank": (b"\n \r\n\t\n", "the file is empty"),
     "words": (b"no numbers here\nnone at all 5\n",
-              "no table of numbers in it; a curve is text: columns of q, intensity and sigma, GNOM "
-              ".out, or sasCIF"),
+              "has no table of numbers; a curve is text: columns of q, intensity and sigma; GNOM "
+              ".out; or sasCIF"),
     "binary": (bytes(range(256)) * 20, "is binary; a curve is text: columns of q, intensity and "
-               "sigma, GNOM .out, or sasCIF"),
+               "sigma; GNOM .out; or sasCIF"),
     "one point": (b"0.01 5 1\n", "only 1 usable point, at least 10 are needed"),
     "three points": (b"0.01 5 1\n0.02 4 1\n0.03 3 1\n",
                      "only 3 usable points, at least 10 are needed"),
@@ -495,7 +495,7 @@ def test_any_numbers_are_a_sane_curve_or_too_few(columns):
         try:
             sane(read_curve(path))
         except InputError as error:
-            assert re.search("points?, at least 10 are needed", str(error)) or "no table of numbers" in str(error)
+            assert re.search("points?, at least 10 are needed", str(error)) or "has no table of numbers" in str(error)
 
 
 def sane(curve):

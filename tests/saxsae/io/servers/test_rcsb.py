@@ -77,20 +77,20 @@ def test_no_server(tmp_path):
 def test_lists_of_ids(tmp_path):
     path = tmp_path / "ids.txt"
     path.write_text("1ABC, 2xyz  # two\n\n# none\n1abc;3def\n")
-    assert rcsb.read_id_list(path) == ["1abc", "2xyz", "3def"]
+    assert rcsb.read_pdb_ids(path) == ["1abc", "2xyz", "3def"]
     for text, message in (("1abc\nlysozyme\n", "line 2: 'lysozyme'"), ("1234\n", "line 1"),
                           ("# nothing\n", "no PDB id")):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
-            rcsb.read_id_list(path)
+            rcsb.read_pdb_ids(path)
     path.write_bytes(b"\xef\xbb\xbf1abc\r\n")  # as some editors begin a file
-    assert rcsb.read_id_list(path) == ["1abc"]
+    assert rcsb.read_pdb_ids(path) == ["1abc"]
     with path.open("wb") as file:
         file.truncate(2**24 + 1)
     with pytest.raises(InputError, match="larger than 16 MB"):
-        rcsb.read_id_list(path)
+        rcsb.read_pdb_ids(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="text file"):
-        rcsb.read_id_list(path)
+        rcsb.read_pdb_ids(path)
     with pytest.raises(InputError, match="no such file"):
-        rcsb.read_id_list(tmp_path / "absent")
+        rcsb.read_pdb_ids(tmp_path / "absent")

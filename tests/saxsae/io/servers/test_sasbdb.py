@@ -146,7 +146,7 @@ def test_a_unit_that_differs_is_told(server, tmp_path):
 
 
 def test_nothing_leaves_the_server(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(sasbdb, "_CURVE_BYTES", 1000)
+    monkeypatch.setattr(sasbdb, "_MAX_CURVE_BYTES", 1000)
     offer(server, "SASDA28")
     offer(server, "SASDAC2", intensities_data="http://localhost:9/curve.dat", sascif_data="http://[half",
           pddf_data="file:///etc/passwd")
@@ -186,7 +186,7 @@ def test_no_server_and_no_ids(tmp_path):
         with pytest.raises(InputError, match="http://"):
             sasbdb.download_entries(["SASDA28"], tmp_path, url)
     for bad in ("../../x", "SASDA28/..", "sasda28", ""):
-        with pytest.raises(InputError, match="no SASBDB id"):
+        with pytest.raises(InputError, match="not a SASBDB id"):
             sasbdb.download_entries([bad], tmp_path, "http://127.0.0.1:9")
 
 
@@ -199,5 +199,5 @@ def test_ids(tmp_path):
     with pytest.raises(InputError, match="line 2: '../../x'"):
         sasbdb.parse_ids(str(path))
     for text in ("../../x", "SASDA28,1abc", ""):
-        with pytest.raises(InputError, match="is no SASBDB id"):
+        with pytest.raises(InputError, match="is neither a SASBDB id nor a file"):
             sasbdb.parse_ids(text)

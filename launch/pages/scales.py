@@ -1,0 +1,43 @@
+"""Says beside each number of report.html what is good and what is bad, as the user guides of the packages do.
+
+The keys are the names of the rows of `launch.reconstruction.report.rows` and `launch.solution.report.rows`.
+"""
+
+from collections.abc import Sequence
+
+SCALES = {
+    # launch.reconstruct, as in saxsae/README.md
+    "chi^2":
+        "About 1: the model fits within the noise. Above 2: the model misses something, or the sigmas are too small. "
+        "Far below 1: the sigmas are too large, and the fit proves little.",
+    "mean relative residual":
+        "Good: about the noise of the curve (0.01 is 1% of the intensity). Bad: more than the noise.",
+    "r_max":
+        "The largest distance of an atom from the centroid: a size, not a quality. On measured curves its median error "
+        "is 12.5%. Models that differ by more than that: the curve does not fix the size.",
+    "Rg":
+        "Good: within a few percent of Guinier's. Bad: farther off; the curve has no clean Guinier region, or the "
+        "model does not fit at low q.",
+    "agreement of the models":
+        "Towards 1: the searches found the same shape. Towards 0: several shapes fit; look at the single models.",
+    "correlation with reference":
+        "1: the same shape. On measured curves the mean is 0.91; a fitted ellipsoid reaches 0.88, a sphere of the "
+        "right size 0.77.",
+    # launch.solve, as in phasenet/README.md
+    "atoms":
+        "Good: as many as you expect. Without --num_atoms the number is estimated from the map.",
+    "candidates":
+        "Good: at least as many as atoms. Bad: fewer; the network did not see every atom.",
+    "correlation":
+        "1: the maps are equal; noise lowers it. A high correlation alone proves nothing: see the verdict.",
+    "R factor":
+        "0: the amplitudes are equal. Good: at most the noise of the amplitudes. Bad: more; the atoms explain "
+        "only a part of the map.",
+    "deviation":
+        "Good: at most 0.2 voxel. Bad: more; the data do not fix every atom, and the verdict is ambiguous.",
+}
+
+
+def scales_of(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns what is good and bad of each row (name, value, remark) of a table; empty for an unknown name."""
+    return [SCALES.get(row[0], "") for row in rows]
