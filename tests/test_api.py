@@ -1,4 +1,4 @@
-"""The Python interface: what README.md shows of it runs, and its pages build from the docstrings."""
+"""The Python interface: what the guides show of it runs, and its pages build from the docstrings."""
 
 import pathlib
 import re
@@ -16,25 +16,26 @@ from saxsae import genetic
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+BLOCKS = [block for guide in sorted(ROOT.glob("*/README.md"))
+          for block in re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)]
 
 
 def block(word):
-    """The one block of README.md with this word."""
+    """The one block of the guides with this word."""
     (found,) = (text for text in BLOCKS if word in text)
     return found
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where README's paths lead to the examples."""
+    """Where the guides' paths lead to the examples."""
     shutil.copytree(ROOT / "phasenet" / "examples", tmp_path / "phasenet" / "examples")
     shutil.copy(ROOT / "saxsae" / "examples" / "three_lobes.dat", tmp_path / "curve.dat")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_solve_as_in_the_readme(folder, monkeypatch, capsys):
+def test_solve_as_in_the_guide(folder, monkeypatch, capsys):
     monkeypatch.setitem(phasenet.solve.__kwdefaults__, "refine", False)  # half of its time
     names = {}
     exec(block("phasenet.solve("), names)
@@ -43,7 +44,7 @@ def test_solve_as_in_the_readme(folder, monkeypatch, capsys):
     assert "6 atoms" in capsys.readouterr().out
 
 
-def test_reconstruct_as_in_the_readme(folder, monkeypatch, capsys):
+def test_reconstruct_as_in_the_guide(folder, monkeypatch, capsys):
     small = genetic.EvolutionSettings(population=24, elites=4, generations=2)
     monkeypatch.setitem(saxsae.reconstruct.__kwdefaults__, "settings", small)
     text = block("saxsae.reconstruct(")
@@ -51,6 +52,7 @@ def test_reconstruct_as_in_the_readme(folder, monkeypatch, capsys):
     names = {}
     exec(text.replace("num_models=8", "num_models=1"), names)
     assert 15 < names["result"].radius_angstrom < 80 and np.isfinite(names["result"].chi_squared)
+    assert (folder / "curve.ccp4").stat().st_size > 31**3
     assert "q in 1/A" in capsys.readouterr().out
 
 

@@ -23,7 +23,8 @@ TEXTS = [*GUIDES, *sorted((ROOT / "configs").rglob("*.py")), *sorted((ROOT / "la
 # A command goes on after a backslash, or on an indented line of flags.
 _COMMAND = re.compile(r"python -m (launch(?:\.\w+)+)((?:[^\n`]|\\\n|\n[ ]+\[?--)*)")
 _DEFINED = re.compile(r"""DEFINE_\w+\(\s*["'](\w+)["']""")
-_CODE = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL))
+_CODE = "\n".join(block for guide in GUIDES
+                  for block in re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL))
 
 
 def label(path):
@@ -100,7 +101,7 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
-def test_the_readmes_python_imports_what_exists():
+def test_the_guides_python_imports_what_exists():
     assert _CODE
     for node in ast.walk(ast.parse(_CODE)):
         if isinstance(node, ast.ImportFrom):

@@ -33,7 +33,7 @@ SCALES = {
     "R factor":
         "0: the amplitudes are equal. Good: at most the noise of the amplitudes. Bad: more; the atoms explain "
         "only a part of the map.",
-    "deviation":
+    "standard deviation":
         "Good: at most 0.2 voxel. Bad: more; the data do not fix every atom, and the verdict is ambiguous.",
 }
 

@@ -72,8 +72,8 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
             ("correlation", f"{numbers['correlation']:.4f}", "of the Patterson map with that of the atoms found"),
             ("R factor", f"{numbers['r_factor']:.4f}", "of the amplitudes")]
     if numbers.get("largest_deviation_voxels") is not None:
-        lines.append(("deviation", f"{numbers['largest_deviation_voxels']:.4f}",
-                      "voxel, the largest standard deviation of a coordinate"))
+        lines.append(("standard deviation", f"{numbers['largest_deviation_voxels']:.4f}",
+                      "voxel, the largest of a coordinate"))
     return lines
 
 
