@@ -15,7 +15,7 @@ from phasenet.networks import layers
 from saxsae import pretrained
 from saxsae.io.structures.voxelized_corpus import read_voxelized, write_voxelized
 from saxsae.networks import autoencoder as model
-from saxsae.shapes import voxels
+from saxsae.shapes import principal_components, voxels
 
 LATENT = 6
 
@@ -119,7 +119,8 @@ def test_the_lean_network_starts_as_the_principal_components(lean_task):
     latent = np.random.default_rng(0).normal(size=(3, LATENT)).astype(np.float32)
     logits = np.asarray(lean_task.network.decode(params, latent))
     inside = logits[:, :31, :31, :31][:, voxels.sphere_mask()]
-    np.testing.assert_allclose(inside, autoencoder.LINEAR_GAIN * (code.decode(latent) - code.threshold), atol=1e-3)
+    np.testing.assert_allclose(inside, principal_components.LINEAR_GAIN * (code.decode(latent) - code.threshold),
+                               atol=1e-3)
     # Cut at one half, the network gives what the components give; it sees the map at half resolution.
     exact = code.encode(lean_task.validation[:, :31, :31, :31][:, voxels.sphere_mask()])
     found = np.asarray(lean_task.network.encode(params, lean_task.validation))
