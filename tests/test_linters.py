@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -23,6 +25,7 @@ def test_ruff_demands_docstrings(tmp_path):
     assert done.returncode == 1 and "D103" in done.stdout
 
 
+@pytest.mark.slow
 def test_mypy_finds_nothing(tmp_path):
     done = run("mypy", f"--cache-dir={tmp_path}", "phasenet", "saxsae", "launch", "configs")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -144,7 +144,7 @@ def _octant_basis(n_max: int) -> _OctantBasis:
     parity = 4 * ((np.abs(m) + sine) % 2) + 2 * sine + (l + m) % 2
     members = [np.flatnonzero(parity == p) for p in range(8)]
     tables = tuple(np.ascontiguousarray(table[:, k], np.float32) for k in members)
-    return _OctantBasis(images, tables, np.argsort(np.concatenate(members)))
+    return _OctantBasis(np.asarray(images), tables, np.argsort(np.concatenate(members)))
 
 
 def moments(occupancy: jax.Array, n_max: int) -> jax.Array:

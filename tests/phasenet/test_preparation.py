@@ -30,6 +30,7 @@ def assert_same(found, expected, tolerance=1e-5):
     np.testing.assert_allclose(found, expected, atol=tolerance * expected.max())
 
 
+@pytest.mark.slow
 def test_any_scale_and_either_origin_come_out_alike():
     for factor in (1e-300, 1e-3, 1.0, 400.0, 1e30, 1e300):
         at_corner, centred = prepare(factor * measured()), prepare(factor * np.fft.fftshift(measured()))

@@ -161,6 +161,7 @@ def test_a_run_in_parts_is_the_run_in_one():
     jax.tree.map(np.testing.assert_array_equal, at_once, in_parts)
 
 
+@pytest.mark.slow
 def test_vmapped_runs_are_the_single_ones():
     begin, go_on = programs()
     keys = jax.random.split(jax.random.key(5), 3)

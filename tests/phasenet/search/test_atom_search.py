@@ -74,6 +74,7 @@ def test_random_starts_find_the_exact_answer(changes, error):
         assert not np.isfinite(found.other_positions).any()
 
 
+@pytest.mark.slow
 def test_given_starts_come_first():
     positions, measured = case(1)
     near = positions + 0.3 * jax.random.normal(jax.random.key(0), positions.shape)

@@ -57,6 +57,7 @@ def test_from_exact_places_the_right_set_up_to_inversion(measure, separate):
         np.testing.assert_allclose(found.positions.mean(0), 0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_best_of_all_subsets(measure, separate):
     """Candidates that are all somewhat off: the least error is not zero."""
     rng = np.random.default_rng(0)

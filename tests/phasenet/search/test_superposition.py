@@ -1,6 +1,7 @@
 """Classical starts: few atoms far apart are found from the Patterson map's own peaks."""
 
 import jax
+import pytest
 import jax.numpy as jnp
 
 from phasenet import metrics
@@ -12,6 +13,7 @@ from phasenet.search import atom_search, refinement, superposition
 PROBLEM = Problem(atoms=AtomRules(num_atoms=5, inner_box=14.0), grid=32)
 
 
+@pytest.mark.slow
 def test_a_superposition_needs_only_to_be_refined():
     positions, valid = draw_atoms(jax.random.key(1), PROBLEM.atoms)
     assert valid

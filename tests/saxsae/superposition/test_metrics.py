@@ -47,6 +47,7 @@ def test_truth_is_the_blurred_histogram_of_the_weighted_atoms():
     np.testing.assert_allclose(truth, reference, atol=0.02 * reference.max())
 
 
+@pytest.mark.slow
 def test_own_voxels_correlate_whatever_their_pose():
     xyz = _protein()
     weights, r_max = np.full(len(xyz), 7), _radius(xyz)
