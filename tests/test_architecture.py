@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import functools
 import graphlib
 import os
 import pathlib
@@ -41,10 +42,12 @@ each_source = pytest.mark.parametrize("path", SOURCES, ids=str)
 each_core_source = pytest.mark.parametrize("path", CORE_SOURCES, ids=str)
 
 
+@functools.cache
 def parsed(path: pathlib.Path) -> ast.Module:
     return ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path))
 
 
+@functools.cache
 def imported(path: pathlib.Path) -> set[str]:
     """Full dotted names of what a file imports, wherever in it."""
     names = set()

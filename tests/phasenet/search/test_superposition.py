@@ -1,8 +1,8 @@
 """Classical starts: few atoms far apart are found from the Patterson map's own peaks."""
 
 import jax
-import pytest
 import jax.numpy as jnp
+import pytest
 
 from phasenet import metrics
 from phasenet.maps import point_atoms, synthesis
