@@ -201,6 +201,7 @@ def test_when_a_run_goes_on(generation, stale, best_mean, goes_on):
     assert genetic.is_running(state, SETTINGS._replace(stop_chi_squared=0.5)) == goes_on
 
 
+@pytest.mark.slow
 def test_empty_shapes_sink_to_the_bottom():
     def score(latents, radii):
         chi_squared, radii = toy_score(latents, radii)

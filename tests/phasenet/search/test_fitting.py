@@ -25,6 +25,7 @@ def worst(found, atoms, problem=PROBLEM):
     return np.linalg.norm(np.asarray(atoms)[:, None] - places, axis=-1).min(1).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("atoms", [
     [[2.3, -1.1, 0.4], [-2.0, 2.2, 1.3], [0.1, 0.2, -2.6]],
     [[2.0, 1.0, 0.5], [-2.3, -0.8, -0.6], [1.5, -2.0, 2.5]],  # one on the inverse of another, 0.4 voxel away

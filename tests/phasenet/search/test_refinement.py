@@ -33,6 +33,7 @@ def worst_error(found, true):
     return float(jnp.where(matching.matched, matching.distance, jnp.inf).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", [(), ("scale",), ("scale", "b_factor")])
 def test_the_gradient_is_that_of_the_squared_error(fit):
     positions, data = case(0)

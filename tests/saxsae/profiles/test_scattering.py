@@ -101,6 +101,7 @@ def test_closed_forms(semi_axes):
     np.testing.assert_allclose(profile, _debye(covered, q, R_MAX), rtol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order,q_r", [(20, 18.0), (30, 27.0), (40, 36.0)])
 def test_within_one_percent_of_the_debye_sum(order, q_r):
     q = np.linspace(0.0, q_r * 0.9 / R_MAX, 60).astype(np.float32)
@@ -207,6 +208,7 @@ def test_points_without_weight_do_not_count():
     assert padded == pytest.approx(float(short), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_debye_profiles_of_many_shapes_equal_the_single_ones():
     rng = np.random.default_rng(3)
     grid = np.linalg.norm(np.indices((31, 31, 31)) - 15.0, axis=0)

@@ -84,6 +84,7 @@ def test_interpolation_is_exact_for_linear_maps_and_zero_outside():
     assert not any(np.any(x) for x in outside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_turned_moved_and_mirrored_copies_are_found(seed):
     rotation = Rotation.random(random_state=seed).as_matrix()
@@ -102,6 +103,7 @@ def test_turned_moved_and_mirrored_copies_are_found(seed):
     assert again == pytest.approx(float(found.correlation), abs=2e-5)
 
 
+@pytest.mark.slow
 def test_options_hold_the_hand_and_the_centre():
     rotation = Rotation.random(random_state=3).as_matrix()
     moving, fixed = _shape(0), _shape(0, rotation @ np.diag([1, 1, -1]))
