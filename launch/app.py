@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import absl.app
 from absl import flags, logging
 
-from launch.machine.shipped_files import resolve_argument
+from launch.machine.shipped_files import resolve_arguments
 from phasenet.errors import InputError, one_line
 
 # On CPU, JAX prints a page of warnings about "+prefer-no-gather", a tuning preference, for each program that it reads
@@ -124,10 +124,9 @@ def adding_path_to_errors(path: str | os.PathLike) -> Iterator[None]:
 
 def _parse_flags(argv: list[str]) -> list[str]:
     """Parses the flags as absl does, but ends with our exit codes, also for a bad --config file or override."""
-    for number, argument in enumerate(argv):
-        argv[number], shipped = resolve_argument(argument)
-        if shipped:
-            print_line(f"{shipped} is taken from the installation: there is no such file here")
+    argv[:], replaced = resolve_arguments(argv)  # in place: ml_collections reads overrides of a config from sys.argv
+    for path in replaced:
+        print_line(f"{path} is taken from the installation: there is no such file here")
     logging.get_absl_logger().disabled = True  # ml_collections logs at length what we print in one line
     try:
         left_over = flags.FLAGS(argv)

@@ -1,9 +1,9 @@
 """`InputError`, the one exception for what a user can mend: a bad file, value or flag.
 
-Both packages raise it; the launches print its message as one line and end.
+`phasenet` and `saxsae` raise `InputError`; the launches print its message as one line and end.
 """
 
-# A longer message is cut to its first and last characters, so many each.
+# A message longer than `_MAX_CHARACTERS` keeps its first `_NUM_FIRST` and its last `_NUM_LAST` characters.
 _MAX_CHARACTERS = 390
 _NUM_FIRST, _NUM_LAST = 260, 120
 
@@ -21,7 +21,7 @@ class InputError(ValueError):
 def one_line(message: object) -> str:
     """Returns a message as one line of at most 390 characters; a longer one loses its middle.
 
-    Characters that do not print are replaced, because those of a file could control the terminal.
+    Unprintable characters become U+FFFD, because control characters quoted from a file could control the terminal.
     """
     line = " ".join(str(message).split())
     if len(line) > _MAX_CHARACTERS:

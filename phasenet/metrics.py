@@ -1,7 +1,7 @@
 """How well found atoms agree with true ones: mutual-nearest matching in the better hand (paper, section 3.5).
 
-Evaluation uses it, and `search.certificate` compares two solutions of one map with it (the product). The paper is
-D. Hurwitz, arXiv:2003.13767.
+`launch.evaluation.phasing` scores solutions with this module, and `search.certificate` compares two solutions of one
+map with `match`. The paper is D. Hurwitz, arXiv:2003.13767.
 """
 
 from typing import NamedTuple
@@ -15,9 +15,9 @@ class Matching(NamedTuple):
 
     Attributes:
       matched: (n,) bool, whether a true atom and a found one are each other's nearest, within the cutoff.
-      distance: (n,) distance of each true atom from the nearest found one, voxels, also where they do not match;
-        infinite if no atom was found.
-      nearest: (n,) index of that found atom.
+      distance: (n,) distance of each true atom from the nearest found atom, voxels, whether or not the two match;
+        infinite if no found atom counts.
+      nearest: (n,) index of the nearest found atom.
       inverted: () bool, whether the found atoms were inverted to match.
     """
 
@@ -31,14 +31,14 @@ def match(found: jax.Array, true: jax.Array, *, cutoff: float = jnp.inf, found_v
           ) -> Matching:
     """Matches found atoms, as they are or inverted, with true ones: pairs in which each is the other's nearest.
 
-    The hand with more matches is taken; if both have as many, the one with the smaller sum of matched distances. Both
-    sets must be centred alike: positions are compared as they are.
+    The hand with more matches is taken; if both hands have the same number, the one with the smaller sum of matched
+    distances. Both sets must have the same origin, because no translation is applied.
 
     Args:
       found: (m, 3), voxels.
       true: (n, 3), voxels.
-      cutoff: largest distance of a match, voxels; the paper has none.
-      found_valid: (m,) bool, which of the found atoms count. Atoms that are not finite never do.
+      cutoff: largest distance of a match, voxels; the paper sets no limit.
+      found_valid: (m,) bool, which of the found atoms count. Atoms with a position that is not finite never count.
 
     Returns:
       The matching in the better hand.
@@ -61,7 +61,7 @@ def mean_error(matching: Matching) -> jax.Array:
 
 
 def _match_one_hand(found: jax.Array, true: jax.Array, cutoff: float, found_valid: jax.Array) -> Matching:
-    """Returns the matching of found atoms (m, 3) with true ones (n, 3), in one hand."""
+    """Returns the matching of found atoms (m, 3) with true ones (n, 3), voxels, in the hand that is given."""
     distance = jnp.linalg.norm(true[:, None] - found[None], axis=-1)
     distance = jnp.where(found_valid, distance, jnp.inf)
     nearest = distance.argmin(axis=1)

@@ -1,13 +1,14 @@
-"""`phasenet.solve`: a measured Patterson map to atoms, in one call. `launch.solve` calls it.
+"""`phasenet.solve`, which finds the atoms of a measured Patterson map in one call. `launch.solve` calls it.
 
 The stages, in order:
 
-1. `preparation`: check the map, bring it to a grid and to the scale of its atoms, estimate their number.
+1. `preparation`: check the map, bring it to a grid and to the scale of its atoms, estimate the number of atoms.
 2. `search.network_stage`: network (`networks`) -> candidates (`search.fitting` or `search.peaks`) -> annealer
    (`search.annealing`), which chooses among the candidates and their inverses where the network shows both.
 3. `search.atom_search`: refine the network's atoms and random starts (`search.refinement`), move wrong atoms
    (`search.relocation`), and test the result against the noise (`search.certificate`).
-4. `search.counting`: if that fails and the number of atoms was estimated, try stage 3 with other numbers near it.
+4. `search.counting`: if stage 3 fails and the number of atoms was estimated, repeat stage 3 with other numbers near
+   the estimate.
 
 The product is all four stages with the dual-space network. The paper's own pipeline (D. Hurwitz, arXiv:2003.13767) is
 stage 2 with a network of the paper's kind, `picker="peaks"` and `refine=False`.
@@ -28,7 +29,7 @@ from phasenet.networks.dual_space import DualSpaceArchitecture
 from phasenet.pretrained import Architecture, Pretrained
 from phasenet.search import atom_search, certificate, counting, network_stage
 
-# Largest number of other counts of atoms that are tried. Each one compiles a program.
+# Largest number of other atom counts that stage 4 tries. Each count compiles a program.
 _MAX_OTHER_COUNTS = 4
 
 
@@ -36,11 +37,13 @@ class Solution(NamedTuple):
     """The atoms found for a map, the verdict, and the results of the stages.
 
     Attributes:
-      positions: (n, 3) the atoms, voxels, relative to their mean, in one of the two hands.
+      positions: (n, 3) the atoms, voxels, relative to their mean, in one of the two hands. If they are those of the
+        network stage, rows are NaN where there were fewer candidates than atoms.
       standard_deviations: (n, 3) of the positions, voxels; None if the positions are those of the network stage.
-      agreement: of the atoms' Patterson map with the prepared one.
-      status: "solved": nothing but the allowed noise is left; "ambiguous": another set of atoms fits as well, or the
-        data do not determine every position; "not solved"; None without refinement.
+      agreement: agreement of the atoms' Patterson map with the prepared one.
+      status: "solved": the atoms leave nothing but the allowed noise; "ambiguous": another set of atoms fits as well,
+        or the data do not determine every position; "not solved": the search found no such atoms; None without
+        refinement.
       selected: result of the network stage.
       search: result of the atom search; None without refinement.
       prepared: the map and the problem that were solved, and notes on what was assumed.
@@ -58,25 +61,27 @@ class Solution(NamedTuple):
 def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | None = None, seed: int = 0,
           settings: network_stage.NetworkSettings = network_stage.NetworkSettings(), refine: bool = True,
           noise: float = 0.0, name: str = "the map") -> Solution:
-    """Returns the atoms behind a Patterson map, and whether they are proven.
+    """Returns the atoms of a Patterson map, and the verdict on whether they are proven.
 
     Args:
       patterson_map: (M, M, M) on any scale, its origin at voxel 0 or in the middle.
-      weights: of `pretrained.load`. A dual-space network works on the map's own grid if M is a multiple of 4; otherwise
-        the map is brought to the grid of the weights.
+      weights: result of `pretrained.load`. A dual-space network works on the map's own grid if M is a multiple of 4 and
+        at least 8; otherwise the map is cut or padded to the grid of the weights.
       num_atoms: number of atoms; by default estimated from the map's sum and power if the map holds F000, otherwise the
-        number of the weights.
-      seed: of the annealer and the search; the same seed gives the same result.
-      settings: of the network stage.
+        number that the weights were trained for.
+      seed: seed of the annealer and the search; the same seed gives the same result.
+      settings: settings of the network stage.
       refine: whether stages 3 and 4 run; without them there is no verdict.
-      noise: standard deviation of the squared amplitudes, relative to themselves, that the certificate allows for.
+      noise: standard deviation of each squared amplitude, relative to its value, that the certificate allows for.
       name: the map's name in messages.
 
     Returns:
-      The atoms of the search, or those of the network stage if the search has not solved the map and fits no better.
+      The solution. Its atoms are those of the search. They are those of the network stage without refinement, or if the
+      search has not solved the map and its atoms correlate no better.
 
     Raises:
-      InputError: the map is not a Patterson map or does not fit the weights, or so many atoms do not fit into the box.
+      InputError: the map is not a Patterson map or does not fit the weights, or the atoms do not fit into the box.
+      ValueError: the picker of the settings is unknown.
     """
     problem = weights.problem
     if num_atoms is not None:
@@ -90,7 +95,8 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
     selected = _run_network_stage(key, prepared.patterson, weights.params, weights.architecture, problem, settings)
     if not refine:
         return Solution(np.asarray(selected.positions), None, selected.agreement, None, selected, None, prepared)
-    # The problem is static and says whether there is noise; the amount is traced, so it needs no new compilation.
+    # The problem is static and says whether there is noise; the amount is traced, so another amount needs no new
+    # compilation.
     found = _run_atom_search(key, prepared.patterson, problem=problem._replace(noise=float(noise > 0)),
                              given_starts=selected.positions[None], noise=jnp.float32(noise))
     if num_atoms is None and prepared.estimate is not None and int(found.status) == certificate.NOT_SOLVED:
@@ -104,7 +110,7 @@ def solve(patterson_map: np.ndarray, weights: Pretrained, *, num_atoms: int | No
 
 
 def _check_problem(problem: Problem, prefix: str) -> None:
-    """Raises InputError, its message with a prefix, for a problem that is not possible."""
+    """Raises InputError, its message with a prefix, if a field of the problem is out of its range."""
     try:
         synthesis.check_problem(problem)
     except ValueError as error:
@@ -113,10 +119,15 @@ def _check_problem(problem: Problem, prefix: str) -> None:
 
 def _try_other_counts(key: jax.Array, found: atom_search.SearchResult, prepared: preparation.PreparedMap,
                       estimate: float, noise: float) -> tuple[atom_search.SearchResult, preparation.PreparedMap]:
-    """Searches with other numbers of atoms near the estimate; returns the solution if there is one, else `found`."""
+    """Searches with other numbers of atoms near the estimate.
+
+    Returns the first result whose status is not "not solved", or else `found`; and the prepared map with a note.
+    """
     problem = prepared.problem
     before = problem.atoms.num_atoms
     others = tuple(number for number in counting.likely_counts(estimate) if number != before)[:_MAX_OTHER_COUNTS]
+    if not others:  # an estimate just below 1 leaves no other number
+        return found, prepared
     number, found_again = counting.search_counts(
         key, prepared.patterson, problem._replace(noise=noise), others, has_f000=True)
     if int(found_again.status) == certificate.NOT_SOLVED:

@@ -1,14 +1,15 @@
-"""A measured Patterson map to the map and the `Problem` that the pipeline solves: the first stage of the product.
+"""Turns a measured Patterson map into the map and the `Problem` that the pipeline solves: stage 1 of the product.
 
-`prepare` takes these steps in plain NumPy, float64, and notes each assumption for the user:
+`prepare` takes these steps in NumPy and float64, except for step 7 and the test of step 3, which run in JAX and
+float32. It notes each assumption for the user:
 
 1. Check the shape and that all values are finite.
-2. `move_origin_to_voxel_0`: find the origin peak.
+2. `move_origin_to_voxel_0`: find the origin peak and move it to voxel (0, 0, 0).
 3. `symmetrize`: average the map with its inverse.
-4. `problem_from_map`: read grid, resolution and box from the map, for a network that takes any.
-5. `resample_to_grid`: otherwise cut or pad the map to the network's grid.
+4. `problem_from_map`: read grid, resolution and box from the map, for a network that takes any grid.
+5. `resample_to_grid`: for other networks cut or pad the map to the network's grid.
 6. `clip_negative_intensities`: set negative squared amplitudes to 0.
-7. `scale_to_atoms`: find the scale, and estimate the number of atoms.
+7. `scale_to_atoms`: bring the map to the scale of its atoms (`maps.absolute_scale`), and estimate their number.
 """
 
 import math
@@ -20,17 +21,17 @@ from phasenet.errors import InputError
 from phasenet.maps import absolute_scale, density, patterson
 from phasenet.maps.synthesis import Problem
 
-# Differences below this, relative to the largest value, are taken as rounding of float32.
+# Differences below this fraction of the largest value count as rounding of float32.
 ROUNDING = 1e-5
-# Largest |P(u) - P(-u)| of a Patterson map, relative to its largest value: rounding and noise stay below.
+# Largest |P(u) - P(-u)| that counts as rounding or noise, relative to the largest |P|.
 SYMMETRY_TOLERANCE = 1e-3
-# Values below this, relative to the range of the map, may be cut off.
+# Values that differ from the flat level by less than this fraction of the range (max - min) of the map may be cut off.
 LOSS_TOLERANCE = 1e-3
-# Largest negative part of the squared amplitudes, relative to the sum of their absolute values.
+# Largest sum of the negative squared amplitudes, relative to the sum of all absolute values; both without F000^2.
 NEGATIVE_TOLERANCE = 0.02
 # Maps with an origin peak between these values keep their scale: squares of float32 neither overflow nor vanish.
 _MIN_PEAK, _MAX_PEAK = 1e-9, 1e9
-# Edge of the box about the atoms' mean, relative to the extent of the atoms.
+# Edge of the box that is centred on the atoms' mean, relative to the extent of the atoms.
 _BOX_PER_EXTENT = 1.25
 # Largest relative difference between the number of atoms assumed and the estimate that counts as agreement.
 _COUNT_TOLERANCE = 0.2
@@ -56,14 +57,15 @@ class PreparedMap(NamedTuple):
 
 def prepare(values: np.ndarray, problem: Problem, name: str, *, estimate_num_atoms: bool = False,
             adapt_problem: bool = False) -> PreparedMap:
-    """Returns a Patterson map of any scale as the atoms of a problem would give it, on the grid of that problem.
+    """Returns a Patterson map on the scale of its atoms and on the grid of a problem.
 
     Args:
-      values: (M, M, M) the map, its origin at voxel 0 or in the middle.
-      problem: what the network was trained for.
+      values: (M, M, M) the map, on any scale, its origin at voxel 0 or in the middle.
+      problem: the problem that the network was trained on.
       name: the map's name in messages: a file or a flag.
-      estimate_num_atoms: whether the number of atoms is the map's estimate, where there is one, not the problem's.
-      adapt_problem: whether grid, box and resolution are read from the map, not the problem's.
+      estimate_num_atoms: whether the number of atoms is estimated from the map if it holds F000, instead of taken from
+        `problem`.
+      adapt_problem: whether grid, box and resolution are read from the map instead of taken from `problem`.
 
     Returns:
       The prepared map, its problem, and notes on what was assumed.
@@ -105,13 +107,14 @@ def _choose_num_atoms(problem: Problem, estimate: float | None) -> tuple[Problem
 
 
 def problem_from_map(values: np.ndarray, problem: Problem) -> tuple[Problem, list[str]]:
-    """Returns the problem with grid, resolution and box as they are read from a map.
+    """Returns the problem with the grid, resolution and box that a map shows.
 
-    The resolution ends at the last reflection that is not 0. The box follows from where the map becomes flat.
+    `h_max` (cycles per map edge) is the |h| of the last reflection that is not 0. The box (voxels) follows from the
+    distance at which the map becomes flat.
 
     Args:
-      values: (M, M, M), its origin at voxel 0.
-      problem: gives the other fields. It is returned unchanged if M is not a multiple of 4, or below 8.
+      values: (M, M, M) the map, its origin at voxel 0.
+      problem: gives the other fields. It is returned unchanged if M is not a multiple of 4, or is below 8.
 
     Returns:
       The problem, and notes for the user.
@@ -145,14 +148,14 @@ def problem_from_map(values: np.ndarray, problem: Problem) -> tuple[Problem, lis
 
 
 def move_origin_to_voxel_0(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """Returns a map (M, M, M) with its origin, which is its highest value, at voxel 0; and a note.
+    """Returns a map (M, M, M) with its origin, the place of its highest value, at voxel (0, 0, 0); and a note.
 
     Args:
       values: (M, M, M), its origin at voxel 0 or in the middle, at index M // 2 on each axis.
       name: the map's name in messages.
 
     Raises:
-      InputError: all values are equal, or the highest value lies at neither place.
+      InputError: all values are equal, or the highest value lies neither at voxel 0 nor in the middle.
     """
     if np.ptp(values) <= ROUNDING * np.abs(values).max():
         raise InputError(f"{name}: all values are {values.flat[0]:.6g}; expected a map with an origin peak")
@@ -186,7 +189,8 @@ def symmetrize(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
 def resample_to_grid(values: np.ndarray, grid: int, name: str) -> tuple[np.ndarray, list[str]]:
     """Returns a map cut or padded about its origin to (grid, grid, grid); and notes.
 
-    A flat level outside is subtracted.
+    If M = grid, the map is returned as it is. Otherwise the level of its flat outer part, the median of the values
+    there, is subtracted.
 
     Args:
       values: (M, M, M), its origin at voxel 0.
@@ -201,7 +205,7 @@ def resample_to_grid(values: np.ndarray, grid: int, name: str) -> tuple[np.ndarr
         return values, []
     reach = np.abs(np.fft.fftfreq(size, 1 / size))
     distance = np.maximum.reduce(np.meshgrid(reach, reach, reach, indexing="ij"))
-    # Only values within this distance are kept. A map that is not flat at its edge was cut before, or is periodic.
+    # Only values at a distance below this are kept. A map that is not flat at its edge was cut before, or is periodic.
     within = min(grid // 2, (size - 1) // 2)
     outside = values[distance >= within]
     level = float(np.median(outside))
@@ -230,7 +234,7 @@ def clip_negative_intensities(values: np.ndarray, name: str) -> tuple[np.ndarray
     """Returns a centrosymmetric map (N, N, N) with negative squared amplitudes, except F000^2, set to 0; and a note.
 
     Raises:
-      InputError: the negative part is more than `NEGATIVE_TOLERANCE` of the sum of absolute values.
+      InputError: the negative part is more than `NEGATIVE_TOLERANCE` of the sum of absolute values, F000^2 left out.
     """
     intensities = np.fft.rfftn(values).real
     weights = patterson.multiplicity(len(values))
@@ -248,12 +252,12 @@ def clip_negative_intensities(values: np.ndarray, name: str) -> tuple[np.ndarray
 
 
 def scale_to_atoms(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, float | None, list[str]]:
-    """Returns a map on the scale of its atoms, and an estimate of their number.
+    """Returns a map on the scale of its atoms, an estimate of their number, and notes.
 
-    F000^2 is the sum over the map. The map counts as holding F000 if two conditions are met: no other squared amplitude
-    is more than twice that sum, because F000 is the largest amplitude of a density without negative values; and the sum
-    and the power of the other reflections give a possible number of atoms, at least about the problem's and at most as
-    many as fill the box. Otherwise F000 is set from the problem's number of atoms.
+    F000^2 is the sum over the map. The map counts as holding F000 if two conditions are met. First, every other squared
+    amplitude is less than twice that sum, because F000 is the largest amplitude of a density without negative values.
+    Second, the sum and the power of the other reflections give a possible number of atoms: more than 0.8, and fewer
+    than fill the box. Otherwise F000 is set from the problem's number of atoms.
 
     Args:
       values: (N, N, N), N = problem.grid, its origin at voxel 0, on any scale.
@@ -268,16 +272,17 @@ def scale_to_atoms(values: np.ndarray, problem: Problem) -> tuple[np.ndarray, fl
     f000, intensities[0, 0, 0] = float(intensities[0, 0, 0]), 0.0
     values = values.astype(np.float32)
     by_power = np.asarray(absolute_scale.put_on_absolute_scale(values, problem, has_f000=False))
-    # Total^2 grows as the square of the number of atoms, power as the number: both give one scale for one number only.
+    # The sum, F000^2, grows as the square of the number of atoms, the power in proportion to it. So the two scales
+    # are equal for one number only.
     estimate = num_atoms * by_power.sum(dtype=np.float64) / expected
-    # At most as many atoms as fill the box.
+    # At most as many spheres as fill the box of the atoms' centres and a margin of one radius around that box.
     possible = 1 - _COUNT_TOLERANCE < estimate < (problem.atoms.inner_box + 2) ** 3 / density.ATOM_VOLUME
     if f000 > intensities.max() / 2 and possible:
         on_scale = np.asarray(absolute_scale.put_on_absolute_scale(values, problem, has_f000=True))
         if abs(estimate / num_atoms - 1) <= _COUNT_TOLERANCE:
             return on_scale, float(estimate), [
                 f"scale: from the map's sum, taken as the squared total of {num_atoms} atoms (the map holds F000)"]
-        # The map shows another number of atoms than the problem has: its scale follows the number that it shows.
+        # The map's number of atoms is not the problem's: the scale follows the map's number.
         return on_scale * np.float32((estimate / num_atoms) ** 2), float(estimate), [
             f"scale: from the map's sum and power, which indicate {estimate:.1f} atoms, not {num_atoms}"]
     reason = (f"its sum is {f000:.3g}, its largest squared amplitude {intensities.max():.3g}"

@@ -1,22 +1,32 @@
-"""Finds the examples and configs that come with the packages when a command is called from another folder."""
+"""Finds the examples and configs that come with the packages when a launch is called from another folder."""
 
 import pathlib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SHIPPED = ("configs/", "phasenet/examples/", "saxsae/examples/")
+# The flags that name a file to read. A path to write to is never replaced.
+_INPUT_FLAGS = ("config", "patterson", "profile", "reference")
 
 
-def resolve_argument(argument: str) -> tuple[str, str | None]:
-    """Replaces the path in `--flag=PATH` by that of the shipped file where the current folder has no such file.
+def resolve_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Replaces the paths of shipped files that the current folder does not have by those in the installation.
 
     Args:
-      argument: one command-line argument; a config may name a variant, `configs/FILE.py:VARIANT`.
+      arguments: command-line arguments, `--flag=PATH` or `--flag PATH`; a config may name a variant,
+        `configs/FILE.py:VARIANT`.
 
     Returns:
-      The argument, and the path that was replaced; None where nothing was.
+      The arguments, and the paths that were replaced.
     """
-    flag, equals, value = argument.partition("=")
-    path, colon, variant = value.partition(":")
-    if not equals or not path.startswith(_SHIPPED) or pathlib.Path(path).exists() or not (_ROOT / path).is_file():
-        return argument, None
-    return f"{flag}={_ROOT / path}{colon}{variant}", path
+    resolved, replaced = [], []
+    for number, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if not equals and number:
+            flag, value = arguments[number - 1], argument
+        path = value.partition(":")[0]
+        is_input = flag.startswith("-") and flag.lstrip("-") in _INPUT_FLAGS
+        if is_input and path.startswith(_SHIPPED) and not pathlib.Path(path).exists() and (_ROOT / path).is_file():
+            replaced.append(path)
+            argument = f"{flag}={_ROOT / value}" if equals else str(_ROOT / value)
+        resolved.append(argument)
+    return resolved, replaced

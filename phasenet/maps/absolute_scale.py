@@ -1,6 +1,7 @@
-"""The scale of a Patterson map: from F000 where it was measured, otherwise from the power of the other reflections.
+"""Brings a Patterson map to the scale of its atoms: from F000 if it was measured, otherwise from the other reflections.
 
-`phasenet.preparation` calls it for every measured map before anything is solved; it is part of the product.
+On the scale of its atoms a map is that of a density in which each atom sums to `density.ATOM_VOLUME`.
+`phasenet.preparation` calls this module for every measured map before the map is solved.
 """
 
 import jax
@@ -18,8 +19,8 @@ def put_on_absolute_scale(patterson_map: jax.Array | np.ndarray, problem: Proble
     Args:
       patterson_map: (N, N, N), its origin at voxel 0.
       problem: the number and the form factor of the atoms, and the resolution of the map.
-      has_f000: whether the map holds F000. Its sum is then the square of the atoms' total, `density.ATOM_VOLUME` each,
-        and gives the scale exactly. Otherwise the power of the other reflections gives the scale to some percent.
+      has_f000: whether the map holds F000. If so, the sum over the map, which has to be (num_atoms * ATOM_VOLUME)^2,
+        gives the scale exactly. Otherwise the power of the other reflections gives the scale to some percent.
 
     Returns:
       (N, N, N), the map times one factor.

@@ -1,8 +1,8 @@
 """Draws random atoms by rejection: points in a box that keep a smallest distance (paper, sections 2.1 and 2.4.1).
 
-Positions are in voxels, relative to the centre of the map, which is the corner between voxels N/2 - 1 and N/2. So the
-inverse of a set of atoms is its negative. The trainings draw the atoms of their examples here, and
-`search.atom_search` its random starts.
+Positions are in voxels, relative to the centre of the map, which is the corner between voxels N/2 - 1 and N/2. So
+inversion negates the positions. Training draws the atoms of its examples here, and `search.atom_search` its random
+starts.
 """
 
 import math
@@ -11,12 +11,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-# What holds for the reserved corner of the inner box, see `AtomRules.corner_rule`.
+# The rules for the reserved corner of the inner box, see `AtomRules.corner_rule`.
 CORNER_RULES = ("any", "empty", "filled")
 
-# Places that one draw tries per atom. If they do not suffice, the draw has failed and the next one begins.
+# Places that one draw tries per atom. If these places do not suffice, the draw has failed and the next one begins.
 _PROPOSALS_PER_ATOM = 16
-# After so many failed draws the last one is returned, marked invalid.
+# After this many failed draws the last one is returned, marked invalid.
 _MAX_DRAWS = 20_000
 
 
@@ -45,7 +45,7 @@ def check_rules(rules: AtomRules) -> None:
     """Checks that atoms can meet the rules.
 
     Raises:
-      ValueError: a field is out of its range, or so many atoms do not fit into the box.
+      ValueError: a field is out of its range, or the atoms do not fit into the box.
     """
     if not isinstance(rules.num_atoms, int) or rules.num_atoms < 1:
         raise ValueError(f"num_atoms={rules.num_atoms}: expected a whole number, at least 1")
@@ -55,8 +55,8 @@ def check_rules(rules: AtomRules) -> None:
         raise ValueError(f"min_distance={rules.min_distance}: expected at least 0")
     # Balls that are placed one after another jam at 38% of the volume. Well below that, most sets of atoms leave the
     # box when they are centred on their mean.
-    share = rules.num_atoms * math.pi / 6 * rules.min_distance**3
-    if share > 0.15 * (rules.inner_box + rules.min_distance) ** 3:
+    ball_volume = rules.num_atoms * math.pi / 6 * rules.min_distance**3
+    if ball_volume > 0.15 * (rules.inner_box + rules.min_distance) ** 3:
         raise ValueError(f"num_atoms={rules.num_atoms}: too many for min_distance={rules.min_distance} in a "
                          f"box of {rules.inner_box} voxels")
     if rules.corner_rule not in CORNER_RULES:
@@ -68,7 +68,7 @@ def check_rules(rules: AtomRules) -> None:
 
 
 def draw_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
-    """Draws one set of atoms, centred on its mean, again and again until it meets the rules.
+    """Draws sets of atoms, each centred on its mean, until one meets the rules, and returns that set.
 
     Atoms are placed one after another, each uniformly where the earlier ones leave room.
 
@@ -77,8 +77,8 @@ def draw_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
       rules: static; see `check_rules`.
 
     Returns:
-      Positions (num_atoms, 3), voxels, whose mean is 0; and () bool, whether they meet the rules. It is False only
-      after 20,000 failed draws: such sets of atoms are very rare, or there are none.
+      Positions (num_atoms, 3), voxels, whose mean is 0; and () bool, whether they meet the rules: False only after
+      20,000 failed draws, when sets of atoms that meet the rules are very rare or do not exist.
     """
     def cond_fun(carry):
         _, _, valid, draws = carry
@@ -97,12 +97,12 @@ def draw_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array]:
 
 
 def invert(positions: jax.Array) -> jax.Array:
-    """Returns the positions (n, 3) inverted through the centre of the map."""
+    """Returns positions (n, 3), voxels, inverted through the centre of the map."""
     return -positions
 
 
 def in_corner(positions: jax.Array, rules: AtomRules) -> jax.Array:
-    """Returns, as (n,) bool, whether each of the atoms (n, 3) lies in the reserved corner or its inverse."""
+    """Returns, as (n,) bool, whether each of the atoms (n, 3), voxels, lies in the reserved corner or its inverse."""
     edge = rules.inner_box / 2 - rules.corner
     return (positions > edge).all(-1) | (positions < -edge).all(-1)
 
@@ -123,7 +123,7 @@ def _place_atoms(key: jax.Array, rules: AtomRules) -> tuple[jax.Array, jax.Array
         near = jnp.square(positions - place).sum(-1) < rules.min_distance**2
         free = ~(near & present).any()
         if rules.corner_rule == "empty":
-            free &= ~in_corner(place, rules)  # so fewer draws fail
+            free &= ~in_corner(place, rules)  # otherwise `_meet_rules` would reject more draws
         chosen = (jnp.arange(rules.num_atoms) == count) & free
         return jnp.where(chosen[:, None], place, positions), count + free, tried + 1
 

@@ -1,4 +1,4 @@
-"""Atoms to a density on voxels: exact volumes of the unit sphere within each voxel, or the Gaussian atom.
+"""Computes the density of atoms on voxels: exact volumes of spheres of radius 1 within each voxel, or Gaussians.
 
 A map of N^3 voxels has its origin at its centre, the corner between voxels N/2 - 1 and N/2: voxel i spans i - N/2 to
 i + 1 - N/2. So inversion is an exact flip of the array. Maps are periodic. Every map of atoms in this package is made
@@ -15,7 +15,7 @@ FORM_FACTORS = ("sphere", "gaussian")
 # The sum over one atom's map, for every form factor: the volume of a sphere of radius 1 voxel.
 ATOM_VOLUME = 4 * math.pi / 3
 # On one axis: the volumes in the slabs of voxels behind, around and ahead of the atom (rows), from the volumes beyond
-# the planes through, behind and ahead of the atom (columns); twice the first of these is the whole ball.
+# the planes through, behind and ahead of the atom (columns); twice the first volume is the whole ball.
 _SLABS_FROM_PLANES = np.array([[0.0, 1.0, 0.0], [2.0, -1.0, -1.0], [0.0, 0.0, 1.0]], np.float32)
 
 
@@ -26,7 +26,7 @@ def density(positions: jax.Array, grid: int, *, form_factor: str = "sphere", b_f
     Args:
       positions: (n, 3), voxels, relative to the map's centre.
       grid: N, voxels per edge.
-      form_factor: "sphere": each voxel holds the fraction of it that a sphere of radius 1 covers (paper, section 2.1);
+      form_factor: "sphere": each voxel holds the fraction that a sphere of radius 1 covers (paper, section 2.1);
         "gaussian": each voxel holds the mean of an isotropic Gaussian of variance b_factor / (8 pi^2) and of the same
         total, `ATOM_VOLUME`.
       b_factor: B, voxels^2; only "gaussian" uses it.
@@ -36,7 +36,7 @@ def density(positions: jax.Array, grid: int, *, form_factor: str = "sphere", b_f
       (N, N, N) float32, differentiable in positions and weights. The densities of atoms that overlap add up.
 
     Raises:
-      ValueError: the form factor is unknown, or a Gaussian has no width.
+      ValueError: the form factor is unknown, or it is "gaussian" and `b_factor` is not above 0.
     """
     if weights is None:
         weights = jnp.ones(positions.shape[0])
@@ -52,12 +52,12 @@ def density(positions: jax.Array, grid: int, *, form_factor: str = "sphere", b_f
 def mean_transform(grid: int, form_factor: str = "sphere", b_factor: float = 0.0) -> np.ndarray:
     """Returns the Fourier transform of a lone atom's map, with the atom as origin, averaged over its places in a voxel.
 
-    It is the product of the form factor and the transform of a voxel, because a map holds means over voxels.
+    The transform is the product of the form factor and the transform of a voxel, because a map holds means over voxels.
 
     Args:
       grid: N, voxels per edge.
       form_factor: as in `density`.
-      b_factor: as in `density`.
+      b_factor: as in `density`, voxels^2.
 
     Returns:
       (N, N, N/2 + 1) float64, real, at the reflections of `rfftn`.
@@ -77,10 +77,10 @@ def covered_fractions(offset: jax.Array) -> jax.Array:
     """Returns the fractions of the 3^3 voxels around an atom that its sphere of radius 1 covers.
 
     Args:
-      offset: (3,) the atom's place within the middle voxel, 0 to 1 on each axis.
+      offset: (3,) the atom's place within the middle voxel, voxels, 0 to 1 on each axis.
 
     Returns:
-      (3, 3, 3), differentiable in `offset`.
+      (3, 3, 3), each 0 to 1, the axes in the order of `offset`; differentiable in `offset`.
     """
     # Distances to three planes on each axis: through the atom, behind it and ahead of it.
     x, y, z = jnp.stack([jnp.zeros(3), offset, 1 - offset], axis=1)

@@ -1,4 +1,4 @@
-"""A density to its Patterson map, the inverse transform of the squared structure factors (paper, equations 1 to 5).
+"""Computes the Patterson map of a density, the inverse transform of the intensities |F|^2 (paper, equations 1 to 5).
 
     P(u) = sum over r of rho(r) rho(r + u) = irfftn(|rfftn(rho)|^2)
 
@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# The scales of `scale_for_network`: as it comes; by the origin peak; by the root mean square away from that peak.
+# The scales of `scale_for_network`: unscaled; by the origin peak; by the root mean square away from that peak.
 SCALES = ("raw", "origin", "rms")
 
 
 def intensities(density: jax.Array) -> jax.Array:
-    """Returns the squared structure factors |F|^2 of a density, F(h) = sum over r of rho(r) exp(-2 pi i h.r / N).
+    """Returns |F|^2 of a density; the structure factors are F(h) = sum over r of rho(r) exp(-2 pi i h.r / N).
 
     Args:
       density: (N, N, N).
@@ -60,6 +60,9 @@ def add_noise(key: jax.Array, values: jax.Array, fraction: float) -> jax.Array:
       key: random key.
       values: (N, N, N/2 + 1) |F|^2.
       fraction: standard deviation of the noise relative to |F|^2.
+
+    Returns:
+      (N, N, N/2 + 1), in the unit of `values`.
     """
     n = values.shape[0]
     noise = jax.random.normal(key, (n,) * 3)
@@ -82,7 +85,8 @@ def scale_for_network(patterson_map: jax.Array, scale: str, grid: int | None = N
       patterson_map: (N, N, N), its origin at voxel 0.
       scale: "raw": the map as it is; "origin": P / P(0); "rms": P over its root mean square more than 3 voxels from the
         origin, which makes peaks between atoms of order 1 for any atoms.
-      grid: voxels per edge of the whole map, where the map given is its centre and the rest is 0; N by default.
+      grid: voxels per edge of the whole map, if `patterson_map` is only its part around the origin and the rest is 0;
+        N by default.
 
     Returns:
       (N, N, N), its origin at voxel 0.
@@ -110,14 +114,21 @@ def asymmetry(patterson_map: jax.Array | np.ndarray) -> jax.Array:
 
 @functools.lru_cache
 def index_radius(n: int) -> np.ndarray:
-    """Returns |h| of each reflection that `rfftn` keeps, cycles per map edge: (N, N, N/2 + 1) float64."""
+    """Returns |h| of each reflection that `rfftn` keeps, cycles per map edge: (N, N, N/2 + 1) float64, N = n."""
     h, k = np.fft.fftfreq(n, 1 / n), np.fft.rfftfreq(n, 1 / n)
     return np.sqrt(h[:, None, None] ** 2 + h[None, :, None] ** 2 + k[None, None, :] ** 2)
 
 
 @functools.lru_cache
 def multiplicity(n: int) -> np.ndarray:
-    """Returns how many of all N^3 reflections each one that `rfftn` keeps stands for, 1 or 2: (N/2 + 1,), by l."""
+    """Returns how many reflections each one that `rfftn` keeps stands for, 1 or 2.
+
+    Args:
+      n: N, voxels per edge, even.
+
+    Returns:
+      (N/2 + 1,) float64, one for each l, the last index of a reflection.
+    """
     weights = np.full(n // 2 + 1, 2.0)
     weights[0] = weights[-1] = 1.0
     return weights

@@ -1,9 +1,10 @@
-"""The fast model that the product's search refines: structure factors of point atoms, in closed form.
+"""Computes structure factors of point atoms in closed form: the fast model that the product's search refines.
 
     F(s) = f(s) sum over j of exp(2 pi i s.x_j),    f(s) = f_atom(|s|) sinc(s_x) sinc(s_y) sinc(s_z)
 
 s is in cycles per voxel, and the sincs are the transform of a voxel. The model lacks the aliases of the density on
-voxels, some percent of F at |s| = 0.3. So it finds the atoms, but not the last hundredth of a voxel.
+voxels, some percent of F at |s| = 0.3. So the model finds the atoms, but not to within a hundredth of a voxel;
+`search.refinement.refine_exact` adds that.
 """
 
 import functools
@@ -15,7 +16,8 @@ import numpy as np
 
 from phasenet.maps import density, patterson
 
-# sin(pi t) / t and cos(pi t) in powers of t^2: exact to float32 for |t| <= 1/2, and ten times faster than XLA's own.
+# sin(pi t) / t and cos(pi t) in powers of t^2: exact to float32 for |t| <= 1/2, and several times faster than XLA's own
+# on a CPU.
 _SINE = (3.14159265358979, -5.16771278004997, 2.55016403987734, -0.599264528932149, 0.0821458866111282,
          -0.00737043094571435)
 _COSINE = (1.0, -4.93480220054468, 4.05871212641677, -1.33526276885459, 0.235330630358893, -0.0258068913900141,
@@ -23,16 +25,16 @@ _COSINE = (1.0, -4.93480220054468, 4.05871212641677, -1.33526276885459, 0.235330
 
 
 class PointModel(NamedTuple):
-    """R reflections of a map, one of each Friedel pair, without F000, sorted by |s|; and an atom's form factor there.
+    """R reflections of a map, one of each Friedel pair, without F000, sorted by |s|; and the form factor at each.
 
     All fields are static.
 
     Attributes:
       grid: N, voxels per edge of the map, which is the period of the atoms.
-      flat_index: (R,) places in the flattened (N, N, N/2 + 1) of `rfftn`.
+      flat_index: (R,) int, indices into the flattened (N, N, N/2 + 1) of `rfftn`.
       vectors: (3, R) float32, s in cycles per voxel.
       radius: (R,) float64, |s| in cycles per voxel, ascending.
-      form: (R,) float32, f(s).
+      form: (R,) float32, f(s), including the sum over an atom, `density.ATOM_VOLUME`.
     """
 
     grid: int
@@ -44,7 +46,7 @@ class PointModel(NamedTuple):
 
 @functools.lru_cache
 def make_point_model(grid: int, s_max: float, form_factor: str = "sphere", b_factor: float = 0.0) -> PointModel:
-    """Returns the reflections of a map with |s| <= s_max, and the form factor of an atom.
+    """Returns the reflections of a map with |s| <= s_max, and the form factor of an atom at each.
 
     Args:
       grid: N, voxels per edge.
@@ -91,10 +93,11 @@ def atom_structure_factors(positions: jax.Array, model: PointModel) -> tuple[jax
 def unwrap(positions: jax.Array, period: float) -> jax.Array:
     """Returns the atoms of a periodic map as one cluster, centred on its mean.
 
-    Each axis is cut in its largest gap between atoms, which is right where the atoms extend over less than the period.
+    Each axis is cut in its largest gap between atoms. The cut is certainly right where the atoms extend over less than
+    half the period.
 
     Args:
-      positions: (n, 3), voxels, in any unit cell.
+      positions: (n, 3), voxels, each atom in any copy of the unit cell.
       period: edge of the unit cell, voxels.
 
     Returns:
@@ -109,7 +112,7 @@ def unwrap(positions: jax.Array, period: float) -> jax.Array:
 
 
 def _evaluate_polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
-    """Returns sum over k of coefficients[k] x^k, by Horner's scheme; there are two coefficients or more."""
+    """Returns sum over k of coefficients[k] x^k, by Horner's scheme; at least two coefficients."""
     value = coefficients[-1] * x + coefficients[-2]
     for coefficient in reversed(coefficients[:-2]):
         value = value * x + coefficient

@@ -1,6 +1,6 @@
-"""Which reflections are compared, with which weight, and how well two sets of intensities agree.
+"""Selects the reflections to compare, with their weights, and tells how well two sets of intensities agree.
 
-The networks, the search and its certificate (the product) use it, and so does the annealer (the paper).
+The product (networks, search and certificate) and the paper's annealer use this module. An intensity is |F|^2.
 """
 
 import functools
@@ -19,7 +19,7 @@ class Reflections(NamedTuple):
 
     Attributes:
       grid: N, voxels per edge.
-      flat_index: (R,) places in the flattened (N, N, N/2 + 1) of `rfftn`.
+      flat_index: (R,) int, indices into the flattened (N, N, N/2 + 1) of `rfftn`.
       weights: (R,) float32, 1 / N^3, or 2 / N^3 where a reflection stands for its Friedel mate too. By Parseval's
         theorem sum(weights * values^2) is the sum of squares over the voxels of the inverse transform of the values.
     """
@@ -46,8 +46,8 @@ def structure_factors(density: jax.Array, which: Reflections) -> jax.Array:
 def observed_intensities(patterson_map: jax.Array | np.ndarray, which: Reflections | PointModel) -> jax.Array:
     """Returns |F|^2 of a Patterson map at some reflections.
 
-    A map larger than the grid of the reflections is cropped about its origin. This loses nothing if no two atoms are
-    farther apart on an axis than half an edge of that grid.
+    A map larger than the grid of the reflections is cropped about its origin. The crop loses nothing if no vector
+    between two atoms, their radii included, is longer on an axis than half an edge of that grid.
 
     Args:
       patterson_map: (M, M, M), M >= which.grid, its origin at voxel 0.
@@ -65,7 +65,7 @@ def observed_intensities(patterson_map: jax.Array | np.ndarray, which: Reflectio
 
 
 class Agreement(NamedTuple):
-    """How well calculated intensities agree with observed ones, without F000.
+    """How well calculated intensities agree with observed ones, without F000. All sums are weighted.
 
     Attributes:
       correlation: () Pearson correlation of the two Patterson maps, at most 1.
@@ -82,12 +82,15 @@ def agreement(calculated: jax.Array, observed: jax.Array, which: Reflections) ->
 
 
 def weighted_agreement(calculated: jax.Array, observed: jax.Array, weights: jax.Array) -> Agreement:
-    """Returns the agreement of calculated with observed intensities, for weights of the caller's.
+    """Returns the agreement of calculated with observed intensities, with the caller's weights.
 
     Args:
       calculated: intensities of any shape.
       observed: intensities, the same shape.
       weights: the same shape; 0 for F000 and for reflections that were not measured.
+
+    Returns:
+      Correlation () and R factor ().
     """
     # Without F000 both maps have mean 0, so Parseval's theorem gives the Pearson correlation from the intensities.
     products = [(weights * a * b).sum() for a, b in

@@ -1,6 +1,6 @@
-"""`Problem`, which says what a map's atoms are like; and examples of it, from a random key to input and target.
+"""Defines `Problem`, which says what a map's atoms are like, and makes training examples of a problem from random keys.
 
-An example takes three steps: random atoms, their Patterson map, and the map that the network is to answer. All
+An example takes three steps: random atoms, their Patterson map, and the map that the network is to return. All
 functions are pure, so `jax.vmap` over keys makes a batch, on the device and inside the training step. The paper's
 networks train on `make_example`; the product (its training, preparation, search and pipeline) uses the parts.
 """
@@ -19,7 +19,7 @@ TARGETS = ("pair", "single")
 
 
 class Problem(NamedTuple):
-    """What the atoms and their Patterson map are like, and in which form a network takes and answers it.
+    """What the atoms and their Patterson map are like, and the form of a network's input and target.
 
     All fields are static.
 
@@ -29,10 +29,10 @@ class Problem(NamedTuple):
       form_factor: "sphere" or "gaussian", see `density.density`.
       b_factor: B of Gaussian atoms, voxels^2.
       h_max: largest |h| of the reflections in the Patterson map, cycles per map edge; None: all.
-      noise: standard deviation of a squared amplitude relative to itself.
-      target: the map to answer, for atoms of density A and their inverse of density B. "pair": (A + B) / 2 (paper,
-        section 2.4.2). "single": A / 2, which the paper's network cannot learn (paper, section 3.2.1).
-      scale: of the network's input, see `patterson.scale_for_network`.
+      noise: standard deviation of a squared amplitude, relative to its value.
+      target: the map that the network is to return, for atoms of density A and their inverse of density B. "pair":
+        (A + B) / 2 (paper, section 2.4.2). "single": A / 2, which the paper's network cannot learn (section 3.2.1).
+      scale: the scale of the network's input, see `patterson.scale_for_network`.
       centred: whether the network's input has its origin in the middle, not at voxel 0.
     """
 
@@ -52,7 +52,7 @@ class Example(NamedTuple):
 
     Attributes:
       patterson: (N, N, N) the Patterson map as the network takes it.
-      target: (N, N, N) the map to answer, see `Problem.target`; each atom adds at most 0.5 to a voxel.
+      target: (N, N, N) the map to return, see `Problem.target`; each sphere adds at most 0.5 to a voxel.
       positions: (n, 3) the atoms of density A, voxels, relative to the map's centre, with mean 0.
       valid: () bool, whether the atoms meet the rules; False is very rare, see `atoms.draw_atoms`.
     """
@@ -101,13 +101,14 @@ def make_example(key: jax.Array, problem: Problem) -> Example:
 def crop_to_patterson(problem: Problem) -> Problem:
     """Returns the problem on the smallest grid that holds its atoms and their Patterson map.
 
-    A larger grid would add only zeros to both maps. The problem is returned unchanged where this is not so: where the
+    A larger grid would add only zeros to both maps. Where this is not so, the problem is returned unchanged: where the
     atoms are Gaussian or may leave their box, and where resolution or noise refer to the reflections of the grid.
     """
     bounded = problem.form_factor == "sphere" and problem.atoms.stay_inside
     if not bounded or problem.h_max is not None or problem.noise:
         return problem
-    # On each axis the spheres reach inner_box / 2 + 1 from the centre, and vectors within them twice as far.
+    # On each axis the spheres reach inner_box / 2 + 1 from the centre, and vectors between points of the spheres
+    # twice as far.
     return problem._replace(grid=min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1)))
 
 
@@ -148,7 +149,7 @@ def network_input(patterson_map: jax.Array, problem: Problem) -> jax.Array:
 
 
 def network_target(positions: jax.Array, problem: Problem) -> jax.Array:
-    """Returns the map (N, N, N) that the network is to answer for atoms (n, 3), see `Problem.target`."""
+    """Returns the map (N, N, N) that the network is to return for atoms (n, 3), voxels, see `Problem.target`."""
     half = atom_map(positions, problem) / 2
     # The flip of a map is exactly its inverse about its centre.
     return half + jnp.flip(half) if problem.target == "pair" else half

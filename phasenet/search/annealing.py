@@ -1,13 +1,14 @@
-"""The atom-swap annealer of the paper: of all candidates, the n atoms whose Patterson map is the measured one.
+"""The atom-swap annealer of the paper: chooses the n candidates whose Patterson map is the measured one.
 
-A network that shows atoms and their inverse together does not tell which belong to one set; the Patterson map does
-(D. Hurwitz, arXiv:2003.13767, section 2.4.4). A swap takes one atom out and puts another candidate in, so F changes by
-two fixed columns of structure factors. By Parseval's theorem the squared error of the Patterson map is a sum over
-reflections, which needs no FFT in the loop:
+A network that shows atoms and their inverse together does not tell which peaks belong to one set; the Patterson map
+does (D. Hurwitz, arXiv:2003.13767, section 2.4.4). A swap takes one atom out and puts another candidate in, so F
+changes by the structure factors of these two candidates, which are computed once. By Parseval's theorem the squared
+error of the Patterson map is a sum over reflections, which needs no FFT in the loop:
 
     E = sum over h of w_h (|F_h|^2 - |F_obs,h|^2)^2
 
-`network_stage` calls it for the product too. There it has nothing to choose, because the candidates are the atoms.
+`network_stage` calls the annealer for the product too. There the annealer has nothing to choose, because the
+candidates are the atoms.
 """
 
 import functools
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-# After so many swaps F is summed anew, so that the rounding errors of its updates do not add up.
+# After this many swaps F is summed anew, so that the rounding errors of its updates do not add up.
 _SWAPS_PER_REFRESH = 500
 
 
@@ -26,7 +27,7 @@ class Schedule(NamedTuple):
     Attributes:
       num_swaps: number of swaps that are proposed.
       start: first temperature, as a fraction of the first E of the chain; 0 accepts improvements only.
-      end: last temperature, likewise; the temperature falls geometrically.
+      end: last temperature, as the same fraction; the temperature falls geometrically.
     """
 
     num_swaps: int = 1000
@@ -41,7 +42,7 @@ class AnnealingInput(NamedTuple):
       factors: (M, 2, R) real and imaginary structure factors of each candidate; 0 where not valid.
       valid: (M,) bool, which candidates are valid.
       observed: (R,) |F_obs|^2, on the scale of the factors.
-      weights: (R,) w_h, those of `reflections.Reflections`, which include 1 / N^3.
+      weights: (R,) w_h, the weights of `reflections.Reflections`, which include 1 / N^3.
     """
 
     factors: jax.Array
@@ -55,7 +56,7 @@ class AnnealingState(NamedTuple):
 
     Attributes:
       members: (n,) indices of the candidates that are chosen.
-      others: (M - n,) indices of those that are not, the valid ones first.
+      others: (M - n,) indices of the other candidates, the valid ones first.
       total: (2, R) real and imaginary parts of F, summed over the members.
       error: () E of the members.
     """
@@ -84,7 +85,7 @@ class AnnealingInfo(NamedTuple):
     """Outcome of one proposal.
 
     Attributes:
-      error: () E of the state after it.
+      error: () E of the state after the proposal.
       accepted: () bool, whether the swap was made.
     """
 
@@ -97,8 +98,8 @@ def init(key: jax.Array, data: AnnealingInput, num_atoms: int) -> AnnealingState
 
     Args:
       key: random key.
-      data: M candidates. Where there are fewer valid ones than atoms, others fill up.
-      num_atoms: n.
+      data: M candidates. If fewer than n are valid, others take the remaining places.
+      num_atoms: n, less than M.
 
     Raises:
       ValueError: n is not less than M.
@@ -118,7 +119,7 @@ def patterson_error(total: jax.Array, data: AnnealingInput) -> jax.Array:
 
 
 def propose(key: jax.Array, data: AnnealingInput, num_atoms: int) -> Swap:
-    """Draws a swap of one of num_atoms members and one of the valid others, all equally likely."""
+    """Draws a swap of one of `num_atoms` members for one of the valid others; all swaps are equally likely."""
     key_out, key_in, key_slack = jax.random.split(key, 3)
     spare = jnp.maximum(data.valid.sum() - num_atoms, 1)
     return Swap(jax.random.randint(key_out, (), 0, num_atoms), jax.random.randint(key_in, (), 0, spare),
@@ -139,11 +140,11 @@ def update(state: AnnealingState, proposal: Swap, total: jax.Array, error: jax.A
     """Returns the state after a proposal.
 
     Args:
-      state: before it.
+      state: the state before the proposal.
       proposal: the swap.
       total: (2, R) F with the swap made.
       error: () E with the swap made.
-      accepted: () bool, whether it is made.
+      accepted: () bool, whether the swap is made.
     """
     leaves, enters = state.members[proposal.place_out], state.others[proposal.place_in]
     return AnnealingState(
@@ -166,7 +167,7 @@ def step(state: AnnealingState, data: AnnealingInput, proposal: Swap,
 
 def anneal(key: jax.Array, data: AnnealingInput, num_atoms: int,
            schedule: Schedule) -> tuple[AnnealingState, AnnealingInfo]:
-    """Runs one chain from a random start; it can be vmapped over keys for chains and over data for maps.
+    """Runs one chain from a random start. For several chains vmap over `key`, for several maps over `data`.
 
     Args:
       key: random key.
@@ -175,7 +176,7 @@ def anneal(key: jax.Array, data: AnnealingInput, num_atoms: int,
       schedule: length and temperatures.
 
     Returns:
-      The last state, which is nearly always the best one, and the outcome of every swap with a leading axis.
+      The last state, which need not have the smallest E of the chain; and the outcomes of all swaps, (num_swaps,) each.
 
     Raises:
       ValueError: n is not less than M.
@@ -208,7 +209,7 @@ def select_atoms(key: jax.Array, data: AnnealingInput, num_atoms: int, schedule:
       key: random key.
       data: M candidates.
       num_atoms: n, less than M.
-      schedule: of each chain.
+      schedule: length and temperatures of each chain.
       num_chains: number of independent chains.
 
     Returns:

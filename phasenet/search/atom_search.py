@@ -1,6 +1,6 @@
 """The atom search of the product: from a Patterson map to atoms that explain it within its noise.
 
-`pipeline.solve` calls it with the network's atoms as starts; it also works from random starts alone
+`pipeline.solve` calls `search_atoms` with the network's atoms as a start; random starts alone work too
 (`launch.evaluate --task=phasing --stages=refine`). Each call of `step` takes one of these actions:
 
 1. Draw starts, given ones before random ones, refine them from coarse to fine (`refinement`), and keep the best.
@@ -27,25 +27,25 @@ from phasenet.search import certificate, refinement, relocation
 from phasenet.search.certificate import FitQuality
 from phasenet.search.refinement import Atoms, Level, Observations
 
-# What led to the atoms. "given", "random": a given start or one of the first random starts, refined. "repair": moves of
-# single atoms after that. "restart": any of this after a perturbation or with later random starts.
+# What led to the atoms. "given", "random": refinement of a given start or of one of the first random starts. "repair":
+# moves of single atoms after that refinement. "restart": a perturbation, or later random starts.
 STAGES = ("none", "given", "random", "repair", "restart")
 NONE, GIVEN, RANDOM, REPAIR, RESTART = range(len(STAGES))
 
 # Largest |s| of the search's reflections, cycles per voxel. Finer ones cost time and hardly improve the search.
 _MAX_RESOLUTION = 0.3
-# Misfit of the right point atoms, which lack the aliases of the density. It is seldom above the first value, below
-# which atoms are tested at once; it never exceeds the second (all atoms lie alike in their voxels), below which they
-# are tested when moves gain no more.
+# Misfit of the right point atoms, which lack the aliases of the density. This misfit is seldom above the first value:
+# atoms below it are tested at once. It never exceeds the second value, which is reached if all atoms lie alike in their
+# voxels: atoms below it are tested when moves gain no more.
 _USUAL_ALIAS_MISFIT, _MAX_ALIAS_MISFIT = 1e-3, 5e-2
 # An atom is moved no closer to another one than this fraction of the problem's smallest distance.
 _DISTANCE_FRACTION = 0.95
 # Standard deviations that weight the exact refinement are at least this fraction of the root mean square intensity,
-# because its derivatives, those of point atoms, are no more accurate.
+# because the derivatives of that refinement, those of point atoms, are no more accurate.
 _WEIGHT_FLOOR = 0.05
 _EXACT_STEPS = 6
 # With noise and fewer reflections per coordinate than the first value, other atoms may fit as well. Then the first
-# solution must be confirmed so many times from independent starts.
+# solution must be confirmed from independent starts, as many times as the second value says.
 _FEW_REFLECTIONS_PER_COORDINATE, _CONFIRMATIONS_IF_FEW = 30, 2
 
 
@@ -53,7 +53,7 @@ class SearchSettings(NamedTuple):
     """How much is tried. All fields are static.
 
     Attributes:
-      levels: resolutions and steps of the coarse-to-fine refinement of starts.
+      levels: resolutions (cycles per voxel) and steps of the coarse-to-fine refinement of starts.
       starts_per_level: number of starts that are refined at each level, the best of the level before; the first one is
         the number of starts that are drawn.
       moves_per_trial: number of moves that each trial of a round makes together.
@@ -63,8 +63,8 @@ class SearchSettings(NamedTuple):
       max_perturbations: number of perturbations without a gain after which the search restarts.
       rounds: largest number of rounds; a relocation, a perturbation and a restart count as one round each.
       confirmations: number of further solutions, each from new starts, that must agree with the first one. If one
-        differs, the result is ambiguous. With noise and few reflections two are the least.
-      batch_size: starts or trials that are refined at once; 1 suits the cache of a CPU, more fill a GPU.
+        differs, the result is ambiguous. With noise and few reflections at least 2 are required.
+      batch_size: number of starts or trials that are refined at once; 1 suits the cache of a CPU, more fill a GPU.
     """
 
     levels: tuple[Level, ...] = refinement.COARSE_TO_FINE
@@ -86,7 +86,7 @@ class RefinedAtoms(NamedTuple):
       atoms: positions (n, 3), voxels, relative to their mean, in one of the two hands; and the scale of their
         intensities.
       standard_deviations: (n, 3) of the positions, voxels.
-      quality: how well they fit all reflections.
+      quality: fit of the atoms to all measured reflections.
     """
 
     atoms: Atoms
@@ -100,8 +100,8 @@ class SearchResult(NamedTuple):
     Attributes:
       answer: the first atoms that passed the test; if none did, those with the smallest misfit.
       status: () index into `certificate.STATUSES`.
-      other_positions: (n, 3) voxels, other atoms that passed too. NaN if there are none; the status is then ambiguous
-        only if the data do not determine every position.
+      other_positions: (n, 3) voxels, other atoms that passed the test too; NaN if there are none. Then the status is
+        ambiguous only if the data do not determine every position.
       stage: () index into `STAGES`, what led to the answer.
       rounds: () number of rounds in all.
       restarts: () number of perturbations and restarts in all.
@@ -121,10 +121,10 @@ class SearchState(NamedTuple):
     Attributes:
       key: random key of what is drawn later.
       positions: (n, 3) the current atoms, voxels.
-      misfit: () their misfit.
+      misfit: () misfit of the current atoms.
       stuck: () bool, whether the last round gained too little.
       best_positions: (n, 3) the atoms from which a perturbation starts: the best since the last restart.
-      best_misfit: () their misfit.
+      best_misfit: () misfit of `best_positions`.
       perturbations: () number of perturbations since `best_positions` were found.
       tested_misfit: () misfit of the atoms tested last since the last perturbation or restart; infinite if none were.
       num_draws: () how many times starts were drawn.
@@ -164,11 +164,11 @@ class SearchProblem(NamedTuple):
       problem: what the atoms and the map are like.
       settings: how much is tried.
       model: reflections of the search.
-      observations: the map at these reflections, weighted such that E is the misfit.
+      observations: intensities of the map at these reflections, weighted such that E (`refinement`) is the misfit.
       exact_model: reflections of the exact refinement and the test.
-      exact_observations: the map at these reflections; the weights are set by `refine_and_assess`.
+      exact_observations: intensities of the map at these reflections; `refine_and_assess` sets the weights.
       given_starts: (S, n, 3), voxels.
-      noise: () standard deviation of an intensity relative to itself.
+      noise: () standard deviation of an intensity, relative to its value.
     """
 
     problem: Problem
@@ -186,7 +186,7 @@ def search_atoms(key: jax.Array, patterson_map: jax.Array, problem: Problem,
                  noise: jax.Array | float | None = None) -> SearchResult:
     """Searches for the atoms of a Patterson map.
 
-    For several maps use `jax.lax.map`, not `jax.vmap`: each search ends in its own time.
+    For several maps use `jax.lax.map`, because with `jax.vmap` every search lasts as long as the longest one.
 
     Args:
       key: random key of the starts and perturbations.
@@ -194,8 +194,11 @@ def search_atoms(key: jax.Array, patterson_map: jax.Array, problem: Problem,
       problem: static; problem.atoms.num_atoms atoms are searched for.
       settings: static.
       given_starts: (S, n, 3), voxels, tried in this order before random ones; a start with a NaN counts as absent.
-      noise: () standard deviation of an intensity relative to itself; by default problem.noise. Where it is
-        given, problem.noise (static) only says, by being 0 or not, whether there is noise.
+      noise: () standard deviation of an intensity, relative to its value; by default problem.noise. If `noise` is
+        given, only whether problem.noise (static) is 0 matters: it says whether there is noise.
+
+    Returns:
+      The result; its positions are (n, 3), voxels, n = problem.atoms.num_atoms.
     """
     search_problem = make_search_problem(patterson_map, problem, settings, given_starts, noise)
 
@@ -217,16 +220,16 @@ def search_atoms(key: jax.Array, patterson_map: jax.Array, problem: Problem,
 
 def make_search_problem(patterson_map: jax.Array, problem: Problem, settings: SearchSettings = SearchSettings(),
                         given_starts: jax.Array | None = None, noise: jax.Array | float | None = None) -> SearchProblem:
-    """Returns what does not change during a search; the arguments are those of `search_atoms`."""
+    """Returns the `SearchProblem` of a map; the arguments are those of `search_atoms`."""
     limit = math.inf if problem.h_max is None else problem.h_max / problem.grid
     shape = (problem.form_factor, problem.b_factor)
-    # The cropped grid has fewer reflections, which hold the same information.
+    # The cropped grid has fewer reflections, which hold the same information about the atoms.
     small = synthesis.crop_to_patterson(problem._replace(noise=0.0))
     model = point_atoms.make_point_model(small.grid, min(_MAX_RESOLUTION, limit), *shape)
     exact = model
     if problem.noise:
-        # Every reflection of the whole grid has a noise of its own, so all count; the noise of those of the cropped
-        # grid is correlated.
+        # On the whole grid the noise of each reflection is independent, so all reflections count in the test. On the
+        # cropped grid the noise of neighbouring reflections is correlated.
         exact = point_atoms.make_point_model(problem.grid, min(0.5, limit), *shape)
     observed, exact_observed = (reflections.observed_intensities(patterson_map, which) for which in (model, exact))
     # With these weights E is the misfit.
@@ -254,7 +257,7 @@ def step(state: SearchState, search_problem: SearchProblem) -> SearchState:
     """Returns the state after one action: a test, a relocation, a perturbation or a restart (see the module)."""
     limit = jnp.where(state.stuck, _MAX_ALIAS_MISFIT, _USUAL_ALIAS_MISFIT) + 1.5 * jnp.square(search_problem.noise)
     promising = (state.misfit < limit) & (state.misfit < 0.99 * state.tested_misfit)
-    # At the end of the rounds whatever there is gets tested, so that there is an answer.
+    # At the end of the rounds the current atoms are tested in any case, so that there is an answer.
     spent = (state.rounds >= search_problem.settings.rounds) & (state.num_draws > 0)
     restarts = state.perturbations >= search_problem.settings.max_perturbations
     restarts &= ~(state.misfit < state.best_misfit)
@@ -286,7 +289,7 @@ def _relocate(state: SearchState, search_problem: SearchProblem) -> SearchState:
 
 
 def _perturb(state: SearchState, search_problem: SearchProblem) -> SearchState:
-    """Returns the best atoms since the last restart, some of them put at random places between the others."""
+    """Returns the state with the best atoms since the last restart, some of them put at random places among them."""
     key, key_which, key_where = jax.random.split(state.key, 3)
     better = state.misfit < state.best_misfit
     best = jnp.where(better, state.positions, state.best_positions)
@@ -301,7 +304,7 @@ def _perturb(state: SearchState, search_problem: SearchProblem) -> SearchState:
 
 
 def _draw_starts(state: SearchState, search_problem: SearchProblem) -> SearchState:
-    """Returns the best of new starts, refined from coarse to fine; given starts come before random ones."""
+    """Returns the state with the best of new starts, refined from coarse to fine; given starts precede random ones."""
     key, key_starts = jax.random.split(state.key)
     model, observations, settings = search_problem.model, search_problem.observations, search_problem.settings
     levels = refinement.levels_up_to(settings.levels, float(model.radius[-1]))

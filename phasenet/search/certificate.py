@@ -1,8 +1,9 @@
-"""The certificate of the product: do atoms explain the data to within their noise, and are they the only ones?
+"""The certificate of the product: tests whether atoms explain the data within their noise, and whether only they do.
 
 After the exact refinement (`refinement.refine_exact`) right atoms leave nothing but the noise of the data. Wrong atoms
 leave much more, however high their correlation is. So the test is chi^2 with the stated standard deviations of the
-data. If two different sets of atoms pass it, the result is ambiguous. `atom_search` and `counting` use it.
+data. If two different sets of atoms pass it, the result is ambiguous. `atom_search` and `counting` use
+this module.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,8 @@ NOT_SOLVED, SOLVED, AMBIGUOUS = range(len(STATUSES))
 # Every intensity has at least this standard deviation, relative to the root mean square intensity: the rounding of
 # float32 maps and of the calculation.
 RELATIVE_FLOOR = 1e-3
-# Largest chi^2 that passes, for many reflections; to which are added so many standard deviations of chi^2 itself.
+# Largest chi^2 that passes for very many reflections, and the number of standard deviations of chi^2 that are added to
+# this limit for fewer.
 # For data without noise, right atoms end below 1e-4 (rounding) and wrong ones above 100.
 _CHI_SQUARED_LIMIT = 1.2
 _CHI_SQUARED_SIGMAS = 5.0
@@ -51,7 +53,7 @@ def intensity_standard_deviations(calculated: jax.Array, noise: jax.Array | floa
 
     Args:
       calculated: (R,) intensities.
-      noise: () standard deviation of an intensity relative to itself.
+      noise: () standard deviation of an intensity, relative to its value.
       floor: smallest standard deviation, relative to the root mean square of the intensities.
 
     Returns:
@@ -67,8 +69,11 @@ def assess_fit(calculated: jax.Array, observed: jax.Array, noise: jax.Array | fl
     Args:
       calculated: (R,) intensities, one of each Friedel pair, without F000.
       observed: (R,) intensities on the same scale.
-      noise: () standard deviation of an intensity relative to itself.
-      measured: (R,) 1 where an intensity was measured, 0 where not; by default all were.
+      noise: () standard deviation of an intensity, relative to its value.
+      measured: (R,) 1 where an intensity was measured, 0 elsewhere; by default 1 everywhere.
+
+    Returns:
+      Four figures, () each.
     """
     measured = jnp.ones_like(observed) if measured is None else measured
     agreement = reflections.weighted_agreement(calculated, observed, measured)
@@ -80,13 +85,13 @@ def assess_fit(calculated: jax.Array, observed: jax.Array, noise: jax.Array | fl
 
 
 def fits_within_noise(quality: FitQuality, num_reflections: jax.Array | int) -> jax.Array:
-    """Returns, as () bool, whether atoms with this fit to so many reflections leave nothing but the expected noise."""
+    """Returns, as () bool, whether atoms with this fit to `num_reflections` leave nothing but the expected noise."""
     # Wrong atoms can reach a small chi^2 with a scale near 0, but then they do not correlate.
     return (quality.chi_squared <= max_chi_squared(num_reflections)) & (quality.correlation > 0.5)
 
 
 def max_chi_squared(num_reflections: jax.Array | int) -> jax.Array:
-    """Returns the largest chi^2 that passes for so many reflections, ()."""
+    """Returns the largest chi^2 () that passes for `num_reflections` reflections."""
     return _CHI_SQUARED_LIMIT + _CHI_SQUARED_SIGMAS * jnp.sqrt(2 / num_reflections)
 
 
@@ -101,7 +106,7 @@ def positions_determined(standard_deviations: jax.Array, quality: FitQuality) ->
 
 
 def are_distinct(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Returns, as () bool, whether two sets of atoms (n, 3), voxels about their means, differ in either hand."""
+    """Returns, as () bool, whether two sets of atoms (n, 3), voxels about their means, differ in both hands."""
     matching = metrics.match(first, second)
     return ~(matching.matched & (matching.distance <= _MAX_SAME_ATOM_DISTANCE)).all()
 
@@ -117,7 +122,7 @@ def estimate_noise_level(patterson_map: jax.Array, reach: float) -> jax.Array:
       reach: largest component of a vector between two atoms, their radii included, voxels; beyond it the map is empty.
 
     Returns:
-      () standard deviation of an intensity relative to itself; 0 if no part of the map is empty (reach >= N/2).
+      () standard deviation of an intensity, relative to its value; 0 if no part of the map is empty (reach >= N/2).
     """
     size = patterson_map.shape[0]
     centred = patterson.move_origin_to_middle(patterson_map)

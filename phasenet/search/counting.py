@@ -1,8 +1,9 @@
-"""The number of atoms, for the product: searches with several numbers, until the certificate confirms one.
+"""Finds the number of atoms, for the product: searches with several numbers until the certificate confirms one.
 
-The origin peak of a Patterson map is the power of all atoms together, and the sum of the map is the square of their
-total. `preparation` estimates the number of atoms from the ratio of these values, which noise, limited resolution and
-overlaps change by some percent. A wrong number leaves chi^2 in the thousands. `pipeline.solve` calls this module.
+The origin peak of a Patterson map is the power of all atoms together, and the sum of the map is F000^2, the square of
+their total. `preparation` estimates the number of atoms from the ratio of these values, which noise, limited resolution
+and overlaps change by some percent. With a wrong number chi^2 stays far above the limit of the certificate.
+`pipeline.solve` calls this module.
 """
 
 import jax
@@ -18,7 +19,7 @@ def likely_counts(estimate: float, tolerance: float = 0.1) -> tuple[int, ...]:
 
     Args:
       estimate: estimated number of atoms.
-      tolerance: largest distance from the estimate, relative to it; it counts as 1 atom at least.
+      tolerance: largest distance from the estimate, relative to the estimate; a distance of 1 atom is always allowed.
 
     Returns:
       Whole numbers, 1 or more.
@@ -30,17 +31,17 @@ def likely_counts(estimate: float, tolerance: float = 0.1) -> tuple[int, ...]:
 
 def search_counts(key: jax.Array, patterson_map: jax.Array | np.ndarray, problem: Problem, counts: tuple[int, ...], *,
                   has_f000: bool, settings: SearchSettings = SearchSettings()) -> tuple[int, SearchResult]:
-    """Searches with one number of atoms after another until a map is solved or ambiguous.
+    """Searches with one number of atoms after another until the map is solved or ambiguous.
 
     Args:
       key: random key, the same for each number.
       patterson_map: (N, N, N), its origin at voxel 0, on the scale of problem.atoms.num_atoms atoms
         (`absolute_scale.put_on_absolute_scale`).
-      problem: what the atoms and the map are like, but for the number of atoms.
+      problem: what the atoms and the map are like; its number of atoms only tells the scale of `patterson_map`.
       counts: numbers to try, in this order. Each one compiles a program.
-      has_f000: whether that scale comes from F000. If so, the map scales as the square of the number of atoms,
-        otherwise as the number.
-      settings: of each search.
+      has_f000: whether the scale of the map comes from F000. If so, the scale for another number of atoms grows as the
+        square of that number, otherwise in proportion to it.
+      settings: settings of each search.
 
     Returns:
       The first number for which the status is not "not solved", or else the number with the smallest misfit; and the

@@ -1,8 +1,8 @@
-"""Atoms fitted to a network's map by least squares: added one by one, all refined together after each.
+"""Fits atoms to a network's map by least squares: adds them one by one, and refines all together after each.
 
 `network_stage` takes candidates this way by default, for the product and for the paper's networks. Where an atom lies
-near the inverse of another one their peaks merge. Peak picking then loses an atom: on true maps of 10 atoms in a box of
-12 voxels in half of the cases. A sum of atoms that explains the map resolves them.
+near the inverse of another one, their peaks merge, and peak picking loses an atom. This happens on half of the true
+maps (`synthesis.network_target`) of 10 atoms in a box of 12 voxels. A least-squares sum of atoms separates the two.
 """
 
 import math
@@ -23,7 +23,7 @@ _MIN_HEIGHT = 0.05
 
 
 class _FitState(NamedTuple):
-    """State of the refinement: positions (n, 3), 0 where not yet placed; damping and cost, () float32."""
+    """State of the refinement: positions (n, 3), voxels, 0 where not yet placed; damping and cost, () float32."""
 
     positions: jax.Array
     damping: jax.Array
@@ -34,12 +34,12 @@ def fit_atoms(network_map: jax.Array, problem: Problem) -> Candidates:
     """Fits the problem's number of atoms, each with its inverse if the network shows both, to a network's map.
 
     Args:
-      network_map: (N, N, N), the map's centre as origin.
+      network_map: (N, N, N), N = problem.grid, its origin at its centre.
       problem: number and form factor of the atoms, their box, and what the network shows (`Problem.target`).
 
     Returns:
-      As many candidates as atoms, the highest first. A candidate's height is that with which it fitted what the atoms
-      placed before it had left of the map, 0.5 for a lone atom. Candidates with a height near 0 are not valid.
+      As many candidates as atoms, the highest first. A candidate's height is fitted to what the atoms placed before it
+      left of the map: 0.5 for a lone atom on a true map. Candidates with a height of 0.05 or less are not valid.
     """
     size = _cropped_size(problem)
     low = (problem.grid - size) // 2
@@ -73,7 +73,7 @@ def _cropped_size(problem: Problem) -> int:
 
 
 def _atom_on_network_map(position: jax.Array, problem: Problem) -> jax.Array:
-    """Returns what one atom (3,) adds to the network's map, (N, N, N)."""
+    """Returns what one atom (3,), voxels, adds to the network's map (N, N, N)."""
     return synthesis.network_target(position[None], problem)
 
 
@@ -90,7 +90,7 @@ def _fit_height(residual: jax.Array, position: jax.Array, problem: Problem) -> j
 
 
 def _find_best_place(residual: jax.Array, problem: Problem) -> jax.Array:
-    """Returns the centre (3,) of the voxel in which an atom explains most of a map (N, N, N), by a matched filter."""
+    """Returns the centre (3,), voxels, of the voxel where an atom explains a map (N, N, N) best: a matched filter."""
     size = residual.shape[0]
     # An atom in the middle of voxel N/2, transformed about the middle of that voxel, makes a real filter.
     atom = synthesis.atom_map(jnp.full((1, 3), 0.5), problem)

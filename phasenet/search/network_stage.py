@@ -1,12 +1,12 @@
-"""The network stage: from a Patterson map through a network to atoms, and how well these explain the map.
+"""The network stage: finds atoms from a Patterson map with a network, and how well they explain the map.
 
 1. The network takes the prepared map to a map of atoms, in one hand or in both together (`Problem.target`).
 2. Candidates: atoms fitted to that map (`fitting`, the default) or its peaks (`peaks`, the paper's way).
 3. If the network shows both hands, the inverses of the candidates join them.
 4. The annealer chooses the atoms among the candidates (`annealing`).
 
-`pipeline.solve` calls it: in the product its atoms are starts of `atom_search`; in the reproduction of the paper
-(D. Hurwitz, arXiv:2003.13767, section 2.4.4) they are the result.
+`pipeline.solve` calls this stage: in the product its atoms are a start of `atom_search`; in the reproduction of the
+paper (D. Hurwitz, arXiv:2003.13767, section 2.4.4) its atoms are the result.
 """
 
 from collections.abc import Callable
@@ -31,11 +31,11 @@ class NetworkSettings(NamedTuple):
     Attributes:
       picker: "fit" fits atoms to the network's map (`fitting.fit_atoms`); "peaks" takes its local maxima
         (`peaks.find_peaks`), as the paper does.
-      threshold: smallest height of a peak; a lone atom has at most 0.5.
-      merge_distance: of candidates closer than this, voxels, one stays.
-      most_peaks: number of peaks that are used, the highest; at least 4 per atom are.
-      schedule: of the annealer.
-      num_chains: independent chains of the annealer; the best one counts.
+      threshold: smallest height of a peak of "peaks"; a lone atom on a true map has at most 0.5.
+      merge_distance: of candidates closer than this, voxels, only the highest stays.
+      most_peaks: number of peaks that "peaks" uses, the highest ones; never fewer than 4 per atom.
+      schedule: length and temperatures of each chain of the annealer.
+      num_chains: number of independent chains of the annealer; the best one counts.
     """
 
     picker: str = "fit"
@@ -53,8 +53,8 @@ class SelectedAtoms(NamedTuple):
       positions: (n, 3), voxels, relative to their mean, in one of the two hands, which the data cannot distinguish; NaN
         where not valid.
       valid: (n,) bool, False where there were fewer candidates than atoms.
-      candidates: from which the annealer chose.
-      agreement: of the atoms' Patterson map with the measured one.
+      candidates: the M candidates from which the annealer chose.
+      agreement: agreement of the atoms' Patterson map with the measured one.
       errors: (chains, swaps) E after each swap; (1, 1) if there were no more candidates than atoms.
     """
 
@@ -73,9 +73,12 @@ def solve_with_network(key: jax.Array, patterson_map: jax.Array, network: Networ
       key: random key of the annealer.
       patterson_map: (N, N, N), N = problem.grid, its origin at voxel 0, on the scale of the atoms
         (`absolute_scale.put_on_absolute_scale`).
-      network: takes the prepared map to a map of atoms.
+      network: takes the prepared map (N, N, N) to a map of atoms (N, N, N), its origin at its centre.
       problem: static; problem.atoms.num_atoms atoms are chosen.
       settings: static.
+
+    Returns:
+      The atoms (n, 3), voxels, n = problem.atoms.num_atoms, and their agreement with the map.
 
     Raises:
       ValueError: the picker is unknown.
@@ -89,9 +92,12 @@ def find_candidates(network_map: jax.Array, problem: Problem,
     """Returns where a network's map shows atoms, and the inverses of these places if it shows both hands.
 
     Args:
-      network_map: (N, N, N), the map's centre as origin.
+      network_map: (N, N, N), its origin at its centre.
       problem: static; what the atoms are like, and what the network shows.
       settings: static.
+
+    Returns:
+      M candidates: n atoms or the peaks, twice as many with their inverses; positions (M, 3), voxels.
 
     Raises:
       ValueError: the picker is unknown.
@@ -99,7 +105,7 @@ def find_candidates(network_map: jax.Array, problem: Problem,
     if settings.picker == "fit":
         found = fitting.fit_atoms(network_map, problem)
     elif settings.picker == "peaks":
-        # Atoms and inverses make two peaks each; a smaller number could cut a pair apart.
+        # Each atom makes two peaks, its own and its inverse's. A small number could keep only one peak of a pair.
         most = max(settings.most_peaks, 4 * problem.atoms.num_atoms)
         found = peaks.find_peaks(network_map, threshold=settings.threshold, most=most)
     else:
@@ -117,9 +123,12 @@ def select_atoms(key: jax.Array, patterson_map: jax.Array, candidates: peaks.Can
       candidates: M candidates; M may be less than the number of atoms.
       problem: static; problem.atoms.num_atoms atoms are chosen.
       settings: static.
+
+    Returns:
+      The atoms (n, 3), voxels, n = problem.atoms.num_atoms, and their agreement with the map.
     """
     which = select_compared_reflections(problem)
-    # The annealer needs more places than atoms. The places added here are not valid, so nothing is swapped then.
+    # The annealer needs more candidates than atoms. The candidates added here are not valid, so no swap is accepted.
     spare = max(problem.atoms.num_atoms + 1 - len(candidates.valid), 0)
     schedule, num_chains = settings.schedule, settings.num_chains
     if spare:
@@ -135,12 +144,15 @@ def select_atoms(key: jax.Array, patterson_map: jax.Array, candidates: peaks.Can
 
 def make_annealing_input(patterson_map: jax.Array, candidates: peaks.Candidates,
                          problem: Problem) -> annealing.AnnealingInput:
-    """Returns what the annealer works on.
+    """Returns the structure factors of candidates and the measured intensities, on which the annealer works.
 
     Args:
       patterson_map: (N, N, N), its origin at voxel 0, on the scale of the atoms.
       candidates: M candidates.
       problem: static.
+
+    Returns:
+      Structure factors (M, 2, R) and intensities (R,) at the reflections of `select_compared_reflections`.
     """
     which = select_compared_reflections(problem)
     crop = problem._replace(grid=which.grid)

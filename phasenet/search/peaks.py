@@ -1,7 +1,7 @@
-"""Candidate positions from a network's map: its peaks (the paper's picker), and the inverses of candidates.
+"""Finds the peaks of a network's map (the paper's picker), and adds the inverses of candidates.
 
-`network_stage` calls both; its other picker is `fitting`. The product's default network shows one hand, so it needs no
-inverses. The paper is D. Hurwitz, arXiv:2003.13767, section 2.4.4.
+`network_stage` calls both functions; its other picker is `fitting`. The product's default network shows one hand, so
+the product needs no inverses. The paper is D. Hurwitz, arXiv:2003.13767, section 2.4.4.
 """
 
 from typing import NamedTuple
@@ -27,11 +27,11 @@ class Candidates(NamedTuple):
 
 
 def find_peaks(density: jax.Array, *, threshold: float = 0.25, most: int = MOST_PEAKS) -> Candidates:
-    """Finds the local maxima of a map, each at the density-weighted centroid of its 27 voxels.
+    """Finds the local maxima of a map, each at the density-weighted centroid of the 27 voxels around it.
 
     Args:
       density: (N, N, N), not periodic: nothing lies beyond its faces.
-      threshold: a peak is higher than this. The paper's code has 0.25, half the height of a lone atom.
+      threshold: only values above this count as peaks. The paper's code has 0.25, half the height of a lone atom.
       most: number of peaks that are kept, the highest ones.
 
     Returns:

@@ -2,9 +2,9 @@
 
     E = sum over s of w_s^2 (k |F_s|^2 - |F_obs,s|^2)^2
 
-It starts at low resolution with point atoms, where the minimum around the right atoms is wide and a step is cheap, and
-ends with the exact density on voxels. The number of steps is fixed, so the functions can be vmapped. `atom_search`
-(the product) refines with it.
+The refinement starts at low resolution with point atoms, where the minimum around the right atoms is wide and a step is
+cheap, and ends with the exact density on voxels. The number of steps is fixed, so the functions can be vmapped.
+`atom_search` (the product) uses this module.
 """
 
 import functools
@@ -77,8 +77,8 @@ class Level(NamedTuple):
     steps: int
 
 
-# All resolutions of a level share one compiled program, so each step costs as much as at the finest of them. At the
-# first level that is next to nothing, because it has few reflections.
+# All resolutions of a level share one compiled program, so each step costs as much as at the finest resolution of the
+# level. At the first level a step costs next to nothing, because there are few reflections.
 COARSE_TO_FINE = (Level((0.0625, 0.075, 0.0875, 0.1), 30), Level((0.125, 0.15), 20), Level((0.2,), 10),
                   Level((0.3,), 10))
 
@@ -150,8 +150,8 @@ def refine_coarse_to_fine(starts: jax.Array, observations: Observations, model: 
 def draw_starts_near(key: jax.Array, positions: jax.Array, count: int = 8, rms: float = 1.0) -> jax.Array:
     """Draws starts near approximate positions, which come first as they are.
 
-    One refinement from positions 2.5 voxels off (r.m.s.) fails in one of twenty cases; then one of several succeeds. No
-    launch uses this function.
+    A single refinement from positions 2.5 voxels off (root mean square) fails in one of twenty cases. Of several
+    starts near these positions one then succeeds. No launch uses this function.
 
     Args:
       key: random key.
@@ -192,7 +192,7 @@ def refine_level(positions: jax.Array, observations: Observations, model: PointM
 
 
 def levels_up_to(levels: tuple[Level, ...], finest: float) -> tuple[Level, ...]:
-    """Returns the levels with |s| below `finest`, cycles per voxel, which becomes the last resolution."""
+    """Returns the levels cut at the resolution `finest`, cycles per voxel, which is the last one of the result."""
     kept: list[Level] = []
     for level in levels:
         resolutions = tuple(resolution for resolution in level.resolutions if resolution < 0.95 * finest)
@@ -222,8 +222,8 @@ def refine_exact(atoms: Atoms, observations: Observations, model: PointModel, pr
     error by about twenty.
 
     Args:
-      atoms: start. The mean of its positions is kept, and the exact intensities depend on it through the place of the
-        atoms within their voxels; it is 0 by the rules of `atoms.AtomRules`.
+      atoms: start, centred on its mean as `atoms.draw_atoms` centres. The mean is kept; the exact intensities depend on
+        the mean through the place of the atoms within their voxels.
       observations: at the reflections of the model.
       model: reflections, and the form factor for the derivatives.
       problem: form factor of the density.
@@ -245,13 +245,13 @@ def position_standard_deviations(atoms: Atoms, observations: Observations, model
                                  extra_parameters: tuple[str, ...] = ("scale",)) -> jax.Array:
     """Returns the standard deviations of the refined positions about their mean, by propagation of errors.
 
-    With the normal matrix N = J^T W J of the refinement they are those of N^-1 J^T W (noise).
+    With the normal matrix N = J^T W J of the refinement, the errors of the parameters are N^-1 J^T W (noise).
 
     Args:
       atoms: refined atoms.
       observations: as in the refinement; its weights W need not be those of the noise.
       model: as in the refinement.
-      sigma: (R,) standard deviations of the measured intensities.
+      sigma: (R,) standard deviations of the measured intensities, in the unit of the intensities.
       extra_parameters: as in the refinement.
 
     Returns:
@@ -293,7 +293,7 @@ def _normal_equations(atoms: Atoms, observations: Observations, model: PointMode
 
 def _minimize(atoms: Atoms, evaluate: Callable[[Atoms], NormalEquations], steps: int,
               damping: float) -> tuple[Atoms, NormalEquations]:
-    """Returns the atoms after some steps of Levenberg and Marquardt, from an initial damping, and their equations."""
+    """Returns the atoms after `steps` steps of Levenberg and Marquardt, and their normal equations."""
     def body_fun(_, carry):
         atoms, normal, damping = carry
         trial = _apply_step(atoms, _solve_step(normal, damping))

@@ -1,12 +1,12 @@
-"""Moves of single atoms to better places: the exact squared error of every move of one atom to every point of a grid.
+"""Moves single atoms to better places: computes E exactly for every move of one atom to a point of a grid.
 
 With z the structure factor without atom j, and e(p) = exp(2 pi i s.p), an atom at p gives z + f e(p). So
 
     E(j, p) = sum over s of w^2 (|z|^2 + f^2 - |F_obs|^2 + 2 f Re(conj(z) e(p)))^2
 
-Because e(p)^2 = e(2p), one Fourier transform with coefficients at s and at 2s gives E at all p. This is the difference
-Fourier map of crystallography with its second order: it tells which atom to move, where to, and by how much E falls
-before anything is refined. `atom_search` (the product) uses it.
+Because e(p)^2 = e(2p), one Fourier transform with coefficients at s and at 2s gives E at all p. This map is the
+difference Fourier map of crystallography with its second order. It tells which atom to move, where to, and by how much
+E falls, before anything is refined. `atom_search` (the product) uses this module.
 """
 
 import functools
@@ -22,6 +22,7 @@ from phasenet.search.refinement import Observations
 
 # Grid points per shortest wave. A third of a wave is fine enough, because the moved atoms are refined.
 _POINTS_PER_WAVE = 3.0
+# Points per edge of the grids that are used: the FFT is fast for these products of 2, 3 and 5.
 _SIZES = (8, 12, 16, 20, 24, 30, 32, 36, 40, 48, 54, 60, 64, 72, 80, 96, 128)
 
 
@@ -31,7 +32,7 @@ class Moves(NamedTuple):
     Attributes:
       atoms: (n,) index of the atom that moves.
       places: (n, 3) its new place, voxels, from 0 to the period.
-      costs: (n,) E after this move alone.
+      costs: (n,) E after this move alone, without refinement.
     """
 
     atoms: jax.Array
@@ -67,7 +68,7 @@ def find_moves(positions: jax.Array, observations: Observations, model: PointMod
         z = jax.lax.complex(real - factors[0], imaginary - factors[1])
         power = jnp.square(z.real) + jnp.square(z.imag)
         base = power + model.form**2 - observations.intensities
-        # The terms of first order in conj(z) f e(p), and those of second order: the real part of its square.
+        # The terms of first order in conj(z) f e(p), and the terms of second order, which hold Re((conj(z) f e(p))^2).
         linear = (4 * weights * base * model.form) * jnp.conj(z)
         square = (2 * weights * model.form**2) * jnp.conj(z) ** 2
         constant = (weights * base**2).sum() + (2 * weights * model.form**2 * power).sum()
@@ -90,7 +91,7 @@ def apply_moves(positions: jax.Array, moves: Moves, period: float, moves_per_tri
 
     Args:
       positions: (n, 3), voxels.
-      moves: of `find_moves`.
+      moves: result of `find_moves`.
       period: edge of the unit cell, voxels.
       moves_per_trial: number of moves that each of T trials makes.
       min_distance: smallest distance between two new places, voxels.
@@ -160,8 +161,8 @@ def _scatter_plan(grid: int, count: int, index: bytes, size: int) -> tuple[np.nd
 
     Args:
       grid: N of the model.
-      count: R; it is part of the key of the cache only.
-      index: bytes of the flat index of the reflections, which can be hashed.
+      count: R; only part of the key of the cache.
+      index: flat index (R,) int64 of the reflections, as bytes, because an array cannot be a key.
       size: points per edge of the grid of places.
 
     Returns:

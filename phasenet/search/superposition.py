@@ -1,11 +1,11 @@
-"""Starts from the Patterson map itself: superposition of shifted copies (Buerger's minimum function).
+"""Finds starts in the Patterson map itself, by superposition of shifted copies (Buerger's minimum function).
 
 A peak u of the Patterson map is the vector between two atoms. Further atoms may lie where both the map and its copy
-shifted by u are high. Each atom that is found shifts another copy, and the minimum of all copies is kept:
+shifted by u are high. For each atom that is found, another shifted copy is taken; the minimum of all copies is kept:
 
     M(r) = min over the atoms a found so far of P(r - a)
 
-Starts of this kind can be refined like those of `atom_search`; no launch uses them yet.
+These starts can be refined like those of `atom_search`. No launch uses this module.
 """
 
 import jax
@@ -45,7 +45,7 @@ def find_starts(observations: Observations, model: PointModel, num_atoms: int, m
     ball = distance < min_distance
     peak = sharp >= jax.lax.reduce_window(jnp.pad(sharp, 1, mode="wrap"), -jnp.inf, jax.lax.max, (3, 3, 3), (1, 1, 1),
                                           "VALID")
-    # Every peak is there twice, at u and at -u; one of the two is taken.
+    # The map shows every peak twice, at u and at -u; one of the two is taken.
     half = jnp.arange(size**3).reshape((size,) * 3) <= size**3 // 2
     first_peaks = jax.lax.top_k(jnp.where(peak & half & (distance > _MIN_VECTOR), sharp, -jnp.inf).ravel(), count)[1]
 

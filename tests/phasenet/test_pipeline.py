@@ -66,6 +66,13 @@ def test_a_number_of_atoms_that_sum_and_power_tell_wrongly_is_settled_by_the_cer
     assert matching.matched.all() and matching.distance.max() < 0.02
 
 
+def test_an_estimate_that_leaves_no_other_number_of_atoms_leaves_the_result_as_it_is():
+    problem = synthesis.Problem(atoms=synthesis.AtomRules(num_atoms=1))
+    prepared = preparation.PreparedMap(np.zeros((40,) * 3, np.float32), problem, True, 0.9, ())
+    found = object()
+    assert pipeline._try_other_counts(jax.random.key(0), found, prepared, 0.9, 0.0) == (found, prepared)
+
+
 def test_what_is_no_patterson_map_is_refused_before_anything_is_solved(weights, shipped):
     with pytest.raises(InputError, match="^my map: not a Patterson map"):
         phasenet.solve(np.random.default_rng(0).random((24, 24, 24)), weights, name="my map")
