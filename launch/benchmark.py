@@ -1,10 +1,11 @@
-"""Measures the speed of our code against other programs, the peers, which run in turn with it.
+"""Measures the speed of our code against other programs, the peers; our code and the peer run in turn.
 
     python -m launch.benchmark --suite=conv [--json=FILE]
 
 It prints a row for each measurement, then whether each required bound holds, and writes rows and summary to FILE.
 Read the ratios (the peer's time over ours): on a busy machine both times grow alike. GFLOP/s count the operations of
-the direct method. `floor` is our share of the processor's highest rate, that of a matrix product or of copying.
+the direct method, whatever method is used. The column floor is the least possible time, at the processor's measured
+rates of a matrix product and of copying, over our time: 100% is as fast as the processor allows.
 """
 
 import time
@@ -29,7 +30,7 @@ _HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CP
 
 
 def main(_: list[str]) -> None:
-    """Runs the suites, prints their rows, summaries and bounds, and writes them where a flag asks for it.
+    """Runs the suites, prints rows, summaries and bounds, and writes the files of --json and --plot.
 
     Raises:
       InputError: a flag does not fit the suite, or its peer is not installed.
@@ -39,7 +40,7 @@ def main(_: list[str]) -> None:
     if _CASES.value and _SUITE.value != "phasing":
         raise InputError(f"--cases={_CASES.value}: only suite phasing has cases")
     app.enable_compilation_cache()
-    names = _all() if _SUITE.value == "all" else [_SUITE.value]
+    names = _list_runnable_suites() if _SUITE.value == "all" else [_SUITE.value]
     items: list[dict[str, Any]] = []
     summary: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -49,7 +50,7 @@ def main(_: list[str]) -> None:
 
         def report(row: timing.Row, name: str = name) -> None:
             items.append({**row._asdict(), "suite": name} | _rates(row))
-            app.print_line(_line(row))
+            app.print_line(_format_row(row))
 
         summary[name] = run(report, **({"cases": _CASES.value} if _CASES.value else {}))
         app.print_line(f"{time.perf_counter() - start:.0f} s")
@@ -72,8 +73,8 @@ def main(_: list[str]) -> None:
         app.print_line(f"drawn to {_PLOT.value}")
 
 
-def _all() -> list[str]:
-    """The suites whose peers are here; the others are named and left out."""
+def _list_runnable_suites() -> list[str]:
+    """Returns the suites whose peers are installed; prints the other suites and why they are left out."""
     for name in SUITES:
         if what := describe_missing_peer(name):
             app.print_line(f"suite {name} is left out: {what}")
@@ -86,8 +87,8 @@ def _rates(row: timing.Row) -> dict[str, float | None]:
     return rates | {"cpu_ratio": row.cpu_ratio, "floor_share": row.floor_share}
 
 
-def _line(row: timing.Row) -> str:
-    """Returns the printed line of a row, in the columns of `_HEADER`; without a peer, the peak of memory."""
+def _format_row(row: timing.Row) -> str:
+    """Returns the printed line of a row, in the columns of `_HEADER`; a row without a peer shows the peak memory."""
     peak = row.details.get("peak_gigabytes")
     if not row.peer:
         return f"{row.id:50} {'':>8} {1e3 * row.seconds:9.4g} {'peak':>9} {peak:7.2f} GB"

@@ -7,9 +7,9 @@
 
 It prints a table and writes FILE: settings, items (one for each structure, curve or case) and a summary. autoencoder
 decodes encoded structures; reconstruction and simulated run `saxsae.reconstruct` on measured and on computed curves;
-phasing runs the stages of `phasenet.solve` on random atoms. The same command resumes an interrupted reconstruction or
-simulated. Several processes share the curves of these two (flags: launch/distributed/cluster.py) if all of them see the
-folder of FILE.
+phasing runs the stages of `phasenet.solve` on random atoms. In the tasks reconstruction and simulated, the same command
+resumes an interrupted evaluation, and several processes can share the curves (flags: launch/distributed/cluster.py) if
+all processes see the folder of FILE.
 """
 
 import pathlib
@@ -33,6 +33,7 @@ _FLAGS_OF_TASK = {
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM_FLAGS},
 }
+# Tasks whose items several processes can share.
 _SHARED_TASKS = ("reconstruction", "simulated")
 _TASK = flags.DEFINE_enum("task", None, list(_FLAGS_OF_TASK), "What is evaluated.", required=True)
 _REFERENCES = flags.DEFINE_string("references", None, "Archive (.npz) with the reference structures.")
@@ -40,11 +41,11 @@ _PAIRS = flags.DEFINE_string(
     "pairs", None, "Folder of folders, each with a measured curve profile.* and its known model reference.*.")
 _GIVEN_RADIUS = flags.DEFINE_bool("given_radius", False, "Give the reconstruction the radius of the reference.")
 _LIMIT = flags.DEFINE_integer(
-    "limit", None, "Number of structures or curves that are evaluated, the first ones. By default all of them.",
+    "limit", None, "Number of structures or curves that are evaluated, from the first. By default all.",
     lower_bound=1)
 _MAPS_DIR = flags.DEFINE_string("maps_dir", None, "Folder to which the reconstructed maps are written as ID.ccp4.")
 _PUBLISHED = flags.DEFINE_bool(
-    "published", False, "Also measure the published maps in published_maps.npz beside the archive of references.")
+    "published", False, "Also score the published maps in published_maps.npz beside the archive of references.")
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Weights: the name of released ones, their folder, or the workdir of a training. By default "
     "dual_space for phasing, and lean for the other tasks.")
@@ -84,8 +85,8 @@ _NUM_CHAINS = flags.DEFINE_integer(
     "num_chains", 4, "Number of annealing chains for each case; the best one counts.", lower_bound=1)
 _NUM_SWAPS = flags.DEFINE_integer("num_swaps", 1000, "Number of proposals of an annealing chain.", lower_bound=1)
 _TEMPERATURE = flags.DEFINE_float(
-    "temperature", 0.01, "First temperature of the annealer, as a fraction of the first error E. With 0 it accepts "
-    "only improvements.", lower_bound=0.0)
+    "temperature", 0.01, "First temperature of the annealer, as a fraction of the error at the start of a chain. "
+    "With 0 the annealer accepts only improvements.", lower_bound=0.0)
 _JSON = flags.DEFINE_string("json", None, "File for the settings, the items and the summary.")
 
 
@@ -98,10 +99,9 @@ def _require(flag: str, tasks: tuple[str, ...]) -> None:
 
 _require("references", ("autoencoder", "simulated"))
 _require("pairs", ("reconstruction",))
-
-
+# Several processes merge their items in the file of --json.
 flags.register_validator("json", lambda value: value is not None or not cluster.is_requested(),
-                         "Flag --json must have a value other than None.")  # several processes merge their items there
+                         "Flag --json must have a value other than None.")
 
 
 def main(_: list[str]) -> None:
@@ -137,7 +137,7 @@ def _run_task() -> None:
 
 
 def _check_flags() -> None:
-    """Raises InputError for a given flag that the task does not use, and for several processes where it needs one."""
+    """Raises InputError for a given flag that the task does not use, or for more processes than the task can use."""
     known = set().union(*_FLAGS_OF_TASK.values())
     for name in sorted(known - _FLAGS_OF_TASK[_TASK.value]):
         if flags.FLAGS[name].present:
@@ -152,7 +152,8 @@ def _evaluate_autoencoder(weights: "Pretrained", settings: dict[str, Any]) -> No
     from launch.evaluation import autoencoder, report, resumable
     from saxsae.io.structures.corpus import read_archive
 
-    structures = read_archive(_REFERENCES.value or "")[:_LIMIT.value]
+    assert _REFERENCES.value is not None  # the flag is required for this task
+    structures = read_archive(_REFERENCES.value)[:_LIMIT.value]
     app.print_line(f"{len(structures)} structures through the {weights.info['kind']} network")
     items, summary = autoencoder.evaluate(structures, weights)
     summary["weights"] = settings["weights"]
@@ -166,9 +167,11 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
     from launch.evaluation import cases, reconstruction, report, resumable
 
     if _TASK.value == "reconstruction":
-        chosen = cases.list_measured_pairs(_PAIRS.value or "")
+        assert _PAIRS.value is not None  # required for this task, like the next
+        chosen = cases.list_measured_pairs(_PAIRS.value)
     else:
-        chosen = cases.list_simulated_cases(_REFERENCES.value or "", _GIVEN_RADIUS.value, _PUBLISHED.value)
+        assert _REFERENCES.value is not None
+        chosen = cases.list_simulated_cases(_REFERENCES.value, _GIVEN_RADIUS.value, _PUBLISHED.value)
         app.print_line("the curves are computed from the models, with noise; the published results are from measured "
                        "curves")
     if _MAPS_DIR.value is not None:

@@ -1,17 +1,17 @@
-"""Draws the figures of both papers from our own runs.
+"""Draws the figures of the SAXS and the Patterson paper from our own runs.
 
     python -m launch.figures --figure=all --output=out/figures
         [--results=autoencoder.json,free.json,given.json,phasing.json] [--pairs=DIR --maps=DIR]
         [--profile=FILE --reference=PDB] [--weights=NAME] [--network=NAME]
         [--workdir=DIR] [--workdirs=baseline=DIR,single10=DIR,single20=DIR,box18=DIR,box24=DIR,batch_norm=DIR]
 
-It writes DIR/NAME.png. `--figure=all` draws every figure whose input is given, and prints why others are left out.
-The names follow the numbers of the figures in the papers:
+It writes NAME.png to the folder --output. `--figure=all` draws every figure whose input is given, and prints why the
+others are left out. The names follow the numbers of the figures in the papers:
 
     saxs1a  a structure and its voxels             saxs2a  chi^2 and correlation of the elites by generation
     saxs1b  the networks                           saxs2b  the measured and the fitted curve
     saxs1c  correlations of the auto-encoder       saxs2c  the shape on the reference
-    saxs1d  distribution of four latent numbers    saxs2d  correlations with and without the radius
+    saxs1d  distribution of four latent numbers    saxs2d  correlations with and without a given radius
                                                    saxs2e  radii found
     samples  shapes of random codes                saxs2f  examples at several correlations
 
@@ -19,16 +19,16 @@ The names follow the numbers of the figures in the papers:
     patterson2  the network                        patterson8   losses with and without inverse atoms
     patterson3  atoms, inverses, both              patterson9   losses for several inner boxes
     patterson4  two sets, one Patterson map        patterson9b  losses with batch normalization
-    patterson5  the box within a box               patterson10  maps beside the network's answers
+    patterson5  the box within a box               patterson10  true maps beside the network's
     patterson6  vectors from the nearest corner    patterson11  the annealer's error by swaps
                                                    patterson12  distances from the true atoms
     certificate  misfit of right and of wrong sets of atoms (not in a paper)
 
-saxs1c needs the JSON of `launch.evaluate --task=autoencoder`; saxs2d, 2e and 2f that of `--task=reconstruction` or
-`simulated`; saxs2f also the `--pairs` and the `--maps_dir` of that evaluation. The other saxs figures use `--profile`
-and `--reference`, by default the shipped example. patterson7 needs the `--workdir` of a `launch.train`; patterson8 to
-9b those of several trainings, each named by its experiment; patterson12 the JSON of `launch.evaluate --task=phasing`.
-patterson2, 10 and 11 use the weights `--network`.
+Among `--results`, saxs1c needs the JSON of `launch.evaluate --task=autoencoder`; saxs2d, 2e and 2f the JSON of
+`--task=reconstruction` or `simulated`; patterson12 the JSON of `--task=phasing`. saxs2f also needs the `--pairs` of the
+evaluation, and as `--maps` its `--maps_dir`. The other saxs figures use `--profile` and `--reference`, by default the
+shipped example. patterson7 needs the workdir of a `launch.train`; patterson8 to 9b need several workdirs, each with the
+name of an experiment as shown above. patterson2, 10 and 11 use the weights `--network`.
 """
 
 import json
@@ -44,7 +44,7 @@ _SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "
          "samples"]
 _PATTERSON = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
 _NAMES = [*_SAXS, *_PATTERSON, "certificate"]
-_RUN = ("saxs2a", "saxs2b", "saxs2c")  # from one reconstruction
+_RUN = ("saxs2a", "saxs2b", "saxs2c")  # drawn from one reconstruction
 _FIGURE = flags.DEFINE_enum("figure", None, [*_NAMES, "all"], "Name of the figure, or all.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures; it is made where it is missing.", required=True)
 _RESULTS = flags.DEFINE_list("results", [], "JSON files that launch.evaluate wrote, separated by commas.")

@@ -13,8 +13,8 @@ It writes to DIR:
     density_on_reference.ccp4   with --reference: the map superposed on the reference, in the hand that fits better
     log.json          all numbers of the result, the flags, the versions and the weights
 
-By default it runs the product: a genetic algorithm over the 200 latent numbers of the lean auto-encoder. Weights of the
-paper's network come from a training of configs/saxs_paper; no such weights are released here.
+By default it runs the product, our own pipeline: a genetic algorithm over the 200 latent numbers of the lean
+auto-encoder. Weights of the paper's network come from a training of configs/saxs_paper; none are released here.
 """
 
 import math

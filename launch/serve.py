@@ -1,9 +1,9 @@
-"""Serves a local web page that takes a SAXS curve or a Patterson map and shows the result of its reconstruction.
+"""Serves a local web page that takes a SAXS curve or a Patterson map and shows the shape or the atoms found.
 
     python -m launch.serve [--host=127.0.0.1] [--port=8000] [--folder=out/serve]
 
 It prints the address and runs until it is interrupted. Uploads, jobs and results lie in the folder. The next start
-shows them and restarts jobs that were interrupted. It needs the extra: pip install -e .[serve]
+shows the results and restarts the interrupted jobs. The server needs the extra `serve`: pip install -e .[serve]
 """
 
 import errno
@@ -15,9 +15,10 @@ from launch import app
 from phasenet.errors import InputError
 
 _HOST = flags.DEFINE_string(
-    "host", "127.0.0.1", "Address at which the server listens. By default only this machine reaches it.")
+    "host", "127.0.0.1", "Address at which the server listens. By default only this machine reaches the server.")
 _PORT = flags.DEFINE_integer(
-    "port", 8000, "Port at which the server listens. With 0 it takes any free one.", lower_bound=0, upper_bound=65535)
+    "port", 8000, "Port at which the server listens. With 0 the server takes any free port.", lower_bound=0,
+    upper_bound=65535)
 _FOLDER = flags.DEFINE_string("folder", "out/serve", "Folder for the uploads, the jobs and their results.")
 
 _REASONS = {errno.EADDRINUSE: "is in use: give another --port (0 takes any free one)",

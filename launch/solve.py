@@ -12,7 +12,8 @@ It writes to DIR:
     sections.png      three sections of the given Patterson map and of the map of the atoms found
     log.json          all numbers of the result, the flags, the versions and the weights
 
-By default it runs the product: the dual-space network, then the search that refines and tests the atoms.
+By default it runs the product, our own pipeline: the dual-space network, then the search that refines and tests the
+atoms.
 `--weights=small --picker=peaks --norefine` runs the paper's pipeline: its network, peak picking and annealing.
 """
 
@@ -70,7 +71,8 @@ def main(_: list[str]) -> None:
 
     weights = pretrained.load(_WEIGHTS.value)
     is_patterson = _PATTERSON.value is not None
-    path = _PATTERSON.value or _AMPLITUDES.value or ""
+    path = _PATTERSON.value if is_patterson else _AMPLITUDES.value
+    assert path is not None  # one of the two flags is required
     measured = read_patterson(path) if is_patterson else read_amplitudes(path, weights.problem.grid)
     pitch = measured.pitch_angstrom if _PITCH.value is None else _PITCH.value
     folder = app.prepare_folder(_OUTPUT.value)
@@ -79,7 +81,7 @@ def main(_: list[str]) -> None:
                    "compiles programs for up to a minute")
     settings = network_stage.NetworkSettings(picker=_PICKER.value)
     solution = pipeline.solve(measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings,
-                            refine=_REFINE.value, noise=_NOISE.value, name=path)
+                              refine=_REFINE.value, noise=_NOISE.value, name=path)
     prepared = solution.prepared
     problem, notes = prepared.problem, (*measured.notes, *prepared.notes)
     for line in (f"{path}: {' x '.join(map(str, measured.values.shape))} voxels", *(f"  {note}" for note in notes)):

@@ -27,7 +27,7 @@ _INIT_FROM = flags.DEFINE_string(
 def main(_: list[str]) -> None:
     """Trains, then prints the last step, why the training ended and the last evaluation."""
     with cluster.joining():
-        from launch.distributed import processes  # not at the top, because a mistyped flag should fail before this
+        from launch.distributed import processes  # not at the top, because a mistyped flag should fail first
         from launch.training import train
 
         app.enable_compilation_cache()

@@ -55,7 +55,7 @@ def match(found: jax.Array, true: jax.Array, *, cutoff: float = jnp.inf, found_v
 
 
 def mean_error(matching: Matching) -> jax.Array:
-    """Returns the mean distance of the matched atoms, voxels; NaN if none is matched."""
+    """Returns the mean distance () of the matched atoms, voxels; NaN if none is matched."""
     count = matching.matched.sum()
     return jnp.where(matching.matched, matching.distance, 0.0).sum() / jnp.where(count > 0, count, jnp.nan)
 

@@ -1,1 +1,1 @@
-"""The evaluations that `launch.evaluate` runs; its flags are defined there, not here."""
+"""The evaluations that `launch.evaluate` runs; the flags are defined in `launch.evaluate`."""

@@ -1,6 +1,7 @@
-"""Measures how well an auto-encoder keeps the shape of a structure: decoded against encoded map (paper, figure 1c).
+"""Measures how well an auto-encoder keeps the shape of a structure: decoded against encoded map.
 
-A linear code of as many numbers (principal components) is the baseline. `launch.evaluate --task=autoencoder` calls it.
+This is figure 1c of the SAXS paper. The baseline is a linear code of equal length (principal components).
+`launch.evaluate --task=autoencoder` calls this module.
 """
 
 import functools
@@ -27,8 +28,8 @@ def evaluate(structures: list[Structure], pretrained: Pretrained) -> tuple[list[
       pretrained: weights of the network.
 
     Returns:
-      An item for each structure: "id", the correlations of `measure_correlations`, and what describes its shape. And
-      a summary: means, medians and fractions above 0.90 of the correlations.
+      (items, summary). An item for each structure: "id", the correlations of `measure_correlations`, and numbers that
+      describe the shape. The summary: means, medians and fractions above 0.90 of the correlations.
     """
     spacings = [nearest_neighbour_spacing(s.xyz_angstrom) if s.kind == "beads" else None
                 for s in structures]

@@ -1,6 +1,6 @@
 """Lists the cases of an evaluation: measured curves with known models, or curves computed from models.
 
-`launch.evaluate --task=reconstruction` and `--task=simulated` call it.
+`launch.evaluate --task=reconstruction` and `--task=simulated` call this module.
 """
 
 import csv
@@ -98,11 +98,13 @@ def _read_names(path: pathlib.Path) -> dict[str, Any]:
 
 
 def list_simulated_cases(references: str, given_radius: bool, published_maps: bool) -> list[Case]:
-    """Returns a case for each structure of an archive, with a curve computed from it; its name seeds the noise.
+    """Returns a case for each structure of an archive, with a curve computed from the structure.
+
+    The name of the structure seeds the noise, so that the curve is the same in every run.
 
     Args:
       references: path of the archive (.npz). A published.csv beside it gives published correlations.
-      given_radius: whether published results with a given radius are taken, or those without.
+      given_radius: whether the published results with or without a given radius are taken.
       published_maps: whether the cases get the maps of a published_maps.npz beside the archive.
 
     Raises:

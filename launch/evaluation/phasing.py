@@ -1,7 +1,7 @@
 """Solves the Patterson maps of random atoms and compares the atoms found with the true ones.
 
-`launch.evaluate --task=phasing` and the figures call it. The stages are those of `phasenet.solve`, the product, or of
-the paper's pipeline.
+`launch.evaluate --task=phasing` calls this module. The stages are those of `phasenet.solve`, those of the paper's
+pipeline, or a single stage.
 """
 
 import operator
@@ -84,8 +84,8 @@ def evaluate(problem: Problem, settings: network_stage.NetworkSettings, weights:
       weights: weights of the network; not used without the stage "network".
       stages: one of `STAGES`. With "anneal" alone, the annealer starts from the exact atoms and their inverses.
       num_cases: number of cases.
-      seed: seed of the cases, which depend on it and on the problem only.
-      report: called with each item when it is done.
+      seed: seed of the cases, which depend on the seed and the problem only.
+      report: is called with each item as soon as the item is done.
 
     Returns:
       An item for each case, in JSON's types: distances in voxels, times in seconds per case without compilation.
@@ -126,7 +126,11 @@ def evaluate(problem: Problem, settings: network_stage.NetworkSettings, weights:
 
 
 def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns counts, means and fractions over all cases; with "refine" also how often its status is right."""
+    """Returns counts, means and fractions over all cases; with "refine" also how often the stated status is right.
+
+    Args:
+      items: what `evaluate` returns; errors are in voxels, times in seconds per case.
+    """
     distances = np.concatenate([item["distances"] for item in items])
     summary: dict[str, Any] = {
         "cases": len(items), "atoms": sum(item["atoms"] for item in items),
@@ -164,7 +168,8 @@ def _solve_case(key: jax.Array, problem: Problem, settings: network_stage.Networ
         exact = peaks.Candidates(example.positions, jnp.full(count, 0.5), jnp.ones(count, bool))
         solution = network_stage.select_atoms(key_solver, patterson_map, peaks.add_inverses(exact), problem, settings)
     candidates = jnp.int32(0) if solution is None else solution.candidates.valid.sum()
-    if solution is not None and "refine" not in stages:
+    if "refine" not in stages:
+        assert solution is not None  # `check_flags` sees to it
         matching = metrics.match(solution.positions, example.positions, found_valid=solution.valid)
         agreement = solution.agreement
         return CaseResult(matching, agreement.correlation, agreement.r_factor, candidates, example.valid, None, None)

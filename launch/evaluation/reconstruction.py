@@ -1,6 +1,7 @@
-"""Reconstructs a shape from a curve and compares it with the known structure, next to simple shapes as baselines.
+"""Reconstructs a shape from a curve and compares the shape, and simple shapes as baselines, with the known structure.
 
-`launch.evaluate --task=reconstruction` and `--task=simulated` call it; the reconstruction is the product's.
+`launch.evaluate --task=reconstruction` and `--task=simulated` call this module; the shape is that of
+`saxsae.reconstruct`.
 """
 
 import pathlib
@@ -38,7 +39,7 @@ def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = Fa
       case: the curve and the known structure.
       pretrained: weights of the auto-encoder.
       given_radius: whether the reconstruction is given the r_max of the structure.
-      maps_dir: folder to which the map is written as ID.ccp4, in its own frame; None writes none.
+      maps_dir: folder to which the map is written as ID.ccp4, not superposed on the structure; None writes none.
       **options: further arguments of `saxsae.reconstruction.reconstruct`.
 
     Returns:
@@ -78,7 +79,7 @@ def make_correlation_measure(structure: Structure, r_max: float) -> Callable[[np
 
     Args:
       structure: the known structure.
-      r_max: largest distance of its atoms from their centroid, Angstrom.
+      r_max: largest distance of an atom from the centroid of the structure, Angstrom.
 
     Returns:
       (map (N, N, N), pitch in Angstrom) -> correlation, as `saxsae.superposition.metrics` defines it.

@@ -5,7 +5,7 @@ from typing import Any
 
 from launch import app
 
-_NUM_WORST = 5  # of the worst items that are shown
+_NUM_WORST = 5  # number of the worst items that are shown
 
 # key -> (heading, format)
 _ENCODED = {

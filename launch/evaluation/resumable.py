@@ -2,7 +2,7 @@
 
 RESULT.json.partial holds one JSON object per line: first the settings on which the items depend, then the items. When
 several processes share the items, each writes its own file: RESULT.json.partial, RESULT.json.partial.1 and so on.
-`write_result` removes them. `launch.evaluate` calls it.
+`write_result` removes these files. `launch.evaluate` calls this module.
 """
 
 import glob
@@ -38,11 +38,12 @@ def run_items(cases: Sequence[ItemT], evaluate: Callable[[ItemT], dict[str, Any]
       cases: the cases, the same ones in all processes.
       evaluate: returns the item of a case, in JSON's types. An exception becomes the item {"error": one line}.
       report: returns the text of an item's progress line.
-      json_path: the file for the result, beside which items are kept; None keeps none.
+      json_path: the file for the result, beside which the items are kept; None keeps no items.
       settings: what the items depend on. Items that were kept with other settings are discarded.
 
     Returns:
-      The items with their "id", in the order of the cases: all of them in process 0, its own share in another process.
+      The items with their "id", in the order of the cases. Process 0 returns all items; every other process returns
+      its own share.
 
     Raises:
       InputError: the processes do not see the same folder.
@@ -61,7 +62,10 @@ def run_items(cases: Sequence[ItemT], evaluate: Callable[[ItemT], dict[str, Any]
             app.print_line(f"[{number}/{len(cases)}] {case.id}: {words} ({seconds:.0f} s)")
         items.append(item)
     processes.wait_for_all("items done")
-    return _merge(cases, json_path or "", settings) if count > 1 and processes.is_chief() else items
+    if count == 1 or not processes.is_chief():
+        return items
+    assert json_path is not None  # several processes meet in its folder
+    return _merge(cases, json_path, settings)
 
 
 def _merge(cases: Sequence[EvaluatedItem], json_path: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -79,7 +83,7 @@ def write_result(result: dict[str, Any], json_path: str | None) -> None:
 
     Args:
       result: the whole result, with "items".
-      json_path: its file; None writes none.
+      json_path: the file for the result; None writes no file.
 
     Raises:
       InputError: every item has an error. The result is written, and the kept items stay.
@@ -160,7 +164,10 @@ def _has_settings(header: dict[str, Any] | None, settings: dict[str, Any]) -> bo
 
 
 def _read(path: pathlib.Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """Returns settings and items of a file of kept items, without an incomplete last line; (None, []) for no file."""
+    """Returns settings and items of a file of kept items, without an incomplete last line.
+
+    A missing or damaged file gives (None, []).
+    """
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
     except (FileNotFoundError, ValueError):

@@ -5,6 +5,8 @@ The keys are the names of the rows of `launch.reconstruction.report.rows` and `l
 
 from collections.abc import Sequence
 
+from phasenet.search.certificate import MAX_STANDARD_DEVIATION
+
 SCALES = {
     # launch.reconstruct, as in saxsae/README.md
     "chi^2":
@@ -21,8 +23,8 @@ SCALES = {
     "agreement of the models":
         "Towards 1: the searches found the same shape. Towards 0: several shapes fit; look at the single models.",
     "correlation with reference":
-        "1: the same shape. On measured curves the mean is 0.91; a fitted ellipsoid reaches 0.88, a sphere of the "
-        "right size 0.77.",
+        "1: the same shape. On measured curves the mean is 0.910; a fitted ellipsoid reaches 0.875, a sphere of the "
+        "curve's radius of gyration 0.772.",
     # launch.solve, as in phasenet/README.md
     "atoms":
         "Good: as many as you expect. Without --num_atoms the number is estimated from the map.",
@@ -34,10 +36,11 @@ SCALES = {
         "0: the amplitudes are equal. Good: at most the noise of the amplitudes. Bad: more; the atoms explain "
         "only a part of the map.",
     "standard deviation":
-        "Good: at most 0.2 voxel. Bad: more; the data do not fix every atom, and the verdict is ambiguous.",
+        f"Good: at most {MAX_STANDARD_DEVIATION:g} voxel. Bad: more; the data do not fix every atom, and the verdict is "
+        "ambiguous.",
 }
 
 
 def scales_of(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns what is good and bad of each row (name, value, remark) of a table; empty for an unknown name."""
-    return [SCALES.get(row[0], "") for row in rows]
+    """Returns what is good and bad of each row (name, value, remark) of a table."""
+    return [SCALES[row[0]] for row in rows]

@@ -18,7 +18,7 @@ _BEAD_RADIUS = 0.62  # in units of the pitch; a ball of this radius has the volu
 
 
 def remove_old_results(folder: pathlib.Path) -> None:
-    """Removes files of an earlier run that this one may not replace; only from a folder with a log.json."""
+    """Removes files of an earlier run that a new run may not replace; without a log.json, removes nothing."""
     if (folder / LOG).exists():
         for stale in (LOG, page.NAME, "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4"):
             for file in folder.glob(stale):
@@ -64,12 +64,13 @@ def draw(folder: pathlib.Path, curve: Curve, result: Reconstruction, level: floa
       curve: the measured curve.
       result: the reconstruction.
       level: occupancy at which the surface is drawn, see `shapes.equal_volume_level`.
-      reference: the known structure; None without one.
-      placed: the map superposed on it; None without one.
+      reference: the known structure; None if there is none.
+      placed: the map superposed on the reference; None without a reference.
       correlations: what `report.correlation_history` returns; None without a reference.
     """
+    # Not at the top of the file, because matplotlib is slow to load.
     from launch.plotting import runs, style
-    from launch.plotting.saxs_figures import shapes  # matplotlib is slow to load
+    from launch.plotting.saxs_figures import shapes
 
     with style.figure(folder / "convergence.png", 5.2, 3.6) as figure:
         runs.plot_convergence(figure.subplots(), result.history.best, result.history.elites, correlations)
@@ -77,15 +78,15 @@ def draw(folder: pathlib.Path, curve: Curve, result: Reconstruction, level: floa
         left_out = (curve.q_inv_angstrom < result.q_inv_angstrom[0])
         left_out |= curve.q_inv_angstrom > result.q_inv_angstrom[-1]
         runs.plot_fit(figure, result.q_inv_angstrom, result.intensity, result.sigma, result.fit,
-                 result.chi_squared, result.guinier,
-                 (curve.q_inv_angstrom[left_out], curve.intensity[left_out]))
+                      result.chi_squared, result.guinier,
+                      (curve.q_inv_angstrom[left_out], curve.intensity[left_out]))
     with style.figure(folder / "shape.png", 7.2, 4.4) as figure:
         if placed is None or reference is None:
             shapes.draw_shape(figure, result.density, result.pitch_angstrom, level)
         else:
             xyz = reference.structure.xyz_angstrom - placed.centre
             shapes.draw_shape(figure, placed.density, result.pitch_angstrom, level,
-                         shapes.as_balls(xyz, reference.spacing))
+                              shapes.as_balls(xyz, reference.spacing))
 
 
 def listing(folder: pathlib.Path) -> str:
@@ -97,7 +98,13 @@ def listing(folder: pathlib.Path) -> str:
 
 
 def write_log(folder: pathlib.Path, log: dict[str, Any], second_path: str | None) -> None:
-    """Writes log.json, the last of all files, so that a folder with a log is complete; also to a second path."""
+    """Writes log.json after all other files, so that a folder with a log is complete.
+
+    Args:
+      folder: the output folder.
+      log: content of log.json.
+      second_path: a second file for the same content; None for no second file.
+    """
     app.write_json(folder / LOG, log)
     if second_path is not None:
         app.write_json(second_path, log)

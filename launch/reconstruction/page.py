@@ -15,7 +15,7 @@ from saxsae.reconstruction import Reconstruction
 
 _MAX_MODELS = 24  # models in the page; each takes some kB
 _MAX_BALLS = 2000  # balls that show the reference
-_NUM_COLOURS = 24  # colours along its chain
+_NUM_COLOURS = 24  # colours along the chain of the reference
 _SHOWN_BEYOND_FIT = 1.3  # points are shown up to this multiple of the largest q fitted
 _SHOWN_BEYOND_GUINIER = 1.3  # points are shown up to this multiple of the last q of the Guinier region
 _HAND = "a scattering curve does not determine the hand: the mirror image fits as well"
@@ -32,8 +32,8 @@ def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[s
       found: the reconstruction.
       log: content of log.json.
       level: occupancy at which surfaces are drawn, see `shapes.equal_volume_level`.
-      reference: the known structure; None without one.
-      placed: the map superposed on it; None without one.
+      reference: the known structure; None if there is none.
+      placed: the map superposed on the reference; None without a reference.
     """
     name = pathlib.PurePath(curve.path).name
     mirrored = placed is not None and placed.mirrored
@@ -47,12 +47,12 @@ def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[s
 
 def _shape(found: Reconstruction, level: float, reference: Reference | None,
            placed: PlacedMap | None) -> dict[str, Any]:
-    """Returns the maps in the hand of the superposition, the reference in their frame, and the view."""
+    """Returns the maps in the hand of the superposition, the reference in the frame of the maps, and the view."""
     hand = -1 if placed is not None and placed.mirrored else 1
     density = found.density[:, :, ::hand]
     atoms = balls = None
     if placed is not None and reference is not None:
-        # The superposition is rotation @ p + shift relative to the reference's centroid; this is its inverse.
+        # The superposition is rotation @ p + shift relative to the reference's centroid; the inverse is used here.
         xyz = (reference.structure.xyz_angstrom - reference.centroid - placed.shift) @ placed.rotation
         balls = shapes.as_balls(xyz, reference.spacing, _MAX_BALLS)
         atoms = {"points": page.round_to_digits(balls.xyz, 4), "radius": balls.radius,
@@ -67,7 +67,7 @@ def _shape(found: Reconstruction, level: float, reference: Reference | None,
 
 
 def _fit(curve: Curve, found: Reconstruction) -> dict[str, Any]:
-    """Returns the points that were fitted, and the other points up to a little beyond them."""
+    """Returns the points that were fitted, and the other points up to a little beyond the largest q fitted."""
     first, last = found.q_inv_angstrom[[0, -1]]
     q = curve.q_inv_angstrom
     left_out = ((q < first) | (q > last)) & (q < _SHOWN_BEYOND_FIT * last)
@@ -78,7 +78,7 @@ def _fit(curve: Curve, found: Reconstruction) -> dict[str, Any]:
 
 
 def _guinier(curve: Curve, found: Reconstruction) -> dict[str, Any]:
-    """Returns the Guinier line, and the points up to a little beyond its region."""
+    """Returns the Guinier line, and the points up to a little beyond the Guinier region."""
     line = found.guinier
     if not line.valid:
         return {"valid": False, "reason": line.reason}

@@ -1,6 +1,6 @@
-"""Compares a reconstruction with a known structure: superposes the map on it, in the hand that fits better.
+"""Compares a reconstruction with a known structure: superposes the map on the structure, in the hand that fits better.
 
-`launch.reconstruct --reference`, the figures and the notebook call it.
+`launch.reconstruct --reference`, a suite of `launch.benchmark` and the notebook call this module.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from saxsae.io.structures.structure_files import Structure, bead_spacing, read_s
 from saxsae.shapes import voxels
 from saxsae.superposition import alignment, metrics
 
-_PLACED_GRID = 45  # voxels per edge; they hold a map of 31 voxels per edge in any orientation, shifted a little
+_PLACED_GRID = 45  # voxels per edge; enough for a map of 31 voxels per edge in any orientation, shifted a little
 
 
 class Reference(NamedTuple):
@@ -39,9 +39,9 @@ class PlacedMap(NamedTuple):
       correlation: Pearson correlation, as `saxsae.superposition.metrics` defines it.
       mirrored: whether the map was mirrored to fit better.
       density: (45, 45, 45) the superposed map, of the same pitch as before.
-      centre: (3,) position of its middle voxel in the frame of the reference's file, Angstrom.
-      rotation: (3, 3) see `saxsae.superposition.alignment.Superposition`.
-      shift: (3,) likewise, from the centroid of the reference, Angstrom.
+      centre: (3,) position of the middle voxel in the frame of the reference's file, Angstrom.
+      rotation: (3, 3) proper rotation, see `saxsae.superposition.alignment.Superposition`.
+      shift: (3,) shift after the rotation, from the centroid of the reference, Angstrom.
     """
 
     correlation: float
@@ -54,6 +54,9 @@ class PlacedMap(NamedTuple):
 
 def read_reference(path: str) -> Reference:
     """Reads a reference structure.
+
+    Args:
+      path: the file, PDB or mmCIF.
 
     Raises:
       InputError: the file cannot be used, or holds fewer than 4 atoms at different positions.
@@ -93,6 +96,6 @@ class Comparison:
         offset = (self._reference.centroid - centre).astype(np.float32)
         moved = found._replace(shift=np.asarray(found.shift) + offset)
         placed = alignment.apply_superposition(np.asarray(density, np.float32), np.float32(pitch), moved,
-                                 np.float32(pitch), size=_PLACED_GRID)
+                                               np.float32(pitch), size=_PLACED_GRID)
         return PlacedMap(float(found.correlation), bool(found.mirrored), np.asarray(placed), centre,
-                      np.asarray(found.rotation), np.asarray(found.shift))
+                        np.asarray(found.rotation), np.asarray(found.shift))

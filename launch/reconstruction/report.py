@@ -33,7 +33,9 @@ def describe_curve(curve: Curve) -> list[str]:
 
 
 class ProgressReport:
-    """Prints a line for each report of the genetic algorithm, and keeps the best gene of each.
+    """Prints a line for each report of the genetic algorithm, and keeps the best gene of each report.
+
+    A gene is a latent vector (K,) and a radius (A).
 
     Attributes:
       snapshots: (generation, latent (K,), radius in Angstrom) of the best gene of all runs, one for each report.
@@ -46,7 +48,7 @@ class ProgressReport:
         self._start = time.perf_counter()
 
     def __call__(self, state: genetic.EvolutionState) -> None:
-        """Prints and keeps the state of the runs; `stream.progress_writer` describes what is written."""
+        """Prints and keeps the best of the runs, and hands them to `write_progress`, see `stream.progress_writer`."""
         generation, best = int(state.generation.max()), state.chi_squared[:, 0]
         run = int(best.argmin())
         self.snapshots.append((generation, state.latents[run, 0], float(state.radii[run, 0])))
@@ -70,12 +72,13 @@ def radius_of_gyration(density: np.ndarray, pitch: float) -> float:
     positions = np.indices(density.shape) - (density.shape[0] - 1) / 2.0
     centre = np.einsum("aijk,ijk->a", positions, weight)
     spread = ((positions - centre[:, None, None, None]) ** 2).sum(0)
+    # 1/4 is the squared radius of gyration of a cube with edge 1.
     return float(pitch * np.sqrt((spread * weight).sum() + 0.25))
 
 
 def correlation_history(snapshots: list[tuple[int, np.ndarray, float]], weights: Pretrained,
                         comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
-    """Returns how the correlation of the best model with the reference grows.
+    """Returns the correlation of the best model with the reference, by generation.
 
     Args:
       snapshots: (generation, latent (K,), radius in Angstrom), see `ProgressReport`.
@@ -103,7 +106,7 @@ def summary(found: Reconstruction, placed: PlacedMap | None,
 
     Args:
       found: the reconstruction.
-      placed: the map superposed on the reference; None without one.
+      placed: the map superposed on the reference; None without a reference.
       correlations: what `correlation_history` returns; None without a reference.
     """
     others = found.agreement[1:]

@@ -1,6 +1,6 @@
 """Writes the progress of a reconstruction as lines of JSON, which another program can follow.
 
-`launch.reconstruct --progress=FILE` writes it; `launch.serve` reads it.
+`launch.reconstruct --progress=FILE` writes the file; `launch.serve` reads the file.
 """
 
 import base64
@@ -18,7 +18,7 @@ from saxsae.shapes import voxels
 
 
 def progress_writer(path: str, weights: Pretrained) -> Callable[[dict[str, Any], np.ndarray, float], None]:
-    """Empties the file and returns a function that appends a line to it.
+    """Empties the file and returns a function that appends a line to the file.
 
     Args:
       path: the file.

@@ -21,11 +21,11 @@ def write_positions(folder: pathlib.Path, atoms: np.ndarray, deviations: np.ndar
     Args:
       folder: the output folder; log and page of an earlier run are removed from it.
       atoms: (n, 3) positions relative to their mean, voxels.
-      deviations: (n, 3) their standard deviations, voxels; None where unknown.
+      deviations: (n, 3) standard deviations of the positions, voxels; None where unknown.
       pitch: edge of a voxel, Angstrom; None where unknown.
-      correlation: Pearson correlation of the Patterson map with that of the atoms.
+      correlation: Pearson correlation of the given Patterson map with that of the atoms.
     """
-    # They would describe other atoms than the new files.
+    # An old log or page would describe other atoms than the new files.
     for stale in (LOG, page.NAME):
         (folder / stale).unlink(missing_ok=True)
     found = f"{len(atoms)} atoms found from a Patterson map, correlation {correlation:.4f}"
@@ -55,7 +55,13 @@ def draw(folder: pathlib.Path, given: jax.Array | np.ndarray, fitted: jax.Array 
 
 
 def write_log(folder: pathlib.Path, log: dict[str, Any], second_path: str | None) -> None:
-    """Writes log.json, the last of all files, so that a folder with a log is complete; also to a second path."""
+    """Writes log.json after all other files, so that a folder with a log is complete.
+
+    Args:
+      folder: the output folder.
+      log: content of log.json.
+      second_path: a second file for the same content; None for no second file.
+    """
     app.write_json(folder / LOG, log)
     if second_path is not None:
         app.write_json(second_path, log)

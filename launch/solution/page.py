@@ -30,7 +30,7 @@ def write(folder: pathlib.Path, solution: Solution, log: dict[str, Any], fitted:
 
 
 def _atoms(solution: Solution, log: dict[str, Any]) -> dict[str, Any]:
-    """Returns the positions in voxels relative to their mean, with all digits, and what is shown beside them."""
+    """Returns the positions in voxels relative to their mean, with all digits, and what the page shows beside them."""
     return {"positions": log["positions_voxels"], "deviations": log["deviations_voxels"],
             "positions_angstrom": log["positions_angstrom"], "other": log.get("other_positions_voxels"),
             "box": solution.prepared.problem.atoms.inner_box}

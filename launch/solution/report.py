@@ -1,4 +1,4 @@
-"""Makes the table that `launch.solve` prints at its end, its verdict, and the content of log.json."""
+"""Makes the table and the verdict that `launch.solve` prints at the end, and the content of log.json."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from phasenet.pipeline import Solution
 from phasenet.search import atom_search
 from phasenet.search.network_stage import NetworkSettings
 
-# Patterson maps of any two sets of atoms correlate about so well, because both have the same peak at the origin.
+# The Patterson maps of any two sets of atoms correlate about this well, because both have the same peak at the origin.
 _CHANCE_CORRELATION = 0.7
-# Right results of the released weights have lower R factors.
+# Correct results of the released weights have lower R factors.
 _MAX_GOOD_R_FACTOR = 0.4
 _VERDICTS = {
     "solved": "Solved: these atoms leave nothing of the map but the noise that was allowed for.",

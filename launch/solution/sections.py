@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-_ORIGIN_PEAK_RADIUS = 3.0  # voxels; nearer to the origin, its peak is higher than all interatomic peaks
+_ORIGIN_PEAK_RADIUS = 3.0  # voxels; nearer to the origin, the origin peak is higher than all interatomic peaks
 _NUM_SECTIONS = 3
 _GAP = 3  # voxels; sections that lie closer show the same peaks
 

@@ -19,7 +19,7 @@ from phasenet.io.patterson_maps import MeasuredMap, read_array, read_first_bytes
 
 # Largest difference of Friedel mates, relative to the largest amplitude. Smaller differences are averaged.
 _FRIEDEL_TOLERANCE = 1e-3
-# Indices and amplitudes are below it; the square of a much larger amplitude would overflow.
+# Upper limit of indices and amplitudes. Maps are used in float32, where the square of 1e20 would overflow.
 _MAX_VALUE = 1e15
 _MAX_TEXT_BYTES = 64 * 2**20
 _EXPECTED_SHAPES = "expected (N, N, N) or (N, N, N/2 + 1), N even"
@@ -30,11 +30,11 @@ def read_amplitudes(path: str | os.PathLike, grid: int) -> MeasuredMap:
 
     Args:
       path: an array or a text, in one of the forms at the head of this module.
-      grid: N of the map of a text, which does not state it; even. An array has an N of its own.
+      grid: N, even, of the map of a text, because rows do not state N. The N of an array follows from its shape.
 
     Returns:
-      The map (N, N, N) float64, its origin at voxel 0, without a pitch; the notes say which form was recognized, how
-      complete the reflections are, and what was averaged or set to 0.
+      The map (N, N, N) float64, in the squared unit of the amplitudes, origin at voxel 0, without a pitch. The notes
+      say which form was recognized, how complete the reflections are, and what was averaged or set to 0.
 
     Raises:
       InputError: the file is missing, damaged, or of another form; an amplitude is negative or not finite; Friedel
@@ -56,7 +56,7 @@ def read_amplitudes(path: str | os.PathLike, grid: int) -> MeasuredMap:
         squared, notes = _squares_from_rows(path, grid)
     if not squared.any():
         raise InputError(f"{path}: all amplitudes are zero")
-    # irfftn averages the Friedel mates in the planes l = 0 and l = N/2, the only planes that hold both.
+    # irfftn averages the Friedel mates in the planes l = 0 and l = N/2, the only planes that hold both mates.
     return MeasuredMap(np.fft.irfftn(squared, s=(squared.shape[0],) * 3, axes=(0, 1, 2)), None, notes)
 
 
@@ -85,7 +85,8 @@ def _squares_from_array(amplitudes: np.ndarray, path: str) -> tuple[np.ndarray, 
 def _move_f000_to_index_0(amplitudes: np.ndarray) -> tuple[np.ndarray, str]:
     """Returns amplitudes (N, N, N) in the order of fftn, and a note.
 
-    F000 is where the low reflections are stronger, because amplitudes decrease with resolution.
+    Of the orders fftn and fftshift(fftn), the one is taken in which the reflections near F000 are stronger, because
+    amplitudes decrease with |h|.
     """
     n = len(amplitudes)
     index = np.abs(np.fft.fftfreq(n, 1 / n))

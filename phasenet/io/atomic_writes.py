@@ -1,4 +1,7 @@
-"""Writes a file completely or not at all: to a temporary file, which is then renamed. All writers of `io` use it."""
+"""Writes a file completely or not at all: to a temporary file, which is then renamed.
+
+All writers of `phasenet.io` and of `saxsae.io.structures` use `replacing`.
+"""
 
 import contextlib
 import os
@@ -11,7 +14,7 @@ from collections.abc import Iterator
 def replacing(path: str | os.PathLike) -> Iterator[str]:
     """Yields the name of a temporary file, which replaces `path` if the block succeeds and is removed if it fails.
 
-    A reader never sees an incomplete file, also after a crash. Missing folders are created.
+    A reader never sees an incomplete file, even if the program crashes. Missing folders are created.
 
     Args:
       path: the file to write. The temporary file is in the same folder and has the same suffix.

@@ -1,8 +1,9 @@
 """Reads and writes density maps in the CCP4/MRC format (A. Cheng et al., J. Struct. Biol. 192, 146, 2015).
 
-Programs take the place of a map from N*START, in voxels (Coot, PyMOL, gemmi), or from ORIGIN, in Angstrom, where it is
-not 0 (ChimeraX, Mol*). As EMDB does, maps are written with N*START and ORIGIN = 0, which all programs place alike; only
-a map that lies between voxels gets an ORIGIN. Both packages write maps here; `patterson_maps` reads them.
+Two fields of the header state where a map lies: N*START, in voxels, and ORIGIN, in Angstrom. Coot, PyMOL and gemmi use
+N*START; ChimeraX and Mol* use ORIGIN if ORIGIN is not 0. As in EMDB, maps are written here with N*START and ORIGIN = 0,
+which all programs place alike; only a map that lies between voxels gets an ORIGIN. Called by `patterson_maps`, which
+reads maps, and by the launches of saxsae, which write maps.
 """
 
 import math
@@ -30,7 +31,7 @@ class DensityMap(NamedTuple):
     """A density map as it is in a file.
 
     Attributes:
-      density: (X, Y, Z) float32, index (x, y, z); voxel (i, j, k) lies at origin + (i, j, k) * pitch.
+      density: (X, Y, Z) float32, unit of the file, index (x, y, z); voxel (i, j, k) lies at origin + (i, j, k) * pitch.
       pitch_angstrom: (3,) float64, edges of a voxel along x, y, z, A.
       origin_angstrom: (3,) float64, position of voxel (0, 0, 0), A.
     """
@@ -51,13 +52,14 @@ def write_map(
 
     Args:
       path: the file; its suffix is usually .ccp4, .map or .mrc.
-      density: (N, N, N), finite, index (x, y, z); N odd unless an origin is given.
+      density: (N, N, N), finite, any unit, index (x, y, z); N odd unless an origin is given.
       pitch_angstrom: edge of a voxel, A.
       origin_angstrom: (3,) position of voxel (0, 0, 0), A; by default the middle voxel is at (0, 0, 0) A.
       label: text for the header, up to 80 ASCII characters.
 
     Raises:
       ValueError: the density is not cubic or not finite, the pitch is not positive, or N is even without an origin.
+      OSError: the file cannot be written.
     """
     density = np.ascontiguousarray(density, np.float32)
     size = density.shape[0]
@@ -94,7 +96,7 @@ def read_map(path: str | os.PathLike) -> DensityMap:
       path: the file.
 
     Returns:
-      The map, with index (x, y, z). Its place is ORIGIN where that is not 0, otherwise N*START.
+      The map, with index (x, y, z). Its origin is ORIGIN where ORIGIN is not 0, otherwise N*START times the pitch.
 
     Raises:
       InputError: the file is missing or damaged, its header gives no pitch or oblique axes, or a value is not finite.

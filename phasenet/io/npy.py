@@ -40,10 +40,10 @@ def read_header(file: io.BufferedIOBase, size: int) -> ArrayHeader:
 
     Args:
       file: the stream.
-      size: number of bytes in it.
+      size: number of bytes in the stream, header included.
 
     Raises:
-      ValueError: the stream is not in this format, holds Python objects (which only pickle reads, and pickle can run
+      ValueError: the stream is not in NumPy's format, holds Python objects (which only pickle reads, and pickle can run
         code), or has a header that claims more values than `size` bytes can hold.
     """
     start = file.read(8)
@@ -62,7 +62,7 @@ def read_header(file: io.BufferedIOBase, size: int) -> ArrayHeader:
     held = size - len(start) - width - length
     if claimed > held or max(header.shape, default=0) > size:
         raise ValueError(f"the header claims an array of shape {header.shape} and type {header.dtype}, {claimed} "
-                         f"bytes, but {held} follow it; the file is cut short or damaged")
+                         f"bytes, but {held} bytes follow; the file is cut short or damaged")
     return header
 
 
@@ -80,12 +80,12 @@ def read_values(file: io.BufferedIOBase, header: ArrayHeader) -> np.ndarray:
       ValueError: the stream ends before the last value, or a string holds codes that are not characters.
     """
     values = np.empty(math.prod(header.shape), header.dtype)
-    left = values.view(np.uint8).data if values.nbytes else memoryview(b"")
-    while left:
-        count = file.readinto(left)
+    remaining = values.view(np.uint8).data if values.nbytes else memoryview(b"")
+    while remaining:
+        count = file.readinto(remaining)
         if not count:
             raise ValueError("the array is cut short")
-        left = left[count:]
+        remaining = remaining[count:]
     if header.dtype.kind == "U" and values.nbytes:
         codes = values.view(f"{header.dtype.byteorder}u4")
         if codes.max() > 0x10ffff or ((codes >= 0xd800) & (codes < 0xe000)).any():

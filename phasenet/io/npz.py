@@ -1,4 +1,4 @@
-"""Reads a NumPy archive (.npz) that is not trusted: no pickle, limited memory, and one line for every fault.
+"""Reads a NumPy archive (.npz) that is not trusted: no pickle, limited memory, and a one-line message for every fault.
 
 Called by the readers of weights, training sets and archives of structures, in both packages.
 """
@@ -22,6 +22,9 @@ def read_npz(path: str | os.PathLike, required: tuple[str, ...]) -> dict[str, np
     Args:
       path: the archive.
       required: names of arrays that the archive must hold.
+
+    Returns:
+      The arrays, each of the shape and type that the archive states.
 
     Raises:
       InputError: the file is missing, empty, damaged or not an archive; it unpacks to more than

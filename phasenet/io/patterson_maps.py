@@ -24,7 +24,7 @@ class MeasuredMap(NamedTuple):
     """A Patterson map as it is in a file.
 
     Attributes:
-      values: (N, N, N) float64, finite, index (x, y, z); any scale, and any place of the origin.
+      values: (N, N, N) float64, finite, index (x, y, z), on any scale; the origin may be at any voxel.
       pitch_angstrom: edge of a voxel, A; None if the file does not state it.
       notes: what was assumed, one line each, for the user.
     """
@@ -40,6 +40,9 @@ def read_patterson(path: str | os.PathLike) -> MeasuredMap:
     Args:
       path: an .npy file with an array (N, N, N) of real numbers, N from 2 to 512; or a CCP4/MRC map with cubic voxels
         and N of them along each axis, which may be gzipped.
+
+    Returns:
+      The map as it is in the file, with the pitch in A if the file is CCP4/MRC.
 
     Raises:
       InputError: the file is missing, damaged or of another format; the map is not cubic; or a value is not finite (the
@@ -59,7 +62,7 @@ def read_patterson(path: str | os.PathLike) -> MeasuredMap:
 
 
 def read_first_bytes(path: str) -> bytes:
-    """Returns the first 212 bytes of a file (fewer if it is shorter), which identify its format.
+    """Returns the first 212 bytes of a file, or all bytes of a shorter file; the bytes identify the format.
 
     Raises:
       InputError: the file is missing, a folder, not readable or empty.
@@ -79,9 +82,13 @@ def read_first_bytes(path: str) -> bytes:
 
 
 def read_array(path: str) -> np.ndarray:
-    """Reads a three-dimensional array of real numbers from an .npy file, each edge from 2 to 512.
+    """Reads a three-dimensional array of real numbers from an .npy file; the header is checked before allocation.
 
-    The header is checked before memory is allocated.
+    Args:
+      path: the file.
+
+    Returns:
+      (X, Y, Z) in the type and unit of the file; each edge from 2 to 512.
 
     Raises:
       InputError: the file is damaged, or holds any other array.
@@ -105,7 +112,7 @@ def check_cubic(shape: tuple[int, ...], path: str) -> None:
       path: the file, for the message.
 
     Raises:
-      InputError: the shape is another.
+      InputError: the shape is not of this form.
     """
     if len(shape) != 3 or len(set(shape)) != 1 or not 2 <= shape[0] <= MAX_EDGE_VOXELS:
         raise InputError(f"{path}: the shape is {tuple(shape)}; expected a cubic map (N, N, N), N from 2 to "
@@ -120,7 +127,8 @@ def to_finite_float64(values: np.ndarray, path: str) -> np.ndarray:
       path: the file, for the message.
 
     Raises:
-      InputError: a value is NaN or infinite; the message gives the index of the first and the number of others.
+      InputError: a value is NaN or infinite; the message gives the index of the first such value and the number of
+        the others.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a long double beyond float64 becomes infinite: reported below
         values = values.astype(np.float64)
@@ -129,7 +137,8 @@ def to_finite_float64(values: np.ndarray, path: str) -> np.ndarray:
         place = tuple(map(int, np.unravel_index(bad.argmax(), bad.shape)))
         others = int(bad.sum()) - 1
         raise InputError(f"{path}: the value at index {place} is {values[place]}"
-                         + (f", and {others} other values are not finite" if others else "; expected finite values"))
+                         + (f", and {others} other value{'s are' if others > 1 else ' is'} not finite" if others
+                            else "; expected finite values"))
     return values
 
 

@@ -1,7 +1,7 @@
 """Writes atoms to files that other programs open: a table (.csv), .xyz and PDB. Called by `launch.solve`.
 
-Positions are in voxels. .xyz and PDB files are in Angstrom: if the pitch (the edge of a voxel) is not known, 1 voxel is
-written as 1 A, and the file says so.
+Positions are given in voxels and are written to .xyz and PDB files in Angstrom. If the pitch (the edge of a voxel) is
+not known, 1 voxel is written as 1 A, and the file says so.
 """
 
 import os
@@ -90,7 +90,11 @@ def write_pdb(path: str | os.PathLike, positions_voxels: np.ndarray, pitch_angst
 
 
 def describe_pitch(pitch_angstrom: float | None) -> str:
-    """Returns a line for the user on how many Angstrom a voxel is in the file; None means that it is not known."""
+    """Returns a line for the user that says how many Angstrom a voxel is in the file.
+
+    Args:
+      pitch_angstrom: edge of a voxel, A; None if unknown.
+    """
     if pitch_angstrom is None:
         return "the voxel edge is not known: 1 voxel is written as 1 A"
     return f"1 voxel is {pitch_angstrom:.6g} A"

@@ -1,8 +1,8 @@
 """The format of released weights, for both packages: a folder with `config.json` and `.npz` archives of arrays.
 
 `config.json` says what the network is, how it was trained and how it scored. The parameters of a network are float16
-arrays in one archive, each named by its place in the tree, joined by "/". Names, shapes and
-values are checked on reading, against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
+arrays in one archive; the name of an array is the keys on the way to it in the parameter tree, joined by "/". On
+reading, names, shapes and values are checked against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
 """
 
 import json
@@ -17,7 +17,7 @@ from phasenet.io.atomic_writes import replacing
 from phasenet.io.npz import read_npz
 
 CONFIG = "config.json"
-# Weights are used in float32: a value beyond its range becomes infinite there, though it is finite in the file.
+# Weights are used in float32, where a larger value becomes infinite, even one that is finite in the file's float64.
 _LARGEST_NUMBER = np.finfo(np.float32).max
 
 # The length of an axis, or a letter for a length that the file decides: equal letters are equal lengths.
@@ -25,7 +25,14 @@ Shape = tuple[int | str, ...]
 
 
 def find_release(released: pathlib.Path, name: str) -> pathlib.Path:
-    """Returns the folder of weights: one of those in `released` by its name, a folder, or a training's workdir.
+    """Returns the folder of the weights with a given name.
+
+    Args:
+      released: the folder that holds the released weights, one folder each.
+      name: the name of released weights, the path of their folder, or the workdir of a training.
+
+    Returns:
+      The first folder that holds a `config.json`: `released`/`name`, `name`, or `name`/weights.
 
     Raises:
       InputError: none of these folders holds a `config.json`.
@@ -76,12 +83,14 @@ def read_arrays(path: pathlib.Path, shapes: dict[str, Shape], needed_by: str) ->
       shapes: the shape of each array by its name.
       needed_by: what needs these shapes, for messages.
 
+    Returns:
+      The arrays by name, each of the shape in `shapes`, in the type of the file.
+
     Raises:
-      InputError: the archive is not readable; an array is missing, not needed, of another shape, or not of finite
-        real numbers.
+      InputError: the archive is not readable; an array is missing, of another shape, or not of finite real numbers
+        within the range of float32.
     """
     arrays = read_npz(path, ())
-    unknown = sorted(set(arrays) - set(shapes))
     lengths: dict[str, int | str] = {}
     for name, shape in shapes.items():
         if name not in arrays:
@@ -93,19 +102,30 @@ def read_arrays(path: pathlib.Path, shapes: dict[str, Shape], needed_by: str) ->
             raise InputError(f"{path}: array {name!r} is {array.shape}, but {needed_by} needs {wanted}")
         if array.dtype.kind not in "fiu" or not (np.abs(array) < _LARGEST_NUMBER).all():
             raise InputError(f"{path}: array {name!r} ({array.dtype}) does not hold finite real numbers only")
-    if unknown:
-        raise InputError(f"{path}: array {unknown[0]!r} does not belong to {needed_by}")
     return arrays
 
 
 def write_params(path: pathlib.Path, params: Any) -> None:
-    """Writes the parameters of a network, nested dicts of arrays, as float16."""
+    """Writes the parameters of a network as float16.
+
+    Args:
+      path: the archive.
+      params: nested dicts of arrays, any shapes.
+    """
     leaves = jax.tree_util.tree_leaves_with_path(params)
     write_arrays(path, {_leaf_name(place): np.asarray(leaf, np.float16) for place, leaf in leaves})
 
 
 def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
-    """Reads the parameters of a network, float32, in the tree of `shapes`, as `jax.eval_shape` gives it.
+    """Reads the parameters of a network.
+
+    Args:
+      path: the archive.
+      shapes: nested dicts of `jax.ShapeDtypeStruct`, as `jax.eval_shape` returns them for the parameters.
+      needed_by: what needs these shapes, for messages.
+
+    Returns:
+      The tree of `shapes`, with a float32 array of the same shape in the place of each leaf.
 
     Raises:
       InputError: as `read_arrays`.
@@ -113,6 +133,11 @@ def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
     named: dict[str, Shape] = {_leaf_name(place): leaf.shape for place, leaf in leaves}
     arrays = read_arrays(path, named, needed_by)
+    for name, array in arrays.items():
+        if name not in named:
+            raise InputError(f"{path}: array {name!r} does not belong to {needed_by}")
+        if array.dtype.kind != "f":
+            raise InputError(f"{path}: array {name!r} is {array.dtype}, but {needed_by} needs floating-point numbers")
     return jax.tree_util.tree_unflatten(structure, [arrays[name].astype(np.float32) for name in named])
 
 

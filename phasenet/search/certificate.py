@@ -28,7 +28,7 @@ _CHI_SQUARED_SIGMAS = 5.0
 # Two sets of atoms are the same if every atom has a counterpart within this distance, voxels.
 _MAX_SAME_ATOM_DISTANCE = 0.5
 # With a standard deviation of at most this, voxels, a coordinate is surely within a voxel of its true value.
-_MAX_STANDARD_DEVIATION = 0.2
+MAX_STANDARD_DEVIATION = 0.2
 
 
 class FitQuality(NamedTuple):
@@ -96,13 +96,13 @@ def max_chi_squared(num_reflections: jax.Array | int) -> jax.Array:
 
 
 def positions_determined(standard_deviations: jax.Array, quality: FitQuality) -> jax.Array:
-    """Returns, as () bool, whether the data determine every coordinate to within a voxel.
+    """Returns, as () bool, whether every coordinate has a standard deviation of at most `MAX_STANDARD_DEVIATION`.
 
     Args:
       standard_deviations: (n, 3) of the coordinates, voxels, for the expected noise.
       quality: fit of the atoms. If less noise is left than expected, the standard deviations are smaller in proportion.
     """
-    return standard_deviations.max() * jnp.sqrt(jnp.minimum(quality.chi_squared, 1.0)) <= _MAX_STANDARD_DEVIATION
+    return standard_deviations.max() * jnp.sqrt(jnp.minimum(quality.chi_squared, 1.0)) <= MAX_STANDARD_DEVIATION
 
 
 def are_distinct(first: jax.Array, second: jax.Array) -> jax.Array:

@@ -1,4 +1,6 @@
-"""Reads and writes the files of saxsae. Readers raise `phasenet.errors.InputError`: one line, with file and fault.
+"""Reads and writes the files of saxsae.
+
+Readers raise `phasenet.errors.InputError` with a one-line message that names the file and the fault.
 
     curves       measured SAXS curves: reads text columns, GNOM output and sasCIF; writes text columns
     structures   atoms and bead models: reads PDB, mmCIF and NumPy archives (.npz); writes PDB and archives

@@ -63,7 +63,7 @@ def scatter_over_sigma(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray) 
     """Returns the median ratio of the scatter of the points to their sigma, which is 1 if sigma is right.
 
     Args:
-      q: (N,) ascending, N >= 5.
+      q: (N,) ascending, N >= 5, any unit.
       intensity: (N,), any unit.
       sigma: (N,) standard deviations of `intensity`.
     """
@@ -75,7 +75,7 @@ def estimate_sigma(q: np.ndarray, intensity: np.ndarray) -> tuple[np.ndarray, bo
     """Returns the standard deviation of every point, smooth in q, estimated from the scatter around it.
 
     Args:
-      q: (N,) ascending, N >= 5.
+      q: (N,) ascending, N >= 5, any unit.
       intensity: (N,), any unit.
 
     Returns:

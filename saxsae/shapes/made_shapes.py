@@ -54,7 +54,7 @@ def draw_chain(steps: int, length: float, stiffness: float, rng: np.random.Gener
 
 
 def ring(rng: np.random.Generator) -> np.ndarray:
-    """Returns points of one to three stacked rings, round or oval, closed or with a gap."""
+    """Returns points (N, 3), Angstrom, of one to three stacked rings, round or oval, closed or with a gap."""
     radius, thickness = rng.uniform(20, 50), rng.uniform(5, 14)
     angle = np.linspace(0, rng.choice([1.0, 1.0, 0.85, 0.7]) * 2 * np.pi, 90)
     circle = np.stack([radius * np.cos(angle), rng.uniform(0.6, 1) * radius * np.sin(angle), 0 * angle], 1)
@@ -64,7 +64,7 @@ def ring(rng: np.random.Generator) -> np.ndarray:
 
 
 def coil(rng: np.random.Generator) -> np.ndarray:
-    """Returns points of a rod, straight, bent or wound into a helix."""
+    """Returns points (N, 3), Angstrom, of a rod, straight, bent or wound into a helix."""
     length, radius = rng.uniform(60, 180), rng.uniform(6, 14)
     height = np.linspace(-0.5, 0.5, 100) * length
     amplitude, turns = rng.uniform(0, 25) * rng.integers(0, 2), rng.uniform(0.2, 2)
@@ -74,7 +74,7 @@ def coil(rng: np.random.Generator) -> np.ndarray:
 
 
 def cage(rng: np.random.Generator) -> np.ndarray:
-    """Returns points of a hollow ellipsoid or an open barrel, some of them with holes."""
+    """Returns points (N, 3), Angstrom, of a hollow ellipsoid or an open barrel, some of them with holes."""
     axes, thickness = rng.uniform(25, 55, 3), rng.uniform(4, 9)
     surface = rng.standard_normal((600, 3))
     surface /= np.linalg.norm(surface, axis=1, keepdims=True)
@@ -87,7 +87,7 @@ def cage(rng: np.random.Generator) -> np.ndarray:
 
 
 def domains(rng: np.random.Generator) -> np.ndarray:
-    """Returns points of two to eight globular domains on a flexible chain, in contact or on thin linkers."""
+    """Returns points (N, 3), Angstrom, of two to eight globular domains on a flexible chain, touching or linked."""
     count = rng.integers(2, 9)
     sizes = rng.uniform(11, 24, count)
     gap = rng.choice([0.85, 1.0, 1.3, 1.8])
@@ -103,7 +103,7 @@ def domains(rng: np.random.Generator) -> np.ndarray:
 
 
 def disordered(rng: np.random.Generator) -> np.ndarray:
-    """Returns points of a thin flexible chain, alone or with one folded domain."""
+    """Returns points (N, 3), Angstrom, of a thin flexible chain, alone or with one folded domain."""
     path = draw_chain(int(rng.integers(40, 250)), 3.8, rng.uniform(0.3, 0.85), rng)
     radii = np.full(len(path), rng.uniform(1.5, 5))
     if rng.random() < 0.5:
@@ -114,7 +114,7 @@ def disordered(rng: np.random.Generator) -> np.ndarray:
 
 
 def lumps(rng: np.random.Generator) -> np.ndarray:
-    """Returns points of a compact body of many overlapping balls: flat, long or round."""
+    """Returns points (N, 3), Angstrom, of a compact body of many overlapping balls: flat, long or round."""
     count = int(rng.integers(8, 60))
     centres = rng.standard_normal((count, 3)) * rng.uniform(5, 30, 3)
     return fill_balls(centres, rng.uniform(6, 14, count), rng)

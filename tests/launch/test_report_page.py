@@ -2,6 +2,7 @@
 
 import base64
 import json
+import pathlib
 import re
 import zlib
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 import report_pages
 
-from launch.pages import page
+from launch.pages import page, scales
 from launch.reconstruction import report as reconstruction_report
 from launch.solution import report as solution_report
+from phasenet.search import certificate
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 KINDS = {"reconstruction": report_pages.reconstruction, "solution": report_pages.solution}
 
@@ -65,6 +69,16 @@ def test_a_name_cannot_leave_its_place(made):
 def test_each_number_says_what_is_good_and_what_is_bad(made):
     _, payload, _ = made
     assert len(payload["scales"]) == len(payload["rows"]) > 3 and all(payload["scales"])
+
+
+def test_a_scales_numbers_are_those_of_the_guides_and_of_the_verdict():
+    guide = (ROOT / "saxsae" / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"\d+\.\d+%?", " ".join(scales.SCALES[row] for row in ("r_max", "correlation with reference")))
+    assert len(told) == 4 and all(number in guide for number in told)
+    limit = f"at most {certificate.MAX_STANDARD_DEVIATION:g} voxel"
+    for place in ("phasenet/README.md", "launch/pages/solution.js"):
+        assert limit in (ROOT / place).read_text(encoding="utf-8")
+    assert limit in scales.SCALES["standard deviation"]
 
 
 def test_the_libraries_keep_their_licences(made):

@@ -104,9 +104,11 @@ def test_arrays_that_do_not_fit_are_told(damaged):
     with np.load(path) as file:
         good = file[BIAS]
     for bad in (np.zeros(3, np.float16), np.array([1, np.nan], np.float16), np.array([1, np.inf], np.float16),
+                np.zeros(2, np.int8),
                 np.full(2, 1e300), np.array(["a", "b"])):
         rewrite(path, **{BIAS: bad})
-        fault = "is (3,), but the" if bad.shape == (3,) else f"({bad.dtype}) does not hold finite real numbers"
+        fault = {3: "is (3,), but the", np.dtype(np.int8): "is int8, but the"}.get(
+            3 if bad.shape == (3,) else bad.dtype, f"({bad.dtype}) does not hold finite real numbers")
         assert refusal(damaged).startswith(f"{path}: array {BIAS!r} {fault}")
     rewrite(path, **{BIAS: None})
     assert refusal(damaged) == f"{path}: array {BIAS!r} is missing, but the architecture in config.json needs it"

@@ -24,11 +24,13 @@ _IMPOSSIBLE_SCATTER, _DOUBTFUL_SCATTER, _LOW_SCATTER = 3.0, 1.5, 0.25
 _MAX_SIGMAS_BELOW_ZERO = 5.0  # noise does not explain an intensity further below zero
 _MAX_Q_OVER_MEDIAN = 1e4  # a larger q is a misprint
 _LARGEST, _SMALLEST = 1e60, 1e-60  # larger magnitudes count as overflow, smaller ones as zero; their squares are finite
-_SHADOW_FRACTION = 0.5  # of the plateau at low q; leading points that lie lower by more are in the beamstop's shadow
+# Fraction of the intensity of the plateau at low q. Leading points that lie further below the plateau than this are in
+# the beamstop's shadow.
+_SHADOW_FRACTION = 0.5
 
 
 class CleanedCurve(NamedTuple):
-    """A curve after cleaning. It may have fewer than `MIN_POINTS` points; the caller checks this.
+    """A curve after cleaning, possibly with fewer than `MIN_POINTS` points; the caller checks the number.
 
     Attributes:
       q: (N,) float64, unit of the file, positive, ascending, each value once.
@@ -52,6 +54,9 @@ def clean_curve(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) 
       q: (N,) in any unit and order; NaN and infinity allowed, as in the other columns.
       intensity: (N,), any unit.
       sigma: (N,) standard deviations of the intensities; None if the file has none.
+
+    Returns:
+      The curve, in the units of the arguments.
     """
     notes: list[str] = []
     data = np.stack([q, intensity, np.full(np.shape(q), np.nan) if sigma is None else sigma])

@@ -83,16 +83,18 @@ class _Row(NamedTuple):
 
     @property
     def signature(self) -> tuple[int, bool]:
-        """Number of columns, 3 for three or more, and whether text follows: equal in most rows of one table."""
+        """Number of columns (at most 3), and whether text follows; equal in most rows of one table."""
         return min(len(self.values), 3), self.has_text
 
 
 def parse_number(token: str) -> float | None:
     """Returns the value of a token, or None if it is not a number.
 
+    Fortran's exponents (1.0D-3, 1.0-103) are read. Overflow stars (`****`) and the spellings of NaN give NaN; those of
+    infinity give +infinity, whatever their sign.
+
     Args:
-      token: a word of a line. Fortran's exponents (1.0D-3, 1.0-103) are read; overflow stars (`****`) and the
-        spellings of NaN give NaN.
+      token: a word of a line.
     """
     if _NUMBER.fullmatch(token):
         token = token.lower().replace("d", "e")
@@ -107,8 +109,11 @@ def parse_number(token: str) -> float | None:
 def find_longest_table(text: str) -> TableRows | None:
     """Returns the longest table of numbers in a text, or None if no line begins with two numbers.
 
-    One or two lines of text inside a table do not end it if q continues after them. Lines of numbers at the ends that
-    do not belong to the table, such as the number of points, are left out. The notes say which lines were left out.
+    One or two lines of text inside a table do not end the table if q continues after them. Lines of numbers at the ends
+    that do not belong to the table, such as the number of points, are left out; the notes say which.
+
+    Args:
+      text: the text of a file.
     """
     lines = text.splitlines()
     decimal_comma = _uses_decimal_comma(lines)
@@ -156,8 +161,11 @@ def find_longest_table(text: str) -> TableRows | None:
 def read_columns(text: str) -> CurveTable | None:
     """Returns q, intensity and sigma of the longest table in a text, or None if there is no table.
 
-    The names above the table (q, I, sigma in many spellings) choose the columns. Without names, these are the first
-    three columns, or the three after a column that only counts the rows.
+    The names above the table (q, I, sigma in many spellings) choose the columns. Without names, the first three columns
+    are used, or the three after a column that only counts the rows; a table of two columns has no sigma.
+
+    Args:
+      text: the text of a file.
     """
     block = find_longest_table(text)
     if block is None:
@@ -214,7 +222,7 @@ def _uses_decimal_comma(lines: list[str]) -> bool:
 
 
 def _continues_q(*rows: _Row) -> bool:
-    """Returns whether the third row's q continues the first two: same direction, less than 20 steps further on."""
+    """Returns whether the third row's q continues that of the first two: same direction, less than 20 steps further."""
     if len(rows) < 3:
         return False
     first, second, third = (row.values[0] for row in rows)
@@ -227,7 +235,7 @@ def _strip_foreign_ends(block: list[_Row]) -> list[_Row]:
     signatures = [row.signature for row in block]
     common = max(set(signatures), key=signatures.count)
 
-    def is_foreign(row: _Row, *inward: _Row) -> bool:
+    def is_foreign(row: _Row, *inward: _Row) -> bool:  # inward: the next two rows towards the middle
         columns, _ = row.signature
         in_table = columns == common[0] and _continues_q(*inward[::-1], row)
         return row.signature != common and not in_table

@@ -22,10 +22,10 @@ def is_gnom(text: str) -> bool:
 
 
 def read_gnom(text: str) -> CurveTable:
-    """Returns the measured points of a GNOM output, with unit None: the format does not state the unit of q.
+    """Returns the measured points of a GNOM output; `unit` is None, because the format does not state the unit of q.
 
     Args:
-      text: a text for which `is_gnom` is true. If no row of its table has five numbers, the result has no points.
+      text: a text for which `is_gnom` is true. If no row of the table has five numbers, the result has no points.
     """
     headers = list(_HEADER.finditer(text))
     rows = []

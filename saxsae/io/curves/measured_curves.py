@@ -59,8 +59,11 @@ def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
 
     Args:
       path: the file, at most 64 MB and 100,000 points.
-      unit: unit of q in the file, "1/A" or "1/nm". If None, it is the unit that the file states or, if it states none,
-        the one that the Guinier radius and the q range suggest (`units.decide_unit`); a note says which.
+      unit: unit of q in the file, "1/A" or "1/nm". If None, the file's own statement is used or, without a statement,
+        the unit that the Guinier radius and the q range suggest (`units.decide_unit`); a note says which.
+
+    Returns:
+      The cleaned curve (`cleaning`), with q in 1/A and the intensity in the unit of the file.
 
     Raises:
       InputError: the file does not exist, cannot be read, is too large or is not a curve; it has fewer than ten usable
@@ -188,7 +191,7 @@ def _read_table(text: str, path: str) -> CurveTable:
 
 
 def _write_columns(path: str | os.PathLike, header: Iterable[str], columns: Iterable[ArrayLike]) -> None:
-    """Writes the columns, each (N,), to a temporary file that then replaces `path`: no reader sees half a file."""
+    """Writes the columns, each (N,), to a temporary file that then replaces `path`: a reader never sees half a file."""
     lines = [f"# {line}" for entry in header for line in entry.splitlines()]
     rows = np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
     lines += ["".join(f"{value:16.8E}" for value in row) for row in rows]

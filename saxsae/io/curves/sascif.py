@@ -28,7 +28,10 @@ def read_sascif(text: str, name: str) -> CurveTable:
 
     Args:
       text: the text of the file.
-      name: of the file, for messages.
+      name: name of the file, for messages.
+
+    Returns:
+      The scan, with q and the intensity in the units of the file.
 
     Raises:
       InputError: the text breaks the CIF syntax, or has no table with momentum_transfer and intensity.
@@ -57,7 +60,7 @@ def read_sascif(text: str, name: str) -> CurveTable:
 
 
 def _parse_column(rows: list[gemmi.cif.Table.Row], index: int) -> np.ndarray:
-    """Returns the numbers (N,) of a column; `.` and `?` give NaN, a standard uncertainty in brackets is cut off."""
+    """Returns the numbers (N,) of a column; `.` and `?` give NaN; a standard uncertainty in brackets is cut off."""
     values = (parse_number(gemmi.cif.as_string(row[index]).split("(")[0]) for row in rows)
     return np.array([np.nan if value is None else value for value in values])
 

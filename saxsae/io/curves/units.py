@@ -15,8 +15,8 @@ UNITS = ("1/A", "1/nm")
 TO_INVERSE_ANGSTROM = {"1/A": 1.0, "1/nm": 0.1}
 RG_RANGE_ANGSTROM = (8.0, 300.0)  # possible Guinier radii of a protein or complex in solution
 
-# Log-normal distributions of what is measured: median (A or 1/A) and standard deviation of the logarithm. `rg` is the
-# Guinier radius; `q_min` and `q_max` are the ends of the q range of cameras for solution scattering.
+# Log-normal distributions of three measured values: median (A or 1/A) and standard deviation of the logarithm. `rg` is
+# the Guinier radius; `q_min` and `q_max` are the ends of the q range of cameras for solution scattering.
 _TYPICAL = {"rg": (28.0, 0.7), "q_max": (0.35, 0.6), "q_min": (0.012, 0.6)}
 _MIN_LEAD = 2.0  # difference of log-likelihoods; below it the choice of the unit is uncertain
 
@@ -35,7 +35,10 @@ _UNIT_PATTERNS = {
 
 
 def check_unit(unit: str) -> str:
-    """Returns the unit itself.
+    """Returns the unit unchanged, after a check that it is known.
+
+    Args:
+      unit: a unit of q.
 
     Raises:
       InputError: the unit is not one of `UNITS`.
@@ -46,21 +49,21 @@ def check_unit(unit: str) -> str:
 
 
 def find_stated_unit(text: str) -> str | None:
-    """Returns the unit of q that a text names, "1/A" or "1/nm"; None if it names neither or both."""
+    """Returns the unit of q that a text names, "1/A" or "1/nm"; None if the text names neither or both."""
     text = " ".join(text.split())  # on a long run of blanks the patterns would backtrack for hours
     named = [unit for unit, pattern in _UNIT_PATTERNS.items() if pattern.search(text)]
     return named[0] if len(named) == 1 else None
 
 
 def decide_unit(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, stated: str | None) -> tuple[str, str]:
-    """Returns the unit of q, "1/A" or "1/nm", and a note that says from what it was decided.
+    """Returns the unit of q, "1/A" or "1/nm", and a note that says what decided the unit.
 
     Args:
       q: (N,) ascending, in the unit that is sought; N is at least `cleaning.MIN_POINTS`.
       intensity: (N,), any unit.
       sigma: (N,) standard deviations of `intensity`.
-      stated: the unit that the file states, or None. It is always used; if the data clearly contradict it, the note
-        says so.
+      stated: the unit that the file states, or None. A stated unit is always used; if the data clearly contradict the
+        stated unit, the note says so.
     """
     guinier = fit_guinier(q, intensity, sigma)
     raw = {"q_min": q[0], "q_max": q[-1]} | ({"rg": guinier.rg_angstrom} if guinier.valid else {})
