@@ -2,7 +2,8 @@
 
     python -m launch.train --config=configs/phasenet_dual_space.py --workdir=work/dual_space
 
-Trains the released weights `dual_space`. Half an hour on 2 cores; expected: the results in phasenet/README.md.
+This config trains the released weights `dual_space`, in half an hour on 2 cores. Expected: the results in
+phasenet/README.md.
 """
 
 from ml_collections import ConfigDict
@@ -20,20 +21,21 @@ def get_config() -> ConfigDict:
     config.model.width = 16  # width of the two hidden layers in each voxel
     config.model.filters = 4  # learned isotropic filters of the current map
     config.model.projected_filters = 2  # learned filters of the last map with the measured amplitudes
-    config.model.atom_width = 0.75  # standard deviation of the Gaussian atoms that it works on, voxels
-    config.model.rounds = 60  # rounds from one start, at most
-    config.model.starts = 16  # starts, at most
+    config.model.atom_width = 0.75  # standard deviation of the Gaussian atoms of the network's maps, voxels
+    config.model.rounds = 60  # largest number of rounds from one start
+    config.model.starts = 16  # largest number of starts
     config.model.good = 0.998  # the correlation of Patterson maps that ends the search
 
-    # Number of atoms, box, largest |h| (of maps of 40; 0: all), noise. On periodic maps of 28.
+    # Each problem: number of atoms, edge of the box (voxels), largest |h| (cycles per edge of a map of 40 voxels; 0:
+    # all), relative noise.
     config.mixture = (
         (10, 12.0, 0.0, 0.0), (10, 12.0, 0.0, 0.1), (20, 12.0, 0.0, 0.0), (40, 12.0, 0.0, 0.0), (40, 12.0, 0.0, 0.1),
         (40, 18.0, 0.0, 0.1), (20, 18.0, 0.0, 0.0), (5, 12.0, 14.0, 0.0), (10, 12.0, 10.0, 0.0),
         (10, 12.0, 7.0, 0.0), (10, 12.0, 5.0, 0.0), (20, 12.0, 14.0, 0.05), (20, 12.0, 10.0, 0.0),
         (20, 20.0, 10.0, 0.0), (40, 18.0, 14.0, 0.0), (10, 18.0, 7.0, 0.1))
-    config.training_grid = 28
-    config.rounds_before = 45  # at most, without gradients
-    config.rounds = 6  # through which gradients go
+    config.training_grid = 28  # voxels per edge of the periodic training maps
+    config.rounds_before = 45  # largest number of rounds without gradients
+    config.rounds = 6  # rounds with gradients, after those without
 
     config.batch_size = 16
     config.num_steps = 1200

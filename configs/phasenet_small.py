@@ -2,7 +2,7 @@
 
     python -m launch.train --config=configs/phasenet_small.py --workdir=work/small
 
-Trains the released weights `small`, a dense network. Half an hour on 2 cores; expected: the results in
+This config trains the released weights `small`, a dense network, in half an hour on 2 cores. Expected: the results in
 phasenet/README.md. The paper's convolutions at this size are in configs/phasenet_small_convolutional.py.
 """
 
@@ -19,8 +19,8 @@ def get_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.kind = "dense"
-    config.model.width = 640  # of the trunk
-    config.model.blocks = 3  # of two layers each
+    config.model.width = 640  # channels of every hidden layer
+    config.model.blocks = 3  # number of residual blocks, of two layers each
     config.model.patterson_reach = 10  # voxels: two atoms are at most 8 apart on an axis, and their spheres add 2
     config.model.density_reach = 5  # voxels: half the box and an atom's radius
     config.model.lowering = "auto"

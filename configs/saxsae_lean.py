@@ -3,7 +3,7 @@
     python -m launch.prepare_structures --input=STRUCTURES --output=work/corpus.npz --exclude=PAIRS,REFERENCES.npz
     python -m launch.train --config=configs/saxsae_lean.py --workdir=work/lean --config.corpus=work/corpus.npz
 
-Trains the released weights `lean`. An hour on 2 cores; expected: the results in saxsae/README.md.
+This config trains the released weights `lean`, in an hour on 2 cores. Expected: the results in saxsae/README.md.
 """
 
 from ml_collections import ConfigDict
@@ -31,9 +31,9 @@ def get_config() -> ConfigDict:
     config.frozen_convolutions = False  # the paper's second stage: train the dense layers alone
 
     config.refinement = type(config)()  # of codes, in the release: gradient steps that start from the encoder's code
-    config.refinement.steps = 100
-    config.refinement.rate = 0.2  # of the first step, in units of a latent number
-    config.refinement.sharpness = 4.0  # of the soft correlation that they climb
+    config.refinement.steps = 100  # number of gradient steps
+    config.refinement.rate = 0.2  # learning rate of the first step, in units of a latent number
+    config.refinement.sharpness = 4.0  # of the soft correlation that the steps raise
 
     config.optimizer.learning_rate = 1e-3
     config.optimizer.schedule = "cosine"

@@ -5,7 +5,8 @@ r"""Continues the training of the lean auto-encoder with codes that gradient ste
     python -m launch.train --config=configs/saxsae_lean_refined.py --workdir=work/refined --init_from=WEIGHTS \
         --config.corpus=work/posed.npz
 
-WEIGHTS: a release or a workdir of configs/saxsae_lean.py; without them the training starts from principal components.
+WEIGHTS is a release or a workdir of configs/saxsae_lean.py; without --init_from the training starts from principal
+components.
 Expected, 1,778 steps after the released weights: no better on proteins, slightly better on made-up shapes.
 """
 
@@ -22,7 +23,7 @@ def get_config() -> ConfigDict:
     config.rotations = False
     config.linear_samples = 6000
 
-    config.refinement.validation_steps = 20  # in the evaluations of the training
+    config.refinement.validation_steps = 20  # gradient steps in the evaluations of the training
 
     config.num_steps = 6000
     config.optimizer.learning_rate = 5e-4

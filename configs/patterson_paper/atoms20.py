@@ -1,4 +1,4 @@
-"""The scale-up that the paper proposes: 20 atoms in the box of 12.
+"""The scale-up that the paper proposes: 20 atoms in the box of 12 voxels.
 
     python -m launch.train --config=configs/patterson_paper/atoms20.py --workdir=work/atoms20
 

@@ -1,4 +1,4 @@
-"""The scale-up that the paper proposes: 40 atoms, in a box of 20 (the Patterson map wraps around slightly).
+"""The scale-up that the paper proposes: 40 atoms, in a box of 20 voxels (the Patterson map wraps around slightly).
 
     python -m launch.train --config=configs/patterson_paper/atoms40.py --workdir=work/atoms40
 

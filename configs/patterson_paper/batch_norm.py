@@ -1,4 +1,4 @@
-"""With batch normalization, which the paper found to hurt (section 2.3).
+"""The baseline with batch normalization, which the paper found to hurt (section 2.3).
 
     python -m launch.train --config=configs/patterson_paper/batch_norm.py --workdir=work/comparison/batch_norm
 

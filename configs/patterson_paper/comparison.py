@@ -1,10 +1,12 @@
-"""The baseline of the paper's trainings from scratch (figures 8 and 9): 100 epochs of 3,000 examples, remade every 3.
+"""The baseline of the paper's trainings from scratch (figures 8 and 9): 100 epochs of 3,000 examples.
+
+The examples are made anew every 3 epochs.
 
     python -m launch.train --config=configs/patterson_paper/comparison.py --workdir=work/comparison/baseline
 
-Its variants are single10, single20, box18, box24 and batch_norm; configs/patterson_paper/twin.py holds each of them at
-small scale. Expected, as the paper reports: without the inverse, or in a box of 24, the network hardly learns; in a box
-of 18 it learns in part.
+The variants of the baseline are single10, single20, box18, box24 and batch_norm; twin.py holds each of them at small
+scale. Expected, as the paper reports: without the inverse, or in a box of 24 voxels, the network hardly learns; in a
+box of 18 voxels it learns in part.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""A memory test that the paper proposes: trained with a corner of the box always empty, validated with it filled.
+"""A memory test that the paper proposes: a corner of the box is empty in training and filled in validation.
 
     python -m launch.train --config=configs/patterson_paper/corner.py --workdir=work/corner
 

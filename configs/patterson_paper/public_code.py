@@ -1,11 +1,12 @@
 """The paper's training by the rules of its public code, which differ from its text.
 
-Atoms lie at least 3 voxels apart in a box of 12.25, which they may leave when they are centred; batches of one, a rate
-of 4e-5, 3,000 examples that are made anew every 3 epochs.
+Atoms lie at least 3 voxels apart in a box of 12.25 voxels, which they may leave when they are centred. Batches hold one
+example, the learning rate is 4e-5, and the 3,000 examples are made anew every 3 epochs.
 
     python -m launch.train --config=configs/patterson_paper/public_code.py --workdir=work/public_code
 
-Expected: as configs/patterson_paper/published.py. The paper's text has non-overlapping atoms (2 voxels) in a box of 12.
+Expected: as configs/patterson_paper/published.py. In the paper's text, atoms do not overlap (they lie at least 2 voxels
+apart) and the box has 12 voxels.
 """
 
 from ml_collections import ConfigDict

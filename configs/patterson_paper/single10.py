@@ -1,4 +1,6 @@
-"""Trained on the 10 atoms alone, without their inverse; the loss doubled, to compare with 20 atoms (paper, figure 8).
+"""The baseline trained on the 10 atoms alone, without their inverse (paper, figure 8).
+
+The loss is doubled for comparison with the baseline, whose maps hold 20 atoms: 10 and their inverses.
 
     python -m launch.train --config=configs/patterson_paper/single10.py --workdir=work/comparison/single10
 

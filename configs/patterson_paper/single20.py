@@ -1,4 +1,4 @@
-"""Trained on 20 atoms alone, without their inverse (paper, figure 8).
+"""The baseline trained on 20 atoms alone, without their inverse (paper, figure 8).
 
     python -m launch.train --config=configs/patterson_paper/single20.py --workdir=work/comparison/single20
 

@@ -1,12 +1,12 @@
-"""Twins of small scale of the paper's trainings from scratch (figures 8 and 9), for a CPU.
+"""Small-scale twins of the paper's trainings from scratch (figures 8 and 9), for a CPU.
 
     python -m launch.train --config=configs/patterson_paper/twin.py:baseline --workdir=work/twins/baseline
     python -m launch.train --config=configs/patterson_paper/twin.py:single10 --workdir=work/twins/single10
 
-and likewise single20, box18, box24, batch_norm. Lengths shrink from 40 to 16 voxels, so that a box of 12 becomes 4.8;
+and likewise single20, box18, box24, batch_norm. The grid shrinks from 40 to 16 voxels, so that a box of 12 becomes 4.8;
 the paper's 10 atoms become 3 (2 would be their own inverse). The network keeps the paper's plan with 12 features and
-kernels of 3 and 5. 100 epochs of 240 examples, made anew every 3. Expected: the table in phasenet/README.md. The paper
-trained its baseline twice, here it is trained once.
+kernels of 3 and 5. A training takes 100 epochs of 240 examples, made anew every 3 epochs. Expected: the table in
+phasenet/README.md. The paper trained its baseline twice; here the baseline is trained once.
 """
 
 import importlib

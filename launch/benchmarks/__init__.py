@@ -22,13 +22,13 @@ from phasenet.errors import InputError
 SUITES = {name: f"launch.benchmarks.suites.{name}" for name in (
     "conv", "train_phasenet", "train_saxsae", "anneal", "synthesis", "zernike", "genetic", "align", "scaling",
     "reconstruct", "memory", "phasing")}
-# Peers that the installation lacks. The benchmark extra installs all but classical_phasing, a single file.
+# Peers that a plain installation lacks. The benchmark extra installs all but classical_phasing, a single file.
 PEERS = {"train_phasenet": "torch", "train_saxsae": "torch", "zernike": "ZMPY3D", "align": "freesas",
          "reconstruct": "denss", "phasing": "classical_phasing"}
 
 
 def load_suite(name: str) -> Callable[[Callable[[Row], None]], dict[str, Any]]:
-    """Returns the function `run` of a suite, whose module is imported here because some of them import much.
+    """Returns the function `run` of a suite. Only this suite is imported, because the peers of others may be missing.
 
     Args:
       name: a key of `SUITES`.

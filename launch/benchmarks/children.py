@@ -22,8 +22,8 @@ class Finished(NamedTuple):
     """What a finished command used.
 
     Attributes:
-      wall_seconds: from its start to its end.
-      cpu_seconds: processor time of all threads, and of the child processes that it waited for.
+      wall_seconds: wall time from the start of the command to its end.
+      cpu_seconds: processor time of all threads of the command, and of the child processes that it waited for.
       peak_bytes: peak resident memory of the largest of these processes.
       output: standard output and standard error together.
     """

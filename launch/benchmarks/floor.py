@@ -1,8 +1,8 @@
-"""Measures the processor's highest rates at this moment: those of a matrix product and of copying.
+"""Measures the processor's highest rates at this moment: of a matrix product, and of reading and writing memory.
 
-`timing.compare` derives from them the least time (the floor) of a program with given operations and bytes. A program
-near its floor cannot be made much faster. A convolution by FFT needs fewer operations than the direct method; where
-`flops` counts those of the direct method, it can therefore be faster than its floor.
+From these rates, `timing.compare` derives the least time (the floor) of a program with given operations and bytes. A
+program near its floor cannot be made much faster. A convolution by FFT needs fewer operations than the direct method.
+Where `flops` counts the operations of the direct method, the convolution can therefore be faster than its floor.
 """
 
 import functools
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 _SIZE = 1536  # rows and columns of the matrices: 7 GFLOP a product
 _COPIED_BYTES = 2**28  # far more than any cache holds
-_TRIES = 5
+_TRIES = 5  # timed runs, of which the fastest counts
 
 
 def matmul_gflops() -> float:

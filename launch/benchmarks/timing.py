@@ -14,17 +14,18 @@ class Row(NamedTuple):
     """One line of a table: our program against its peer.
 
     Attributes:
-      id: what was measured.
+      id: name of what was measured.
       peer: the peer's name; empty without a peer.
-      seconds: median wall time of ours.
-      peer_seconds: median wall time of the peer.
+      seconds: median wall time of ours, seconds.
+      peer_seconds: median wall time of the peer, seconds.
       ratio: median, over the rounds, of the peer's wall time over the mean of our runs before and after it.
-      cpu_seconds: median processor time of ours, all threads together.
-      peer_cpu_seconds: the same of the peer.
+      cpu_seconds: median processor time of ours, all threads together, seconds.
+      peer_cpu_seconds: median processor time of the peer, likewise.
       flops: operations of the direct method, whatever method is used; None where they are not counted.
       rounds: how often the peer ran.
       details: anything else that belongs to the row, written to JSON.
-      floor_seconds: the least time for the operations and bytes of ours, at the processor's rates of that moment.
+      floor_seconds: the least time for the operations and bytes of ours, at the processor's rates of that moment; None
+        where neither is counted.
     """
 
     id: str
@@ -79,9 +80,9 @@ def compare(
       peer: the peer's name.
       ours: our program, already compiled; JAX arrays in its result are waited for.
       theirs: the peer's program, likewise.
-      flops: operations that the direct method needs. With it the row has a floor.
-      moved_bytes: bytes that ours reads and writes at least. With it the row has a floor.
-      seconds: no new round starts after that time; the first round is always done.
+      flops: operations that the direct method needs; where given, the row has a floor.
+      moved_bytes: bytes that ours reads and writes at least; where given, the row has a floor.
+      seconds: no new round starts after so many seconds; the first round is always done.
       most_rounds: the largest number of rounds.
       **details: further entries of the row's `details`.
     """

@@ -1,8 +1,8 @@
-"""The networks in PyTorch with our parameters: the peer of suites train_phasenet and train_saxsae.
+"""Makes the networks in PyTorch from our parameters: the peer of suites train_phasenet and train_saxsae.
 
-They are written as a PyTorch user would write them, and run on oneDNN. The published auto-encoder is mirrored in space:
-PyTorch's transposed convolution puts its odd zero on the other side than XLA's. Of a mirrored map it therefore makes
-the mirror image of our output.
+The networks are written as a PyTorch user would write them, and run on oneDNN. The published auto-encoder is mirrored
+in space, because PyTorch's transposed convolution puts its odd zero on the other side than XLA's. From a mirrored map,
+the mirrored network makes the mirror image of our output.
 """
 
 import os
@@ -37,10 +37,10 @@ def make_programs(network: nn.Module, x: np.ndarray, target: np.ndarray,
     """Returns the training step (Adam at 1e-3) and the forward pass of a network on one batch.
 
     Args:
-      network: is trained in place.
+      network: the network, which is trained in place.
       x: (B, 1, N, N, N) float32, the input.
-      target: what the output is compared with, in its shape.
-      loss: of output and target, a scalar.
+      target: (B, 1, N, N, N) float32, what the output is compared with.
+      loss: returns the scalar loss of output and target.
       memory_format: a key of `FORMATS`; None for networks without convolutions.
     """
     torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -84,7 +84,7 @@ def patterson(params: dict) -> nn.Sequential:
 def autoencoder(params: dict) -> nn.Sequential:
     """Returns the published auto-encoder of `saxsae.networks.autoencoder` in PyTorch, mirrored in all three axes.
 
-    It takes occupancies (B, 1, 32, 32, 32) and returns logits (B, 1, 32, 32, 32).
+    The network takes occupancies (B, 1, 32, 32, 32) and returns logits (B, 1, 32, 32, 32).
 
     Args:
       params: Flax parameters of "encoder" and "decoder".

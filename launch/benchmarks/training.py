@@ -10,7 +10,7 @@ import optax
 
 from launch.benchmarks.timing import Row, compare
 
-MAX_RELATIVE_DIFFERENCE = 1e-4  # from PyTorch: of the outputs, relative to the largest output, and of the loss
+MAX_RELATIVE_DIFFERENCE = 1e-4  # between ours and PyTorch's: of outputs, relative to the largest one, and of the loss
 
 
 class TrainingStep(NamedTuple):
@@ -21,8 +21,8 @@ class TrainingStep(NamedTuple):
       init: returns the parameters drawn from a key.
       apply: returns the output of (parameters, x).
       loss: returns the scalar loss of (output, target).
-      x: (B, N, N, N) float32, the input of ours.
-      target: (B, N, N, N) float32, the target of ours.
+      x: (B, N, N, N) float32, the input of our network.
+      target: (B, N, N, N) float32, the target of our network.
       peer: returns PyTorch's programs, a `torch_peer.TorchPrograms`, from our parameters and a memory format or None.
       formats: PyTorch's memory formats, the fastest of which is measured.
       output: returns PyTorch's output in the shape and orientation of ours.
@@ -46,8 +46,8 @@ def measure(job: TrainingStep, report: Callable[[Row], None], seconds: float) ->
 
     Args:
       job: what is measured.
-      report: receives the row of the forward pass, then that of the step.
-      seconds: about how long the step is timed; the forward pass a third of that.
+      report: receives the row of the forward pass, then the row of the step.
+      seconds: about how many seconds the step is timed; the forward pass is timed for a third of that.
 
     Returns:
       Our time over PyTorch's, by "forward" and "step".

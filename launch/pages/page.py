@@ -31,11 +31,11 @@ def write(folder: pathlib.Path, kind: str, title: str, payload: dict[str, Any]) 
     """Writes report.html into a folder.
 
     Args:
-      folder: the output folder, which exists.
-      kind: "reconstruction" or "solution": the .html and .js of this name in launch/pages make the body.
+      folder: the output folder; it must exist.
+      kind: "reconstruction" or "solution"; the .html and .js files of this name in launch/pages make the body.
       title: title of the page, any text.
       payload: the data that the scripts show. Arrays, NumPy's numbers and named tuples become JSON, NaN becomes null.
-        Its "rows" are the table (name, value, remark) at the top; what is good and bad of each is added as "scales".
+        Its "rows" are the table (name, value, remark) at the top; `write` adds "scales": what is good and bad in each.
     """
     payload = payload | {"scales": scales.scales_of(payload["rows"])}
     app.write_text(folder / NAME, render_page(kind, title, payload))
@@ -53,9 +53,9 @@ def render_page(kind: str, title: str, payload: dict[str, Any]) -> str:
 
 
 def pack_map(values: np.ndarray, low: float, high: float) -> dict[str, Any]:
-    """Returns a map in 256 steps, deflated, in base64; `unpack` in page.js is its inverse.
+    """Returns a map in 256 steps, deflated, in base64; `unpack` in page.js restores the map.
 
-    A step is finer than what a surface or the colours of a section can show. A map of 31^3 takes a few kB.
+    A step is finer than what a surface or the colours of a section can show. A map of 31^3 voxels takes a few kB.
 
     Args:
       values: (X, Y, Z); values outside the range are clipped to it.
@@ -77,7 +77,7 @@ def encode_base64(data: bytes) -> str:
 
 
 def round_to_digits(values: np.ndarray, digits: int = 6) -> list[Any]:
-    """Returns numbers as nested lists, rounded to so many significant digits, which keeps the page small.
+    """Returns numbers as nested lists, rounded to `digits` significant digits to keep the page small.
 
     Args:
       values: (...) numbers, at least one axis.
@@ -100,7 +100,7 @@ def select_provenance(log: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_script_json(payload: dict[str, Any]) -> str:
-    """Returns JSON for a script element; without "<", no file name in it can end the element or begin a comment."""
+    """Returns JSON for a script element, without "<", so that no file name can end the element or begin a comment."""
     return json.dumps(app.to_json_types(payload), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -16,7 +16,7 @@ SCALES = {
         "Good: about the noise of the curve (0.01 is 1% of the intensity). Bad: more than the noise.",
     "r_max":
         "The largest distance of an atom from the centroid: a size, not a quality. On measured curves its median error "
-        "is 12.5%. Models that differ by more than that: the curve does not fix the size.",
+        "is 12.5%. If the models differ by more, the curve does not fix the size.",
     "Rg":
         "Good: within a few percent of Guinier's. Bad: farther off; the curve has no clean Guinier region, or the "
         "model does not fit at low q.",
@@ -36,11 +36,11 @@ SCALES = {
         "0: the amplitudes are equal. Good: at most the noise of the amplitudes. Bad: more; the atoms explain "
         "only a part of the map.",
     "standard deviation":
-        f"Good: at most {MAX_STANDARD_DEVIATION:g} voxel. Bad: more; the data do not fix every atom, and the verdict is "
-        "ambiguous.",
+        f"Good: at most {MAX_STANDARD_DEVIATION:g} voxel. Bad: more; the data do not fix every atom, and the verdict "
+        "is ambiguous.",
 }
 
 
 def scales_of(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns what is good and bad of each row (name, value, remark) of a table."""
+    """Returns what is good and bad in each row (name, value, remark) of a table."""
     return [SCALES[row[0]] for row in rows]

@@ -11,7 +11,7 @@ def fill_template(template: str, parts: Mapping[str, str]) -> str:
 
     Args:
       template: text with names in double braces.
-      parts: a text for each of these names; more are allowed.
+      parts: a text for each of these names; further names are ignored.
 
     Raises:
       KeyError: a name of the template is not among the parts.

@@ -1,6 +1,6 @@
 """Draws two pictures of a reconstruction: chi^2 by generation, and the measured curve with the fit.
 
-`launch.reconstruct` and figures 2a and 2b of the SAXS paper use them.
+`launch.reconstruct` and figures 2a and 2b of the SAXS paper use these pictures.
 """
 
 import numpy as np
@@ -13,18 +13,18 @@ from saxsae.profiles.guinier import GuinierFit
 
 
 def plot_convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
-                correlation: tuple[np.ndarray, np.ndarray] | None = None,
-                correlation_of: str = "best of all runs") -> None:
+                     correlation: tuple[np.ndarray, np.ndarray] | None = None,
+                     correlation_of: str = "best of all runs") -> None:
     """Draws chi^2 of each run by generation, the best run in front.
 
-    Good: the line of the best run is level at the end, near 1. Bad: it still falls, or it is level above 2.
+    Good: the line of the best run is level at the end, near 1. Bad: the line still falls, or is level above 2.
 
     Args:
       axes: receives the lines and the legend.
       best: (K, G) chi^2 of each run's best gene; NaN where the run had ended. The best run is first.
-      elites: (K, G) mean chi^2 of each run's elites; only that of the best run is drawn.
+      elites: (K, G) mean chi^2 of each run's elites; only the line of the best run is drawn.
       correlation: generations (C,) and correlations (C,) with the reference, drawn on an axis at the right.
-      correlation_of: names, in the legend, the model whose correlation this is.
+      correlation_of: name of the correlated model in the legend.
     """
     for number, series in enumerate(best[1:]):
         axes.plot(series, color=style.LIGHT, linewidth=1, label=None if number else "other runs")
@@ -53,20 +53,20 @@ def plot_convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = N
 
 
 def plot_fit(figure: Figure, q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, model: np.ndarray,
-        chi_squared: float, guinier: GuinierFit, beyond: tuple[np.ndarray, np.ndarray] | None = None) -> Axes:
+             chi_squared: float, guinier: GuinierFit, beyond: tuple[np.ndarray, np.ndarray] | None = None) -> Axes:
     """Draws the curve with its fit, the residuals below, and the Guinier line in a corner; returns the upper axes.
 
     Good: the residuals scatter evenly about 0, 19 of 20 between -2 and 2. Bad: long runs on one side of 0.
 
     Args:
       figure: an empty figure.
-      q: (N,) of the fitted points, 1/A.
-      intensity: (N,) measured, in the file's unit.
-      sigma: (N,) standard deviations of the intensity.
-      model: (N,) fitted intensity.
-      chi_squared: of the fit, for the legend.
+      q: (N,) q of the fitted points, 1/A.
+      intensity: (N,) measured intensity, in the file's unit.
+      sigma: (N,) standard deviations of the intensity, in the same unit.
+      model: (N,) fitted intensity, in the same unit.
+      chi_squared: chi^2 of the fit, for the legend.
       guinier: Guinier fit of the curve; without a valid one there is no corner.
-      beyond: q (M,) and intensity (M,) of the points that were not fitted, drawn faintly.
+      beyond: q (M,), 1/A, and intensity (M,) of the points that were not fitted; they are drawn faintly.
     """
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     positive = intensity > 0

@@ -22,7 +22,7 @@ def draw(path: str | os.PathLike, items: list[dict[str, Any]], exponents: dict[s
     Args:
       path: the picture to write.
       items: what `launch.benchmarks.suites.scaling` measured, one for each size.
-      exponents: fitted exponent of each family.
+      exponents: fitted exponent of each family, the slope of log cost against log size.
     """
     with style.figure(path, 7.6, 2.9) as figure:
         for axes, (title, families, label) in zip(figure.subplots(1, 3), _PANELS, strict=True):
@@ -39,7 +39,7 @@ def draw(path: str | os.PathLike, items: list[dict[str, Any]], exponents: dict[s
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("")
             axes.legend(loc="upper left")
-        figure.axes[0].set_ylabel("cost beside the smallest")
+        figure.axes[0].set_ylabel("cost relative to the smallest")
 
 
 def points(items: list[dict[str, Any]], family: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The settings, colours and small parts that all figures share; `launch.pages` uses the same colours."""
+"""Defines the settings, colours and small parts that all figures share; `launch.pages` uses the same colours."""
 
 import contextlib
 import os
@@ -30,8 +30,8 @@ def figure(path: str | os.PathLike, width: float, height: float) -> Iterator[Fig
 
     Args:
       path: the picture to write; its folder is made where it is missing.
-      width: inches.
-      height: inches.
+      width: width of the figure, inches.
+      height: height of the figure, inches.
     """
     with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
         # A glyph that the font lacks is drawn as a box, which is warning enough.

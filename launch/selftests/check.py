@@ -12,7 +12,7 @@ class Measured(NamedTuple):
 
     Attributes:
       found: the computed number or array.
-      expected: the right one, of a shape that broadcasts with `found`.
+      expected: the right number or array, of a shape that broadcasts with `found`.
       tolerance: the largest absolute difference of each element that passes.
     """
 
@@ -31,7 +31,7 @@ class CheckResult(NamedTuple):
       name: the check's name, with spaces.
       passed: whether every element lies within the tolerance.
       found: the element that differs most; NaN where the check raised an error.
-      expected: what it should be.
+      expected: the right value of that element.
       tolerance: the largest absolute difference that passes.
       fault: type and message of the error that the check raised, otherwise empty.
     """
@@ -45,7 +45,7 @@ class CheckResult(NamedTuple):
 
 
 def run_check(check: Check) -> CheckResult:
-    """Runs a check and returns its result. An error of the check becomes a result too, so that the others still run."""
+    """Runs a check and returns its result. An error becomes a result too, so that other checks still run."""
     name = check.__name__.replace("_", " ")
     try:
         return judge(name, check())

@@ -1,6 +1,7 @@
 """Checks of XLA on this machine against NumPy and closed forms, run by `launch.selftest`.
 
-Some checks look for faults that releases of jax had on some machines; their docstrings give the address of the report.
+Some checks look for faults that releases of jax had on some machines. The docstring of such a check gives
+the address of the report.
 """
 
 import importlib.metadata
@@ -24,13 +25,14 @@ import jax
 x = jax.numpy.ones((3, 1, 2, 2, 8, 8, 8))
 print(jax.jit(lambda a, b: (a * b).sum(3))(x, x).sum())
 """
-# First numbers of jax.random. They must be the same on every machine and release, or results could not be repeated.
+# First numbers of jax.random for a fixed key. Without the same numbers on every machine and release, results could not
+# be repeated.
 _BITS = (1795459815, 2798709092, 2776908314)
 _NORMAL = (-0.20691521, 0.38971189, 0.37602106)
 
 
 def release_of_jax() -> Measured:
-    """Returns 1 where setup.cfg excludes the installed release of jax; the reasons stand there."""
+    """Checks that setup.cfg does not exclude the installed release of jax; setup.cfg gives the reasons."""
     try:
         needs = importlib.metadata.requires("phasenet-saxsae") or []
     except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
@@ -59,7 +61,7 @@ def sums_over_many_rows() -> Measured:
 
 
 def sum_over_one_of_seven_axes() -> Measured:
-    """Checks a sum that ended the process (https://github.com/jax-ml/jax/issues/39257), in a child process."""
+    """Checks, in a child process, a sum that ended the process (https://github.com/jax-ml/jax/issues/39257)."""
     child = subprocess.run([sys.executable, "-c", _SEVEN_AXES], env=os.environ | {"JAX_PLATFORMS": "cpu"},
                            capture_output=True, text=True, timeout=300, check=False)
     return Measured(float(child.stdout) if child.returncode == 0 else math.nan, 6144, 0)
@@ -149,12 +151,12 @@ def fourier_transform() -> Measured:
 
 
 def exact_matrix_product() -> Measured:
-    """Returns the error at `precision="highest"`, which scattering, moments and superpositions ask for."""
+    """Checks a matrix product at `precision="highest"`, which scattering, moments and superpositions ask for."""
     return _matrix_product("highest", 1e-5)
 
 
 def quick_matrix_product() -> Measured:
-    """Returns the error at the default precision of the networks.
+    """Checks a matrix product at the default precision, which the networks use.
 
     A TPU rounds factors to 8 bits (bfloat16), a GPU to 11 bits (TF32), a CPU does not round them.
     """
@@ -162,7 +164,7 @@ def quick_matrix_product() -> Measured:
 
 
 def convolution_in_three_dimensions() -> Measured:
-    """Returns the relative error of our fastest convolution on this backend; rounding as in `quick_matrix_product`."""
+    """Checks the convolution that is fastest on this backend; rounding as in `quick_matrix_product`."""
     rng = np.random.default_rng(0)
     x, kernel = (rng.uniform(-1, 1, size).astype(np.float32) for size in ((1, 12, 12, 12, 4), (5, 5, 5, 4, 4)))
     padded = np.pad(x, ((0, 0), *[(2, 2)] * 3, (0, 0)))
@@ -179,7 +181,7 @@ def random_numbers() -> Measured:
 
 
 def mean_over_devices() -> Measured:
-    """Checks the mean of one batch, split over all devices of this process, as each device has it."""
+    """Checks the mean of a batch that is split over all devices of this process, as each device computes it."""
     devices = jax.local_device_count()
     values = np.random.default_rng(0).normal(size=(devices, 5, 1000)).astype(np.float32)
     found = jax.pmap(lambda x: jax.lax.pmean(jnp.square(x).mean(0), "devices"), axis_name="devices")(values)
@@ -187,7 +189,7 @@ def mean_over_devices() -> Measured:
 
 
 def program_kept_and_read_back() -> Measured:
-    """Checks that a program gives the same numbers when it is read back from the cache of compiled programs, if any."""
+    """Checks that a program read back from the cache of compiled programs, if any, gives the same numbers."""
     x = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
 
     def work(x: jax.Array) -> jax.Array:
@@ -199,7 +201,7 @@ def program_kept_and_read_back() -> Measured:
 
 
 def _matrix_product(precision: str, tolerance: float) -> Measured:
-    """Returns the largest error of a product of 300 x 300 matrices, in units of its r.m.s."""
+    """Returns the largest error of a product of 300 x 300 matrices, in units of the product's r.m.s."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 300, 300)).astype(np.float32)
     found = jax.jit(lambda a, b: jnp.matmul(a, b, precision=precision))(a, b)

@@ -16,7 +16,7 @@ _SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng
 
 
 def describe(cache: pathlib.Path | None) -> dict[str, Any]:
-    """Returns the description of this machine, by name; its values can be written as JSON.
+    """Returns the description of this machine by name; the values can be written as JSON.
 
     Args:
       cache: the folder of compiled programs; None without one.

@@ -27,7 +27,7 @@ from saxsae.shapes import voxels
 
 _SIX_ATOMS = pathlib.Path(phasenet.__file__).parent / "examples" / "six_atoms.npy"
 _THREE_LOBES = pathlib.Path(saxsae.__file__).parent / "examples" / "three_lobes.pdb"
-_GRID = 24
+_GRID = 24  # voxels per edge of the maps
 
 
 def covered_fraction_of_an_atom() -> Measured:
@@ -59,7 +59,7 @@ def patterson_map_of_two_atoms() -> Measured:
 def gradient_against_finite_differences() -> Measured:
     """Checks the gradient of a Patterson map's misfit in the atoms' positions against finite differences.
 
-    Compared are the slopes along three random directions, relative to the gradient's length.
+    The slopes along three random directions are compared, relative to the length of the gradient.
     """
     true, start, *drawn = np.random.default_rng(0).uniform(-4, 4, (5, 4, 3)).astype(np.float32)
     observed = patterson.patterson(density.density(true, _GRID))
@@ -79,10 +79,10 @@ def gradient_against_finite_differences() -> Measured:
 
 def scattering_of_a_ball() -> Measured:
     """Checks I(q) of a ball by Zernike moments against Rayleigh's (3 (sin x - x cos x) / x^3)^2, x = q times radius."""
-    radius, r_max, order = 11.5, 40.0, 20
+    radius, r_max, order = 11.5, 40.0, 20  # voxels, Angstrom, largest order of the moments
     distance = np.sqrt(np.square(np.indices((voxels.GRID,) * 3) - voxels.CENTRE).sum(0))
     ball = np.clip(radius + 0.5 - distance, 0, 1).astype(np.float32)  # nearly the covered fraction of each voxel
-    q = np.linspace(0.004, 0.2, 50, dtype=np.float32)
+    q = np.linspace(0.004, 0.2, 50, dtype=np.float32)  # 1/Angstrom
     profile = jax.jit(lambda ball, q: scattering.profile_from_moments(zernike.moments(ball, order), q, r_max, order))
     found = np.asarray(profile(ball, q), np.float64)
     x = q.astype(np.float64) * radius * voxels.pitch(r_max)
@@ -91,7 +91,7 @@ def scattering_of_a_ball() -> Measured:
 
 
 def released_patterson_network() -> Measured:
-    """Returns the correlation of the network's map of phasenet/examples/six_atoms.npy with the true atoms' map."""
+    """Checks that the network's map of phasenet/examples/six_atoms.npy correlates with the true atoms' map."""
     weights = load_patterson_network()
     atoms = np.loadtxt(_SIX_ATOMS.with_suffix(".csv"), delimiter=",", skiprows=1, usecols=(1, 2, 3), dtype=np.float32)
     prepared = preparation.prepare(np.load(_SIX_ATOMS), weights.problem, _SIX_ATOMS.name, estimate_num_atoms=True,
@@ -108,7 +108,7 @@ def released_patterson_network() -> Measured:
 
 
 def released_autoencoder() -> Measured:
-    """Returns the correlation of the shape of saxsae/examples/three_lobes.pdb, coded and decoded, with itself."""
+    """Checks that the shape of saxsae/examples/three_lobes.pdb correlates with itself after encoding and decoding."""
     weights = load_autoencoder()
     shape, _ = voxels.voxelize_structure(read_structure(_THREE_LOBES, assembly=None).xyz_angstrom)
     padded = voxels.pad(jnp.float32(shape)[None])
@@ -123,7 +123,7 @@ def released_autoencoder() -> Measured:
 
 
 def checkpoint_written_and_read() -> Measured:
-    """Returns how many numbers of a training state differ after the state is saved and read.
+    """Checks that no number of a training state differs after the state is saved and read.
 
     Raises:
       RuntimeError: the checkpoint is not found.

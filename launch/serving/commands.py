@@ -50,17 +50,20 @@ def _released_weights(package: types.ModuleType) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in folder.glob("*/config.json")))
 
 
-# By kind of job.
+# The released weights, by kind of job.
 WEIGHTS = {"curve": Choice(_released_weights(saxsae), "lean"),
            "patterson": Choice(_released_weights(phasenet), "dual_space")}
+# Settings by name; `launch.reconstruct` has flags of these names. radius is in Angstrom, q_max in 1/Angstrom.
 _CURVE: dict[str, Number | Choice] = {
     "unit": Choice(("1/A", "1/nm")), "radius": Number(False, 2, 1000), "q_max": Number(False, 0.01, 5, 0.2),
     "num_models": Number(True, 1, 32, 8), "weights": WEIGHTS["curve"],
     "seed": Number(True, 0, _MAX_SEED, 0), "background": Choice(("no", "yes"), "no"),
     "generations": Number(True, 1, 200)}
+# The flags of `launch.solve`: pitch is in Angstrom a voxel; noise is relative to a squared amplitude.
 _MEASURED: dict[str, Number | Choice] = {
     "num_atoms": Number(True, 1, 200), "pitch": Number(False, 0.01, 100), "noise": Number(False, 0, 1, 0),
     "weights": WEIGHTS["patterson"], "seed": Number(True, 0, _MAX_SEED, 0)}
+# The flags of `launch.datasets.make_patterson_example`: inner_box is in voxels, h_max in cycles per map edge.
 _RANDOM: dict[str, Number | Choice] = {
     "num_atoms": Number(True, 1, 60, 10), "inner_box": Number(False, 4, 24, 12), "noise": Number(False, 0, 0.5, 0),
     "h_max": Number(False, 4, 35), "seed": Number(True, 0, _MAX_SEED, 0)}
@@ -81,7 +84,7 @@ def validate_settings(source: str, given: dict[str, Any]) -> dict[str, Any]:
       "source" and a value for each field of `FIELDS[source]`.
 
     Raises:
-      InputError: there is no such setting, or the value is not allowed. The message begins with the setting's name.
+      InputError: a setting is unknown, or its value is not allowed. The message begins with the setting's name.
     """
     fields = FIELDS[source]
     for name in given:

@@ -1,7 +1,7 @@
 """Streams the progress of a job as server-sent events, which job.js shows.
 
 Each stream starts from the beginning: "begin", all earlier events, then new ones. So a browser that connects late or
-again needs no memory. The stream ends when the job ends.
+again misses nothing. The stream ends when the job ends.
 
     begin      the job starts, or starts again: the browser forgets earlier events
     job        the job as the page shows it, whenever it changes
@@ -45,12 +45,12 @@ class Tail:
 
 async def stream(describe: Callable[[], dict[str, Any] | None], folder: pathlib.Path,
                  stopping: Callable[[], bool]) -> AsyncIterator[str]:
-    """Yields the events of a job until it ends or is removed.
+    """Yields the events of a job, each as text, until the job ends or is removed.
 
     Args:
-      describe: returns the job as the page shows it; None once it is removed.
+      describe: returns the job as the page shows it; None once the job is removed.
       folder: the folder of the job.
-      stopping: whether the server is stopping; the stream then ends as well.
+      stopping: returns whether the server is stopping; the stream then ends as well.
     """
     told: dict[str, Any] = {}
     progress: Tail | None = None

@@ -1,7 +1,7 @@
 """Sends the files of a result to a browser, and the report for a frame of the page.
 
-report.html contains scripts. It is sent without an origin, so whatever is in the report cannot read this page, send
-requests to the server as the page, or fetch anything from elsewhere.
+report.html contains scripts. The browser is told to give the report no origin, so its scripts cannot read this page,
+send requests to the server as the page, or fetch anything from elsewhere.
 """
 
 import pathlib
@@ -11,8 +11,8 @@ from starlette.responses import FileResponse, Response
 REPORT = "report.html"
 _POLICY = ("sandbox allow-scripts allow-downloads; default-src 'none'; style-src 'unsafe-inline'; "
            "script-src 'unsafe-inline'; img-src data: blob:; frame-ancestors 'self'")
-# A page cannot measure a frame without an origin, so the report sends its height. Its heading is hidden, because the
-# page shows the same name.
+# A page cannot measure a frame without an origin, so the report sends its own height. The heading of the report is
+# hidden, because the page shows the same name.
 _IN_A_FRAME = b"""<style>
 main { padding-top: 0.5rem; padding-bottom: 0; }
 header .kind, header h1 { display: none; }
@@ -31,7 +31,7 @@ def make_response(path: pathlib.Path, framed: bool) -> Response:
 
     Args:
       path: the file.
-      framed: whether report.html is shown in a frame of the page, whose height it then reports.
+      framed: whether report.html is shown in a frame of the page; it then sends its height to the page.
     """
     if path.name == REPORT:
         return Response(path.read_bytes() + _IN_A_FRAME * framed, media_type=_SHOWN[".html"],

@@ -1,7 +1,7 @@
-"""Refuses requests from other sites, and limits what a browser may do with an answer.
+"""Refuses requests from other sites, and limits what a browser may do with a response.
 
 The page has no password: it trusts everyone who reaches its address, which by default is this machine alone. A browser
-on this machine also runs pages of strangers. Two checks keep these out: the host name of the request (against DNS
+on this machine also runs pages of strangers. Two checks refuse those pages: the host name of the request (against DNS
 rebinding, a stranger's name that points to this machine), and its origin (against forged requests).
 """
 
@@ -24,10 +24,15 @@ _HEADERS = {
 
 
 class Guard:
-    """Middleware that answers 403 to requests from other sites and adds the security headers to every answer."""
+    """Middleware that answers 403 to requests from other sites and adds the security headers to every response."""
 
     def __init__(self, application: ASGIApp, host: str) -> None:
-        """Wraps an application that is served at a host, the value of --host."""
+        """Wraps an application.
+
+        Args:
+          application: the application that answers the requests.
+          host: the host name or address at which it is served, the value of --host.
+        """
         self._application = application
         self._names = {"localhost", host.lower(), socket.gethostname().lower()}
 
@@ -44,11 +49,11 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope["method"], Headers(scope=scope))
-        answer = self._application if refusal is None else PlainTextResponse(refusal, 403)
-        return await answer(scope, receive, send_guarded)
+        respond = self._application if refusal is None else PlainTextResponse(refusal, 403)
+        return await respond(scope, receive, send_guarded)
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
-        """Returns why a request is refused; None if it is not."""
+        """Returns why a request is refused; None for a request that is served."""
         host = headers.get("host", "")
         if not self._is_ours(host):
             return "This server does not answer to this host name: open the address that launch.serve printed."

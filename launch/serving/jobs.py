@@ -1,11 +1,11 @@
-"""Stores jobs and uploads: rows of one SQLite file, and a folder for each, in the folder of the server.
+"""Stores jobs and uploads in the folder of the server: each is a row of one SQLite file, and a folder of its own.
 
     jobs.sqlite                  the jobs and uploads
     uploads/ID/KIND              an uploaded file, named by its kind
     jobs/ID/                     a job's copy of its files, its log and its progress
     jobs/ID/result/              the output folder of the launch
 
-This module makes every id and looks it up: nothing that a browser sends becomes part of a path.
+Only ids that this module made are looked up: nothing that a browser sends becomes part of a path.
 """
 
 import json
@@ -21,8 +21,8 @@ from phasenet.errors import InputError
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
-MAX_WAITING = 20  # jobs in the queue
-MAX_UPLOADS = 40  # the oldest are removed first; a job has its own copy
+MAX_WAITING = 20  # jobs that may wait in the queue
+MAX_UPLOADS = 40  # uploads that are kept, the newest; a job has its own copy of its files
 MAX_NAME_LENGTH = 120  # characters of a file's name
 
 _TABLES = """
@@ -43,12 +43,12 @@ class Job(NamedTuple):
       id: random name, 16 hexadecimal digits.
       kind: "curve" or "patterson".
       name: display name of the input.
-      settings: what `commands.validate_settings` returns, and the display name of a "reference".
+      settings: what `commands.validate_settings` returns, and "reference", the display name of one if given.
       status: "queued", "running", "done", "failed" or "cancelled".
       message: why the job failed; otherwise empty.
-      created: time of submission, seconds since 1970.
-      started: likewise; None while the job waits.
-      ended: likewise; None until the job has ended.
+      created: time of submission, seconds since 1970 (UTC).
+      started: time at which the job started, likewise; None while the job waits.
+      ended: time at which the job ended, likewise; None until then.
     """
 
     number: int
@@ -94,7 +94,7 @@ class Store:
         """Opens a folder; jobs that ran when the last server stopped wait again, in their old order.
 
         Raises:
-          InputError: another server uses the folder, or its jobs.sqlite is not a database.
+          InputError: another server uses the folder, or the file jobs.sqlite cannot be used.
         """
         self.folder = folder
         path = folder / "jobs.sqlite"
@@ -110,9 +110,9 @@ class Store:
             if "locked" in str(error):
                 raise InputError(f"--folder={folder}: another launch.serve uses this folder: "
                                  "give another --folder, or stop it") from None
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(f"{path}: {error}: give another --folder") from None
         except sqlite3.DatabaseError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise InputError(f"{path}: {error}: give another --folder") from None
         self._do("update jobs set status = ?, started = null where status = ?", QUEUED, RUNNING)
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class Store:
             self._rows.close()
 
     def add_upload(self, kind: str, name: str, content: bytes) -> Upload:
-        """Stores a file, removes the oldest beyond `MAX_UPLOADS`, and returns its row.
+        """Stores a file, removes the oldest uploads beyond `MAX_UPLOADS`, and returns the new upload.
 
         Args:
           kind: a key of `reading.MAX_BYTES`.
@@ -213,7 +213,7 @@ class Store:
                  status, message, time.time(), job.id)
 
     def cancel_waiting(self, job: Job) -> bool:
-        """Cancels a job that waits; returns whether it waited."""
+        """Cancels a job if it waits; returns whether the job waited."""
         with self._lock:
             now = self.job(job.id)
             if now is None or now.status != QUEUED:

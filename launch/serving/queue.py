@@ -76,9 +76,9 @@ class Queue:
                     self._store.end(job, DONE if failure is None else FAILED, failure or "")
 
     def _run_job(self, job: Job) -> str | None:
-        """Runs the launches of a job; returns one line that says why it failed, None if it did not."""
+        """Runs the launches of a job; returns one line that says why the job failed, None if it succeeded."""
         folder = self._store.job_folder(job)
-        # Files of an interrupted run must not be taken for those of this run.
+        # Files of an interrupted run of the job must not be taken for files of this run.
         shutil.rmtree(folder / commands.RESULT, ignore_errors=True)
         for name in (commands.PROGRESS, LOG, ERRORS):
             (folder / name).unlink(missing_ok=True)
@@ -110,7 +110,7 @@ class Queue:
         return code
 
     def _end_process(self) -> None:
-        """Asks the running process to end, and kills it if it does not."""
+        """Asks the running process to end, and kills the process if it does not end in time."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             killer = threading.Timer(_SECONDS_UNTIL_KILL, self._process.kill)

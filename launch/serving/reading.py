@@ -16,7 +16,7 @@ MEGABYTE = 2**20
 # Largest size of a file, by what it is uploaded as.
 MAX_BYTES = {"curve": 8 * MEGABYTE, "reference": 64 * MEGABYTE, "patterson": 64 * MEGABYTE, "amplitudes": 64 * MEGABYTE}
 _MAX_POINTS_SHOWN = 400  # points of a curve
-_GRID = 40  # voxels an edge of the map that a table of reflections becomes, as for the released weights
+_GRID = 40  # voxels per edge of the map that a table of reflections becomes, as for the released weights
 
 
 def describe_file(kind: str, path: pathlib.Path, name: str, unit: str | None = None) -> dict[str, Any]:
@@ -27,6 +27,10 @@ def describe_file(kind: str, path: pathlib.Path, name: str, unit: str | None = N
       path: the file.
       name: display name of the file, which messages use.
       unit: unit of q of a curve, as `read_curve` takes it; None to read or guess it.
+
+    Returns:
+      Numbers and notes for the page. Of a curve: q in 1/Angstrom, Rg in Angstrom, intensities in the file's unit. Of a
+      map: its voxels along each axis, and their edge in Angstrom.
 
     Raises:
       InputError: the file cannot be read; the message is one line.

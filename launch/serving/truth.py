@@ -1,8 +1,9 @@
-"""Compares the atoms found with the true atoms of a random case; the last launch of such a job.
+"""Compares the atoms found with the true atoms of a random case; the last launch of a job on a random case.
 
     python -m launch.serving.truth TRUE.csv RESULT
 
-It writes RESULT/truth.json: both sets in voxels relative to their means, those found in the hand that matches better.
+The launch writes RESULT/truth.json: the true and the found atoms, in voxels relative to the mean of each set, the found
+atoms in the hand that matches better.
 """
 
 import pathlib
@@ -17,7 +18,7 @@ def main(true_path: str, result: str) -> None:
     """Writes truth.json into a result folder.
 
     Args:
-      true_path: a .csv with a head line and rows of a number and x, y, z in voxels.
+      true_path: a .csv file with a head line and one row for each atom: a number, and x, y and z in voxels.
       result: the output folder of `launch.solve`, with positions.csv of the same columns.
     """
     import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The routes of the local page: pages, uploads, jobs, their events and files.
+"""Answers the requests of the local page: pages, uploads, jobs, their events and files.
 
 `launch.serve` runs the application that `make_application` returns.
 """
@@ -34,8 +34,8 @@ _STATIC, _PAGES = _HERE / "static", _HERE.parent / "pages"
 _SHARED = ("page.css", "elements.js", "surface.js", "balls.js", "scene.js", "charts.js")
 _EXAMPLES = _HERE.parents[1] / "saxsae" / "examples"
 EXAMPLE = "example"  # stands for the id of an upload: the shipped example
-_MAX_SETTINGS_BYTES = 10_000  # bytes
-# Of each page: its address, the name of its files, its title, and the address of its tab.
+_MAX_SETTINGS_BYTES = 10_000
+# For each page: its address, the name of its files in static/, its title, and the address of its tab.
 _ADDRESSES = (("/", "curve", "Curve to shape", "/"),
               ("/patterson", "patterson", "Patterson map to atoms", "/patterson"),
               ("/runs", "runs", "Runs", "/runs"),
@@ -46,11 +46,11 @@ def make_application(folder: pathlib.Path, host: str = "127.0.0.1") -> Starlette
     """Returns the application that serves the page.
 
     Args:
-      folder: the folder of jobs, uploads and results, which exists.
+      folder: the folder of jobs, uploads and results; it must exist.
       host: the host name by which requests may call the server.
 
     Raises:
-      InputError: another server uses the folder.
+      InputError: another server uses the folder, or its jobs.sqlite cannot be used.
     """
     store = Store(folder)
 
@@ -122,12 +122,12 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 
 async def add_upload(request: Request) -> Response:
-    """Stores the file in the request's body and answers how it is read.
+    """Stores the file in the request's body and answers how the program reads it.
 
     Query: `kind`, a key of `reading.MAX_BYTES`; `name`, the user's file name; `unit` of q, if it is a curve.
 
     Raises:
-      InputError: the kind is unknown or the file cannot be read; it is then not kept.
+      InputError: the kind is unknown, or the file cannot be read and is not kept.
       HTTPException: the file is too large (413).
     """
     store: Store = request.app.state.store
@@ -163,7 +163,7 @@ async def add_job(request: Request) -> Response:
     """Queues a job and answers with it.
 
     The body is {"source", "input", "reference", "settings"}: a key of `commands.FIELDS`, the id of an upload (not for
-    "random"), that of a reference (optional), and the settings.
+    "random"), the id of a reference (optional), and the settings.
 
     Raises:
       InputError: the body or a setting is not valid.
@@ -177,7 +177,7 @@ async def add_job(request: Request) -> Response:
         if source not in commands.FIELDS or not isinstance(given, dict):
             raise ValueError
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise InputError("a job is {source, input, reference, settings}") from None
+        raise InputError("the request is not a job: expected JSON {source, input, reference, settings}") from None
     settings, files, name = commands.validate_settings(source, given), {}, "random atoms"
     for part, kind in (("input", source), ("reference", "reference")):
         if part == "input" and source == "random" or part == "reference" and not asked.get(part):
@@ -193,7 +193,7 @@ async def add_job(request: Request) -> Response:
 
 
 def _given_file(request: Request, id: Any, kind: str) -> tuple[pathlib.Path, str]:
-    """Returns path and display name of an upload, or of the example; raises InputError where it has another kind."""
+    """Returns path and display name of an upload, or of the example; raises InputError for another kind."""
     if id == EXAMPLE and kind in ("curve", "reference"):
         path = _EXAMPLES / f"three_lobes.{'dat' if kind == 'curve' else 'pdb'}"
         return path, path.name

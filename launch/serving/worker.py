@@ -2,8 +2,8 @@
 
     python -m launch.serving.worker MODULE FLAGS...
 
-Standard input is a pipe from the server. It closes when the server ends, also when the server is killed; this process
-then ends as well. Otherwise it would go on while the next server runs the same job again.
+Standard input is a pipe from the server. When the server ends or is killed, the pipe closes and this process ends as
+well. Otherwise this process would go on while the next server runs the same job again.
 """
 
 import os

@@ -24,11 +24,11 @@ from saxsae.networks import autoencoder, code_refinement, losses
 from saxsae.shapes import principal_components, voxels
 
 THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)  # candidates for the threshold of the release
-VALIDATION_MAPS = 384  # at most
+VALIDATION_MAPS = 384  # largest number of validation maps
 BANK_MAPS = 2000  # training maps whose codes the release holds
-MOST_COMPONENTS = 200  # of the linear code, which is also the baseline
+MOST_COMPONENTS = 200  # most principal components; they form the linear code, the trivial baseline
 _CHUNK = 64  # maps that are computed at once
-# The layers of the published network that the paper's second stage replaces, because its latent is smaller.
+# The layers of the published network that the paper's second stage replaces by layers of a smaller latent.
 _DENSE = ("encoder/latent", "decoder/expand")
 
 
@@ -53,7 +53,7 @@ def unpack_and_rotate(bits: jax.Array, keys: jax.Array, turn: bool = True) -> ja
 
 
 class AutoencoderTask(Task):
-    """Minimizes the cross-entropy between a binary map and the map decoded from its code of 200 numbers.
+    """Minimizes the cross-entropy between a binary map and the map decoded from its code.
 
     Config:
       model: "kind" (lean or published), "latent_size", "lowering" (see `autoencoder.make_autoencoder`) and "dtype".
@@ -61,7 +61,7 @@ class AutoencoderTask(Task):
       rotations: whether each example is rotated at random.
       frozen_convolutions: whether only the dense layers are trained (the paper's second stage).
       linear_start, linear_samples: whether the lean network starts as the principal components of the corpus; number of
-        maps from which these are computed.
+        maps from which the components are computed.
       refinement: the fields of `code_refinement.Refinement` with which the release refines its codes.
     """
 
@@ -82,10 +82,10 @@ class AutoencoderTask(Task):
             raise InputError(f"{config.corpus}: needs structures for training and for validation, but has "
                              f"{len(self.data['bits'])} and {len(validation)}")
         self.validation = np.concatenate([np.asarray(maps) for maps in self._chunks(validation, seed=1)])
-        # Of the last evaluation, for the release.
+        # The threshold and scores of the last evaluation, which the release states.
         self._threshold = 0.5
         self._scores: dict[str, float] = {}
-        # Not in `init`, which is traced.
+        # Computed here, because `init` is traced.
         self._linear: dict[str, Any] = self._linear_start() if config.linear_start else {}
 
     def init(self, key: jax.Array) -> PyTree:
@@ -96,7 +96,7 @@ class AutoencoderTask(Task):
         return params
 
     def batch(self, keys: jax.Array, step: jax.Array, data: PyTree) -> jax.Array:
-        """Returns n random structures of the corpus in random poses, (n, 32, 32, 32)."""
+        """Returns n random structures of the corpus in random poses, (n, 32, 32, 32) float32, 0 or 1."""
         def choose(key: jax.Array) -> tuple[jax.Array, jax.Array]:
             key_index, key_turn = jax.random.split(key)
             return data["bits"][jax.random.randint(key_index, (), 0, len(data["bits"]))], key_turn
@@ -108,7 +108,7 @@ class AutoencoderTask(Task):
         return unpack_and_rotate(bits, keys, self.config.rotations)
 
     def loss(self, params: PyTree, batch: jax.Array, keys: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the cross-entropy, and no other metric."""
+        """Returns the cross-entropy (), and no other metric."""
         logits = self._trained_network.decode(params, self._trained_network.encode(params, batch))
         return losses.cross_entropy(logits, batch), {}
 
@@ -120,7 +120,7 @@ class AutoencoderTask(Task):
         return jax.tree_util.tree_map_with_path(free, params)
 
     def adopt(self, params: PyTree, source: PyTree) -> PyTree:
-        """Returns parameters with the other weights put in; in the second stage the layers of the latent stay new."""
+        """Returns the parameters, replaced by other weights; in the second stage the layers of the latent stay new."""
         return adopt(params, source, fresh=_DENSE if self.config.frozen_convolutions else ())
 
     def read_weights(self, path: pathlib.Path) -> PyTree:
@@ -132,7 +132,7 @@ class AutoencoderTask(Task):
         return self.score(params, self.network.encode)
 
     def score(self, params: PyTree, encode: Callable[[PyTree, jax.Array], jax.Array]) -> dict[str, float]:
-        """Measures an encoder with the decoder on the validation maps; the release states what is found.
+        """Measures an encoder with the decoder on the validation maps; the release states the results.
 
         Args:
           params: parameters of the network.
@@ -179,7 +179,7 @@ class AutoencoderTask(Task):
 
     @functools.cached_property
     def components(self) -> principal_components.Components:
-        """Principal components of training maps in random poses; their threshold is the best one for validation."""
+        """Principal components of training maps in random poses, with the best threshold for the validation maps."""
         inside = np.concatenate([_values_in_sphere(maps) for maps in self._linear_maps()])
         size = min(self.config.model.latent_size, MOST_COMPONENTS)
         fitted = principal_components.fit_components(inside, size, seed=self.config.seed)
@@ -195,9 +195,10 @@ class AutoencoderTask(Task):
         return jax.jit(lambda params, latent: jax.nn.sigmoid(self.network.decode(params, latent)))
 
     def _linear_start(self) -> dict[str, Any]:
-        """Returns the lean network's linear layers as the principal components, with latents of unit variance.
+        """Returns linear layers that make the lean network compute the principal components, codes of unit variance.
 
-        The encoder sees blocks of voxels; its kernel is the least-squares fit of the components' codes to these.
+        The encoder sees means of 2^3 blocks of voxels; its kernel is the least-squares fit of the components'
+        codes to these means.
         """
         code = self.components
         gram: Any = 0.0
@@ -235,17 +236,17 @@ def _check(config: Any) -> None:
     if size < 1:
         raise InputError(f"config.model.latent_size={size}: expected at least 1")
     if config.frozen_convolutions and kind != "published":
-        raise InputError(f"config.frozen_convolutions: the {kind} network has no convolutions to freeze")
+        raise InputError(f"config.frozen_convolutions: the {kind} network has no convolutions to freeze: set False")
     if config.refinement.steps < 0:
         raise InputError(f"config.refinement.steps={config.refinement.steps}: expected at least 0")
     if config.linear_start and kind != "lean":
-        raise InputError(f"config.linear_start: the {kind} network has no linear code to start from")
+        raise InputError(f"config.linear_start: the {kind} network has no linear code to start from: set False")
     if config.linear_start and size > MOST_COMPONENTS:
         raise InputError(f"config.model.latent_size={size}: a linear start gives at most {MOST_COMPONENTS} (or set "
                          "config.linear_start=False)")
     if config.linear_samples < min(size, MOST_COMPONENTS):
-        raise InputError(f"config.linear_samples={config.linear_samples}: fewer maps than components "
-                         f"({min(size, MOST_COMPONENTS)})")
+        raise InputError(f"config.linear_samples={config.linear_samples}: fewer maps than components: expected at "
+                         f"least {min(size, MOST_COMPONENTS)}")
 
 
 def _values_in_sphere(maps: jax.Array | np.ndarray) -> np.ndarray:

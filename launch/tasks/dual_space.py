@@ -20,7 +20,7 @@ from phasenet.maps.atoms import draw_atoms
 from phasenet.maps.synthesis import Problem
 from phasenet.networks import dual_space, losses
 
-# Folded into the key of the validation cases.
+# The number that is folded into the key of the validation cases.
 _VALIDATION = 2
 # A map that correlates with the true one above this shows all atoms.
 _SOLVED_CORRELATION = 0.9
@@ -36,9 +36,10 @@ class DualSpaceTask(Task):
     Config:
       problem: problem of the release.
       model: "kind" and the fields of `dual_space.DualSpaceArchitecture`.
-      mixture: (num_atoms, inner_box, h_max, noise) of each problem; h_max in cycles per edge of problem.grid, 0: all.
+      mixture: (num_atoms, inner_box, h_max, noise) of each problem, see `synthesis.Problem`; h_max is in cycles per
+        edge of problem.grid, 0: all reflections.
       training_grid: voxels per edge of the periodic training maps.
-      rounds_before, rounds: the largest number of rounds without gradients; the number of rounds with them.
+      rounds_before, rounds: the largest number of rounds without gradients; the number of rounds with gradients.
       examples.seed, validation.count: seed of the examples; number of validation cases for each problem.
     """
 
@@ -65,7 +66,12 @@ class DualSpaceTask(Task):
         return pretrained.init_params(key, self.architecture, self.problem)
 
     def batch(self, keys: jax.Array, step: jax.Array, data: Any) -> dict[str, Any]:
-        """Returns n examples: "data", "transform", "valid" and "rounds_before", each with a leading axis."""
+        """Returns n examples, each array with a leading axis n.
+
+        Returns:
+          "data", "transform" and "valid" as `make_example` returns them; "rounds_before" (n,) int32, the number of
+          rounds without gradients.
+        """
         seed = self.config.examples.seed
 
         def make_one(key: jax.Array) -> tuple[dual_space.PhasingInput, jax.Array, jax.Array, jax.Array]:
@@ -74,7 +80,7 @@ class DualSpaceTask(Task):
             rounds = jax.random.randint(key_rounds, (), 0, self.config.rounds_before + 1)
             return *self.make_example(number, key_example), rounds
 
-        # One after another, so that only one branch of the mixture is computed; with vmap all of them would be.
+        # The examples are made one after another: under vmap, every problem of the mixture would be computed for each.
         measured, transform, valid, rounds = jax.lax.map(make_one, keys)
         return {"data": measured, "transform": transform, "valid": valid, "rounds_before": rounds}
 
@@ -87,12 +93,13 @@ class DualSpaceTask(Task):
           key: typed key of the example.
 
         Returns:
-          What is measured; the (N, N, N/2 + 1) transform of the true map; () bool, whether the atoms meet the rules.
+          What is measured; the (N, N, N/2 + 1) complex transform of the true map; () bool, whether the atoms meet the
+          rules.
         """
         return jax.lax.switch(number, [functools.partial(self._make_example, problem) for problem in self.mixture], key)
 
     def loss(self, params: Any, batch: Any, keys: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the loss, and "correlation" after the last round and "valid" as means over the batch."""
+        """Returns the loss (), and the () means over the batch of "correlation" after the last round and of "valid"."""
         weights = np.arange(1.0, self.config.rounds + 1)
 
         def rate_one(example: Any) -> jax.Array:
@@ -100,14 +107,19 @@ class DualSpaceTask(Task):
             state, _ = self._iterate(jax.lax.stop_gradient(params), dual_space.draw_start(key, data), data, rounds)
             return self._correlations(params, jax.lax.stop_gradient(state), data, transform)
 
-        # One after another, because a round of many maps at once would not fit into the processor's cache.
+        # The maps are computed one after another, because a round of many would not fit into the processor's cache.
         correlations = jax.lax.map(rate_one, (batch["data"], batch["transform"], batch["rounds_before"], keys))
         return 1 - (correlations * weights).sum(-1).mean() / weights.sum(), {
             "correlation": correlations[:, -1].mean(), "valid": batch["valid"].mean()}
 
     def evaluate(self, params: Any) -> dict[str, float]:
-        """Returns metrics over fixed cases, each from one start: mean correlation at the end, and fraction solved."""
-        # Not a key of the training: those come from config.seed.
+        """Returns metrics over fixed cases, each from one start.
+
+        Returns:
+          "correlation", the mean at the end; "solved", the fraction of cases whose map correlates with the true one
+          above 0.9; and "solved_NAME", that fraction for each problem, see `_problem_name`.
+        """
+        # The keys of the training come from config.seed, so these cases are not among its examples.
         key = jax.random.fold_in(jax.random.key(self.config.examples.seed), _VALIDATION)
         keys = jax.random.split(key, (len(self.mixture), self.config.validation.count))
         correlations = np.stack([self._evaluate(params, number, keys[number]) for number in range(len(keys))])
@@ -126,7 +138,7 @@ class DualSpaceTask(Task):
         """Returns a problem of the mixture on the training grid; raises ValueError for an invalid one."""
         atoms = self.problem.atoms._replace(num_atoms=num_atoms, inner_box=inner_box)
         grid = self.config.training_grid
-        # The same resolution in voxels on another grid.
+        # h_max counts cycles per map edge: scaled to keep the resolution in voxels.
         grid_h_max = h_max * grid / self.problem.grid if h_max else None
         problem = self.problem._replace(atoms=atoms, grid=grid, h_max=grid_h_max, noise=noise)
         synthesis.check_problem(problem)

@@ -27,7 +27,7 @@ _TRAINING, _VALIDATION = 0, 1
 
 
 class PattersonTask(Task):
-    """Minimizes the mean squared error between the network's map and the target (paper, section 2.4).
+    """Minimizes the mean squared error of the network's map against the target (paper, section 2.4).
 
     Config:
       problem: the fields of `synthesis.Problem`; problem.atoms those of `atoms.AtomRules`.
@@ -73,7 +73,7 @@ class PattersonTask(Task):
         return pretrained.init_params(key, self.architecture, self.problem)
 
     def batch(self, keys: jax.Array, step: jax.Array, data: Any) -> dict[str, jax.Array]:
-        """Returns n examples: "patterson" and "target" (n, N, N, N), and "valid" (n,)."""
+        """Returns n examples: "patterson" and "target" (n, N, N, N) float32, and "valid" (n,) bool."""
         examples = self.config.examples
         if examples.count:
             sets = jax.random.fold_in(_examples_key(examples.seed, _TRAINING), step // examples.steps_a_set)
@@ -84,13 +84,13 @@ class PattersonTask(Task):
 
     def loss(self, params: Any, batch: dict[str, jax.Array], keys: jax.Array,
              ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the loss, and the fraction of valid examples."""
-        answer = self._trained_network.apply(params, batch["patterson"])
-        return self.config.loss_factor * losses.mean_squared_error(answer, batch["target"]), {
+        """Returns the loss (), and "valid", the fraction () of examples whose atoms meet the rules."""
+        density = self._trained_network.apply(params, batch["patterson"])
+        return self.config.loss_factor * losses.mean_squared_error(density, batch["target"]), {
             "valid": batch["valid"].mean()}
 
     def evaluate(self, params: Any) -> dict[str, float]:
-        """Returns "loss", and "atoms_found": fraction of the target's atoms with a peak within 1 voxel."""
+        """Returns "loss", and "atoms_found", the fraction of the target's atoms with a peak within 1 voxel."""
         chunks = [self._evaluate(params, chunk) for chunk in self._validation]
         sizes = [len(chunk.positions) for chunk in self._validation]
         means = {name: np.average([chunk[name] for chunk in chunks], weights=sizes) for name in chunks[0]}
@@ -110,24 +110,24 @@ class PattersonTask(Task):
         make = jax.jit(jax.vmap(lambda key: synthesis.make_example(key, self.validation_problem)))
         chunks = [make(keys[start:start + _CHUNK]) for start in range(0, len(keys), _CHUNK)]
         if not all(chunk.valid.all() for chunk in chunks):
-            raise InputError("config.problem.atoms: too few random sets of atoms meet these rules; a larger inner_box, "
-                             "fewer atoms or a smaller min_distance is needed")
+            raise InputError("config.problem.atoms: too few random sets of atoms meet these rules: raise inner_box, or "
+                             "lower num_atoms or min_distance")
         return chunks
 
     @functools.cached_property
     def _evaluate(self) -> Callable[[Any, synthesis.Example], dict[str, jax.Array]]:
         """Compiled: parameters and a chunk of examples to () metrics."""
         def evaluate(params: Any, chunk: synthesis.Example) -> dict[str, jax.Array]:
-            answer = self.network.apply(params, chunk.patterson)
-            loss = self.config.loss_factor * losses.mean_squared_error(answer, chunk.target)
-            return {"loss": loss, "atoms_found": jax.vmap(self._fraction_found)(answer, chunk.positions).mean()}
+            density = self.network.apply(params, chunk.patterson)
+            loss = self.config.loss_factor * losses.mean_squared_error(density, chunk.target)
+            return {"loss": loss, "atoms_found": jax.vmap(self._fraction_found)(density, chunk.positions).mean()}
         return jax.jit(evaluate)
 
-    def _fraction_found(self, answer: jax.Array, positions: jax.Array) -> jax.Array:
-        """Returns the fraction () of the target's atoms, from positions (n, 3), with a peak of a map (N, N, N)."""
+    def _fraction_found(self, density: jax.Array, positions: jax.Array) -> jax.Array:
+        """Returns the fraction () of the target's atoms, known from the atoms (n, 3), within 1 voxel of a peak."""
         if self.problem.target == "pair":
             positions = jnp.concatenate([positions, -positions])
-        candidates = peaks.find_peaks(answer, most=2 * len(positions))
+        candidates = peaks.find_peaks(density, most=2 * len(positions))
         distance = jnp.linalg.norm(positions[:, None] - candidates.positions, axis=-1)
         return (jnp.where(candidates.valid, distance, jnp.inf).min(1) < 1).mean()
 

@@ -48,7 +48,7 @@ class RefinedAutoencoderTask(AutoencoderTask):
         return refined | {"encoder_correlation": alone["correlation"]}
 
     def loss(self, params: PyTree, batch: jax.Array, keys: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the loss, and the mean soft correlation."""
+        """Returns the loss (), and "soft_correlation", the mean () over the batch."""
         network = self._trained_network
         logits = network.decode(params, network.encode(params, batch))
         correlation = losses.soft_correlation(logits, batch, 0.5, self._settings.sharpness).mean()

@@ -1,4 +1,4 @@
-"""Writes the released weights of a training of phasenet; both of its tasks call it."""
+"""Writes the released weights of a training of phasenet; `patterson` and `dual_space` call `write`."""
 
 import pathlib
 from typing import Any

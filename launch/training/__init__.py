@@ -3,7 +3,8 @@
 1. `step` compiles a training step for all devices, in which the task makes its examples.
 2. `loop` calls the step, logs, evaluates, saves checkpoints, and resumes from them.
 
-Nothing here depends on phasenet or saxsae; the tasks are in launch/tasks.
+Except for `phasenet.errors` and `phasenet.io.npz`, nothing here depends on phasenet or saxsae; the tasks are in
+launch/tasks.
 """
 
 from launch.training.defaults import base_config

@@ -2,7 +2,7 @@
 
 When Orbax has written a checkpoint, the sizes and checksums of its files are written to files.json. A checkpoint
 without this file, or with other content, is damaged. Orbax alone reports damage in several unclear errors, and may
-read a lost file as zeros. `launch.training.loop` calls it.
+read a lost file as zeros. `launch.training.loop` calls this module.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class Checkpoints:
         self._open(1)
 
     def _open(self, gigabytes_at_once: int) -> None:
-        """Makes Orbax's manager, which copies so many GB of the state at a time; each array must fit into that."""
+        """Makes Orbax's manager, which copies so many GB of the state at a time; each array must be smaller."""
         self._gigabytes_at_once = gigabytes_at_once
         handlers = {"state": ocp.StandardCheckpointHandler(save_concurrent_gb=gigabytes_at_once),
                     "config": ocp.JsonCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
@@ -58,7 +58,7 @@ class Checkpoints:
                 max_to_keep=None, enable_async_checkpointing=False, cleanup_tmp_directories=True))
 
     def save(self, state: TrainState, config: dict[str, Any], pending: PendingMetrics) -> None:
-        """Saves a checkpoint, unless there is one of this step, and removes those beyond the number to keep.
+        """Saves a checkpoint unless its step has one, and removes the oldest checkpoints beyond `max_to_keep`.
 
         Args:
           state: the state, on all devices.
@@ -66,7 +66,7 @@ class Checkpoints:
           pending: metrics of the steps since the last row of metrics.jsonl.
 
         Raises:
-          OSError: the disk is full, or another error of the file system; the older checkpoints are still there.
+          OSError: the disk is full, or the file system has another error; the older checkpoints are still there.
         """
         arrays = _one_replica(_to_dict(state))
         step = int(arrays["step"])
@@ -94,7 +94,7 @@ class Checkpoints:
         return next(iter(_steps(self.folder)), None)
 
     def read_config(self) -> dict[str, Any] | None:
-        """Returns the config of the newest intact checkpoint, None where there is none."""
+        """Returns the config of the newest intact checkpoint in JSON's types; None where there is none."""
         step, _ = find_newest_intact(self.folder)
         if step is None:
             return None
@@ -129,7 +129,7 @@ class Checkpoints:
         return None if intact is None else self._restore_step(intact, template)
 
     def _restore_step(self, step: int, template: TrainState) -> tuple[TrainState, PendingMetrics]:
-        """Returns the state and the pending metrics of one checkpoint; raises InputError where it does not fit."""
+        """Returns the state and the pending metrics of one checkpoint; raises InputError where they do not fit."""
         target = _zeros(jax.eval_shape(_to_dict, template))
         record = self._manager.restore(
             step, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record
@@ -139,7 +139,7 @@ class Checkpoints:
             if saved.get(name) != wanted.get(name):
                 raise InputError(
                     f"{self.folder / str(step)}: does not fit the task: {name} is "
-                    f"{saved.get(name, 'absent')} there, {wanted.get(name, 'absent')} now")
+                    f"{saved.get(name, 'absent')} there, {wanted.get(name, 'absent')} now: give another workdir")
         found = self._manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))
         arrays = jax.tree.map(jax.numpy.array, found.state)  # copies, because the step consumes them
@@ -162,7 +162,11 @@ class Checkpoints:
 def read_params(path: pathlib.Path) -> PyTree:
     """Returns the parameters of a workdir's newest intact checkpoint as nested dicts of arrays.
 
-    They are the running average where the training has one. A line is printed for each newer, damaged checkpoint.
+    The parameters are the running average where the training has one. A line is printed for each newer, damaged
+    checkpoint.
+
+    Args:
+      path: the workdir.
 
     Raises:
       InputError: there is no intact checkpoint.
@@ -172,17 +176,21 @@ def read_params(path: pathlib.Path) -> PyTree:
     for damaged_step, reason in damaged.items():
         line = f"{folder / str(damaged_step)}: damaged checkpoint ({reason})"
         if step is None:
-            raise InputError(f"{line}, and no intact one before it")
+            raise InputError(f"{line}, and no intact one before it: give other weights")
         if processes.is_chief():
-            app.print_line(f"{line}; that of step {step} is used")
+            app.print_line(f"{line}; the checkpoint of step {step} is used")
     if step is None:
-        raise InputError(f"{path}: not a workdir of a training: no checkpoints in it")
+        raise InputError(f"{path}: not a workdir of a training: it has no checkpoints")
     state = read_state(folder / str(step))
     return state["average" if "average" in state else "params"]
 
 
 def read_state(folder: pathlib.Path) -> PyTree:
-    """Returns all arrays of an intact checkpoint of any task, as nested dicts."""
+    """Returns all arrays of an intact checkpoint of any task, as nested dicts.
+
+    Args:
+      folder: the folder of the checkpoint, WORKDIR/checkpoints/STEP.
+    """
     # A Checkpointer would warn that "state" is only a part of the checkpoint.
     reader = ocp.StandardCheckpointHandler()
     shapes = dict(reader.metadata(folder / "state"))
@@ -234,8 +242,8 @@ def _check_free_space(folder: pathlib.Path, size: int) -> None:
 def _only_the_error_printed() -> Iterator[None]:
     """Suppresses what Orbax's threads and TensorStore's callbacks print beside an error: pages of tracebacks.
 
-    After an error they stay suppressed, because some of them come later: callbacks to a closed event loop, unread
-    results.
+    After an error these messages stay suppressed, because some of them come later: from callbacks to a closed event
+    loop and from results that nobody read.
     """
     def hook(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
@@ -252,12 +260,12 @@ def _only_the_error_printed() -> Iterator[None]:
 
 
 def write_checksums(folder: pathlib.Path) -> None:
-    """Writes files.json into a finished checkpoint: [bytes, CRC-32] of each file."""
+    """Writes files.json into the folder of a finished checkpoint: [size in bytes, CRC-32] of each file."""
     app.write_json(folder / CHECKSUMS, {name: _size_and_crc32(path) for name, path in _files(folder).items()})
 
 
 def find_damage(folder: pathlib.Path) -> str | None:
-    """Returns what is wrong with the files of a checkpoint, None where all agree with its files.json."""
+    """Returns what is wrong with the files in the folder of a checkpoint; None where all agree with its files.json."""
     try:
         recorded = [(name, size, checksum) for name, (size, checksum) in
                   json.loads((folder / CHECKSUMS).read_text(encoding="utf-8")).items()]
@@ -314,10 +322,10 @@ def check_same_config(before: dict[str, Any], now: dict[str, Any], free: tuple[s
       before: the config in the workdir's checkpoint, in JSON's types.
       now: the config given, in JSON's types.
       free: dotted names of fields that may differ, with all fields below them.
-      workdir: for the message.
+      workdir: the workdir, for the message.
 
     Raises:
-      InputError: a field differs. It names the first one, the task and the network before all others.
+      InputError: a field differs. The message names one field: the task, else a field of the network, else any other.
     """
     old, new = _flatten(before), _flatten(now)
     for name in sorted(old.keys() | new.keys(), key=lambda name: (name != "task", not name.startswith("model."), name)):
@@ -341,8 +349,9 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _one_replica(tree: PyTree) -> PyTree:
     """Returns the arrays of one device.
 
-    They stay on the device, because Orbax then copies them one after another instead of all at once. With several
-    processes they are copied to the host, because Orbax takes arrays that only one process has from the host alone.
+    The arrays stay on the device, because Orbax then copies them one after another instead of all at once. With several
+    processes the arrays are copied to the host, because Orbax accepts arrays that only one process has from the host
+    alone.
     """
     if jax.process_count() > 1:
         return jax.device_get(tree)

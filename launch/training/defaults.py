@@ -23,8 +23,8 @@ def base_config() -> ConfigDict:
     config.task = ""  # "package.module:Class" of the task, which is called with this config
     config.batch_size = 64  # examples a step, over all devices
     config.micro_batches = 1  # parts in which a device computes its examples, one after another, to save memory
-    config.steps_a_call = 1  # steps in one program; more than 1 is faster for small networks on a GPU, not on a CPU
-    config.num_steps = 1000  # total number of steps; it and the intervals below are multiples of steps_a_call
+    config.steps_a_call = 1  # steps in one compiled call; above 1 it is faster for small networks on a GPU, not a CPU
+    config.num_steps = 1000  # total number of steps; this number and the _every fields are multiples of steps_a_call
     config.ema_decay = 0.0  # above 0: evaluation and export use a running average of the parameters
 
     config.log_every = 100  # steps between lines of progress and rows of metrics.jsonl
@@ -32,21 +32,21 @@ def base_config() -> ConfigDict:
     config.checkpoint_every = 1000  # steps between checkpoints; 0: by time and at the end only
     config.checkpoint_minutes = 10.0  # minutes between checkpoints; 0: by steps only
     config.max_to_keep = 3  # number of newest checkpoints that are kept
-    config.max_minutes = 0.0  # above 0: the training saves and ends after so long; the same command resumes it
-    config.max_loss_growth = 100.0  # the loss, relative to the first row's, above which the training fails; 0: none
+    config.max_minutes = 0.0  # above 0: minutes after which the training saves and ends; the same command resumes it
+    config.max_loss_growth = 100.0  # largest loss allowed, relative to that of the first row; 0: no limit
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # adam, adamw or sgd (with momentum b1)
     config.optimizer.learning_rate = 1e-3  # the highest rate of the schedule
     config.optimizer.schedule = "constant"  # constant or cosine
     config.optimizer.warmup_steps = 0  # steps in which the rate rises linearly from 0
-    config.optimizer.decay_steps = 0  # step at which a cosine ends, counted with the warm-up; 0: num_steps
+    config.optimizer.decay_steps = 0  # step at which a cosine ends, warm-up steps included; 0: num_steps
     config.optimizer.final_fraction = 0.0  # the rate at the end of a cosine, as a fraction of learning_rate
     config.optimizer.clip_norm = 0.0  # above 0: the global norm to which gradients are clipped
     config.optimizer.weight_decay = 0.0  # of adamw, on arrays of two or more dimensions
-    config.optimizer.b1 = 0.9
-    config.optimizer.b2 = 0.999
-    config.optimizer.eps = 1e-8
+    config.optimizer.b1 = 0.9  # decay of the mean gradient; the momentum of sgd
+    config.optimizer.b2 = 0.999  # decay of the mean squared gradient, of adam and adamw
+    config.optimizer.eps = 1e-8  # added to the root of the mean squared gradient, of adam and adamw
     return config
 
 

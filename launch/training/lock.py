@@ -19,7 +19,7 @@ LOCK = ".lock"
 def locking(workdir: pathlib.Path) -> Iterator[None]:
     """Locks the workdir for this process; the system releases the lock when the process ends in any way.
 
-    Where there are no locks (Windows, some network file systems), nothing is locked.
+    Where the system has no file locks (Windows, some network file systems), nothing is locked.
 
     Raises:
       InputError: another process holds the lock.

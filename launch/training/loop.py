@@ -52,7 +52,7 @@ class TrainResult(NamedTuple):
 
 def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = None,
           task: Task | None = None, print_line: Callable[[str], None] = app.print_line) -> TrainResult:
-    """Trains to config.num_steps, from the workdir's newest checkpoint where there is one.
+    """Trains until config.num_steps steps are done, from the workdir's newest checkpoint where there is one.
 
     Each call is recorded in WORKDIR/run.json.
 
@@ -69,7 +69,7 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
     Raises:
       InputError: the config is invalid or differs from the workdir's, all checkpoints are damaged, the weights do not
         fit, the loss is not finite or has exploded, or another process trains in the workdir.
-      OSError: the disk is full, or another error of the file system; it names the workdir or a file in it.
+      OSError: the disk is full, or the file system has another error; the error names the workdir or a file in it.
     """
     check_config(config)
     print_line = print_line if processes.is_chief() else _print_nothing
@@ -77,7 +77,7 @@ def train(config: Any, workdir: str | pathlib.Path, *, init_from: str | None = N
     examples = steps.example_indices(config.batch_size, config.micro_batches)
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    # An error of the disk names the workdir, also where it comes from TensorBoard or from a task's export.
+    # An error of the disk names the workdir, also where TensorBoard or the export of a task raises the error.
     with app.adding_path_to_errors(workdir), contextlib.ExitStack() as stack:
         if processes.is_chief():
             stack.enter_context(locking(workdir))
@@ -119,7 +119,7 @@ class _Run:
             state, self.pending = restored
             if int(state.step) % config.steps_a_call:
                 raise InputError(f"config.steps_a_call={config.steps_a_call}: {self.workdir} stands at step "
-                                 f"{int(state.step)}, which is no multiple of it")
+                                 f"{int(state.step)}, which is no multiple of it: give a divisor of the step")
             self.print_line(f"resumed from step {int(state.step)} of {self.workdir}"
                             + (f"; --init_from={init_from} is ignored" if init_from else ""))
         else:
@@ -140,7 +140,7 @@ class _Run:
 
     def run_steps(self, state: TrainState, step_fn: Callable[..., Any], examples: np.ndarray,
                   stop: StopRequest) -> TrainResult:
-        """Does the steps until the end, a signal or the time limit; it logs, evaluates and saves at their intervals.
+        """Runs steps until the end, a signal or the time limit; logs, evaluates and saves at the config's intervals.
 
         Args:
           state: on all devices; its buffers are consumed.
@@ -166,7 +166,7 @@ class _Run:
                 state, values = step_fn(state, data, examples)
                 step += config.steps_a_call
                 self.pending.append(values)
-                # Python stays at most one step ahead of the device, so that a signal need not wait for a long queue.
+                # Python stays at most one call ahead of the device, so that a signal need not wait for a long queue.
                 jax.block_until_ready(self.pending[-2:][0])
                 now = time.monotonic()
                 stopped, out_of_time, checkpoint_due = processes.agree_on_any([
@@ -183,7 +183,7 @@ class _Run:
                     row = self.take_mean_of_pending(step)
                     writer.write(step, row | {"examples_per_second": progress.rate(step)})
                     self.print_line(progress.line(step, row["loss"]))
-                # There is no evaluation after a signal, because the process may be killed before it ends.
+                # There is no evaluation after a signal, because the process may be killed before the evaluation ends.
                 if reason in (FINISHED, TIME_LIMIT) or (
                         not reason and _is_due(step, config.eval_every)):
                     metrics = self.evaluate(state, step, writer)
@@ -253,7 +253,7 @@ class _Run:
 
 
 class _Progress:
-    """Measures the speed since the last line, and estimates the time left."""
+    """Measures the speed since the last printed line, and estimates the time left."""
 
     def __init__(self, config: Any, step: int) -> None:
         self._config, self._step, self._time, self._rate = config, step, time.monotonic(), 0.0

@@ -10,7 +10,7 @@ from phasenet.errors import InputError
 
 
 def make_schedule(config: Any) -> optax.Schedule:
-    """Returns the learning rate as a function of the step: a linear warm-up, then constant or a cosine.
+    """Returns the learning rate as a function of the step: a linear warm-up, then a constant or a cosine.
 
     Args:
       config: see launch/training/defaults.py.
@@ -44,7 +44,7 @@ def make_optimizer(config: Any, trainable: PyTree) -> optax.GradientTransformati
       trainable: pytree of bools, one for each parameter array. Arrays with False get no moments and no weight decay.
 
     Raises:
-      InputError: the optimizer is unknown, or has no weight decay but should.
+      InputError: the optimizer is unknown, or the config asks for weight decay with an optimizer other than adamw.
     """
     opt = config.optimizer
     rate = make_schedule(config)

@@ -12,10 +12,10 @@ class StopRequest:
     """A context in which the first SIGTERM or SIGINT is only noted; a second one has its usual effect.
 
     Orbax's own preemption hook needs jax.distributed, which a single process does not start. Outside the main thread
-    Python forbids signal handlers, and nothing is noted.
+    Python forbids signal handlers, so no signal is noted there.
 
     Attributes:
-      signal_name: "SIGTERM" or "SIGINT" once the signal has come, before "".
+      signal_name: "SIGTERM" or "SIGINT" once the signal has come; "" until then.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -8,14 +8,14 @@ PyTree = Any
 
 
 class TrainState(NamedTuple):
-    """Everything that a training step reads and changes. It is the same on all devices, without an axis for them.
+    """Everything that a training step reads and changes. The state is the same on all devices and has no device axis.
 
     Attributes:
       step: () int32, number of steps done.
       params: the task's parameters, a pytree of floating-point arrays.
       opt_state: the optimizer's state, a pytree of arrays.
       average: running average of `params`, of the same structure; None when config.ema_decay is 0.
-      key: () typed key of all randomness of the training. It is constant: each step folds its number in.
+      key: () typed key of all randomness of the training. The key is constant: each step folds its number in.
     """
 
     step: jax.Array
@@ -26,7 +26,7 @@ class TrainState(NamedTuple):
 
 
 def named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
-    """Returns (name, array) of each leaf, where a name is as `leaf_name` gives it: "encoder/kernel"."""
+    """Returns (name, array) of each leaf; `leaf_name` gives the name, such as "encoder/kernel"."""
     return [(leaf_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 

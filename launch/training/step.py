@@ -1,8 +1,8 @@
-"""Makes the compiled training step: it makes its examples on each device, and averages gradients over devices.
+"""Compiles the training step, in which each device makes its own examples and gradients are averaged over devices.
 
 1. Each example of the global batch gets a key, folded from the step and the number of the example.
-2. Each device makes its share of the examples and computes loss and gradients, in micro-batches if asked.
-3. Loss, metrics and gradients are averaged over the devices; the optimizer updates the state, the same on each.
+2. Each device makes its share of the examples and computes loss and gradients, in config.micro_batches parts.
+3. Loss, metrics and gradients are averaged over the devices; the optimizer makes the same update on each.
 """
 
 from collections.abc import Callable
@@ -68,9 +68,9 @@ def example_indices(batch_size: int, micro_batches: int = 1) -> np.ndarray:
 
 
 def replicate(tree: PyTree) -> PyTree:
-    """Puts each array whole on every local device, which is how the step takes and returns them.
+    """Returns the tree with each array whole on every local device, as the step takes and returns its arrays.
 
-    Arrays placed in another way would be copied at each call, and a state so placed would compile the step twice.
+    Arrays that are placed in another way would be copied at each call; such a state would also compile the step twice.
     """
     mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
@@ -87,15 +87,16 @@ def make_step(config: Any, task: Task, optimizer: optax.GradientTransformation, 
       config: see launch/training/defaults.py.
       task: makes the examples and computes their loss.
       optimizer: see `launch.training.optimizer.make_optimizer`.
-      trainable: pytree of bools, one for each parameter array; those with False are never changed.
+      trainable: pytree of bools, one for each parameter array; arrays with False are never changed.
 
     Returns:
-      (state, data, example_indices) -> (state, metrics). It consumes the buffers of the given state. Each metric is a
-      () float32, or (config.steps_a_call,) where that is above 1; "loss" and "grad_norm" are among them.
+      (state, data, example_indices) -> (state, metrics). The function consumes the buffers of the given state. Each
+      metric is () float32, or (config.steps_a_call,) where steps_a_call is above 1. "loss" and "grad_norm" are among
+      the metrics.
     """
 
     def micro_batch(state: TrainState, data: PyTree, example: jax.Array) -> PyTree:
-        """Returns ((loss, metrics), gradients) of the examples (n,), which are made here."""
+        """Returns ((loss, metrics), gradients) of examples that are made here from their numbers (n,)."""
         key_step = jax.random.fold_in(state.key, state.step)
         keys = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key_step, i)))(example)
         keys_batch, keys_loss = keys[:, 0], keys[:, 1]

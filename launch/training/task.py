@@ -17,21 +17,21 @@ class Task(Protocol):
     `config.task = "package.module:Class"` names the class.
 
     Attributes:
-      data: pytree of arrays from which `batch` draws, such as a corpus. It is an argument of the compiled step, whole
-        on every device. It is empty where examples are made from keys alone.
+      data: pytree of arrays from which `batch` draws, such as a corpus; empty where examples are made from keys alone.
+        The compiled step takes the arrays as an argument, whole on every device.
       free_fields: dotted names of fields of the task's config that may differ when a training is resumed, such as the
-        path of a corpus. Those of the loop are in launch/training/defaults.py.
+        path of a corpus. The free fields of every training are in launch/training/defaults.py.
     """
 
     data: PyTree = ()
     free_fields: tuple[str, ...] = ()
 
     def init(self, key: jax.Array) -> PyTree:
-        """Returns initial parameters, a pytree of floating-point arrays. The caller compiles it, so it is pure."""
+        """Returns initial parameters, a pytree of floating-point arrays. The caller compiles it, so it must be pure."""
         raise NotImplementedError
 
     def batch(self, keys: jax.Array, step: jax.Array, data: PyTree) -> PyTree:
-        """Returns the examples of a batch that one device makes. It is a part of the compiled step, so it is pure.
+        """Returns the examples that one device makes of a batch. The step compiles `batch`, so it must be pure.
 
         Args:
           keys: (n,) typed keys, one for each example. Example i must depend on keys[i], step and data alone: then the
@@ -46,12 +46,12 @@ class Task(Protocol):
 
     def loss(self, params: PyTree, batch: PyTree, keys: jax.Array,
              ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the loss and other metrics, each a () mean over the batch, because devices are averaged.
+        """Returns the loss and other metrics, each a () mean over the batch, which is then averaged over devices.
 
         Args:
           params: parameters as `init` returns them.
           batch: n examples as `batch` returns them.
-          keys: (n,) typed keys, one for each example, independent of those of `batch`; for dropout or noise.
+          keys: (n,) typed keys, one for each example, independent of the keys that `batch` takes; for dropout or noise.
         """
         raise NotImplementedError
 
@@ -64,7 +64,7 @@ class Task(Protocol):
         return {}
 
     def trainable(self, params: PyTree) -> PyTree:
-        """Returns a pytree of bools, one for each array of `params` (or its shape); those with False never change."""
+        """Returns a pytree of bools, one for each array of `params` (or its shape); arrays with False never change."""
         return jax.tree.map(lambda _: True, params)
 
     def read_weights(self, path: pathlib.Path) -> PyTree:
@@ -72,11 +72,11 @@ class Task(Protocol):
         return weights.read_weights(path)
 
     def adopt(self, params: PyTree, source: PyTree) -> PyTree:
-        """Returns initial parameters with those of --init_from put in; by default all of them must fit."""
+        """Returns the initial parameters, replaced by those of --init_from; by default every array must be replaced."""
         return weights.adopt(params, source)
 
     def export(self, params: PyTree, workdir: pathlib.Path, step: int) -> None:
-        """Writes weights for release; it is called after each evaluation. By default it writes nothing.
+        """Writes weights for release; the loop calls this method after each evaluation. By default nothing is written.
 
         Args:
           params: parameters as `evaluate` takes them.
@@ -89,7 +89,7 @@ def load_task_class(name: str) -> type[Task]:
     """Returns the class that config.task names, "package.module:Class".
 
     Raises:
-      InputError: the name has another form, or there is no such class.
+      InputError: the name has another form, or the module or the class does not exist.
     """
     module_name, _, class_name = name.partition(":")
     if not module_name or not class_name:

@@ -1,4 +1,4 @@
-"""Starts a training from other weights (--init_from): reads them and puts them into initial parameters by name."""
+"""Starts a training from other weights (--init_from): reads the weights and copies them by name."""
 
 import itertools
 import pathlib
@@ -23,11 +23,11 @@ def read_weights(path: str | pathlib.Path) -> PyTree:
         with names such as "encoder/kernel".
 
     Raises:
-      InputError: the path is neither, or cannot be read.
+      InputError: the path is neither of these, or cannot be read.
     """
     path = pathlib.Path(path)
     if not path.exists():
-        raise InputError(f"{path}: no such weights")
+        raise InputError(f"{path}: no such weights: give a workdir or an .npz file")
     return _from_npz(path) if path.suffix == ".npz" else checkpoint.read_params(path)
 
 
@@ -47,17 +47,17 @@ def _from_npz(path: pathlib.Path) -> PyTree:
 
 
 def init_from_weights(params: PyTree, path: str | pathlib.Path, read: Callable[[pathlib.Path], PyTree],
-              put: Callable[[PyTree, PyTree], PyTree]) -> PyTree:
-    """Returns initial parameters with those of --init_from put in.
+                      put: Callable[[PyTree, PyTree], PyTree]) -> PyTree:
+    """Returns the initial parameters, replaced by those of --init_from.
 
     Args:
       params: initial parameters.
       path: value of --init_from.
       read: reads the weights, see `Task.read_weights`.
-      put: puts them into the parameters, see `Task.adopt`.
+      put: returns the parameters with the weights put in, see `Task.adopt`.
 
     Raises:
-      InputError: the weights cannot be read or do not fit; the message names the training that they come from.
+      InputError: the weights cannot be read or do not fit; the message names the training that the weights come from.
     """
     source = read(pathlib.Path(path))
     try:
@@ -71,8 +71,8 @@ def adopt(params: PyTree, source: PyTree, fresh: tuple[str, ...] = ()) -> PyTree
 
     Args:
       params: initial parameters; they determine structure, shapes and dtypes.
-      source: the other weights. Arrays that only they have are ignored.
-      fresh: beginnings of names, such as "encoder/latent", whose arrays keep their initial values.
+      source: the other weights. Arrays that `params` lacks are ignored.
+      fresh: folders of names, such as "encoder/latent", whose arrays keep their initial values.
 
     Raises:
       InputError: an array is missing in `source`, has another shape, or holds NaN, infinity or no numbers.

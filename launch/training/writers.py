@@ -1,6 +1,7 @@
 """Writes the metrics of a training, and replaces its released weights.
 
-Metrics go to metrics.jsonl, and to TensorBoard where tensorboardX is installed. `launch.training.loop` calls it.
+Metrics go to metrics.jsonl, and to TensorBoard where tensorboardX is installed.
+`launch.training.loop` calls this module.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from launch.distributed import processes
 class MetricsWriter:
     """Appends a row of metrics for a step; only process 0 writes.
 
-    When a training is resumed, rows beyond the step that it resumes from are removed first, so no step occurs twice.
+    When a training is resumed, rows beyond the step of the checkpoint are removed first, so no step occurs twice.
     """
 
     def __init__(self, workdir: pathlib.Path, step: int) -> None:
@@ -34,7 +35,7 @@ class MetricsWriter:
         self._board = _open_tensorboard(workdir / "tensorboard", step)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Appends a JSON object with `step` and the values; the operating system has it when this returns."""
+        """Appends a row, a JSON object with `step` and the values, and hands it to the operating system at once."""
         if self._file is None:
             return
         with app.adding_path_to_errors(self._file.name):
@@ -55,14 +56,14 @@ class MetricsWriter:
 
 
 def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
-    """Returns the rows of a workdir's metrics.jsonl, without a last line that a crash left incomplete."""
+    """Returns the rows of a workdir's metrics.jsonl; a last line that a crash left incomplete is dropped."""
     text = (pathlib.Path(workdir) / "metrics.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n")[:-1] if line.strip()]
 
 
 @contextlib.contextmanager
 def exporting(workdir: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives an empty folder to write into; at the end its files and folders replace those in the workdir.
+    """Yields an empty folder to write into; at the end its files and folders replace those in the workdir.
 
     A process that is killed while it writes leaves the former files, not a mixture of two steps.
     """
@@ -80,7 +81,7 @@ def exporting(workdir: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _open_tensorboard(folder: pathlib.Path, step: int) -> Any:
-    """Returns a TensorBoard writer that removes its values beyond the step; None without tensorboardX."""
+    """Returns a TensorBoard writer that hides earlier values beyond the step; None without tensorboardX."""
     try:
         import tensorboardX
     except ImportError:  # the extra is not installed

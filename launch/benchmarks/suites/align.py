@@ -21,13 +21,13 @@ from saxsae.io.structures.structure_files import read_structure
 from saxsae.shapes import voxels
 from saxsae.superposition import alignment, metrics
 
-LEAST_RATIO = 5.0  # of supycomb's time over ours
+LEAST_RATIO = 5.0  # required ratio of supycomb's time over ours
 EXAMPLE = pathlib.Path(saxsae.__file__).parent / "examples" / "three_lobes.pdb"
-SPACING_ANGSTROM = 4.0  # of the second model's beads; the first has 3
+SPACING_ANGSTROM = 4.0  # of the second model's beads; the beads of the example are 3 Angstrom apart
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
-    """Superposes on the shipped example's beads a rotated, mirrored model of the same body with other beads.
+    """Superposes a rotated, mirrored model of the shipped example's body, with other beads, on the example's beads.
 
     Args:
       report: receives each row as soon as it is measured.
@@ -57,7 +57,7 @@ def measure(moving: np.ndarray, fixed: np.ndarray, mode: str, seconds: float = 8
       moving: (N, 3) beads, Angstrom.
       fixed: (M, 3) beads, Angstrom.
       mode: supycomb's mode, "slow" or "fast".
-      seconds: about how long is measured.
+      seconds: about how many seconds are measured.
     """
     radius = max(voxels.centre_and_radius(beads)[1] for beads in (moving, fixed))
     pitch = np.float32(metrics.truth_pitch(radius))
@@ -82,7 +82,7 @@ def measure(moving: np.ndarray, fixed: np.ndarray, mode: str, seconds: float = 8
 
 
 def supycomb(moving: np.ndarray, fixed: np.ndarray, slow: bool) -> alignment.Superposition:
-    """Returns supycomb's superposition, both hands tried, as one of densities about the beads' centroids.
+    """Returns the superposition that supycomb finds in the better hand, as a motion about the beads' centroids.
 
     Args:
       moving: (N, 3) beads, Angstrom.
@@ -124,11 +124,11 @@ def rigid_motion(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def superposition(matrix: np.ndarray, shift: np.ndarray) -> alignment.Superposition:
-    """Returns the motion p -> matrix @ p + shift as a `Superposition`, its correlation unknown (NaN).
+    """Returns the motion p -> matrix @ p + shift as a `Superposition` of unknown correlation (NaN).
 
     Args:
       matrix: (3, 3) rotation, proper or improper.
-      shift: (3,) Angstrom.
+      shift: (3,) shift, Angstrom.
     """
     mirrored = np.linalg.det(matrix) < 0
     rotation = matrix * np.array([1.0, 1.0, -1.0 if mirrored else 1.0])
@@ -140,9 +140,9 @@ def make_other_model(beads: np.ndarray, spacing_angstrom: float, seed: int = 0) 
     """Returns the rotated mirror image of a body as beads on a cubic lattice of another spacing.
 
     Args:
-      beads: (N, 3) the body, Angstrom.
-      spacing_angstrom: of the lattice.
-      seed: of the random rotation.
+      beads: (N, 3) beads of the body, Angstrom.
+      spacing_angstrom: spacing of the lattice.
+      seed: seed of the random rotation.
 
     Returns:
       (M, 3) beads, Angstrom, about the origin.
@@ -157,7 +157,7 @@ def make_other_model(beads: np.ndarray, spacing_angstrom: float, seed: int = 0) 
 
 
 def nearest(points: np.ndarray, beads: np.ndarray, others: bool = False) -> np.ndarray:
-    """Returns the distance (P,) of each point (P, 3) to the nearest bead (N, 3); with `others`, to one elsewhere."""
+    """Returns the distances (P,) of points (P, 3) to the nearest bead (N, 3); `others` ignores beads at the point."""
     squares = np.square(points).sum(1)[:, None] - 2 * points @ beads.T + np.square(beads).sum(1)
     if others:
         squares[squares < 1e-6] = np.inf

@@ -1,4 +1,4 @@
-"""Suite "anneal": swaps a second of `phasenet.search.annealing`, against the paper's loop written in NumPy.
+"""Suite "anneal": swaps per second of `phasenet.search.annealing`, against the paper's loop written in NumPy.
 
 The loop follows section 2.4.4 of the paper: each swap takes one atom out of the test density and puts one in, computes
 the Patterson map by complex transforms of 40^3, and compares it with the measured map. Ours updates structure factors
@@ -16,19 +16,19 @@ from launch.benchmarks.timing import Row, compare
 from phasenet.maps import synthesis
 from phasenet.search import annealing, network_stage, peaks
 
-_PLAIN_SWAPS = 20
-_SWAPS = 1000
-_CHAINS = 32
+_PLAIN_SWAPS = 20  # in a timed run of the loop in NumPy
+_SWAPS = 1000  # of each chain in a timed run of ours
+_CHAINS = 32  # in one program
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
-    """Times the paper's problem: 10 of 20 candidates (the atoms and their inverses), maps of 40^3.
+    """Times the paper's problem: 10 atoms among 20 candidates (the atoms and their inverses), maps of 40^3.
 
     Args:
       report: receives each row as soon as it is measured.
 
     Returns:
-      Swaps a second and ratios, by the number of chains.
+      Swaps per second and ratios, by the number of chains.
 
     Raises:
       AssertionError: both programs give the same atoms different errors.
@@ -60,7 +60,7 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
 
 
 def _compiled(data: annealing.AnnealingInput, schedule: annealing.Schedule, chains: int) -> Callable[[], jax.Array]:
-    """Returns the compiled annealing in so many chains, which returns their error."""
+    """Returns the compiled annealing in `chains` chains; it returns their errors."""
     key = jax.random.key(1)
     run = jax.jit(lambda key, data: annealing.select_atoms(key, data, 10, schedule, chains)[0].error)
     compiled = run.lower(key, data).compile()
@@ -101,7 +101,7 @@ class _Plain:
         return self.error
 
     def agrees(self, data: annealing.AnnealingInput, problem: synthesis.Problem) -> bool:
-        """Returns whether our error of this loop's atoms is the error of the loop."""
+        """Returns whether ours and the loop give the loop's atoms the same error, to 1e-4 of an empty map's error."""
         ours = float(annealing.patterson_error(data.factors[self.members].sum(0), data))
-        first = float(np.square(self.true).sum())
-        return abs(ours - self.error) < 1e-4 * first
+        empty = float(np.square(self.true).sum())
+        return abs(ours - self.error) < 1e-4 * empty

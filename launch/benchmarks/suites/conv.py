@@ -32,16 +32,16 @@ LAYERS = [
     ("decoder 128->1, 3^3 at 32^3", 32, 3, 128, 1, False),
     ("patterson 20->20, 7^3 at 20^3", 20, 7, 20, 20, False),
 ]
-# How often each of the auto-encoder's layers above occurs in it.
+# How often each of the layers above occurs in the auto-encoder.
 _REPEATS = (1, 1, 1, 1, 3, 1, 1, 1)
-LATENT = 200
+LATENT = 200  # numbers of the auto-encoder's code
 
 
 class EightLayers(nn.Module):
     """Eight 7^3 convolutions of 20 channels, most of the work of the published Patterson network.
 
     Attributes:
-      lowering: of the convolutions, see `phasenet.networks.layers`.
+      lowering: how the convolutions are computed, see `phasenet.networks.layers`.
     """
 
     lowering: str = "auto"
@@ -152,7 +152,7 @@ def _compare(name: str, function: Callable[[str], Callable[..., Any]], arguments
     """Compiles `function(lowering)` for "auto" and "direct" and times both in turn on the same arguments."""
     ours, direct = (jax.jit(function(lowering)).lower(*arguments).compile()
                     for lowering in ("auto", "direct"))
-    # The deviation is part of the row: times are comparable only where both results agree.
+    # The largest difference is part of the row: times are comparable only where both results agree.
     deviation = max(jax.tree.leaves(jax.tree.map(_deviation, ours(*arguments), direct(*arguments))))
     row = compare(
         name, "direct", lambda: ours(*arguments), lambda: direct(*arguments), flops=flops,
@@ -161,5 +161,5 @@ def _compare(name: str, function: Callable[[str], Callable[..., Any]], arguments
 
 
 def _deviation(ours: jax.Array, direct: jax.Array) -> float:
-    """Returns the largest difference, relative to the largest value."""
+    """Returns the largest difference, relative to the largest value of the direct method."""
     return float(jnp.max(jnp.abs(ours - direct)) / jnp.maximum(jnp.max(jnp.abs(direct)), 1e-30))

@@ -22,8 +22,8 @@ from saxsae.shapes import connectivity, voxels
 
 LEAST_PUBLISHED_RATIO = 10.0  # of the time of a generation with the published decoder over ours
 MOST_SECONDS = 0.5  # of a generation
-ORDER = 20
-R_MAX_ANGSTROM = 40.0
+ORDER = 20  # largest order of the Zernike moments
+R_MAX_ANGSTROM = 40.0  # radius of every gene
 _PUBLISHED_GENES = 10  # decoded at a time, because all at once need more than 5 GB
 SETTINGS = genetic.EvolutionSettings()
 
@@ -52,7 +52,7 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
 
 
 def compare_with_published(generation: "Generation", whole: Callable[[], Any], decoding: float,
-                     genes: int = _PUBLISHED_GENES) -> Row:
+                           genes: int = _PUBLISHED_GENES) -> Row:
     """Compares our generation with one that uses the published decoder.
 
     Args:
@@ -60,6 +60,9 @@ def compare_with_published(generation: "Generation", whole: Callable[[], Any], d
       whole: our compiled generation.
       decoding: time of our generation over the time of its own decoder.
       genes: how many genes the published decoder takes at a time.
+
+    Returns:
+      The row: our generation, against the estimated generation with the published decoder (the "peer").
     """
     network = autoencoder.make_autoencoder("published", generation.latents.shape[1])
     params = jax.jit(network.init)(jax.random.key(0))
@@ -75,7 +78,7 @@ def compare_with_published(generation: "Generation", whole: Callable[[], Any], d
                         details={"genes_at_a_time": genes, "decode_ratio": row.ratio * children / genes * decoding})
 
 
-# The parts of a generation in their order; the method of `Generation` of each name is one program.
+# The parts of a generation in their order; each is a method of `Generation`, compiled as one program.
 PARTS = ("operators", "decode", "connectivity", "moments", "profile")
 
 
@@ -84,7 +87,7 @@ class Generation:
 
     Args:
       released: the network, its parameters and its bank of latent codes.
-      settings: of the genetic algorithm.
+      settings: settings of the genetic algorithm.
     """
 
     def __init__(self, released: pretrained.Pretrained, settings: genetic.EvolutionSettings) -> None:
@@ -143,7 +146,7 @@ class Generation:
         return self.released.network.decode(params, latents)[(slice(None), *(slice(voxels.GRID),) * 3)]
 
     def connectivity(self, logits: jax.Array) -> jax.Array:
-        """Returns the main connected region of each of the maps (P, 31, 31, 31)."""
+        """Returns the main connected regions (P, 31, 31, 31) of the shapes of logits (P, 31, 31, 31)."""
         level = float(np.log(self.released.threshold / (1 - self.released.threshold)))
         return connectivity.main_regions(logits, level, voxels.sphere_mask())
 
@@ -152,12 +155,12 @@ class Generation:
         return zernike.moments(shapes, ORDER)
 
     def profile(self, curve: jax.Array, moments: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns the least chi^2 (P,) over several radii about each gene's own, and its radius (P,), Angstrom.
+        """Returns the least chi^2 (P,) over several radii about that of each gene, and its radius (P,), Angstrom.
 
         Args:
           curve: (Q,) the intensities to fit; sigma is 1 % of each.
           moments: (P, K) Zernike moments.
-          radii: (P,) Angstrom.
+          radii: (P,) radii of the genes, Angstrom.
         """
         tried = radii[:, None] * (1 + jnp.array(reconstruction.RADIUS_STEPS))
         invariants = scattering.shape_invariants(moments, ORDER)

@@ -25,9 +25,9 @@ from saxsae.io.structures.structure_files import read_structure
 from saxsae.io.structures.voxelized_corpus import VoxelizedCorpus, write_voxelized
 from saxsae.shapes import voxels
 
-MOST_RECONSTRUCT_GIGABYTES = 2.5
+MOST_RECONSTRUCT_GIGABYTES = 2.5  # for `launch.reconstruct`
 MOST_TRAINING_GIGABYTES = 8.0  # for the published networks
-_BODIES = 80
+_BODIES = 80  # orientations of the body in the corpus
 _EXAMPLE = pathlib.Path(phasing.__file__).parent / "examples" / "six_atoms.npy"
 _TWO_STEPS = ("--config.num_steps=2", "--config.log_every=1", "--config.optimizer.warmup_steps=1")
 
@@ -61,7 +61,7 @@ def launches(folder: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
     """Writes the inputs of the launches into a folder, and returns each launch and its flags by row name.
 
     Args:
-      folder: gets the inputs; the launches write into its subfolder `out`.
+      folder: the folder for the inputs; the launches write into its subfolder `out`.
     """
     corpus, pairs, out = folder / "corpus.npz", folder / "pairs", folder / "out"
     write_corpus(corpus, _BODIES)
@@ -115,4 +115,4 @@ def write_corpus(path: pathlib.Path, count: int) -> None:
         one[tuple(np.rint(arm @ turn.T / step + voxels.CENTRE).astype(int).T)] = 1.0
     names = np.array([f"body{number}" for number in range(count)])
     write_voxelized(path, VoxelizedCorpus(voxels.pack(maps), np.full(count, r_max, np.float32), names, names, names,
-                                 (np.arange(count) % 8 == 0).astype(np.uint8)))
+                                          (np.arange(count) % 8 == 0).astype(np.uint8)))

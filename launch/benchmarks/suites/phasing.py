@@ -4,9 +4,9 @@ The peer is one file, `classical_phasing.py`, found on Python's path:
 
     PYTHONPATH=FOLDER python -m launch.benchmark --suite=phasing [--cases=200]
 
-It tries Patterson superposition, least squares from random starts and relaxed reflections (RRR) in this order, repairs
-single atoms, and stops at the first structure that fits. Ours takes all cases in one batch, compiled for one core. A
-case counts as solved where every atom lies within a voxel of its true position. Rows give processor times for one case.
+The peer tries Patterson superposition, least squares from random starts and relaxed reflections (RRR) in this order,
+repairs single atoms, and stops at the first structure that fits. Ours takes all cases in one batch, compiled for one
+core. A case counts as solved where every atom lies within a voxel of its true position. Rows give times for one case.
 """
 
 import functools
@@ -29,6 +29,7 @@ from phasenet.maps.atoms import AtomRules, draw_atoms
 from phasenet.maps.synthesis import Problem
 from phasenet.search import atom_search, certificate
 
+# Bounds: processor seconds a case, mean error in voxels (both on the paper's problem), wrong results called solved.
 MOST_SECONDS, MOST_ERROR, MOST_WRONG = 0.03, 0.001, 0
 SEED = 7
 _JUDGED_WITHIN = 1.0  # voxels
@@ -38,7 +39,7 @@ class Regime(NamedTuple):
     """A kind of cases.
 
     Attributes:
-      name: of the row.
+      name: name of the row.
       problem: number of atoms, grid, resolution and noise of the cases.
       short: number of cases by default.
       most: largest number of cases with `--cases`.
@@ -78,8 +79,8 @@ class Outcome(NamedTuple):
     Attributes:
       solved: (C,) bool.
       errors: (C,) mean distance of the atoms from the true ones, voxels; NaN where not solved.
-      cpu_seconds: processor time for one case.
-      wall_seconds: wall time for one case.
+      cpu_seconds: mean processor time of a case.
+      wall_seconds: mean wall time of a case.
     """
 
     solved: np.ndarray
@@ -166,7 +167,7 @@ def ours(problem: Problem, true: jax.Array, maps: jax.Array) -> tuple[Outcome, a
 
 
 def theirs(peer: types.ModuleType, problem: Problem, true: jax.Array, maps: jax.Array) -> Outcome:
-    """Runs the peer on one map after another; it knows the box and the smallest distance of two atoms.
+    """Runs the peer on one map after another. The peer is given the box and the smallest distance of two atoms.
 
     Args:
       peer: the module `classical_phasing`.

@@ -1,10 +1,10 @@
 """Suite "reconstruct": `launch.reconstruct` on one curve, from the command to its last file, against DENSS.
 
-Both get only the shipped example's curve, as a user would give it. Ours makes 8 models, once cold (with an empty cache
-of compiled programs) and then warm. The command `denss-all` makes 4 maps in FAST mode, aligns and averages them with
-its defaults: one core, the largest dimension estimated from the curve. Its plots are off, ours are on. It sleeps a
-second before each alignment, which counts in its wall time only, and seeds from the time of day. The summary also gives
-the correlation of each map with the body that the curve was computed from.
+Both programs get only the shipped example's curve, as a user would give it. Ours makes 8 models, once cold (with an
+empty cache of compiled programs) and then warm. The command `denss-all` makes 4 maps in FAST mode, aligns
+and averages them with its defaults: one core, the largest dimension estimated from the curve. Its plots are off, ours
+are on. DENSS sleeps a second before each alignment, which counts in its wall time only, and takes its seed from the
+time of day. The summary also gives the correlation of each map with the body that the curve was computed from.
 """
 
 import pathlib
@@ -20,11 +20,11 @@ from launch.benchmarks.timing import Row
 from launch.reconstruction.reference import Comparison, read_reference
 from phasenet.io.ccp4 import read_map
 
-LEAST_RATIO = 1.0  # of DENSS's wall time over ours, warm
+LEAST_RATIO = 1.0  # required ratio of DENSS's wall time over ours, warm
 PROFILE = pathlib.Path(saxsae.__file__).parent / "examples" / "three_lobes.dat"
 REFERENCE = PROFILE.with_suffix(".pdb")
-_ROUNDS = 1
-_MAPS = 4
+_ROUNDS = 1  # runs of DENSS, each followed by a warm run of ours
+_MAPS = 4  # that DENSS averages
 # Runs denss-all as released. DENSS was written for NumPy below 2.4: the script defines the removed name `in1d`, and
 # packs arrays of one element as numbers. Child processes are forked, so that they inherit both changes.
 _DENSS = """
@@ -88,7 +88,7 @@ def denss(folder: pathlib.Path, name: str, *flags: str) -> children.Finished:
 
 
 def row(name: str, own: list[children.Finished], other: list[children.Finished]) -> Row:
-    """Returns the row of the medians; its ratio is that of the medians, because there are few runs."""
+    """Returns the row of the medians; the ratio is that of the medians, because there are few runs."""
     def median(runs: list[children.Finished], field: str) -> float:
         return statistics.median(getattr(finished, field) for finished in runs)
 

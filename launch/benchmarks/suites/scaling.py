@@ -23,9 +23,9 @@ ATOMS = (10, 20, 40, 80)
 POPULATIONS = (100, 300, 1000, 3000)
 CURVES = (1, 4, 8, 32)
 _GENES_A_CURVE = 30
-_SECONDS = 2.0
+_SECONDS = 2.0  # about how long each size is timed
 
-Program = Callable[[], Any]
+Program = Callable[[], Any]  # runs a compiled program on its own inputs
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
@@ -51,11 +51,11 @@ def exponent(name: str, sizes: Sequence[int], make: Callable[[int], Program], re
     """Measures one family and returns the exponent of its cost.
 
     Args:
-      name: of the family.
-      sizes: the smallest first.
+      name: name of the family.
+      sizes: the sizes, the smallest first.
       make: returns the compiled program of a size.
       report: receives each row as soon as it is measured.
-      seconds: about how long each size is timed.
+      seconds: about how many seconds each size is timed.
     """
     smallest, times = make(sizes[0]), [1.0]
     for size in sizes[1:]:
@@ -121,7 +121,7 @@ def generations(released: pretrained.Pretrained, population: int, curves: int) -
 
 
 def _rules(atoms: int) -> AtomRules:
-    """Returns rules for so many atoms at the density of 10 atoms in a box of edge 12."""
+    """Returns rules for `atoms` atoms at the density of 10 atoms in a box of 12 voxels."""
     return AtomRules(atoms, 12.0 * (atoms / 10) ** (1 / 3))
 
 

@@ -1,7 +1,7 @@
 """Suite "synthesis": `phasenet.maps.synthesis` against vectorized NumPy, and its share of a training step.
 
-NumPy takes a batch at a time too: it draws places for all atoms of all examples at once, integrates the covered
-fractions of voxels over slices of the sphere with exact areas, and uses real transforms in float32.
+The NumPy program takes a batch at a time too: it draws places for all atoms of all examples at once, integrates the
+covered fractions of voxels over slices of the sphere with exact areas, and uses real transforms in float32.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from launch.training.optimizer import make_optimizer
 from phasenet.maps import synthesis
 from phasenet.maps.atoms import AtomRules
 
-LEAST_RATIO = 20.0  # of NumPy's time over ours, on the larger maps
-MOST_SHARE = 0.05  # of a training step
+LEAST_RATIO = 20.0  # required ratio of NumPy's time over ours, on the larger maps
+MOST_SHARE = 0.05  # largest share of a training step that making its examples may take
 BATCH = 64
 PROBLEMS = {
     "10 atoms, box 12, maps of 40": synthesis.Problem(),
@@ -39,7 +39,7 @@ def run(report: Callable[[Row], None]) -> dict[str, Any]:
       report: receives each row as soon as it is measured.
 
     Returns:
-      Examples a second, ratios, deviations, shares, and bars.
+      Examples per second, ratios, largest relative differences ("deviation"), shares, and bars.
     """
     summary: dict[str, float] = {}
     for name, problem in PROBLEMS.items():
@@ -66,10 +66,10 @@ def examples(name: str, problem: synthesis.Problem, batch: int, seconds: float =
     """Times the making of a batch of examples, ours against NumPy.
 
     Args:
-      name: of the row.
-      problem: of the examples.
+      name: name of the row.
+      problem: the problem whose examples are made.
       batch: number of examples.
-      seconds: about how long is measured.
+      seconds: about how many seconds are measured.
 
     Returns:
       The row; its detail "deviation" is the largest relative difference of both programs' maps of the same atoms.
@@ -78,7 +78,7 @@ def examples(name: str, problem: synthesis.Problem, batch: int, seconds: float =
     keys = jax.random.split(jax.random.key(0), batch)
     ours = jax.jit(jax.vmap(lambda key: synthesis.make_example(key, problem))).lower(keys).compile()
     made = ours(keys)
-    # The deviation is part of the row: times are comparable only where the same atoms give the same maps.
+    # The largest difference is part of the row: times are comparable only where the same atoms give the same maps.
     patterson_maps, targets = plain.maps(np.asarray(made.positions))
     deviation = max(_deviation(patterson_maps, made.patterson), _deviation(targets, made.target))
     # At least the two float32 maps of each example are written.
@@ -90,9 +90,9 @@ def training_step(name: str, config: Any, seconds: float = 10.0) -> Row:
     """Times the examples of a training step ("ours") beside the whole step ("peer"); their share is 1 / ratio.
 
     Args:
-      name: of the row.
-      config: of the training, as in `configs/`.
-      seconds: about how long is measured.
+      name: name of the row.
+      config: config of the training, as in `configs/`.
+      seconds: about how many seconds are measured.
     """
     task = PattersonTask(config)
     params = steps.init_params(config, task)
@@ -123,8 +123,8 @@ class Plain:
     """Makes examples in NumPy, many at a time: sphere atoms, targets of atoms and their inverse, all reflections.
 
     Args:
-      problem: its rules and grid are used.
-      seed: of the atoms.
+      problem: the problem; only its rules for atoms and its grid are used.
+      seed: seed of the atoms.
     """
 
     def __init__(self, problem: synthesis.Problem, seed: int = 0) -> None:

@@ -13,8 +13,8 @@ from launch.benchmarks import bars, torch_peer, training
 from launch.benchmarks.timing import Row
 from phasenet.networks import losses, published
 
-MOST_OF_PYTORCH = 0.8  # our time over PyTorch's
-BATCH, GRID = 4, 40
+MOST_OF_PYTORCH = 0.8  # largest ratio of our time over PyTorch's
+BATCH, GRID = 4, 40  # maps, voxels per edge
 
 
 def run(report: Callable[[Row], None]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def job(batch: int = BATCH, grid: int = GRID,
     Args:
       batch: number of maps.
       grid: edge of the maps, voxels.
-      architecture: of the network.
+      architecture: architecture of the network.
     """
     random = np.random.default_rng(0)
     x, target = random.random((2, batch, grid, grid, grid), np.float32)

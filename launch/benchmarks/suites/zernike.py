@@ -1,9 +1,9 @@
 """Suite "zernike": Zernike moments of order 20 and scattering profiles of 300 maps, against ZMPY3D.
 
 ZMPY3D takes one map at a time and computes moments only; its profiles are the sums of the paper's equations 2 and 3 in
-NumPy. It integrates over the cube of each voxel where ours sums over voxel centres, so its profiles need no form factor
-of a voxel. The row gives the difference of both profiles (`peer_difference`, relative to I(0)). The required accuracy
-is that of ours against a direct evaluation in float64.
+NumPy. ZMPY3D integrates over the cube of each voxel where ours sums over voxel centres, so ZMPY3D's profiles need no
+form factor of a voxel. The row gives the difference of both profiles (`peer_difference`, relative to I(0)). The
+required accuracy is that of ours against a direct evaluation in float64.
 """
 
 import pathlib
@@ -53,9 +53,9 @@ def measure(maps: np.ndarray, peer_maps: int, seconds: float = 8.0) -> Row:
     """Times moments and profiles, ours of all maps against ZMPY3D's of the first few; the row's times are for one map.
 
     Args:
-      maps: (M, 31, 31, 31) float32.
+      maps: (M, 31, 31, 31) float32, 0 or 1.
       peer_maps: number of maps for ZMPY3D.
-      seconds: about how long is measured.
+      seconds: about how many seconds are measured.
     """
     peer = Peer()
     arguments = jnp.asarray(maps), jnp.asarray(Q_INV_ANGSTROM, jnp.float32), jnp.float32(R_MAX_ANGSTROM)
@@ -80,9 +80,9 @@ def measure(maps: np.ndarray, peer_maps: int, seconds: float = 8.0) -> Row:
 
 
 def folded_flops(maps: int) -> float:
-    """Returns the operations for the moments of so many maps, as matrix products over one octant of the ball.
+    """Returns the operations for the moments of `maps` maps, as matrix products over one octant of the ball.
 
-    A map is folded into its eight parities; each is multiplied with the modes of that parity.
+    A map is folded into its eight parities; each parity is multiplied with its modes.
     """
     corner = np.indices((voxels.CENTRE + 1,) * 3).reshape(3, -1)
     return 2.0 * maps * np.count_nonzero((corner**2).sum(0) <= voxels.CENTRE**2) * len(zernike.modes(ORDER).n)
@@ -92,8 +92,8 @@ def profiles(maps: jax.Array, q_inv_angstrom: jax.Array, r_max: jax.Array) -> tu
     """Returns our moments and profiles of maps.
 
     Args:
-      maps: (M, 31, 31, 31).
-      q_inv_angstrom: (Q,) 1/Angstrom.
+      maps: (M, 31, 31, 31) occupancies, 0 or 1.
+      q_inv_angstrom: (Q,) q, 1/Angstrom.
       r_max: radius of the shape's sphere, Angstrom.
 
     Returns:
@@ -129,7 +129,7 @@ def radial_transforms() -> np.ndarray:
 
 
 def random_maps(count: int, seed: int = 0) -> np.ndarray:
-    """Returns unions of three random balls within 0.8 of the unit sphere, (count, 31, 31, 31) float32, 0 or 1."""
+    """Returns unions of three random balls near the centre of the map, (count, 31, 31, 31) float32, 0 or 1."""
     random = np.random.default_rng(seed)
     points = np.moveaxis(np.indices((voxels.GRID,) * 3), 0, -1) - voxels.CENTRE
     maps = np.zeros((count, *(voxels.GRID,) * 3), np.float32)

@@ -23,7 +23,7 @@ class Inputs(NamedTuple):
       workdir: folder of the training of figure 7; None where not given.
       workdirs: "NAME=DIR" of each training of figures 8 to 9b.
       results: contents of the JSON files of `launch.evaluate`, for figure 12.
-      seed: of the random cases.
+      seed: seed of the random cases.
     """
 
     network: str
@@ -93,7 +93,7 @@ def check_workdirs(workdirs: list[str]) -> dict[str, str]:
 
 
 def _runs(workdirs: list[str], compared: tuple[str, ...]) -> list[training.TrainingRun]:
-    """Returns the baseline and the given ones of the compared trainings. Raises MissingInput without any of either."""
+    """Returns the baseline and the compared trainings that were given; raises MissingInput without one of each."""
     folders = check_workdirs(workdirs)
     others = [name for name in compared if name in folders]
     if "baseline" not in folders or not others:

@@ -1,6 +1,7 @@
 """Draws histograms of chi^2 of right and of wrong results of the search, with the limit of the certificate.
 
-They show that the limit of `phasenet.search.certificate` separates right from wrong. Not a figure of the paper.
+The histograms show that the limit of `phasenet.search.certificate` separates right from wrong results. The paper has no
+such figure.
 """
 
 import pathlib
@@ -41,8 +42,8 @@ def draw(path: pathlib.Path, seed: int, cases: int = 30, searches: int = 10) -> 
       searches: searches for each case.
 
     Returns:
-      By problem: the numbers of right and wrong results, of right ones that are not called solved and of wrong ones
-      that are, the largest chi^2 of a right result, and the smallest of a wrong one.
+      By problem: the numbers of right results, of wrong results, of right results that are not called solved and of
+      wrong results that are; the largest chi^2 of a right result, and the smallest of a wrong one.
     """
     counted = {}
     with style.figure(path, 7.2, 5.0) as figure:

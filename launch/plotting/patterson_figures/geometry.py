@@ -1,7 +1,7 @@
 """Draws figures 1, 4, 5 and 6 of the Patterson paper: what a Patterson map tells and what it does not.
 
-They show the pixels that atoms cover, two sets of atoms with one map, the box of the atoms within the box of the map,
-and the corner of the cell that each vector belongs to.
+The figures show the pixels that atoms cover, two sets of atoms with one map, the box of the atoms within the box of the
+map, and the corner of the cell that each vector belongs to.
 """
 
 import pathlib
@@ -17,9 +17,10 @@ from phasenet.maps import density, patterson, synthesis
 
 _FINE = 200  # samples along a pixel's edge, for measuring its covered part
 _SETS = (style.BLUE, style.ORANGE)  # colours of two sets of atoms, which have different marks too
-# Three atoms in a cell of 40 pixels. With the third moved by the edge of the cell they fit in a box of the same size.
+# Three atoms in a cell of 40 pixels. With the third moved by the edge of the cell, the atoms fit in a box of the same
+# size.
 _AMBIGUOUS = np.array([[0.0, 0.0], [8.0, 15.0], [24.0, 21.0]])
-_STEP = np.array([-1.0, 0.0])  # of the third atom, in edges of the cell
+_STEP = np.array([-1.0, 0.0])  # shift of the third atom, in edges of the cell
 _AMBIGUOUS_BOX = 0.7  # edge of the inner box, in edges of the cell
 _TRIANGLE = np.array([[-5.0, -3.5], [4.5, -1.0], [0.5, 4.5]])  # atoms of figure 6, within 12 of 40 pixels
 
@@ -32,7 +33,7 @@ def patterson1(path: pathlib.Path) -> None:
     """
     size = 7
     centres = np.array([[2.10, 2.25], [4.65, 5.05], [5.20, 1.70]])
-    place = np.array([0.30, 0.65, 0.40])  # of the centre of a sphere within its voxel
+    place = np.array([0.30, 0.65, 0.40])  # centre of a sphere within its voxel, 0 to 1
     layers = np.asarray(density.covered_fractions(jnp.asarray(place)))
     with style.figure(path, 6.6, 3.2) as figure:
         left, *right = figure.subplots(1, 4, width_ratios=(2.3, 1, 1, 1))
@@ -84,10 +85,10 @@ def _pixels(axes: Axes, values: np.ndarray) -> None:
 
 
 def ambiguous_sets(grid: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns two sets of 3 atoms, (3, 2) each, relative to their means, that have the same Patterson map.
+    """Returns two sets of 3 atoms with the same Patterson map, (3, 2) each, pixels relative to the mean of the set.
 
-    One atom of the second set lies a whole cell from its place in the first. As crystals the two are the same, but as
-    sets of atoms relative to their mean, which the network has to find, they differ.
+    One atom of the second set lies a whole cell from its place in the first. As crystals the two sets are the same.
+    As atoms relative to their mean, which the network has to find, the sets differ.
 
     Args:
       grid: pixels along an edge of the cell.
@@ -145,7 +146,7 @@ def patterson4(path: pathlib.Path, problem: synthesis.Problem) -> None:
     grid = problem.grid
     sets = ambiguous_sets(grid)
     ends = [end_points(atoms, grid) for atoms in sets]
-    # The figure claims this.
+    # The figure claims that the end points are the same.
     assert np.array_equal(ends[0], ends[1]), "the two sets' vectors end at different points"
     with style.figure(path, 6.6, 4.7) as figure:
         panels = figure.subplots(2, 3)

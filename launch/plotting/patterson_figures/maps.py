@@ -1,4 +1,4 @@
-"""Draws figures 3 and 10 of the Patterson paper: the maps that a network is trained on, and its own maps."""
+"""Draws figures 3 and 10 of the Patterson paper: the maps that a network is trained on, and the maps that it makes."""
 
 import pathlib
 
@@ -44,15 +44,15 @@ def patterson10(path: pathlib.Path, weights: Pretrained, seed: int) -> None:
 
     Args:
       path: the picture to write.
-      weights: of the network; their problem is that of the cases.
+      weights: weights of the network; the cases are drawn from their problem.
       seed: of the cases.
     """
     problem = weights.problem
-    answer = jax.jit(weights.answer)
+    network = jax.jit(weights.answer)
     with style.figure(path, 4.8, 2.45 * _CASES + 0.3) as figure:
         for key, (left, right) in zip(_unseen(seed), figure.subplots(_CASES, 2), strict=True):
             example = synthesis.make_example(key, problem)
-            found = np.asarray(answer(example.patterson))
+            found = np.asarray(network(example.patterson))
             first, second = _both(example.positions, problem)
             correlation = np.corrcoef(found.ravel(), np.asarray(example.target).ravel())[0, 1]
             if problem.target != "pair":
@@ -75,7 +75,7 @@ def _unseen(seed: int) -> jax.Array:
 
 
 def _both(positions: jax.Array, problem: synthesis.Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the occupancies (n, n, n) of atoms (m, 3) and of their inverses around the inner box."""
+    """Returns the occupancies (n, n, n) of atoms (m, 3), voxels, and of their inverses, around the inner box."""
     edge = min(problem.grid, 2 * int(np.ceil(problem.atoms.inner_box / 2)) + _MARGIN)
     first, second = (voxels.crop(np.asarray(synthesis.atom_map(some, problem)), edge)
                      for some in (positions, invert(positions)))

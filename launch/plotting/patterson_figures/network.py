@@ -19,14 +19,14 @@ _GAP = 1.35  # between layers, in the drawing's units
 
 
 def patterson2(path: pathlib.Path, weights: Pretrained) -> None:
-    """Draws the published network, and below it that of the weights where it is another.
+    """Draws the published network, and below it the network of the weights where this is another.
 
     Args:
       path: the picture to write.
-      weights: of a convolutional or a dense network.
+      weights: weights of a convolutional or a dense network.
 
     Raises:
-      InputError: for a dual-space network, which has no layers of this kind.
+      InputError: the network is a dual-space network, which has no layers of this kind.
     """
     arch, grid = weights.architecture, weights.problem.grid
     if isinstance(arch, DualSpaceArchitecture):
@@ -114,10 +114,12 @@ def _draw_convolutional(axes: Axes, architecture: model.ConvolutionalArchitectur
 
 
 def _height(full_resolution: bool) -> float:
+    """Returns the height of a bar, in the drawing's units."""
     return 2.0 if full_resolution else 1.0
 
 
 def _width(channels: int) -> float:
+    """Returns the width of a bar, in the drawing's units."""
     return 0.3 if channels == 1 else 0.56
 
 

@@ -14,7 +14,7 @@ from phasenet.search import network_stage
 
 _CASES = 7  # of figure 11
 _BIN = 0.05  # voxels, of figure 12
-# From dark to light, so that they differ in grey too.
+# From dark to light, so that the colours differ in grey too.
 _COLOURS = ("#440154", "#443983", "#31688e", "#21918c", "#35b779", "#8fd744", "#d9b400")
 
 
@@ -22,13 +22,13 @@ def patterson11(path: pathlib.Path, weights: Pretrained, seed: int,
                 settings: network_stage.NetworkSettings = network_stage.NetworkSettings()) -> None:
     """Draws the error of the Patterson map while the annealer swaps atoms: the best chain of each of 7 cases.
 
-    Good: the line drops to a low level. Bad: it stays at the level at which it began.
+    Good: the line drops to a low level. Bad: the line stays at its first level.
 
     Args:
       path: the picture to write.
-      weights: of the network that gives the candidates; their problem is that of the random cases.
-      seed: of the cases.
-      settings: of the network stage.
+      weights: weights of the network that gives the candidates; the cases are drawn from their problem.
+      seed: seed of the cases.
+      settings: settings of the network stage.
     """
     problem = weights.problem
 

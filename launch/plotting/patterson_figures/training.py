@@ -24,21 +24,21 @@ from phasenet.networks.dual_space import DualSpaceArchitecture
 RUNS = {"baseline": style.BLUE, "single10": style.ORANGE, "single20": style.RED, "box18": style.GREEN,
         "box24": style.ORANGE, "batch_norm": style.ORANGE}
 _EXAMPLES = 16  # examples whose maps give the loss of an empty map
-_MAX_POINTS = 400  # of a curve
+_MAX_POINTS = 400  # largest number of points of a curve
 _UNIT = 1e4  # losses are of the order of 1 / _UNIT, because few voxels hold atoms
 
 
 class TrainingRun(NamedTuple):
-    """A training and its losses, as mean squared errors of a voxel.
+    """A training and its losses, mean squared errors per voxel.
 
     Attributes:
       name: a key of `RUNS`.
-      problem: the maps that it was trained on.
-      architecture: of the network.
+      problem: the problem whose maps the network was trained on.
+      architecture: architecture of the network.
       epoch: steps for as many examples as the training set has; 0 where every example was new.
-      steps: (n,) at which the training loss was written.
+      steps: (n,) steps at which the training loss was written.
       loss: (n,) training loss.
-      eval_steps: (m,) at which the validation loss was written.
+      eval_steps: (m,) steps at which the validation loss was written.
       eval_loss: (m,) validation loss.
     """
 
@@ -60,11 +60,11 @@ def read_run(name: str, workdir: str) -> TrainingRun:
       workdir: folder that `launch.train` wrote.
 
     Raises:
-      InputError: if the folder has no losses, or no weights, which tell the problem and the network.
+      InputError: the folder has no losses, or no weights (from which the problem and the network are read).
     """
     folder = pathlib.Path(workdir)
     if not (folder / "metrics.jsonl").is_file():
-        raise InputError(f"{workdir}: not a workdir of launch.train, it has no metrics.jsonl")
+        raise InputError(f"{workdir}: not a workdir of launch.train: it has no metrics.jsonl")
     try:
         rows = read_metrics(folder)
         series = [np.array([(row["step"], row[key]) for row in rows if key in row], float).reshape(-1, 2).T
@@ -86,7 +86,7 @@ def read_run(name: str, workdir: str) -> TrainingRun:
 def patterson7(path: pathlib.Path, run: TrainingRun) -> None:
     """Draws training and validation loss of one run.
 
-    Good: both fall far below the dotted line of an empty map, and stay together. Bad: the validation loss rises.
+    Good: both losses fall far below the dotted line of an empty map, and stay together. Bad: the validation loss rises.
 
     Args:
       path: the picture to write.
@@ -105,7 +105,7 @@ def patterson8(path: pathlib.Path, runs: list[TrainingRun]) -> None:
 
     Args:
       path: the picture to write.
-      runs: the trainings, the baseline first; losses are scaled to its number of atoms.
+      runs: the trainings, the baseline first; losses are scaled to the number of atoms of the baseline.
     """
     def label(run: TrainingRun, factor: float) -> str:
         what = "atoms and inverses" if run.problem.target == "pair" else "no inverses"
@@ -209,7 +209,7 @@ def describe_run(run: TrainingRun) -> str:
 
 
 def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns at most _MAX_POINTS means of neighbouring points, so that the noise does not hide the curve."""
+    """Returns at most `_MAX_POINTS` means of neighbouring points, so that the noise does not hide the curve."""
     each = -(-len(steps) // _MAX_POINTS)
     kept = len(steps) // each * each
     return steps[:kept].reshape(-1, each)[:, -1], values[:kept].reshape(-1, each).mean(1)

@@ -1,4 +1,4 @@
-"""Draws the voxels of a map as cubes in a box, seen from its (+, +, +) corner; `maps` draws its figures with them."""
+"""Draws the voxels of a map as cubes in a box, seen from its (+, +, +) corner; `maps` uses this module."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 
 from launch.plotting import style
 
-# The paper's colours of the atoms, of their inverses, of voxels with both, and of a network's map.
+# The paper's colours: of the atoms, of their inverses, of voxels with both, and of a network's map.
 ATOMS, INVERSES, CLASHES, ANSWER = style.RED, style.BLUE, style.GREEN, style.ORANGE
 MIN_OCCUPANCY = 0.1  # a voxel with less is left empty, as in the paper
 
@@ -26,7 +26,7 @@ def colour_sets(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.n
 
     Args:
       first: (n, n, n) occupancies of the atoms, 0 to 1; their voxels become red.
-      second: (n, n, n) occupancies of their inverses, 0 to 1; their voxels become blue, and those of both green.
+      second: (n, n, n) occupancies of the inverses, 0 to 1; their voxels become blue. Voxels of both become green.
     """
     filled = np.stack([first, second], -1) >= MIN_OCCUPANCY
     colours = np.where(first[..., None] > second[..., None], to_rgb(ATOMS), to_rgb(INVERSES))

@@ -2,6 +2,6 @@
 
 * `all_figures`: one function for each figure.
 * `samples`: shapes of random codes, a figure that is not in the paper.
-* `shapes`: views and sections of a shape; `launch.reconstruct` draws its picture with them.
+* `shapes`: draws views and sections of a shape, also for `launch.reconstruct`.
 * `render`: the shaded surfaces, balls and cubes of these views.
 """

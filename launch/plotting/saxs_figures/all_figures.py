@@ -28,8 +28,8 @@ class ReconstructionRun(NamedTuple):
       reference: the known structure.
       found: the reconstruction.
       placed: the mean map superposed on the reference.
-      generations: (C,) at which the search reported.
-      correlations: (C,) mean correlation of the best run's elites with the reference.
+      generations: (C,) numbers of the generations that the search reported.
+      correlations: (C,) mean correlation of the best run's elites with the reference in each of these generations.
     """
 
     reference: references.Reference
@@ -48,7 +48,7 @@ class ReconstructionRun(NamedTuple):
           structure: file of the known structure.
           weights_name: name or folder of the auto-encoder's weights.
           num_models: independent searches.
-          seed: of the searches.
+          seed: seed of the searches.
         """
         curve, reference = read_curve(profile), references.read_reference(structure)
         weights = pretrained.load(weights_name)
@@ -98,7 +98,7 @@ def saxs1b(path: pathlib.Path, weights_name: str) -> None:
 
     Args:
       path: the picture to write.
-      weights_name: name or folder of weights; the title of their network says so.
+      weights_name: name or folder of weights; the title marks the network that they belong to.
     """
     columns = [("published", [
         "32$^3$ occupancy", "conv 3$^3$ 64, 64, ReLU, pool", "conv 3$^3$ 128, 128, ReLU, pool",
@@ -127,7 +127,7 @@ def saxs1b(path: pathlib.Path, weights_name: str) -> None:
 
 
 def saxs1c(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
-    """Draws histograms of the correlation of input and decoded map, of the auto-encoder and of a linear code.
+    """Draws histograms of the correlation between input and decoded map, for the auto-encoder and for a linear code.
 
     1 is a perfect copy. Good: the auto-encoder's histogram lies right of that of the 200 principal components.
 
@@ -176,7 +176,7 @@ def saxs2a(path: pathlib.Path, run: ReconstructionRun) -> None:
     with style.figure(path, 5.2, 3.6) as figure:
         history = run.found.history
         runs.plot_convergence(figure.subplots(), history.best, history.elites, (run.generations, run.correlations),
-                         f"mean of the best run's top {_ELITES}")
+                              f"mean of the best run's top {_ELITES}")
 
 
 def saxs2b(path: pathlib.Path, run: ReconstructionRun) -> None:
@@ -189,7 +189,7 @@ def saxs2b(path: pathlib.Path, run: ReconstructionRun) -> None:
     found = run.found
     with style.figure(path, 5.2, 4.6) as figure:
         runs.plot_fit(figure, found.q_inv_angstrom, found.intensity, found.sigma, found.fit, found.chi_squared,
-                 found.guinier)
+                      found.guinier)
 
 
 def saxs2c(path: pathlib.Path, run: ReconstructionRun) -> None:
@@ -233,7 +233,7 @@ def saxs2e(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
       results: as in `saxs2d`.
 
     Raises:
-      MissingInput: if no result has a free radius.
+      MissingInput: no result of these tasks has a free radius.
     """
     free = [result for result in _only(results, "reconstruction", "simulated") if not result.get("given_radius")]
     if not free:
@@ -263,7 +263,7 @@ def saxs2f(path: pathlib.Path, results: list[dict[str, Any]], pairs: str | None,
       maps: folder that the evaluation wrote, ID.ccp4 each.
 
     Raises:
-      MissingInput: if one of them was not given.
+      MissingInput: `pairs`, `maps` or a result of that task was not given.
     """
     if pairs is None or maps is None:
         raise MissingInput("needs --pairs, and --maps: the --maps_dir of the evaluation")

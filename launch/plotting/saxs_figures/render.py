@@ -1,4 +1,4 @@
-"""Renders density maps and atoms as shaded orthographic pictures, in NumPy; `shapes` draws with it.
+"""Renders density maps and atoms as shaded orthographic pictures, in NumPy, for `shapes`.
 
 The viewer looks down the z axis of the rotated object: a pixel (row, column) lies at (-y, x), and the depth z grows
 towards the viewer. Each object becomes a `Layer`; `paint` makes one picture of several layers.
@@ -12,7 +12,7 @@ _FINE = 3  # samples per voxel edge of the smoothed map
 _BLUR_VOXELS = 0.7  # standard deviation of the blur that hides the steps of binary models
 _COARSE = 8  # drawn pixels along an edge of one pixel of the coarse first pass
 _OVERSAMPLE = 2  # drawn pixels along an edge of one pixel of the picture
-_LIGHT = np.array([-0.35, 0.45, 0.82])
+_LIGHT = np.array([-0.35, 0.45, 0.82])  # direction to the light, in the frame of the picture
 _LIGHT /= np.linalg.norm(_LIGHT)
 
 
@@ -20,9 +20,9 @@ class View(NamedTuple):
     """The camera of a picture.
 
     Attributes:
-      rotation: (3, 3), takes positions to (right, up, towards the viewer).
+      rotation: (3, 3) rotation that takes positions to (right, up, towards the viewer).
       half_width: half of the picture's edge, Angstrom.
-      pixels: along the picture's edge.
+      pixels: number of pixels along the picture's edge.
     """
 
     rotation: np.ndarray
@@ -31,7 +31,7 @@ class View(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One rendered object, on P x P drawn pixels.
+    """One rendered object on P x P drawn pixels, two for each pixel of the picture along an edge.
 
     Attributes:
       depth: (P, P) z of the surface, Angstrom; -inf where the object is not seen.
@@ -48,9 +48,9 @@ class FineMap(NamedTuple):
     """A finely sampled map.
 
     Attributes:
-      density: (N, N, N).
+      density: (N, N, N) values of the map.
       pitch: edge of a voxel, Angstrom.
-      origin: x, y and z of the voxel (0, 0, 0), Angstrom.
+      origin: the coordinate of voxel (0, 0, 0) on each of the three axes, Angstrom.
     """
 
     density: np.ndarray
@@ -62,7 +62,7 @@ def smooth(density: np.ndarray, pitch: float) -> FineMap:
     """Returns a map interpolated by Fourier series to 3 samples per voxel, and slightly blurred.
 
     Args:
-      density: (N, N, N), its centre at the origin.
+      density: (N, N, N) map whose centre is at the origin.
       pitch: edge of a voxel, Angstrom.
     """
     size = density.shape[0] + 9  # room for the blur
@@ -85,14 +85,14 @@ def render_surface(fine: FineMap, level: float, view: View, colour: str) -> Laye
 
     Args:
       fine: the map.
-      level: of the surface.
+      level: value of the map on the surface.
       view: the camera.
       colour: #rrggbb.
     """
     size = view.pixels * _OVERSAMPLE
     toward = view.rotation[2]
     reach = np.sqrt(3) * abs(fine.origin)
-    # A coarse pass first. The rays of the fine pass start just before its surface, and most do not start at all.
+    # A coarse pass comes first. Rays of the fine pass start just before the coarse surface; the others are not marched.
     coarse = size // _COARSE
     found = _march(fine, level, _pixel_centres(view, coarse), toward,
                    np.full(coarse**2, reach)).reshape(coarse, coarse)
@@ -141,8 +141,8 @@ def render_spheres(xyz: np.ndarray, radius: float, view: View, colours: np.ndarr
     """Returns balls of one size as a layer.
 
     Args:
-      xyz: (N, 3) centres, Angstrom.
-      radius: Angstrom.
+      xyz: (N, 3) centres of the balls, Angstrom.
+      radius: radius of each ball, Angstrom.
       view: the camera.
       colours: (N, 3) red, green and blue, 0 to 1.
     """
@@ -185,7 +185,7 @@ def render_cubes(occupancy: np.ndarray, pitch: float, view: View, colour: str) -
     half = occupancy.shape[0] / 2
     filled = np.pad(np.asarray(occupancy, bool), 1)
     centres = (np.argwhere(occupancy) + 0.5 - half) * pitch
-    # Balls around the cubes tell which rays can meet a cube, and from which depth on.
+    # Balls around the cubes tell which rays can meet a cube, and at which depth each ray starts.
     balls = render_spheres(centres, 0.87 * pitch, view, np.zeros((len(centres), 3)))
     z = balls.depth.reshape(-1)
     rays = np.flatnonzero(np.isfinite(z))
@@ -214,13 +214,13 @@ def render_cubes(occupancy: np.ndarray, pitch: float, view: View, colour: str) -
 
 def paint(view: View, solid: list[Layer], veil: Layer | None = None,
           opacity: float = 0.35) -> np.ndarray:
-    """Returns the picture of several layers, red, green, blue and opacity (pixels, pixels, 4), 0 to 1.
+    """Returns the picture of several layers: red, green, blue and opacity (pixels, pixels, 4), 0 to 1.
 
     Args:
       view: the camera that all layers have.
       solid: opaque layers; the nearest hides the others.
       veil: a translucent layer over what lies behind it.
-      opacity: of the veil where it faces the viewer.
+      opacity: opacity of the veil where its surface faces the viewer, 0 to 1.
     """
     size = view.pixels * _OVERSAMPLE
     colour, alpha = np.ones((size, size, 3)), np.zeros((size, size, 1))
@@ -248,8 +248,8 @@ def principal_axes(xyz: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.
     """Returns the centre (3,) and the rotation (3, 3) that puts the longest axis along x and the shortest along z.
 
     Args:
-      xyz: (N, 3) positions.
-      weight: (N,), not negative.
+      xyz: (N, 3) positions, in any unit; the centre is in the same unit.
+      weight: (N,) weights, not negative.
     """
     weight = weight / weight.sum()
     centre = weight @ xyz
@@ -294,11 +294,11 @@ def _rgb(colour: str | tuple[float, float, float]) -> np.ndarray:
 
 
 def interpolate(fine: FineMap, points: np.ndarray) -> np.ndarray:
-    """Returns the map at points, (N,), by trilinear interpolation; outside the map it has the value of its border.
+    """Returns the values (N,) of a map at points, by trilinear interpolation; outside the map, those of its border.
 
     Args:
       fine: the map.
-      points: (N, 3), Angstrom.
+      points: (N, 3) positions, Angstrom.
     """
     size = fine.density.shape[0]
     place = np.clip((points - fine.origin) / fine.pitch, 0, size - 1.001)

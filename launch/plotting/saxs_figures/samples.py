@@ -1,4 +1,4 @@
-"""Draws shapes decoded from random codes, to show whether they look like proteins. Not a figure of the paper."""
+"""Draws shapes decoded from random codes, to show whether they look like proteins. The paper has no such figure."""
 
 import pathlib
 from typing import Any
@@ -12,21 +12,21 @@ from saxsae.reconstruction import decode_shapes
 from saxsae.shapes import descriptors
 
 _ACROSS = 4  # shapes in a row and in a column
-_MANY = 200  # maps behind each histogram
+_MANY = 200  # largest number of maps in a histogram
 _BATCH = 50  # codes decoded at a time
 _SHOWN = {"filled_fraction": "filled share of the sphere", "surface_fraction": "surface voxels",
           "anisotropy": "longest over shortest axis"}
 
 
 def saxs_samples(path: pathlib.Path, weights_name: str, seed: int) -> None:
-    """Draws 16 shapes of random codes above histograms that compare such shapes with those of the training maps.
+    """Draws 16 shapes of random codes above histograms that compare such shapes with the training maps.
 
     The codes come from a Gaussian with the mean and covariance of the training maps' codes. Good: the histograms agree.
 
     Args:
       path: the picture to write.
       weights_name: name or folder of the auto-encoder's weights.
-      seed: of the codes.
+      seed: seed of the codes.
     """
     weights = pretrained.load(weights_name)
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 """Draws a shape: shaded views along its principal axes, and sections through it.
 
-`launch.reconstruct` draws shape.png with them; the figures of the SAXS paper use them too.
+`launch.reconstruct` draws shape.png with `draw_shape`; the figures of the SAXS paper use the other functions.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from launch.plotting import style
 from launch.plotting.saxs_figures import render
 
-_MAX_BALLS = 6000  # of a structure; larger ones are thinned out
+_MAX_BALLS = 6000  # largest number of balls of a structure; larger structures are thinned out
 _SIDES = {"front": np.eye(3), "top": render.rotation_about("x", 90), "right": render.rotation_about("y", -90)}
 
 
@@ -23,7 +23,7 @@ class Balls(NamedTuple):
 
     Attributes:
       xyz: (N, 3) centres, Angstrom from the centre of the map.
-      radius: Angstrom.
+      radius: radius of each ball, Angstrom.
     """
 
     xyz: np.ndarray
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
     """The orientation and the limits of the pictures of a shape.
 
     Attributes:
-      rotation: (3, 3), takes positions to the principal axes.
+      rotation: (3, 3) rotation that takes positions to the principal axes.
       low: (3,) lower limits along these axes, Angstrom.
       high: (3,) upper limits, Angstrom.
     """
@@ -61,7 +61,7 @@ def equal_volume_level(density: np.ndarray) -> float:
 
 
 def as_balls(xyz: np.ndarray, spacing: float | None, most: int = _MAX_BALLS) -> Balls:
-    """Returns a structure as balls, thinned out where it is large.
+    """Returns a structure as balls; a large structure becomes fewer balls of the same total volume.
 
     Args:
       xyz: (N, 3) positions, Angstrom.
@@ -79,8 +79,8 @@ def principal_frame(density: np.ndarray, pitch: float, level: float,
     Args:
       density: (N, N, N), its centre at the origin.
       pitch: edge of a voxel, Angstrom.
-      level: of the surface that is to be seen.
-      balls: a structure that is to be seen too; its axes are then taken, else those of the map.
+      level: value of the map on the surface that is to be seen.
+      balls: a structure that is to be seen too; where given, the axes are those of the structure, not of the map.
     """
     positions = _positions(density, pitch)
     values = density.reshape(-1)
@@ -95,7 +95,7 @@ def principal_frame(density: np.ndarray, pitch: float, level: float,
 
 
 def draw_view(axes: Axes, frame: Frame, side: str, density: np.ndarray, pitch: float, level: float,
-         balls: Balls | None = None, pixels: int = 420, colour: str = style.BLUE) -> None:
+              balls: Balls | None = None, pixels: int = 420, colour: str = style.BLUE) -> None:
     """Draws the isosurface of a map as seen from one side, translucent over the balls where given.
 
     Args:
@@ -104,10 +104,10 @@ def draw_view(axes: Axes, frame: Frame, side: str, density: np.ndarray, pitch: f
       side: "front", "top" or "right".
       density: (N, N, N), its centre at the origin.
       pitch: edge of a voxel, Angstrom.
-      level: of the surface.
+      level: value of the map on the surface.
       balls: a structure to show inside the surface.
-      pixels: along an edge of the picture.
-      colour: of the surface, #rrggbb.
+      pixels: number of pixels along an edge of the picture.
+      colour: colour of the surface, #rrggbb.
     """
     half_width = float(np.abs([frame.low, frame.high]).max())
     looking = render.View(_SIDES[side] @ frame.rotation, half_width, pixels)
@@ -134,7 +134,7 @@ def draw_section(axes: Axes, frame: Frame, side: str, density: np.ndarray, pitch
       side: "front", "top" or "right".
       density: (N, N, N), its centre at the origin.
       pitch: edge of a voxel, Angstrom.
-      level: drawn as a line where the section crosses it.
+      level: value of the map that is drawn as a line in the section.
 
     Returns:
       The image, for a colour bar.
@@ -154,16 +154,16 @@ def draw_section(axes: Axes, frame: Frame, side: str, density: np.ndarray, pitch
 
 
 def draw_shape(figure: Figure, density: np.ndarray, pitch: float, level: float,
-          balls: Balls | None = None) -> None:
+               balls: Balls | None = None) -> None:
     """Draws three shaded views of a map above the sections in the same planes.
 
     Good: the sections are dark inside the red line and white outside it, so the models agree. Bad: wide pale parts.
 
     Args:
-      figure: an empty figure; its height is set.
+      figure: an empty figure; its height is changed to fit.
       density: (N, N, N) mean of the models, 0 to 1.
       pitch: edge of a voxel, Angstrom.
-      level: of the surface, and of the red line.
+      level: value of the map on the surface and on the red line.
       balls: a structure to show inside the surface.
     """
     frame = principal_frame(density, pitch, level, balls)
