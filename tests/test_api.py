@@ -61,6 +61,6 @@ def test_the_pages_build(tmp_path):
     pdoc.render.configure(docformat="google")
     pdoc.pdoc("phasenet", "saxsae", output_directory=tmp_path)
     page = (tmp_path / "phasenet" / "pipeline.html").read_text(encoding="utf-8")
-    assert "Returns the atoms behind a Patterson map" in page and "<h6" in page  # a heading, as of the arguments
+    assert phasenet.solve.__doc__.partition("\n")[0] in page and "<h6" in page  # a heading, as of the arguments
     modules = [path for package in ("phasenet", "saxsae") for path in (ROOT / package).rglob("*.py")]
     assert len(list(tmp_path.rglob("*.html"))) >= len(modules)
