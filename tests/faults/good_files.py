@@ -55,6 +55,10 @@ def make_curves(folder):
         "  ####      G N O M              Version 5.0 (r4547)      ####\n\n  Angular range: 0.01 to 0.3\n\n"
         "      S          J EXP       ERROR       J REG       I REG\n\n   0.000000E+00                      0.1E+03\n"
         + text + "\n  R          P(R)      ERROR\n\n  0.0000E+00  0.0000E+00  0.0000E+00\n")
+    (folder / "curve.xml").write_text(
+        '<?xml version="1.0"?>\n<SASroot version="1.1" xmlns="urn:cansas1d:1.1"><SASentry><SASdata>\n' + "".join(
+            f'<Idata><Q unit="1/A">{a:.6E}</Q><I unit="1/cm">{b:.6E}</I><Idev unit="1/cm">{c:.6E}</Idev></Idata>\n'
+            for a, b, c in zip(*rows, strict=True)) + "</SASdata></SASentry></SASroot>\n")
 
 
 def make_structures(folder):

@@ -22,6 +22,7 @@ from phasenet.io.ccp4 import read_map
 from phasenet.io.patterson_maps import read_patterson
 from saxsae import pretrained as saxsae_weights
 from saxsae.io.curves.measured_curves import read_curve
+from saxsae.io.curves.units import TO_INVERSE_ANGSTROM
 from saxsae.io.servers.rcsb import read_pdb_ids
 from saxsae.io.structures.corpus import read_archive
 from saxsae.io.structures.structure_files import read_structure
@@ -64,7 +65,7 @@ def check_curve(curve):
     q, intensity, sigma = curve.q_inv_angstrom, curve.intensity, curve.sigma
     finite(q, intensity, sigma)
     assert q.shape == intensity.shape == sigma.shape and q.ndim == 1 and len(q) >= 10
-    assert (np.diff(q) > 0).all() and q[0] > 0 and (sigma > 0).all() and curve.unit in ("1/A", "1/nm")
+    assert (np.diff(q) > 0).all() and q[0] > 0 and (sigma > 0).all() and curve.unit in TO_INVERSE_ANGSTROM
     told(curve.notes)
 
 

@@ -27,6 +27,9 @@ _LARGEST, _SMALLEST = 1e60, 1e-60  # larger magnitudes count as overflow, smalle
 # Fraction of the intensity of the plateau at low q. Leading points that lie further below the plateau than this are in
 # the beamstop's shadow.
 _SHADOW_FRACTION = 0.5
+# A shadow covers at most this fraction of the points, or `_MIN_SHADOW` of them. A longer rise is not a shadow but says
+# that the numbers are no intensities, or that the particles repel each other; it is kept for `saxsae.verdict` to see.
+_MAX_SHADOW, _MIN_SHADOW = 0.05, 5
 
 
 class CleanedCurve(NamedTuple):
@@ -37,6 +40,7 @@ class CleanedCurve(NamedTuple):
       intensity: (N,) float64, unit of the file; negative values within noise are kept.
       sigma: (N,) float64, standard deviation of the intensity, positive; may be NaN if N < `MIN_POINTS`.
       sigma_estimated: whether sigma is missing or unusable in the file, and therefore estimated.
+      negative_points: number of points that were dropped because they lie further below zero than noise explains.
       notes: what was dropped, changed or estimated, one line each.
     """
 
@@ -44,6 +48,7 @@ class CleanedCurve(NamedTuple):
     intensity: np.ndarray
     sigma: np.ndarray
     sigma_estimated: bool
+    negative_points: int
     notes: tuple[str, ...]
 
 
@@ -88,6 +93,7 @@ def clean_curve(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) 
     data = _average_duplicates(data, notes)
     drop(_is_padding(data[1]), "of zero intensity at the end of the table")
     drop(_is_shadowed(data[1], data[2]), "in the beamstop's shadow at the smallest q")
+    negative_points = 0
     if data.shape[1] >= MIN_POINTS:
         why_estimate = why_estimate or _examine_sigma(data, notes)
         if why_estimate:
@@ -95,12 +101,13 @@ def clean_curve(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) 
             notes.append(f"{why_estimate}: " + (
                 "no noise found (a computed curve?), 0.2 % of the intensity taken as sigma" if noiseless
                 else "sigma estimated from the scatter of the points"))
-        drop(data[1] < -_MAX_SIGMAS_BELOW_ZERO * data[2],
-             f"more than {_MAX_SIGMAS_BELOW_ZERO:g} sigma below zero (over-subtracted buffer?)")
+        too_negative = data[1] < -_MAX_SIGMAS_BELOW_ZERO * data[2]
+        negative_points = int(too_negative.sum())
+        drop(too_negative, f"more than {_MAX_SIGMAS_BELOW_ZERO:g} sigma below zero (over-subtracted buffer?)")
         negative = int(np.sum(data[1] <= 0))
         if negative:
             notes.append(f"{_count_points(negative)} with intensity <= 0 within noise kept")
-    return CleanedCurve(data[0], data[1], data[2], why_estimate is not None, tuple(notes))
+    return CleanedCurve(data[0], data[1], data[2], why_estimate is not None, negative_points, tuple(notes))
 
 
 def _sort_by_q(data: np.ndarray, notes: list[str]) -> np.ndarray:
@@ -154,7 +161,9 @@ def _is_shadowed(intensity: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     below = smooth[peak] - intensity[:peak + 2]
     significant = ~(below < 4 * sigma[:peak + 2])  # true where sigma is NaN
     low = np.flatnonzero((below > _SHADOW_FRACTION * smooth[peak]) & significant)
-    shadow[:low[-1] + 1 if low.size else 0] = smooth[peak] > 0
+    points = low[-1] + 1 if low.size else 0
+    if points <= max(_MIN_SHADOW, _MAX_SHADOW * intensity.size):
+        shadow[:points] = smooth[peak] > 0
     return shadow
 
 

@@ -1,8 +1,8 @@
 """Reads measured SAXS curves of any usual format; writes curves and fits as text columns.
 
-The content of a file decides its format, not its name: text columns (`columns`), GNOM output (`gnom`) or sasCIF
-(`sascif`). q is 4 pi sin(theta) / lambda. A few old files have s = 2 sin(theta) / lambda instead; they are not
-recognized, so multiply their s by 2 pi first. Called by `launch.reconstruct` and by everything else that reads curves.
+The content of a file decides its format, not its name: text columns (`columns`) or one of `formats`. q is 4 pi
+sin(theta) / lambda; 2 theta and s = 2 sin(theta) / lambda are converted where the file states them. Called by
+`launch.reconstruct` and by everything else that reads curves.
 """
 
 import os
@@ -17,9 +17,12 @@ from numpy.typing import ArrayLike
 from phasenet.errors import InputError
 from saxsae.io.curves.cleaning import MIN_POINTS, clean_curve
 from saxsae.io.curves.columns import CurveTable, read_columns
-from saxsae.io.curves.gnom import is_gnom, read_gnom
-from saxsae.io.curves.sascif import is_sascif, read_sascif
-from saxsae.io.curves.units import TO_INVERSE_ANGSTROM, check_unit, decide_unit, warn_about_radius
+from saxsae.io.curves.formats.binary import is_hdf5, name_binary
+from saxsae.io.curves.formats.cansas import is_xml, read_cansas
+from saxsae.io.curves.formats.gnom import is_gnom, read_gnom
+from saxsae.io.curves.formats.nxcansas import read_nxcansas
+from saxsae.io.curves.formats.sascif import is_sascif, read_sascif
+from saxsae.io.curves.units import TO_INVERSE_ANGSTROM, UNUSUAL, check_unit, decide_unit, warn_about_radius
 from saxsae.profiles.guinier import fit_guinier
 from saxsae.profiles.rebinning import RebinnedCurve, rebin
 
@@ -27,7 +30,7 @@ __all__ = ["Curve", "RebinnedCurve", "read_curve", "rebin", "write_curve", "writ
 
 _MAX_BYTES = 64 * 2**20
 _MAX_POINTS = 100_000
-_EXPECTED_FORMATS = "text: columns of q, intensity and sigma; GNOM .out; or sasCIF"
+_EXPECTED_FORMATS = "columns of q, intensity and sigma as text, GNOM .out, sasCIF, canSAS XML or NXcanSAS HDF5"
 
 
 class Curve(NamedTuple):
@@ -37,11 +40,13 @@ class Curve(NamedTuple):
       q_inv_angstrom: (N,) float64, 1/A, positive, ascending, each value once.
       intensity: (N,) float64, unit of the file; noise may make it negative.
       sigma: (N,) float64, standard deviation of the intensity, positive.
-      unit: unit of q in the file, "1/A" or "1/nm".
+      unit: unit of q in the file, "1/A", "1/nm" or "1/m".
       notes: what was assumed, left out or estimated, one line each; the caller prints them.
       path: the file.
       sigma_estimated: whether sigma was estimated from the scatter of the points, not read from the file.
       columns: number of columns of the table in the file.
+      negative_points: number of points that were dropped because they lie further below zero than noise explains.
+      doubts: notes that put the whole curve in doubt, for `saxsae.verdict`.
     """
 
     q_inv_angstrom: np.ndarray
@@ -52,10 +57,12 @@ class Curve(NamedTuple):
     path: str
     sigma_estimated: bool
     columns: int
+    negative_points: int = 0
+    doubts: tuple[str, ...] = ()
 
 
 def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
-    """Reads a measured SAXS curve from text columns, GNOM output or sasCIF.
+    """Reads a measured SAXS curve from text columns, GNOM output, sasCIF, canSAS XML or NXcanSAS HDF5.
 
     Args:
       path: the file, at most 64 MB and 100,000 points.
@@ -66,13 +73,17 @@ def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
       The cleaned curve (`cleaning`), with q in 1/A and the intensity in the unit of the file.
 
     Raises:
+      UndecidedUnitError: the file states no unit of q, and both 1/A and 1/nm are possible.
       InputError: the file does not exist, cannot be read, is too large or is not a curve; it has fewer than ten usable
-        points; or `unit` is unknown.
+        points; or `unit` is unknown, or cannot be that of a q computed from 2 theta.
     """
     if unit is not None:
         check_unit(unit)
     path = os.fspath(path)
-    table = _read_table(_read_text(path), path)
+    table = _read_table(path)
+    if table.from_angle and unit not in (None, table.unit):
+        raise InputError(f"{path}: q is computed from 2 theta and the wavelength, in {table.unit}: leave out the unit, "
+                         f"{unit}")
     cleaned = clean_curve(table.q, table.intensity, table.sigma)
     notes = table.notes + cleaned.notes
     if cleaned.q.size < MIN_POINTS:
@@ -81,7 +92,10 @@ def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
         raise InputError(f"{path}: only {points}, at least {MIN_POINTS} are needed{why}")
     data = cleaned.q, cleaned.intensity, cleaned.sigma
     if unit is None:
-        unit, note = decide_unit(*data, table.unit)
+        try:
+            unit, note = decide_unit(*data, table.unit, header=table.header_text)
+        except InputError as error:
+            raise type(error)(f"{path}: {error}") from None
         notes += (note,)
     else:
         notes += (f"q in {unit}, as given",)
@@ -92,7 +106,8 @@ def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
     warning = warn_about_radius(guinier.rg_angstrom) if guinier.valid else None
     if warning:
         notes += (warning,)
-    return Curve(q, cleaned.intensity, cleaned.sigma, unit, notes, path, cleaned.sigma_estimated, table.columns)
+    return Curve(q, cleaned.intensity, cleaned.sigma, unit, notes, path, cleaned.sigma_estimated, table.columns,
+                 cleaned.negative_points, tuple(note for note in notes if UNUSUAL in note))
 
 
 def write_curve(path: str | os.PathLike, q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLike,
@@ -133,8 +148,8 @@ def write_fit(path: str | os.PathLike, q_inv_angstrom: ArrayLike, intensity: Arr
                    (q_inv_angstrom, intensity, sigma, fit))
 
 
-def _read_text(path: str) -> str:
-    """Returns the text of a file; raises an InputError if it cannot be read, is empty, too large or binary."""
+def _read_bytes(path: str) -> bytes:
+    """Returns the content of a file; raises an InputError if it cannot be read, is empty or too large."""
     try:
         if os.path.isdir(path):
             raise InputError(f"{path}: is a directory, not a curve")
@@ -149,10 +164,7 @@ def _read_text(path: str) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not content.strip():
         raise InputError(f"{path}: the file is empty")
-    text = _decode(content)
-    if text is None:
-        raise InputError(f"{path}: is binary; a curve is {_EXPECTED_FORMATS}")
-    return text
+    return content
 
 
 def _decode(content: bytes) -> str | None:
@@ -174,20 +186,32 @@ def _decode(content: bytes) -> str | None:
     return None if control > 0.01 * len(sample) else text
 
 
-def _read_table(text: str, path: str) -> CurveTable:
-    """Returns the table of a text in the format that its content shows; raises an InputError if there is none."""
-    table: CurveTable | None
-    if is_gnom(text):
-        table = read_gnom(text)
-    elif is_sascif(text):
-        table = read_sascif(text, path)
-    else:
-        table = read_columns(text)
-    if table is not None and table.q.size > _MAX_POINTS:
-        raise InputError(f"{path}: {table.q.size} rows are too many for a curve (limit {_MAX_POINTS})")
+def _read_table(path: str) -> CurveTable:
+    """Returns the table of a file in the format that its content shows; raises an InputError if there is none."""
+    content = _read_bytes(path)
+    table = read_nxcansas(path, content) if is_hdf5(content) else _read_text_table(content, path)
     if table is None:
         raise InputError(f"{path}: has no table of numbers; a curve is {_EXPECTED_FORMATS}")
+    if table.q.size > _MAX_POINTS:
+        raise InputError(f"{path}: {table.q.size} rows are too many for a curve (limit {_MAX_POINTS})")
     return table
+
+
+def _read_text_table(content: bytes, path: str) -> CurveTable | None:
+    """Returns the table of a text, or None if it has none; raises an InputError if the file is binary."""
+    kind = name_binary(content)
+    if kind is not None:
+        raise InputError(f"{path}: is {kind}")
+    text = _decode(content)
+    if text is None:
+        raise InputError(f"{path}: is binary; a curve is {_EXPECTED_FORMATS}")
+    if is_gnom(text):
+        return read_gnom(text)
+    if is_sascif(text):
+        return read_sascif(text, path)
+    if is_xml(text):
+        return read_cansas(text, path)
+    return read_columns(text, path)
 
 
 def _write_columns(path: str | os.PathLike, header: Iterable[str], columns: Iterable[ArrayLike]) -> None:
