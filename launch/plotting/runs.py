@@ -26,16 +26,19 @@ def plot_convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = N
       correlation: generations (C,) and correlations (C,) with the reference, drawn on an axis at the right.
       correlation_of: name of the correlated model in the legend.
     """
+    marker = "." if best.shape[1] == 1 else None  # of a single generation, a line shows nothing
     for number, series in enumerate(best[1:]):
-        axes.plot(series, color=style.LIGHT, linewidth=1, label=None if number else "other runs")
+        axes.plot(_finite(series), color=style.LIGHT, linewidth=1, marker=marker,
+                  label=None if number else "other runs")
     if elites is not None:
-        axes.plot(elites[0], color=style.BLUE, linewidth=1, linestyle="--",
+        axes.plot(_finite(elites[0]), color=style.BLUE, linewidth=1, linestyle="--", marker=marker,
                   label="best run, mean of the elites")
-    axes.plot(best[0], color=style.BLUE, linewidth=1.8, label="best run, best model")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.plot(_finite(best[0]), color=style.BLUE, linewidth=1.8, marker=marker, label="best run, best model")
+    if (best > 0).any():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("generation")
     axes.set_ylabel("$\\chi^2$ of the binned curve (good: about 1)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -52,11 +55,18 @@ def plot_convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = N
     axes.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Returns values with NaN in place of infinities, which have no place on an axis."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def plot_fit(figure: Figure, q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, model: np.ndarray,
              chi_squared: float, guinier: GuinierFit, beyond: tuple[np.ndarray, np.ndarray] | None = None) -> Axes:
     """Draws the curve with its fit, the residuals below, and the Guinier line in a corner; returns the upper axes.
 
     Good: the residuals scatter evenly about 0, 19 of 20 between -2 and 2. Bad: long runs on one side of 0.
+    The intensities have a logarithmic axis, on which those that are not positive are left out; if none of the measured
+    ones is positive, the axis is linear.
 
     Args:
       figure: an empty figure.
@@ -69,27 +79,32 @@ def plot_fit(figure: Figure, q: np.ndarray, intensity: np.ndarray, sigma: np.nda
       beyond: q (M,), 1/A, and intensity (M,) of the points that were not fitted; they are drawn faintly.
     """
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
-    positive = intensity > 0
-    seen = [intensity[positive], model[model > 0]]
+    logarithmic = bool((intensity > 0).any())
+    lowest = 0.0 if logarithmic else -np.inf
+    positive = intensity > lowest
+    seen = [intensity[positive], model[model > lowest]]
     if beyond is not None:
-        near = (beyond[0] < 1.3 * q[-1]) & (beyond[1] > 0)
+        near = (beyond[0] < 1.3 * q[-1]) & (beyond[1] > lowest)
         upper.plot(beyond[0][near], beyond[1][near], ".", color=style.LIGHT, markersize=2.5,
                    label="not fitted" if near.any() else None)
         seen.append(beyond[1][near])
     upper.errorbar(q[positive], intensity[positive], sigma[positive], fmt=".", color=style.GREY,
                    ecolor=style.LIGHT, markersize=2.5, elinewidth=0.7, label="measured")
-    upper.plot(q, np.where(model > 0, model, np.nan), color=style.RED, zorder=3,
+    upper.plot(q, np.where(model > lowest, _finite(model), np.nan), color=style.RED, zorder=3,
                label=f"model, $\\chi^2$ = {chi_squared:.2f}")
-    upper.set_yscale("log")
-    values = np.concatenate(seen)
-    upper.set_ylim(0.6 * np.quantile(values, 0.01), 2 * values.max())
+    if logarithmic:
+        upper.set_yscale("log")
+        values = np.concatenate(seen)
+        values = values[np.isfinite(values)]
+        upper.set_ylim(0.6 * np.quantile(values, 0.01), 2 * values.max())
     upper.set_ylabel("I(q)")
     upper.legend(loc="lower left")
-    residual = (intensity - model) / sigma
+    residual = _finite((intensity - model) / sigma)
     lower.axhspan(-2, 2, color=style.LIGHT, alpha=0.35, linewidth=0)
     lower.axhline(0, color=style.RED, linewidth=1)
     lower.plot(q, residual, ".", color=style.GREY, markersize=2.5)
-    reach = max(3.5, 1.1 * np.quantile(np.abs(residual), 0.99))
+    known = np.abs(residual[np.isfinite(residual)])
+    reach = max(3.5, 1.1 * np.quantile(known, 0.99)) if known.size else 3.5
     lower.set_ylim(-reach, reach)
     lower.set_xlabel(f"q ({style.INVERSE_ANGSTROM}); shaded: where 19 of 20 residuals lie if the model fits")
     lower.set_ylabel("residual / $\\sigma$")

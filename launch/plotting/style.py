@@ -1,6 +1,7 @@
 """Defines the settings, colours and small parts that all figures share; `launch.pages` uses the same colours."""
 
 import contextlib
+import math
 import os
 import pathlib
 import warnings
@@ -57,12 +58,13 @@ def add_panel_letter(axes: Axes, letter: str) -> None:
 
 
 def add_scale_bar(axes: Axes) -> None:
-    """Draws a bar of a round length below a picture whose limits are in Angstrom."""
+    """Draws a bar of a round length, at most a third of the width, below a picture whose limits are in Angstrom."""
     left, right = axes.get_xlim()
-    lengths = (500, 200, 100, 50, 20, 10, 5, 2, 1)
-    length = next(length for length in lengths if length <= (right - left) / 3)
+    longest = (right - left) / 3
+    decade = 10.0 ** math.floor(math.log10(longest))
+    length = next(step * decade for step in (5, 2, 1, 0.5) if step * decade <= longest)  # 0.5 in case log10 rounds up
     share = length / (right - left)
     axes.plot([0, share], [-0.03, -0.03], color="black", linewidth=2, solid_capstyle="butt",
               transform=axes.transAxes, clip_on=False)
-    axes.text(share + 0.02, -0.03, f"{length} {ANGSTROM}", va="center", fontsize=8,
+    axes.text(share + 0.02, -0.03, f"{length:g} {ANGSTROM}", va="center", fontsize=8,
               transform=axes.transAxes)

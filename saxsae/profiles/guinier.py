@@ -13,7 +13,10 @@ from numpy.typing import ArrayLike
 
 Q_RG_LIMIT = 1.3  # end of the straight part for compact particles
 _MAX_START = 1.0  # largest q Rg at which a window may begin; beyond it I(0) is mostly an extrapolation
-_MIN_POINTS = 5  # smallest number of points in a window
+_MIN_POINTS = 5  # smallest number of points in a window, but for coarse curves
+_COARSE_POINTS = (4, 3)  # of the first points of a coarse curve, where no window has `_MIN_POINTS`
+_MAX_COARSE_ERROR = 0.1  # largest expected relative error of Rg from so few points
+_COARSE_START = 1.5  # largest q of the first of them, in steps: points nearer to q = 0 are not missing
 _MAX_RELATIVE_ERROR = 0.2  # largest relative standard deviation of Rg in a valid fit
 _STARTS, _ENDS = 60, 150  # numbers of first and of last points that are tried, at most
 _SMALLEST_ERROR = 1e-6  # smallest standard deviation of ln I that is used; it keeps the sums of weights in range
@@ -60,6 +63,10 @@ def fit_guinier(q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLik
     at q = 0 of a line and of a parabola, less twice the standard deviation of that difference; and a small part that
     grows with the distance of the window from q = 0.
 
+    A window has at least five points. A coarse curve, such as a computed one in steps of 0.01 1/A, may have fewer below
+    q Rg = 1.3. If it begins one step from q = 0, the window is that of its first four or three points, provided that
+    Rg is expected to be accurate to 10 %.
+
     Args:
       q_inv_angstrom: (N,) ascending, 1/A (or any inverse length).
       intensity: (N,), any unit. Points that are not positive or not finite are ignored.
@@ -82,21 +89,20 @@ def fit_guinier(q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLik
     log_intensity = np.log(intensity[:size])
     weight = np.maximum(sigma[:size] / intensity[:size], _SMALLEST_ERROR) ** -2.0
     first, last = _windows(size)
-    line = _fit_windows(x, log_intensity, weight, first, last)
-
-    slope = line["slope"]
-    falling = slope < 0
-    rg = np.sqrt(np.where(falling, -3 * slope / x_scale, 1.0))
-    q_rg_min, q_rg_max = q[first] * rg, q[last - 1] * rg
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        statistical = line["slope_error"] / (2 * np.abs(slope))
-        curvature = line["slope_bias"] / (2 * np.abs(slope))
-        error = np.sqrt(statistical**2 + curvature**2)
-        score = error**2 + (0.02 * q_rg_min**2) ** 2
-    allowed = falling & (q_rg_max < q_rg_limit) & (q_rg_min < _MAX_START) & np.isfinite(score)
-    if not allowed.any():
-        return _invalid(_why_none(falling, q_rg_min, q_rg_max, q_rg_limit))
-    score = np.where(allowed, score, np.inf)
+    line = _judge_windows(q, x, log_intensity, weight, first, last, q_rg_limit)
+    if not np.isfinite(line["score"]).any():
+        reason = _why_none(line["slope"] < 0, line["q_rg_min"], line["q_rg_max"], q_rg_limit)
+        if q[0] > _COARSE_START * (q[1] - q[0]):
+            return _invalid(reason)
+        first = np.array([0])
+        for points in _COARSE_POINTS:
+            last = np.array([points])
+            line = _judge_windows(q, x, log_intensity, weight, first, last, q_rg_limit)
+            if np.isfinite(line["score"][0]):
+                break
+        if not (np.isfinite(line["score"][0]) and line["error"][0] < _MAX_COARSE_ERROR):
+            return _invalid(reason)
+    rg, error, score = line["rg"], line["error"], line["score"]
     best = int(np.argmin(score))
     # The standard deviation of Rg includes the scatter of Rg over the windows that are nearly as good.
     nearly_as_good = score <= 2 * score[best]
@@ -114,8 +120,8 @@ def fit_guinier(q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLik
     return GuinierFit(
         rg_angstrom=float(rg[best]), rg_sigma=float(rg[best] * relative_error), i0=i0,
         i0_sigma=float(i0 * line["intercept_error"][best]), first=int(index[first[best]]),
-        last=int(index[last[best] - 1]) + 1, q_rg_min=float(q_rg_min[best]),
-        q_rg_max=float(q_rg_max[best]), chi_squared=float(line["chi_squared"][best] / degrees),
+        last=int(index[last[best] - 1]) + 1, q_rg_min=float(line["q_rg_min"][best]),
+        q_rg_max=float(line["q_rg_max"][best]), chi_squared=float(line["chi_squared"][best] / degrees),
         r_squared=float(1 - line["chi_squared"][best] / max(spread.sum(), 1e-300)),
         valid=not reason, reason=reason)
 
@@ -150,6 +156,39 @@ def _windows(size: int) -> tuple[np.ndarray, np.ndarray]:
     first, last = (grid.ravel() for grid in np.meshgrid(starts, ends, indexing="ij"))
     keep = last - first >= _MIN_POINTS
     return first[keep], last[keep]
+
+
+def _judge_windows(q: np.ndarray, x: np.ndarray, y: np.ndarray, weight: np.ndarray, first: np.ndarray,
+                   last: np.ndarray, q_rg_limit: float) -> dict[str, np.ndarray]:
+    """Returns what `_fit_windows` does and, for each window (W,), Rg and whether it can be used.
+
+    Args:
+      q: (M,) ascending, M >= N; only the first N are used.
+      x: (N,) q^2 over that of the last of the N points.
+      y: (N,) ln I.
+      weight: (N,) inverse variances of y.
+      first: (W,) first point of each window.
+      last: (W,) last point plus one.
+      q_rg_limit: largest q Rg of a window.
+
+    Returns:
+      "rg"; "q_rg_min" and "q_rg_max" of the first and last point; "error", the expected relative error of Rg; "score",
+      the square of the error and of a part that grows with the distance from q = 0, infinite for a window that cannot
+      be used; and the arrays of `_fit_windows`.
+    """
+    line = _fit_windows(x, y, weight, first, last)
+    slope = line["slope"]
+    falling = slope < 0
+    rg = np.sqrt(np.where(falling, -3 * slope / q[len(x) - 1] ** 2, 1.0))
+    q_rg_min, q_rg_max = q[first] * rg, q[last - 1] * rg
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        statistical = line["slope_error"] / (2 * np.abs(slope))
+        curvature = line["slope_bias"] / (2 * np.abs(slope))
+        error = np.sqrt(statistical**2 + curvature**2)
+        score = error**2 + (0.02 * q_rg_min**2) ** 2
+    allowed = falling & (q_rg_max < q_rg_limit) & (q_rg_min < _MAX_START) & np.isfinite(score)
+    return line | {"rg": rg, "q_rg_min": q_rg_min, "q_rg_max": q_rg_max, "error": error,
+                   "score": np.where(allowed, score, np.inf)}
 
 
 def _fit_windows(x: np.ndarray, y: np.ndarray, weight: np.ndarray, first: np.ndarray,

@@ -53,11 +53,16 @@ def equal_volume_level(density: np.ndarray) -> float:
 
     The paper's fixed level of 0.3 gives a volume larger than that of every model where the models disagree.
 
+    Where voxels are equal there may be fewer, but at least one voxel lies above the level.
+
     Args:
-      density: (N, N, N) mean of binary models, 0 to 1.
+      density: (N, N, N) mean of binary models, 0 to 1; not constant.
     """
     count = int(np.clip(np.rint(density.sum()), 1, density.size - 1))
-    return float(-np.partition(-density.reshape(-1), count)[count])
+    level = -np.partition(-density.reshape(-1), count)[count]
+    if level == density.max():  # more voxels than `count` have the largest value
+        level = density[density < level].max()
+    return float(level)
 
 
 def as_balls(xyz: np.ndarray, spacing: float | None, most: int = _MAX_BALLS) -> Balls:

@@ -7,7 +7,7 @@ import pytest
 
 from phasenet.errors import InputError
 from phasenet.io.ccp4 import read_map, write_map
-from saxsae.io.structures.beads import beads_above, write_beads
+from saxsae.io.structures.beads import beads_above, fits_pdb, write_beads
 from saxsae.io.structures.structure_files import read_structure
 
 
@@ -139,6 +139,24 @@ def test_more_beads_than_five_digits_count(tmp_path):
     atoms = [cra.atom for cra in structure[0].all()]
     assert len(atoms) == 100_050 and atoms[-1].serial == 100_050
     np.testing.assert_allclose(atoms[-1].pos.tolist(), xyz[-1], atol=1e-3)
+
+
+def test_beads_beyond_the_columns_of_a_pdb_file_are_written_as_mmcif(tmp_path):
+    xyz = np.array([[-2222.2, 0, 0], [0.5, 12345.678, -1], [0, 0, 3000.0], [1, 2, 3]])
+    values = np.array([0.25, 0.5, 1.0, 2.0])
+    assert not fits_pdb(xyz) and fits_pdb(xyz[2:]) and fits_pdb(xyz[:0])
+    write_beads(tmp_path / "beads.cif", xyz, 91.7, values, remarks=["two lines,", "and a 'quote'"])
+    structure = gemmi.read_structure(str(tmp_path / "beads.cif"))
+    found = list(structure[0].all())
+    np.testing.assert_allclose([a.atom.pos.tolist() for a in found], xyz, atol=6e-4)
+    np.testing.assert_allclose([a.atom.occ for a in found], np.minimum(values, 1))
+    np.testing.assert_allclose([a.atom.b_iso for a in found], 100 * np.minimum(values, 1))
+    assert {(a.residue.name, a.atom.name, a.atom.element.name) for a in found} == {("ASP", "CA", "C")}
+    text = (tmp_path / "beads.cif").read_text()
+    assert "and a 'quote'" in text and "radius (A): 91.700" in text
+    back = read_structure(tmp_path / "beads.cif", assembly=None)
+    assert back.kind == "beads" and len(back.xyz_angstrom) == 4
+    np.testing.assert_allclose(back.xyz_angstrom, xyz, atol=1e-3)
 
 
 def test_beads_that_no_file_holds(tmp_path):

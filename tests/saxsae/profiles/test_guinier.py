@@ -101,6 +101,35 @@ def test_no_guinier_region_is_an_answer():
     assert not rising.valid
 
 
+@pytest.mark.parametrize(("rg", "points"), [(25.0, 5), (28.0, 4), (31.0, 4), (36.0, 3), (40.0, 3)])
+@pytest.mark.parametrize("noise", [1e-4, 0.01])
+def test_a_computed_curve_in_wide_steps_serves_with_fewer_points(rg, points, noise):
+    q = 0.01 * np.arange(51)  # from q = 0, as CRYSOL and WAXSiS write it
+    exact = np.ones(51)
+    exact[1:] = sphere(q[1:], rg * np.sqrt(5 / 3)) + 1e-4
+    sigma = noise * (exact + 0.003)
+    found = fit_guinier(q, exact + sigma * np.random.default_rng(0).normal(size=51), sigma)
+    assert found.valid and (found.first, found.last) == (1, 1 + points)
+    assert found.rg_angstrom == pytest.approx(rg, rel=0.05)
+    # The curvature is in the error, also of a curve without noise: the line of a sphere runs 2 % high.
+    assert abs(found.rg_angstrom - rg) < 3 * found.rg_sigma and 0.002 * rg < found.rg_sigma < 0.1 * rg
+    in_nm = fit_guinier(10 * q, exact, sigma)
+    assert in_nm.valid and in_nm.rg_angstrom == pytest.approx(rg / 10, rel=0.05)
+
+
+def test_few_points_do_not_serve_where_more_may_be_missing_or_the_line_is_bent():
+    q = 0.01 * np.arange(1, 51)
+    exact = sphere(q, 40.0) + 1e-4
+    sigma = 0.01 * exact
+    assert fit_guinier(q, exact, sigma).valid
+    late = fit_guinier(q[1:], exact[1:], sigma[1:])  # the curve begins at two steps
+    assert not late.valid and "no 5 points" in late.reason
+    aggregated = exact * (1 + np.exp(-((q / 0.012) ** 2)))
+    assert not fit_guinier(q, aggregated, sigma).valid
+    noisy = exact * (1 + 0.3 * np.random.default_rng(0).normal(size=50))
+    assert not fit_guinier(q, noisy, 0.3 * exact).valid
+
+
 def test_radius_bounds_hold_a_sphere_and_a_rod():
     low, high = radius_bounds(20.0)
     assert low < np.sqrt(5 / 3) * 20 < high and low < np.sqrt(3) * 20 < high

@@ -11,7 +11,7 @@ from scipy.special import spherical_jn
 
 from saxsae.profiles import scattering, zernike
 from saxsae.shapes import voxels
-from saxsae.shapes.voxels import CENTRE, GRID
+from saxsae.shapes.voxels import CENTRE, GRID, SPHERE_FRACTION
 
 R_MAX = 45.0  # A: R = 50 A
 _debye = jax.jit(scattering.debye_profile)
@@ -118,6 +118,28 @@ def test_order_bounds():
     assert scattering.choose_order(0.2, 300) is None
 
 
+def test_a_grid_is_not_fitted_beyond_its_own_resolution():
+    q = np.linspace(0.01, 0.3, 150)
+    assert scattering.resolved_q_max(q, 0.2, 200.0) == 0.2
+    assert scattering.resolved_q_max(q, 0.2, 500.0) == pytest.approx(np.pi / voxels.pitch(500.0))
+    # Of a short curve or a huge body, 20 points are left; of a shorter one, all.
+    assert scattering.resolved_q_max(q, 0.2, 2000.0) == q[19]
+    assert scattering.resolved_q_max(q[:7], 0.2, 2000.0) == q[6]
+    assert scattering.resolved_q_max(q[:0], 0.2, 2000.0) == pytest.approx(np.pi / voxels.pitch(2000.0))
+
+
+def test_pair_distances_are_counts_of_voxel_pairs():
+    rng = np.random.default_rng(6)
+    occupancy = rng.random((GRID,) * 3) < 0.02
+    occupancy[0, 0, 0] = occupancy[-1, -1, -1] = occupancy[CENTRE, CENTRE, CENTRE] = True
+    where = np.argwhere(occupancy)
+    squared = ((where[:, None] - where[None]) ** 2).sum(-1)
+    distances, counts = jax.jit(scattering.pair_distances)(occupancy)
+    expected = np.bincount(squared.reshape(-1))
+    np.testing.assert_allclose(counts, expected[np.rint(np.square(distances)).astype(int)], atol=0.02)
+    assert counts.sum() == pytest.approx(len(where) ** 2, rel=1e-5)
+
+
 def test_debye_sum_is_the_double_sum_over_voxels():
     occupancy = np.zeros((GRID,) * 3, np.float32)
     rng = np.random.default_rng(2)
@@ -209,14 +231,22 @@ def test_points_without_weight_do_not_count():
 
 
 @pytest.mark.slow
-def test_debye_profiles_of_many_shapes_equal_the_single_ones():
-    rng = np.random.default_rng(3)
-    grid = np.linalg.norm(np.indices((31, 31, 31)) - 15.0, axis=0)
-    shapes = jnp.asarray((grid < np.array([6.0, 12.0])[:, None, None, None]) & (rng.random((2, 31, 31, 31)) > 0.3))
-    q = jnp.linspace(0.005, 0.2, 40)
-    radii = jnp.array([[150.0, 180.0], [200.0, 300.0]])
-    found = scattering.debye_profiles(shapes, q, radii)
-    for p in range(2):
+@pytest.mark.parametrize("largest", [1.0, np.pi, 2 * np.pi, 30.0])
+def test_debye_profiles_of_many_shapes_are_exact(largest):
+    """Against a sum in float64; beyond q h = 2 pi only relative to I(0), of which less than 1e-3 is left."""
+    shapes = np.stack([_blob(1.2, 0), _blob(4.0, 1)])
+    q = np.linspace(0.0, 1.0, 50).astype(np.float32)
+    x = largest * np.array([[1.0, 0.73], [0.4, 1.0]])  # q h at q = 1
+    found = np.asarray(jax.jit(scattering.debye_profiles)(shapes, q, CENTRE * SPHERE_FRACTION * x.astype(np.float32)))
+    for p, shape in enumerate(shapes):
+        counts = np.rint(np.abs(np.fft.fftn(shape, (64,) * 3, (0, 1, 2))) ** 2).astype(np.float64)
+        counts = np.rint(np.fft.ifftn(counts).real)
+        lag = np.fft.fftfreq(64, 1 / 64)
+        distance = np.sqrt(lag[:, None, None] ** 2 + lag[:, None] ** 2 + lag**2)
+        distance, index = np.unique(distance.reshape(-1), return_inverse=True)
+        counts = np.bincount(index, counts.reshape(-1)) / CENTRE**6
         for s in range(2):
-            exact = np.asarray(scattering.debye_profile(shapes[p], q, radii[p, s]))
-            np.testing.assert_allclose(found[p, s], exact, atol=1e-4 * exact.max())
+            q_h = np.asarray(q, np.float64) * x[p, s]
+            exact = np.sinc(np.outer(q_h, distance) / np.pi) @ counts * np.exp(-(q_h**2) / 12)
+            np.testing.assert_allclose(found[p, s], exact, rtol=5e-4 if largest < 7 else 0, atol=2e-4 * exact[0]
+                                       if largest > 7 else 0)
