@@ -1,15 +1,18 @@
-"""Measures networks, reconstruction and phasing against known answers.
+"""Measures networks, reconstruction, phasing and verdicts against known answers.
 
     python -m launch.evaluate --task=autoencoder --references=FILE.npz --json=FILE
     python -m launch.evaluate --task=reconstruction --pairs=DIR [--given_radius] --json=FILE
     python -m launch.evaluate --task=simulated --references=FILE.npz [--given_radius] --json=FILE
     python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=dual_space] --json=FILE
+    python -m launch.evaluate --task=verdicts [--pairs=DIR] [--references=FILE.npz] --json=FILE
+    python -m launch.evaluate --task=units --json=FILE
 
 It prints a table and writes FILE: settings, items (one for each structure, curve or case) and a summary. autoencoder
 decodes encoded structures; reconstruction and simulated run `saxsae.reconstruct` on measured and on computed curves;
-phasing runs the stages of `phasenet.solve` on random atoms. In the tasks reconstruction and simulated, the same command
-resumes an interrupted evaluation, and several processes can share the curves (flags: launch/distributed/cluster.py) if
-all processes see the folder of FILE.
+phasing runs the stages of `phasenet.solve` on random atoms. verdicts judges good and unfit curves, made ones and those
+given, before any search; units decides the unit of q of made curves. In the tasks reconstruction and simulated, the
+same command resumes an interrupted evaluation, and several processes can share the curves (flags:
+launch/distributed/cluster.py) if all processes see the folder of FILE.
 """
 
 import pathlib
@@ -31,6 +34,8 @@ _FLAGS_OF_TASK = {
     "autoencoder": {"references", "limit"},
     "reconstruction": {"pairs", "limit", "given_radius", "maps_dir", "num_models", "seed"},
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published"},
+    "verdicts": {"pairs", "references", "limit", "seed"},
+    "units": {"seed"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM_FLAGS},
 }
 # Tasks whose items several processes can share.
@@ -116,7 +121,10 @@ def main(_: list[str]) -> None:
 
 
 def _run_task() -> None:
-    """Loads the weights and runs the task."""
+    """Loads the weights, where the task needs any, and runs the task."""
+    if _TASK.value in ("verdicts", "units"):
+        (_evaluate_verdicts if _TASK.value == "verdicts" else _evaluate_units)()
+        return
     app.enable_compilation_cache()
     from launch.machine.cpu_devices import split_cpu  # not at the top, because a mistyped flag should fail first
     from saxsae import pretrained
@@ -191,6 +199,31 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
     summary = reconstruction.summarize(items)
     app.print_line(report.format_reconstructions(items, summary))
     resumable.write_result({**settings, **provenance.describe_run(), "items": items, "summary": summary}, _JSON.value)
+
+
+def _evaluate_verdicts() -> None:
+    """Judges made curves, and the measured and computed ones that are given."""
+    from launch.evaluation import cases, resumable, verdicts
+
+    items = list(verdicts.judge_made_curves(_SEED.value))
+    if _PAIRS.value is not None:
+        items += verdicts.judge_cases(cases.list_measured_pairs(_PAIRS.value)[:_LIMIT.value], "measured")
+    if _REFERENCES.value is not None:
+        computed = cases.list_simulated_cases(_REFERENCES.value, False, False)[:_LIMIT.value]
+        items += verdicts.judge_cases(computed, "computed from structures")
+    summary = verdicts.summarize(items)
+    app.print_line(verdicts.format_verdicts(items, summary))
+    resumable.write_result({"task": "verdicts", **provenance.describe_run(), "items": items, "summary": summary},
+                           _JSON.value)
+
+
+def _evaluate_units() -> None:
+    """Decides the unit of q of made curves whose files state none."""
+    from launch.evaluation import resumable, unit_scan
+
+    items = unit_scan.scan(_SEED.value)
+    app.print_line(unit_scan.format_scan(items))
+    resumable.write_result({"task": "units", **provenance.describe_run(), "items": items}, _JSON.value)
 
 
 def _evaluate_phasing() -> None:

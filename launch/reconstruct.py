@@ -6,24 +6,32 @@ It writes to DIR:
 
     density.ccp4      the occupancy map: in each voxel the fraction of the superposed models that fill it, 0 to 1
     model_01.ccp4 ... the models, the best first, superposed on each other
-    beads.pdb         the occupancy map as beads, as many as the models have filled voxels on average
+    beads.pdb         the occupancy map as beads, as many as the models have filled voxels on average (beads.cif if
+                      the shape is too large for the columns of a PDB file)
     fit.fit           q, I, sigma and the curve of the best model
     report.html       the result as one page for a browser, which works offline
     shape.png, fit.png, convergence.png   the shape, the fit, and chi^2 by generation
     density_on_reference.ccp4   with --reference: the map superposed on the reference, in the hand that fits better
     log.json          all numbers of the result, the flags, the versions and the weights
 
+It ends with a verdict: shape, doubtful with the reasons, or no shape. The last is an error that writes only log.json.
 By default it runs the product, our own pipeline: a genetic algorithm over the 200 latent numbers of the lean
 auto-encoder. Weights of the paper's network come from a training of configs/saxs_paper; none are released here.
 """
 
 import math
+import os
 import time
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from launch import app
 from phasenet.errors import InputError
+
+if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
+    from saxsae.io.curves.measured_curves import Curve
+    from saxsae.verdict import Verdict
 
 _PROFILE = flags.DEFINE_string(
     "profile", None, "File with the curve: text columns q, I, sigma (.dat, .csv), GNOM .out, or sasCIF.", required=True)
@@ -32,7 +40,8 @@ _UNIT = flags.DEFINE_enum(
     "unit", None, ["1/A", "1/nm"], "Unit of q in the file. By default it is determined from the file.")
 _RADIUS = flags.DEFINE_float(
     "radius", None, "Largest distance of an atom from the centroid, in Angstrom. By default it is searched for.")
-_Q_MAX = flags.DEFINE_float("q_max", 0.2, "Largest q that is fitted, in 1/A.")
+_Q_MAX = flags.DEFINE_float(
+    "q_max", 0.2, "Largest q that is fitted, in 1/A. Of large bodies less is fitted: what the voxels can resolve.")
 _NUM_MODELS = flags.DEFINE_integer("num_models", 8, "Number of independent searches; each gives one model.")
 _WEIGHTS = flags.DEFINE_string(
     "weights", "lean", "Weights of the auto-encoder: the name of released weights, their folder, or the workdir of a "
@@ -57,23 +66,20 @@ def main(_: list[str]) -> None:
     """Reads the curve, searches for shapes, writes the results and prints a table.
 
     Raises:
-      InputError: a value is out of range, or a file cannot be used.
+      InputError: a value is out of range, a file cannot be used, or the curve has no shape.
     """
     _check_flags()
     start, cpu_start = time.perf_counter(), time.process_time()
     # Imports are not at the top of the file, and files are read before the search, because a mistake should show early.
-    from saxsae.io.curves.measured_curves import read_curve
-
-    curve = read_curve(_PROFILE.value, _UNIT.value)
+    curve = _read_curve()
     from launch.machine import cpu_devices, provenance
     from launch.plotting.saxs_figures import shapes
     from launch.reconstruction import files, page, report, stream
     from launch.reconstruction.reference import Comparison, read_reference
     from saxsae import genetic, pretrained
     from saxsae.reconstruction import reconstruct
+    from saxsae.verdict import NO_SHAPE
 
-    for line in report.describe_curve(curve):
-        app.print_line(line)
     cpu_devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
     folder = app.prepare_folder(_OUTPUT.value)
@@ -92,6 +98,9 @@ def main(_: list[str]) -> None:
         progress=progress)
     for note in found.notes[len(curve.notes):]:
         app.print_line(f"  {note}")
+    if found.verdict.status == NO_SHAPE:
+        _refuse(found.verdict, found.notes)
+        raise InputError(f"{curve.path}: {found.verdict.sentence}")
 
     placed = correlations = None
     if reference is not None:
@@ -111,12 +120,47 @@ def main(_: list[str]) -> None:
     page.write(folder, curve, found, log, level, reference, placed)
     files.write_log(folder, log, _JSON.value)
     table = report.format_table(found, numbers, timing)
-    app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {files.listing(folder)}")
+    app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {files.listing(folder)}\n\n{found.verdict.sentence}")
+
+
+def _read_curve() -> "Curve":
+    """Returns the curve, after printing what was read; writes log.json and raises InputError if it has no shape."""
+    from saxsae.io.curves.measured_curves import read_curve
+    from saxsae.verdict import NO_SHAPE, Verdict, judge_curve
+
+    try:
+        curve = read_curve(_PROFILE.value, _UNIT.value)
+    except InputError as error:
+        if os.path.isfile(_PROFILE.value):
+            _refuse(Verdict(NO_SHAPE, (str(error),), (), {}), ())
+        raise
+    from launch.reconstruction import report
+
+    verdict = judge_curve(curve, _RADIUS.value, _BACKGROUND.value)
+    for line in (*report.describe_curve(curve), *(f"  {remark}" for remark in verdict.remarks)):
+        app.print_line(line)
+    if verdict.status == NO_SHAPE:
+        _refuse(verdict, curve.notes)
+        raise InputError(f"{curve.path}: {verdict.sentence}")
+    for reason in verdict.reasons:
+        app.print_line(f"  doubtful: {reason}")
+    return curve
+
+
+def _refuse(verdict: "Verdict", notes: tuple[str, ...]) -> None:
+    """Writes log.json, with the reasons why the curve has no shape, in place of the results of an earlier run."""
+    from launch.machine import provenance
+    from launch.reconstruction import files
+
+    folder = app.prepare_folder(_OUTPUT.value)
+    files.remove_old_results(folder)
+    log = {"profile": _PROFILE.value, **verdict._asdict(), "notes": notes, **provenance.describe_run()}
+    files.write_log(folder, log, _JSON.value)
 
 
 def _check_flags() -> None:
     """Raises InputError for a value out of range; `saxsae.reconstruct` checks too, but after the slow imports."""
-    if _RADIUS.value is not None and not 1 < _RADIUS.value < 2000:
+    if _RADIUS.value is not None and not 1 < _RADIUS.value <= 2000:
         raise InputError(f"--radius={_RADIUS.value:g}: expected between 1 and 2000 Angstrom")
     if not 0 < _Q_MAX.value < math.inf:
         raise InputError(f"--q_max={_Q_MAX.value:g}: expected a positive number in 1/A")

@@ -3,8 +3,8 @@
 The method is that of H. He, C. Liu, H. Liu, iScience 23, 100906 (2020), "the paper". The defaults differ from it;
 `reconstruct(initial="distribution")` with weights of the published network reproduces it.
 
-1. `saxsae.profiles.guinier` finds the Guinier region; the radius of gyration bounds the radius r_max, the
-   largest distance of an atom from the centroid.
+1. `saxsae.verdict` refuses a curve that is no protein's. `saxsae.profiles.guinier` finds the Guinier region; the
+   radius of gyration bounds the radius r_max, the largest distance of an atom from the centroid.
 2. `saxsae.profiles.rebinning` averages the curve to `NUM_POINTS` points.
 3. `saxsae.genetic` evolves latent codes and radii, in independent runs. Each gene is scored in four steps:
    `saxsae.networks.autoencoder` decodes its code to a map of probabilities; `saxsae.shapes.connectivity` keeps the
@@ -12,7 +12,7 @@ The method is that of H. He, C. Liu, H. Liu, iScience 23, 100906 (2020), "the pa
    `saxsae.profiles.scattering` computes its profile I(q) at several radii and the chi^2 with the measured curve.
 4. `saxsae.superposition.alignment` superposes the models, one from each run, because a curve determines neither
    orientation nor hand. The mean of the models, blurred to a resolution of about 15 A, is the density.
-5. The profile of the best model is fitted to all measured points, for the report.
+5. The profile of the best model is fitted to all measured points, and `saxsae.verdict` judges the result.
 """
 
 import functools
@@ -30,12 +30,13 @@ from saxsae import genetic
 from saxsae.networks.autoencoder import AutoEncoder, make_autoencoder
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import scattering, zernike
+from saxsae.profiles.curve_quality import flare_end
 from saxsae.profiles.guinier import GuinierFit, fit_guinier, radius_bounds
 from saxsae.profiles.rebinning import CurveLike, rebin
 from saxsae.shapes import connectivity, voxels
 from saxsae.superposition import alignment
+from saxsae.verdict import NO_SHAPE, Verdict, judge_curve, judge_result
 
-RADIUS_LIMITS = (10.0, 300.0)  # Angstrom, for a curve without a Guinier region
 RADIUS_STEPS = (-0.06, -0.03, 0.0, 0.03, 0.06)  # relative changes of the radius that each scoring tries
 BLUR_ANGSTROM = 3.38  # standard deviation of the Gaussian blur: a resolution of 15 A over pi sqrt(2)
 NUM_POINTS = 128  # of the rebinned curve; all curves have this length, so one compiled program serves them all
@@ -82,6 +83,7 @@ class Reconstruction(NamedTuple):
       history: a `genetic.GenerationRecord` of (K, generations) arrays, the best run first.
       generations: (K,) number of generations that each run bred after the first.
       notes: assumptions and left-out points, one line each; the curve's own notes come first.
+      verdict: whether the result can be believed.
     """
 
     density: np.ndarray
@@ -104,6 +106,7 @@ class Reconstruction(NamedTuple):
     history: genetic.GenerationRecord
     generations: np.ndarray
     notes: tuple[str, ...]
+    verdict: Verdict
 
 
 def decode_shapes(network: AutoEncoder, params: dict[str, Any], threshold: ArrayLike, latents: jax.Array) -> jax.Array:
@@ -200,6 +203,7 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
       radius: r_max in Angstrom (the largest distance of an atom from the centroid) if it is known; None searches for
         it together with the code.
       q_max: largest q that is fitted, 1/A. The models have uniform density, an approximation that holds to about 0.2.
+        Of large bodies less is fitted, see `scattering.resolved_q_max`.
       num_models: number of independent runs; each gives one model.
       seed: seed of all randomness.
       background: fit a constant background as well.
@@ -210,13 +214,13 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
         leading axis of runs.
 
     Returns:
-      The `Reconstruction`.
+      The `Reconstruction`; its `verdict` says whether to believe it.
 
     Raises:
-      InputError: `radius`, `q_max`, `num_models` or `initial` is out of range, or fewer than five points lie between
-        the first point of the Guinier region and `q_max`.
+      InputError: `radius`, `q_max`, `num_models` or `initial` is out of range; fewer than five points lie between the
+        first point of the Guinier region and `q_max`; or `verdict.judge_curve` finds that the curve has no shape.
     """
-    if radius is not None and not 1 < radius < 2000:
+    if radius is not None and not 1 < radius <= 2000:
         raise InputError(f"radius {radius:g}: expected r_max in Angstrom, between 1 and 2000")
     if num_models < 1:
         raise InputError(f"num_models {num_models}: expected at least 1")
@@ -224,17 +228,28 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
         raise InputError(f"initial {initial!r}: expected 'bank' or 'distribution'")
     if not q_max > 0:
         raise InputError(f"q_max {q_max:g}: expected a positive number in 1/A")
+    before = judge_curve(curve, radius, background)
+    if before.status == NO_SHAPE:
+        raise InputError(before.sentence)
     guinier = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
     notes = list(getattr(curve, "notes", ()))
-    radius_low, radius_high = _radius_range(radius, guinier, notes)
-    q_min = float(curve.q_inv_angstrom[guinier.first]) if guinier.valid else 0.0
-    if guinier.valid and guinier.first:
-        notes.append(f"the first {guinier.first} points, before the Guinier region, are not fitted")
+    radius_low, radius_high = (radius, radius) if radius is not None else radius_bounds(guinier.rg_angstrom)
+    first = guinier.first if guinier.valid else flare_end(curve, radius_high)
+    q_min = float(curve.q_inv_angstrom[first])
+    if first:
+        notes.append(f"the first {first} point{'s' * (first > 1)}, to q = {curve.q_inv_angstrom[first - 1]:.4g} 1/A, "
+                     f"{'before the Guinier region' if guinier.valid else 'too steep for this size'}, not fitted")
+    largest_radius = radius_high * (1 + max(RADIUS_STEPS))
+    resolved = scattering.resolved_q_max(curve.q_inv_angstrom[first:], q_max, largest_radius)
+    if resolved < min(q_max, float(curve.q_inv_angstrom[-1])):
+        q_max = resolved
+        notes.append(f"points above q = {q_max:.4g} 1/A are not fitted: at radii up to {radius_high:.0f} A the voxels "
+                     "are too large for them")
     binned = rebin(curve, q_max=q_max, num_points=NUM_POINTS, q_min=q_min)
-    order = scattering.choose_order(float(binned.q_inv_angstrom.max()), radius_high * (1 + max(RADIUS_STEPS)))
+    order = scattering.choose_order(float(binned.q_inv_angstrom.max()), largest_radius)
     if order is None:
         notes.append(f"radii up to {radius_high:.0f} A need more than Zernike order {max(scattering.ORDERS)}: profiles "
-                     "are computed from pair distances, which is slower")
+                     "are computed from pair distances")
 
     # Intensities are divided by the largest, so that float32 does not overflow, whatever their unit.
     unit = float(np.max(np.abs(binned.intensity)))
@@ -255,10 +270,12 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
     radii = state.radii[:, 0]
     density, models, pitch, agreement = superpose_and_average(np.asarray(shapes, np.float32), radii)
     fit = _fit_measured_points(curve, q_min, q_max, shapes[0], radii[0], order, background)
-    return Reconstruction(
+    found = Reconstruction(
         density=density, pitch_angstrom=pitch, radius_angstrom=float(radii[0]), models=models, model_radii=radii,
         model_chi_squared=state.chi_squared[:, 0], agreement=agreement, guinier=guinier, order=order,
-        history=state.history, generations=state.generation, notes=tuple(notes), **fit)
+        history=state.history, generations=state.generation, notes=tuple(notes), verdict=before, **fit)
+    rg = voxels.radius_of_gyration(models[0], pitch)
+    return found._replace(verdict=judge_result(found, rg, before, background))
 
 
 def superpose_and_average(shapes: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
@@ -293,17 +310,6 @@ def _blur(density: np.ndarray, pitch: float) -> np.ndarray:
     kernel = np.exp(-0.5 * (lag / BLUR_ANGSTROM) ** 2)
     kernel = (kernel / kernel[voxels.CENTRE].sum()).astype(np.float32)
     return np.einsum("ai,bj,ck,ijk->abc", kernel, kernel, kernel, density, optimize=True)
-
-
-def _radius_range(radius: float | None, guinier: GuinierFit, notes: list[str]) -> tuple[float, float]:
-    """Returns the smallest and largest r_max to search (A); appends to `notes` if the curve has no Guinier region."""
-    if radius is not None:
-        return radius, radius
-    if guinier.valid:
-        return radius_bounds(guinier.rg_angstrom)
-    notes.append(f"no Guinier region ({guinier.reason}): the radius is searched for between {RADIUS_LIMITS[0]:g} and "
-                 f"{RADIUS_LIMITS[1]:g} A")
-    return RADIUS_LIMITS
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -360,7 +366,7 @@ def _fit_measured_points(curve: CurveLike, q_min: float, q_max: float, shape: ja
     used = (q >= q_min) & (q <= q_max)
     q, intensity, sigma = q[used], intensity[used], sigma[used]
     # The profile is computed on a table of fixed length and interpolated: one program serves curves of any length.
-    table = np.linspace(0.0, q_max, 512)
+    table = np.linspace(0.0, q[-1], 512)
     profile = jax.jit(profiles_at_radii, static_argnums=3)(
         shape[None], jnp.asarray(table, jnp.float32), jnp.asarray([[radius]], jnp.float32), order)
     model = np.interp(q, table, np.asarray(profile, np.float64)[0, 0])

@@ -4,6 +4,7 @@
 `saxsae.reconstruct`.
 """
 
+import collections
 import pathlib
 import re
 import time
@@ -43,8 +44,8 @@ def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = Fa
       **options: further arguments of `saxsae.reconstruction.reconstruct`.
 
     Returns:
-      The item: those of `MEASURES` that apply, "label", "notes", and what describes the shape of the structure. The
-      seconds are those of the reconstruction alone, with compilation.
+      The item: those of `MEASURES` that apply, "label", "notes", the verdict ("status", "reasons", "measures"), and
+      what describes the shape of the structure. The seconds are those of the reconstruction alone, with compilation.
 
     Raises:
       InputError: a file of the case cannot be used.
@@ -65,6 +66,7 @@ def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = Fa
         "single_chosen": singles[int(np.argmin(found.model_chi_squared))],
         **{f"{name}_correlation": measure(*shape)
            for name, shape in baseline_maps(found, structure).items()},
+        "status": found.verdict.status, "reasons": found.verdict.reasons, "measures": found.verdict.measures,
         "chi_squared": float(found.chi_squared),
         "relative_residual": float(found.relative_residual),
         "radius_angstrom": float(found.radius_angstrom), "reference_radius_angstrom": r_max,
@@ -142,6 +144,7 @@ def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
             summary[f"median_{key}"] = float(np.median(values))
     if done:
         correlation = np.array([item["correlation"] for item in done])
+        summary["verdicts"] = dict(collections.Counter(item["status"] for item in done))
         summary["fraction_above_0.70"] = float((correlation > 0.7).mean())
     for whose in ("", "published_"):
         ratio = np.array([item[f"{whose}radius_angstrom"] / item["reference_radius_angstrom"]

@@ -80,7 +80,8 @@ def format_reconstructions(items: list[dict[str, Any]], summary: Mapping[str, An
         if summary["median_radius_error"] > 1e-4:  # else the radius was given
             error = summary["median_radius_error"]
             words += f"; median error of r_max {error:.1%} (published: 15%)"
-        lines.append(words)
+        lines += [words, "verdicts: " + ", ".join(f"{n} {status}" for status, n in summary["verdicts"].items())]
+        lines += [f"{item['id']}: {item['status']}: {'; '.join(item['reasons'])}" for item in done if item["reasons"]]
     return "\n".join(lines)
 
 

@@ -3,9 +3,13 @@
 const A = "Å", {fit, guinier, history, shape} = payload;
 const MODEL_COLOURS = ["green", "orange", "red", "grey"];
 
-const count = payload.models.length;
-byId("lead").append(element("strong", {}, `${count > 1 ? `The best of ${count} models` : "The model"} fits ` +
-  `${fit.q.length} points to q = ${fixed(fit.q.at(-1), 3)} 1/${A} with χ² = ${fixed(payload.summary.chi_squared, 2)}.`));
+const count = payload.models.length, {status, reasons} = payload.verdict;
+byId("lead").append(
+  element("strong", {}, `${status[0].toUpperCase()}${status.slice(1)}.`),
+  ...reasons.map((reason) => typeset(` ${reason[0].toUpperCase()}${reason.slice(1)}.`)),
+  ` ${count > 1 ? `The best of ${count} models` : "The model"} fits ` +
+  `${fit.q.length} points to q = ${fixed(fit.q.at(-1), 3)} 1/${A} with χ² = ${fixed(payload.summary.chi_squared, 2)}.`);
+byId("lead").dataset.status = status;
 
 // ---- shape
 

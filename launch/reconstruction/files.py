@@ -10,24 +10,29 @@ from launch.pages import page
 from launch.reconstruction.reference import PlacedMap, Reference
 from phasenet.io.ccp4 import write_map
 from saxsae.io.curves.measured_curves import Curve, write_fit
-from saxsae.io.structures.beads import beads_above, write_beads
+from saxsae.io.structures.beads import beads_above, fits_pdb, write_beads
 from saxsae.reconstruction import Reconstruction
 
 LOG = "log.json"
+# Names of the results, as patterns.
+_RESULTS = (LOG, page.NAME, "density.ccp4", "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4", "beads.pdb",
+            "beads.cif", "fit.fit", "shape.png", "fit.png", "convergence.png")
 _BEAD_RADIUS = 0.62  # in units of the pitch; a ball of this radius has the volume of a voxel
 
 
 def remove_old_results(folder: pathlib.Path) -> None:
-    """Removes files of an earlier run that a new run may not replace; without a log.json, removes nothing."""
+    """Removes the results of an earlier run, which a new run may not replace; without a log.json, removes nothing."""
     if (folder / LOG).exists():
-        for stale in (LOG, page.NAME, "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4"):
-            for file in folder.glob(stale):
+        for name in _RESULTS:
+            for file in folder.glob(name):
                 file.unlink()
 
 
 def write_results(folder: pathlib.Path, result: Reconstruction, level: float,
                   placed: PlacedMap | None) -> None:
     """Writes the maps, the beads and the fit.
+
+    The beads are beads.pdb, or beads.cif for a shape that is too large for a PDB file (beyond 1,000 A from the centre).
 
     Args:
       folder: the output folder.
@@ -42,7 +47,7 @@ def write_results(folder: pathlib.Path, result: Reconstruction, level: float,
         write_map(folder / f"model_{number:02d}.ccp4", model, pitch,
                   label=f"Model {number} from a SAXS curve, chi^2 {chi_squared:.3f}")
     xyz, values = beads_above(result.density, pitch, level)
-    write_beads(folder / "beads.pdb", xyz, _BEAD_RADIUS * pitch, values, (
+    write_beads(folder / ("beads.pdb" if fits_pdb(xyz) else "beads.cif"), xyz, _BEAD_RADIUS * pitch, values, (
         f"Voxels of density.ccp4 above {level:.3f}: as many as the models have on average.",
         "Occupancy: fraction of the models that fill the voxel. The hand is not determined."))
     if placed is not None:

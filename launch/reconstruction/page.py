@@ -38,11 +38,16 @@ def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[s
     name = pathlib.PurePath(curve.path).name
     mirrored = placed is not None and placed.mirrored
     page.write(folder, "reconstruction", f"{name}: shape from a scattering curve", {
-        "name": name, "summary": log["summary"], "rows": report.rows(found, log["summary"]),
-        "notes": [*log["notes"], _HAND, *([_OTHER_HAND] if mirrored else [])],
+        "name": name, "verdict": _verdict(found), "summary": log["summary"], "rows": report.rows(found, log["summary"]),
+        "notes": [*found.verdict.remarks, *log["notes"], _HAND, *([_OTHER_HAND] if mirrored else [])],
         "provenance": page.select_provenance(log), "models": log["models"], "guinier": _guinier(curve, found),
         "fit": _fit(curve, found), "history": _history(log["history"]),
         "shape": _shape(found, level, reference, placed)})
+
+
+def _verdict(found: Reconstruction) -> dict[str, Any]:
+    """Returns the verdict as the head of the page shows it."""
+    return {"status": found.verdict.status, "reasons": found.verdict.reasons}
 
 
 def _shape(found: Reconstruction, level: float, reference: Reference | None,

@@ -66,16 +66,6 @@ class ProgressReport:
                          f"{seconds:.0f} s")
 
 
-def radius_of_gyration(density: np.ndarray, pitch: float) -> float:
-    """Returns the radius of gyration (A) of a map (N, N, N) of cubes with an edge `pitch` (A)."""
-    weight = np.asarray(density, np.float64) / density.sum()
-    positions = np.indices(density.shape) - (density.shape[0] - 1) / 2.0
-    centre = np.einsum("aijk,ijk->a", positions, weight)
-    spread = ((positions - centre[:, None, None, None]) ** 2).sum(0)
-    # 1/4 is the squared radius of gyration of a cube with edge 1.
-    return float(pitch * np.sqrt((spread * weight).sum() + 0.25))
-
-
 def correlation_history(snapshots: list[tuple[int, np.ndarray, float]], weights: Pretrained,
                         comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
     """Returns the correlation of the best model with the reference, by generation.
@@ -113,7 +103,7 @@ def summary(found: Reconstruction, placed: PlacedMap | None,
     numbers = {
         "chi_squared": found.chi_squared, "relative_residual": found.relative_residual,
         "radius_angstrom": found.radius_angstrom,
-        "rg_angstrom": radius_of_gyration(found.models[0], found.pitch_angstrom),
+        "rg_angstrom": voxels.radius_of_gyration(found.models[0], found.pitch_angstrom),
         "guinier_rg_angstrom": found.guinier.rg_angstrom if found.guinier.valid else None,
         "agreement": float(others.mean()) if len(others) else None}
     if placed is not None and correlations is not None:
@@ -167,7 +157,8 @@ def log(curve: Curve, found: Reconstruction, numbers: dict[str, Any],
         history["correlation_generation"], history["correlation"] = correlations
     q = curve.q_inv_angstrom
     return {
-        "profile": curve.path, "summary": numbers, "notes": found.notes, "guinier": found.guinier,
+        "profile": curve.path, **found.verdict._asdict(), "summary": numbers, "notes": found.notes,
+        "guinier": found.guinier,
         "curve": {"points": len(q), "columns": curve.columns, "unit": curve.unit,
                   "sigma_estimated": curve.sigma_estimated, "q_inv_angstrom": [q[0], q[-1]],
                   "q_fitted_inv_angstrom": [found.q_inv_angstrom[0], found.q_inv_angstrom[-1]]},

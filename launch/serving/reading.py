@@ -9,8 +9,10 @@ from phasenet.errors import InputError
 from phasenet.io.amplitudes import read_amplitudes
 from phasenet.io.patterson_maps import MeasuredMap, read_patterson
 from saxsae.io.curves.measured_curves import read_curve
+from saxsae.io.curves.units import UndecidedUnitError
 from saxsae.io.structures.structure_files import read_structure
 from saxsae.profiles.guinier import fit_guinier
+from saxsae.verdict import judge_curve
 
 MEGABYTE = 2**20
 # Largest size of a file, by what it is uploaded as.
@@ -42,10 +44,17 @@ def describe_file(kind: str, path: pathlib.Path, name: str, unit: str | None = N
 
 
 def _curve(path: pathlib.Path, unit: str | None) -> dict[str, Any]:
-    """Returns what a curve file holds: the points to draw, the notes and the Guinier region."""
-    curve = read_curve(path, unit)
+    """Returns what a curve file holds: the points to draw, the notes, the Guinier region and the verdict on the curve.
+
+    If the unit of q has to be given, "undecided" says so, and the rest is that of 1/A.
+    """
+    try:
+        curve = read_curve(path, unit)
+    except UndecidedUnitError as error:
+        return _curve(path, "1/A") | {"undecided": str(error).removeprefix(f"{path}: ")}
     q, intensity, sigma = curve.q_inv_angstrom, curve.intensity, curve.sigma
     found = fit_guinier(q, intensity, sigma)
+    verdict = judge_curve(curve)
     line = None
     if found.valid:
         line = {"rg": found.rg_angstrom, "rg_sigma": found.rg_sigma, "i0": found.i0, "first": found.first + 1,
@@ -53,7 +62,8 @@ def _curve(path: pathlib.Path, unit: str | None) -> dict[str, Any]:
     # Every n-th point is shown, because means would hide the noise.
     shown = slice(None, None, -(-len(q) // _MAX_POINTS_SHOWN))
     return {"points": len(q), "q_min": float(q[0]), "q_max": float(q[-1]), "unit": curve.unit,
-            "columns": curve.columns, "sigma_estimated": curve.sigma_estimated, "notes": curve.notes,
+            "columns": curve.columns, "sigma_estimated": curve.sigma_estimated,
+            "notes": [*curve.notes, *verdict.remarks], "verdict": verdict.sentence,
             "guinier": line, "no_guinier": found.reason,
             "q": q[shown].tolist(), "intensity": intensity[shown].tolist(), "sigma": sigma[shown].tolist()}
 

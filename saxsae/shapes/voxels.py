@@ -193,3 +193,13 @@ def random_symmetry(occupancy: jax.Array, key: jax.Array) -> jax.Array:
     for axis, flip in enumerate(jax.random.bernoulli(key_flip, 0.5, (3,))):
         occupancy = jnp.where(flip, jnp.flip(occupancy, axis), occupancy)
     return occupancy
+
+
+def radius_of_gyration(density: np.ndarray, pitch: float) -> float:
+    """Returns the radius of gyration (A) of a map (N, N, N) of cubes with an edge `pitch` (A)."""
+    weight = np.asarray(density, np.float64) / density.sum()
+    positions = np.indices(density.shape) - (density.shape[0] - 1) / 2.0
+    centre = np.einsum("aijk,ijk->a", positions, weight)
+    spread = ((positions - centre[:, None, None, None]) ** 2).sum(0)
+    # 1/4 is the squared radius of gyration of a cube with edge 1.
+    return float(pitch * np.sqrt((spread * weight).sum() + 0.25))

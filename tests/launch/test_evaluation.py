@@ -19,6 +19,7 @@ from saxsae.profiles.guinier import fit_guinier
 from saxsae.profiles.simulation import simulate_curve
 from saxsae.shapes import voxels
 from saxsae.shapes.principal_components import Components
+from saxsae.verdict import Verdict
 
 
 def blob(name: str, seed: int = 0) -> Structure:
@@ -213,7 +214,7 @@ def fake_reconstruct(curve, pretrained, *, radius=None, **options):
         density=np.flip(occupancy, 0).astype(np.float32), models=models,
         pitch_angstrom=voxels.pitch(r_max),
         model_chi_squared=np.array([1.0, 2.0]), chi_squared=1.0, relative_residual=0.01,
-        radius_angstrom=radius or 1.1 * r_max, notes=("said",),
+        radius_angstrom=radius or 1.1 * r_max, notes=("said",), verdict=Verdict("doubtful", ("why",), (), {}),
         guinier=fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma))
 
 
@@ -240,6 +241,8 @@ def test_a_reconstruction_is_scored(tmp_path, monkeypatch, given_radius):
     json.dumps(item)
     assert "failed: b: bad" in report.format_reconstructions([item, {"id": "b", "error": "bad"}], summary)
     assert "correlation" in report.format_reconstruction(item)
+    assert summary["verdicts"] == {"doubtful": 1}
+    assert "a/1: doubtful: why" in report.format_reconstructions([item], summary)
 
 
 def test_a_summary_of_nothing_but_failures():

@@ -60,6 +60,8 @@ def done(tmp_path_factory):
 def test_it_says_what_it_read_and_did(done):
     assert done.errors == ""
     curve = read_curve(EXAMPLE)
+    log = json.loads((done.folder / "log.json").read_text())
+    assert done.output.rstrip().splitlines()[-1].startswith(f"{log['status']}: ")
     for words in (f"{len(curve.q_inv_angstrom)} points", "sigma from the file", "Guinier: Rg 2",
                   *curve.notes, "generation   2/2", "correlation with reference",
                   "agreement of the models", "wall seconds", f"written to {done.folder}"):
@@ -265,13 +267,6 @@ def test_level_of_equal_volume():
     density = (models * rng.uniform(0.999, 1.001, models.shape)).mean(0)
     level = shapes.equal_volume_level(density)
     assert (density > level).sum() == pytest.approx(models.sum() / 5, abs=1)
-
-
-def test_radius_of_gyration_of_a_box():
-    density = np.zeros((31, 31, 31))
-    density[3:13, 4:10, 20:28] = 0.5
-    expected = 2.5 * np.sqrt((10**2 + 6**2 + 8**2) / 12)
-    assert report.radius_of_gyration(density, 2.5) == pytest.approx(expected, rel=1e-6)
 
 
 def test_progress_keeps_the_best_of_all_runs():

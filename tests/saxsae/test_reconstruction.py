@@ -128,14 +128,33 @@ def test_past_every_order_the_pair_distances_serve(weights):
     assert any("pair distances" in note for note in large.notes)
 
 
-def test_without_a_guinier_region_the_radius_is_sought_everywhere(weights):
+def test_without_a_guinier_region_the_size_must_be_known(weights):
     curve = sphere_curve(25.0)
     keep = curve.q_inv_angstrom > 0.12
     cut = curve._replace(q_inv_angstrom=curve.q_inv_angstrom[keep], intensity=curve.intensity[keep],
                          sigma=curve.sigma[keep])
-    found = reconstruct(cut, weights, num_models=1)
-    assert not found.guinier.valid
-    assert any("no Guinier region" in note for note in found.notes)
+    with pytest.raises(InputError, match="^no shape: no Guinier region"):
+        reconstruct(cut, weights, num_models=1)
+    found = reconstruct(cut, weights, num_models=1, radius=30.0)
+    assert not found.guinier.valid and found.verdict.status != "shape"
+    assert found.q_inv_angstrom[0] == cut.q_inv_angstrom[0]  # nothing flares
+
+
+def test_a_flare_is_not_fitted_where_the_size_is_known(weights):
+    curve = sphere_curve(25.0)
+    q = curve.q_inv_angstrom
+    keep = q > 0.055
+    flare = 3000 * curve.intensity[0] * np.exp(-(q / 0.008))
+    cut = curve._replace(q_inv_angstrom=q[keep], intensity=(curve.intensity + flare)[keep], sigma=curve.sigma[keep])
+    found = reconstruct(cut, weights, num_models=1, radius=28.0)
+    assert not found.guinier.valid and found.q_inv_angstrom[0] > 0.07
+    assert any("too steep for this size" in note for note in found.notes)
+
+
+def test_the_verdict_is_that_of_the_curve_and_the_models(weights):
+    found = reconstruct(sphere_curve(25.0), weights, num_models=2)
+    assert found.verdict.measures["rg_angstrom"] == found.guinier.rg_angstrom
+    assert {"misfit", "agreement"} <= set(found.verdict.measures)
 
 
 @pytest.mark.parametrize("options, word", [

@@ -11,15 +11,18 @@ function showCurve(reading) {
   byId("drop-curve").classList.toggle("done", Boolean(reading));
   byId("choose-text").textContent = reading ? "Choose another curve" : "Choose a curve";
   if (!reading) return;
+  byId("unit").required = Boolean(reading.undecided);
+  if (reading.undecided) say(byId("error"), typeset(reading.undecided));
   const line = reading.guinier;
   byId("called").textContent = reading.name;
   facts(byId("facts"), [
     ["Points", String(reading.points)],
     ["q", `${figure(reading.q_min)} to ${figure(reading.q_max)} 1/Å`],
-    ["Unit of q", typeset(reading.unit)],
+    ["Unit of q", reading.undecided ? "not stated: choose it below" : typeset(reading.unit)],
     ["Sigma", reading.sigma_estimated ? "estimated from the curve's own scatter" : "from the file"],
     line ? ["Guinier Rg", `${line.rg.toFixed(2)} ± ${line.rg_sigma.toFixed(2)} Å`]
       : ["Guinier region", `none: ${reading.no_guinier}`],
+    ["Verdict before the search", typeset(reading.verdict)],
     line && ["I(0)", figure(line.i0, 5)],
     line && ["Guinier points", `${line.first} to ${line.last} (q Rg ${line.q_rg_min.toFixed(2)} to ${line.q_rg_max.toFixed(2)})`]]);
   byId("notes").replaceChildren(...reading.notes.map((note) => element("li", {}, typeset(note))));

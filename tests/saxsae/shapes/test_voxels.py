@@ -165,3 +165,10 @@ def test_symmetries_are_the_48_images_on_the_grid():
     images = {np.ascontiguousarray(occupancy.transpose(order)[::a, ::b, ::c]).tobytes()
               for order in itertools.permutations(range(3)) for a, b, c in itertools.product((1, -1), repeat=3)}
     assert drawn == images and len(drawn) == 48
+
+
+def test_radius_of_gyration_of_a_box():
+    density = np.zeros((31, 31, 31))
+    density[3:13, 4:10, 20:28] = 0.5
+    expected = 2.5 * np.sqrt((10**2 + 6**2 + 8**2) / 12)
+    assert voxels.radius_of_gyration(density, 2.5) == pytest.approx(expected, rel=1e-6)

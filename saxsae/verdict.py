@@ -1,0 +1,239 @@
+"""Judges whether a curve, and the shape found for it, can be believed: *shape*, *doubtful* or *no shape*.
+
+1. `judge_curve` compares the measures of `saxsae.profiles.curve_quality` with `LIMITS`, before the search.
+2. `judge_result` adds how well the models fit and agree, after it.
+
+`saxsae.reconstruction` calls both. The limits were measured: `python -m launch.evaluate --task=verdicts` prints what
+good and unfit curves reach.
+"""
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from saxsae.profiles.curve_quality import CurveQuality, measure_quality
+from saxsae.profiles.guinier import GuinierFit
+from saxsae.profiles.rebinning import CurveLike
+
+SHAPE, DOUBTFUL, NO_SHAPE = "shape", "doubtful", "no shape"
+# Relative error of the profile of a model of uniform density without bound water, which no search can undercut.
+MODEL_ERROR = 0.02
+_CORMAP_BINS = 128  # residuals are averaged to so many, so that the probabilities of all curves compare
+_FLEXIBLE_KRATKY = 1.5  # a compact particle has fallen below 1.1, a Gaussian chain stays near 2
+_REASONS_SHOWN = 3  # in the sentence; all are in log.json and in the report
+_INF = math.inf
+
+
+class Limit(NamedTuple):
+    """The range of a measure for each verdict.
+
+    Attributes:
+      doubtful: (low, high); outside, the result is doubtful.
+      no_shape: (low, high); outside, there is no shape.
+      below: what a value below the range means; `{}` is the value.
+      above: what a value above the range means.
+    """
+
+    doubtful: tuple[float, float]
+    no_shape: tuple[float, float]
+    below: str = ""
+    above: str = ""
+
+
+# The measures up to `points` are those of the curve (`CurveQuality`), the others those of the result. Where the limits
+# come from stands in saxsae/README.md.
+LIMITS = {
+    "low_q_signal": Limit(
+        (20, _INF), (5, _INF),
+        below="the mean intensity at low q is {:.2g} times its standard deviation: negative, or lost in noise"),
+    "rg_angstrom": Limit(
+        (8, 300), (5, 1000),
+        below="the Guinier Rg is {:.3g} A, smaller than that of a protein: is the unit of q right?",
+        above="the Guinier Rg is {:.3g} A, larger than that of a protein complex: is the unit of q right?"),
+    "rg_error": Limit((-_INF, 0.08), (-_INF, _INF), above="the standard deviation of the Guinier Rg is {:.0%}"),
+    "q_rg_start": Limit(
+        (-_INF, 0.8), (-_INF, _INF),
+        above="the Guinier region begins at q Rg = {:.2f}, so that I(0) is an extrapolation"),
+    "low_q_excess": Limit(
+        (-0.08, 0.08), (-0.5, 5),
+        below="the intensity at the smallest q is off the Guinier line by {:.0%} of I(0): repulsion, the beamstop's "
+              "shadow, or no intensities",
+        above="the intensity at the smallest q is above the Guinier line by {:.0%} of I(0): aggregates"),
+    "guinier_curvature": Limit(
+        (-0.25, 0.3), (-1, 5),
+        below="the Guinier plot turns down towards q = 0 (curvature {:.2f}): repulsion, or too much buffer subtracted",
+        above="the Guinier plot turns up towards q = 0 (curvature {:.2f}): aggregates"),
+    "level": Limit(
+        (-0.005, 0.1), (-0.1, 0.5),
+        below="the intensity at high q is {:.1%} of I(0), negative: too much buffer is subtracted (--background fits a "
+              "constant), or no intensities",
+        above="the intensity at high q is still {:.0%} of I(0)"),
+    "plateau": Limit(
+        (-_INF, 0.03), (-_INF, 0.5),
+        above="the intensity levels off at {:.0%} of I(0), where even a thin rod falls: a constant background is left "
+              "in (--background fits it)"),
+    "kratky": Limit(
+        (-0.3, 3), (-_INF, _INF),
+        below="(q Rg)^2 I / I(0) is {:.2f} at q Rg = 3 to 5: too much buffer is subtracted",
+        above="(q Rg)^2 I / I(0) is {:.2f} at q Rg = 3 to 5: no particle, or a long chain or rod"),
+    "negative_fraction": Limit(
+        (-_INF, 0.03), (-_INF, 0.4),
+        above="{:.0%} of the points lie further below zero than noise explains: a difference curve, a logarithm, or "
+              "too much buffer subtracted"),
+    "points": Limit((20, _INF), (10, _INF), below="the curve has only {:.0f} points"),
+    "misfit": Limit(
+        (-_INF, 4), (-_INF, 25),
+        above="the best model misses the curve: chi^2 is {:.3g} even with 2% of the intensity added to sigma"),
+    "cormap_p": Limit((1e-8, _INF), (-_INF, _INF), below="the residuals of the fit are systematic (CorMap p = {:.1g})"),
+    "rg_ratio": Limit(
+        (0.87, 1.15), (0.6, 1.6), below="Rg of the best model is {:.2f} times Guinier's",
+        above="Rg of the best model is {:.2f} times Guinier's"),
+    "agreement": Limit(
+        (0.55, _INF), (-_INF, _INF), below="the models agree by {:.2f} only: different shapes fit the curve"),
+}
+RESULT_MEASURES = ("misfit", "cormap_p", "rg_ratio", "agreement")
+# Measures that a constant background changes. If the background is fitted, only their limits for no shape count.
+_CHANGED_BY_BACKGROUND = ("level", "plateau", "kratky", "negative_fraction", "rg_ratio")
+
+
+class Verdict(NamedTuple):
+    """Whether a result can be believed.
+
+    Attributes:
+      status: `SHAPE`, `DOUBTFUL` or `NO_SHAPE`.
+      reasons: why it is not `SHAPE`, the reasons against a shape first; () if it is.
+      remarks: what else the curve says about the sample, one line each.
+      measures: the value of each measure of `LIMITS` that was determined.
+    """
+
+    status: str
+    reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
+    measures: dict[str, float]
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        if self.status == SHAPE:
+            return f"{SHAPE}: nothing in the curve, the fit or the models speaks against it"
+        more = len(self.reasons) - _REASONS_SHOWN
+        return f"{self.status}: {'; '.join(self.reasons[:_REASONS_SHOWN])}" + (f"; and {more} more" if more > 0 else "")
+
+
+class ResultLike(Protocol):
+    """The fields of `saxsae.reconstruction.Reconstruction` that are judged."""
+
+    @property
+    def q_inv_angstrom(self) -> np.ndarray:
+        """The fitted points (N,), 1/A."""
+
+    @property
+    def intensity(self) -> np.ndarray:
+        """Their intensities (N,)."""
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """Their standard deviations (N,)."""
+
+    @property
+    def fit(self) -> np.ndarray:
+        """The fitted intensities (N,)."""
+
+    @property
+    def agreement(self) -> np.ndarray:
+        """The correlation (K,) of each model with the best."""
+
+    @property
+    def guinier(self) -> GuinierFit:
+        """The Guinier fit of the curve."""
+
+
+def judge_curve(curve: CurveLike, radius: float | None = None, background: bool = False) -> Verdict:
+    """Returns the verdict on a curve before a shape is sought.
+
+    Args:
+      curve: the measured curve. Its `doubts`, if it has any, are reasons of the reader.
+      radius: r_max in A if it is known. A curve without a Guinier region is then doubtful; otherwise it has no shape.
+      background: whether a constant background will be fitted.
+    """
+    quality = measure_quality(curve)
+    measures = {name: float(getattr(quality, name)) for name in LIMITS if name in CurveQuality._fields}
+    reasons = [(DOUBTFUL, doubt) for doubt in getattr(curve, "doubts", ())]
+    if not quality.guinier.valid:
+        reasons.append((NO_SHAPE if radius is None else DOUBTFUL, f"no Guinier region: {quality.guinier.reason}"))
+    return _combine(reasons, measures, background, _describe_sample(quality))
+
+
+def judge_result(found: ResultLike, rg_angstrom: float, before: Verdict, background: bool = False) -> Verdict:
+    """Returns the verdict on a result.
+
+    Args:
+      found: the reconstruction.
+      rg_angstrom: radius of gyration of its best model, A.
+      before: the verdict of `judge_curve`.
+      background: whether a constant background was fitted.
+    """
+    sigma = np.hypot(found.sigma, MODEL_ERROR * found.intensity)
+    residual = found.intensity - found.fit
+    measures = {
+        "misfit": float(np.mean((residual / sigma) ** 2)), "cormap_p": cormap_probability(_average_to_bins(found)),
+        "rg_ratio": rg_angstrom / found.guinier.rg_angstrom if found.guinier.valid else math.nan,
+        "agreement": float(np.mean(found.agreement[1:])) if len(found.agreement) > 1 else math.nan}
+    after = _combine([], measures, background, ())
+    status = max(before.status, after.status, key=(SHAPE, DOUBTFUL, NO_SHAPE).index)
+    return Verdict(status, before.reasons + after.reasons, before.remarks, before.measures | after.measures)
+
+
+def cormap_probability(residual: np.ndarray) -> float:
+    """Returns the probability that noise alone gives a run of equal signs as long as the longest in residuals (N,).
+
+    It is the probability of CorMap (Franke, Jeffries, Svergun, 2015), which needs no standard deviations.
+    """
+    changes = np.flatnonzero(np.diff(np.sign(residual) >= 0))
+    longest = int(np.diff(np.concatenate([[-1], changes, [residual.size - 1]])).max())
+    # N tosses have a run of `longest` equal ones if N - 1 pairs of neighbours have a run of `longest - 1` equal pairs.
+    run, pairs = longest - 1, residual.size - 1
+    if run == 0:
+        return 1.0
+    without = np.ones(pairs + 1)  # probability that the first n pairs have no such run
+    for n in range(run, pairs + 1):
+        without[n] = 1 - 0.5**run if n == run else without[n - 1] - 0.5 ** (run + 1) * without[n - run - 1]
+    return float(max(1 - without[pairs], 0.0))
+
+
+def _average_to_bins(found: ResultLike) -> np.ndarray:
+    """Returns the residuals in standard deviations, averaged in at most `_CORMAP_BINS` equal bins of q."""
+    q = np.asarray(found.q_inv_angstrom)
+    residual = (found.intensity - found.fit) / found.sigma
+    if q.size <= _CORMAP_BINS:
+        return residual
+    bins = np.minimum(((q - q[0]) / (q[-1] - q[0]) * _CORMAP_BINS).astype(int), _CORMAP_BINS - 1)
+    filled = np.bincount(bins, minlength=_CORMAP_BINS) > 0
+    return np.bincount(bins, residual, minlength=_CORMAP_BINS)[filled]
+
+
+def _combine(reasons: list[tuple[str, str]], measures: dict[str, float], background: bool,
+             remarks: tuple[str, ...]) -> Verdict:
+    """Returns the verdict from (status, reason) and from the measures, of which NaN says nothing."""
+    for name, value in measures.items():
+        limit = LIMITS[name]
+        if name == "level" and measures["plateau"] > LIMITS["plateau"].doubtful[1]:
+            continue  # the plateau says more
+        for status, (low, high) in ((NO_SHAPE, limit.no_shape), (DOUBTFUL, limit.doubtful)):
+            if background and status == DOUBTFUL and name in _CHANGED_BY_BACKGROUND:
+                continue
+            if value < low or value > high:
+                reasons = [*reasons, (status, (limit.below if value < low else limit.above).format(value))]
+                break
+    status = max((found for found, _ in reasons), default=SHAPE, key=(SHAPE, DOUBTFUL, NO_SHAPE).index)
+    ordered = sorted(reasons, key=lambda reason: reason[0] != NO_SHAPE)
+    return Verdict(status, tuple(reason for _, reason in ordered), remarks, measures)
+
+
+def _describe_sample(quality: CurveQuality) -> tuple[str, ...]:
+    """Returns what a beamline scientist would add, one line each."""
+    if quality.kratky > _FLEXIBLE_KRATKY:
+        return (f"(q Rg)^2 I / I(0) is {quality.kratky:.2f} at q Rg = 3 to 5 (1.1 at most for a compact particle, 2 "
+                "for a chain): elongated or flexible",)
+    return ()

@@ -1,0 +1,81 @@
+"""launch.reconstruct: the verdict in its output, its log and its report, and what is written without a shape."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from report_pages import payload_of
+
+from launch.evaluation import made_curves
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KINDS = {kind.name: kind for kind in made_curves.KINDS}
+
+
+def launch(*flags):
+    return subprocess.run([sys.executable, "-m", "launch.reconstruct", *map(str, flags)], cwd=ROOT, timeout=600,
+                          capture_output=True, text=True, check=False)
+
+
+def write(path, kind, seed=3):
+    path.write_text(made_curves.make_text(KINDS[kind], 25.0, 60.0, seed))
+    return path
+
+
+@pytest.mark.parametrize(("kind", "reason"), [
+    ("two-dimensional", "two-dimensional"), ("flat: water, glassy carbon", "I(0)"),
+    ("buffer minus buffer", "lost in noise"), ("wide angles alone", "Guinier"), ("P(r)", "p(r)"),
+    ("log10 of the intensity", "log10"), ("a wrong unit, 1/A", "Rg is 3.0"), ("difference curve", "Guinier")])
+def test_an_unfit_curve_ends_in_one_line_and_a_log(tmp_path, kind, reason):
+    profile, folder = write(tmp_path / "curve.dat", kind), tmp_path / "out"
+    folder.mkdir()
+    for stale in ("log.json", "report.html", "density.ccp4", "model_01.ccp4", "theirs.txt"):
+        (folder / stale).write_text("of an earlier run")
+    finished = launch(f"--profile={profile}", f"--output={folder}", f"--json={tmp_path / 'also.json'}")
+    assert finished.returncode == 1 and finished.stderr.count("\n") == 1 and "generation" not in finished.stdout
+    assert finished.stderr.startswith(f"reconstruct: {profile}: ")
+    assert {file.name for file in folder.iterdir()} == {"log.json", "theirs.txt"}
+    log = json.loads((folder / "log.json").read_text())
+    assert log == json.loads((tmp_path / "also.json").read_text())
+    assert log["status"] == "no shape" and reason in "; ".join(log["reasons"])
+    assert log["profile"] == str(profile) and log["flags"]["seed"] == 0 and log["revision"]
+
+
+def test_a_missing_file_costs_no_earlier_result(tmp_path):
+    for name in ("log.json", "density.ccp4"):
+        (tmp_path / name).write_text("of an earlier run")
+    assert launch(f"--profile={tmp_path / 'none.dat'}", f"--output={tmp_path}").returncode == 1
+    assert (tmp_path / "log.json").read_text() == (tmp_path / "density.ccp4").read_text() == "of an earlier run"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "statuses", "flags"), [
+    ("good", {"shape"}, ()), ("aggregates", {"doubtful"}, ()),
+    ("constant background of 30% left in", {"doubtful", "no shape"}, ()),
+    ("constant background of 30% left in", {"shape", "doubtful"}, ("--background",))])
+def test_the_verdict_is_said_wherever_the_result_is_shown(tmp_path, kind, statuses, flags):
+    profile = write(tmp_path / "curve.dat", kind)
+    finished = launch(f"--profile={profile}", f"--output={tmp_path}", "--num_models=2", *flags)
+    log = json.loads((tmp_path / "log.json").read_text())
+    assert log["status"] in statuses and bool(log["reasons"]) == (log["status"] != "shape")
+    if log["status"] == "no shape":
+        assert finished.returncode == 1 and not (tmp_path / "report.html").exists()
+        return
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.rstrip().splitlines()[-1].startswith(f"{log['status']}: ")
+    shown = payload_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert shown["verdict"] == {"status": log["status"], "reasons": log["reasons"]}
+    assert np.isfinite(log["measures"]["misfit"]) and np.isfinite(log["measures"]["agreement"])
+
+
+@pytest.mark.parametrize("name", ["two_dimensional", "flat", "difference_curve", "log10_intensity", "large_nm_trimmed"])
+def test_awkward_curves_that_get_no_shape(data_dir, tmp_path, name):
+    profile = data_dir.parent / "cases" / "saxs" / f"{name}.dat"
+    if not profile.is_file():
+        pytest.skip(f"no collection of awkward curves at {profile.parent}")
+    finished = launch(f"--profile={profile}", f"--output={tmp_path}")
+    assert finished.returncode == 1 and finished.stderr.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["log.json"]

@@ -1,0 +1,123 @@
+"""The verdict on a curve and on a result: shape, doubtful or no shape, with the reason that is meant."""
+
+import types
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from saxsae.profiles.guinier import fit_guinier
+from saxsae.verdict import (
+    DOUBTFUL,
+    LIMITS,
+    NO_SHAPE,
+    RESULT_MEASURES,
+    SHAPE,
+    cormap_probability,
+    judge_curve,
+    judge_result,
+)
+
+Q = np.linspace(0.01, 0.35, 250)
+X = Q * 30.0
+SPHERE = (3 * (np.sin(X) - X * np.cos(X)) / X**3) ** 2
+SIGMA = 0.002 * np.sqrt(SPHERE + 0.05)
+RNG = np.random.default_rng(0)
+NOISE = SIGMA * RNG.standard_normal(Q.size)
+
+
+def curve(intensity=SPHERE, q=Q, **more):
+    return types.SimpleNamespace(q_inv_angstrom=q, intensity=intensity + NOISE[-q.size:], sigma=SIGMA[-q.size:], **more)
+
+
+def result(fit=SPHERE, agreement=(1.0, 0.8, 0.9), **more):
+    made = curve(**more)
+    return types.SimpleNamespace(**vars(made), fit=fit, agreement=np.array(agreement),
+                                 guinier=fit_guinier(made.q_inv_angstrom, made.intensity, made.sigma))
+
+
+def test_limits_are_in_order():
+    for name, limit in LIMITS.items():
+        assert limit.no_shape[0] <= limit.doubtful[0] and limit.no_shape[1] >= limit.doubtful[1], name
+        for end, text in zip(limit.doubtful, (limit.below, limit.above), strict=True):
+            assert np.isfinite(end) == bool(text), name
+            assert text.format(0.5) != text or not text
+
+
+def test_a_good_curve_and_a_good_fit():
+    before = judge_curve(curve())
+    assert before.status == SHAPE and before.reasons == ()
+    found = judge_result(result(), 30 * 0.6**0.5, before)
+    assert found.status == SHAPE and found.sentence.startswith("shape: ")
+    assert set(RESULT_MEASURES) <= set(found.measures) and found.measures["misfit"] < 1
+    assert found.measures["rg_ratio"] == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize(("intensity", "status", "reason"), [
+    (SPHERE + 0.1, DOUBTFUL, "levels off at 9% of I(0)"),
+    (SPHERE + 2, NO_SHAPE, "levels off at 67% of I(0)"),
+    (np.ones_like(Q), NO_SHAPE, "Guinier"),
+    (SPHERE - 0.02, DOUBTFUL, "too much buffer is subtracted"),
+    (0.8 * SPHERE - (3 * (np.sin(29 * Q) - 29 * Q * np.cos(29 * Q)) / (29 * Q) ** 3) ** 2, NO_SHAPE, "negative"),
+    (0 * Q, NO_SHAPE, "lost in noise"),
+    (0.3 * (Q / 0.01) ** -4, NO_SHAPE, "no Guinier region")])
+def test_unfit_curves_get_their_reason(intensity, status, reason):
+    found = judge_curve(curve(intensity))
+    assert found.status == status and reason in "; ".join(found.reasons) and found.sentence.startswith(f"{status}: ")
+
+
+def test_sizes_that_no_protein_has():
+    assert judge_curve(curve(q=10 * Q)).status == NO_SHAPE  # Rg 2.3 A
+    assert "larger than that of a protein complex" in judge_curve(curve(q=Q / 20)).sentence
+
+
+def test_wide_angles_alone_have_no_shape_unless_the_size_is_known():
+    wide = Q > 0.09
+    assert judge_curve(curve(SPHERE[wide], Q[wide])).status == NO_SHAPE
+    assert judge_curve(curve(SPHERE[wide], Q[wide]), radius=30.0).status == DOUBTFUL
+
+
+def test_a_background_that_is_fitted_is_no_doubt():
+    assert judge_curve(curve(SPHERE + 0.1), background=True).status == SHAPE
+    assert judge_curve(curve(SPHERE + 2), background=True).status == NO_SHAPE
+
+
+def test_doubts_of_the_reader_count():
+    found = judge_curve(curve(doubts=("the unit would be unusual",)))
+    assert found.status == DOUBTFUL and found.reasons == ("the unit would be unusual",)
+    assert judge_curve(curve(negative_points=200)).status == NO_SHAPE
+
+
+@pytest.mark.parametrize(("more", "rg", "status", "reason"), [
+    ({"fit": SPHERE * (1 + 0.15 * np.sin(80 * Q))}, 23.2, DOUBTFUL, "the best model misses the curve"),
+    ({"fit": SPHERE * (1 + 0.5 * np.sin(80 * Q))}, 23.2, NO_SHAPE, "the best model misses the curve"),
+    ({}, 28.0, DOUBTFUL, "Rg of the best model is 1.19"),
+    ({}, 5.0, NO_SHAPE, "Rg of the best model is 0.2"),
+    ({"agreement": (1.0, 0.4, 0.4)}, 23.2, DOUBTFUL, "the models agree by 0.40 only"),
+    ({"fit": SPHERE - 2 * SIGMA * np.sign(Q - 0.18)}, 23.2, DOUBTFUL, "CorMap")])
+def test_results_get_their_reason(more, rg, status, reason):
+    found = judge_result(result(**more), rg, judge_curve(curve()))
+    assert found.status == status and reason in "; ".join(found.reasons)
+
+
+def test_one_model_has_no_agreement():
+    found = judge_result(result(agreement=(1.0,)), 23.2, judge_curve(curve()))
+    assert np.isnan(found.measures["agreement"]) and found.status == SHAPE
+
+
+def test_what_came_before_stays():
+    before = judge_curve(curve(SPHERE + 0.1))
+    found = judge_result(result(intensity=SPHERE + 0.1, fit=SPHERE + 0.1), 22.4, before)
+    assert found.reasons[:1] == before.reasons and found.status == DOUBTFUL
+
+
+def test_cormap_probability_is_that_of_tosses():
+    tosses = RNG.choice([-1.0, 1.0], size=(20_000, 60))
+    changes = np.diff(np.sign(tosses), axis=1) != 0
+    longest = np.array([np.diff(np.flatnonzero(np.concatenate([[True], row, [True]]))).max() for row in changes])
+    for run in (4, 7, 10):
+        signs = np.concatenate([np.ones(run), np.resize([-1.0, 1.0], 60 - run)])
+        expected = (longest >= run).mean()
+        assert cormap_probability(signs) == pytest.approx(expected, abs=4 * stats.sem(longest >= run) + 1e-4)
+    assert cormap_probability(np.resize([1.0, -1.0], 60)) == 1
+    assert cormap_probability(np.ones(60)) == pytest.approx(2.0**-59)
