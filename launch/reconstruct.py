@@ -34,7 +34,8 @@ if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
     from saxsae.verdict import Verdict
 
 _PROFILE = flags.DEFINE_string(
-    "profile", None, "File with the curve: text columns q, I, sigma (.dat, .csv), GNOM .out, or sasCIF.", required=True)
+    "profile", None, "File with the curve: text columns q, I, sigma (.dat, .csv), GNOM .out, sasCIF, canSAS "
+    "XML or NXcanSAS HDF5.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the results; it is made where it is missing.", required=True)
 _UNIT = flags.DEFINE_enum(
     "unit", None, ["1/A", "1/nm"], "Unit of q in the file. By default it is determined from the file.")

@@ -116,7 +116,8 @@ class Verdict(NamedTuple):
     def sentence(self) -> str:
         """The verdict in one line."""
         if self.status == SHAPE:
-            return f"{SHAPE}: nothing in the curve, the fit or the models speaks against it"
+            judged = "curve, the fit or the models" if "misfit" in self.measures else "curve"
+            return f"{SHAPE}: nothing in the {judged} speaks against it"
         more = len(self.reasons) - _REASONS_SHOWN
         return f"{self.status}: {'; '.join(self.reasons[:_REASONS_SHOWN])}" + (f"; and {more} more" if more > 0 else "")
 

@@ -90,6 +90,21 @@ def test_a_curve_is_read_as_the_launch_reads_it(client):
     other = client.get(f"/api/uploads/{found['id']}", params={"unit": "1/nm"}).json()
     assert other["q_max"] == pytest.approx(found["q_max"] / 10) and "q in 1/nm, as given" in other["notes"]
     assert client.get("/api/uploads/example").json()["q"] == found["q"]
+    assert found["verdict"].startswith("shape: ") and "undecided" not in found
+
+
+def test_a_curve_whose_unit_must_be_chosen_is_shown_and_says_so(client):
+    q = np.linspace(0.05, 0.5, 80)
+    large = "".join(f"{x:.5g} {100 * np.exp(-((10 * x) ** 2) / 3) + 1:.5g} 0.5\n" for x in q)
+    found = give(client, large.encode()).json()
+    assert found["undecided"].startswith("the unit of q is not stated, and both are possible")
+    chosen = client.get(f"/api/uploads/{found['id']}", params={"unit": "1/nm"}).json()
+    assert "undecided" not in chosen and chosen["unit"] == "1/nm" and chosen["guinier"]["rg"] == pytest.approx(100, rel=0.1)
+
+
+def test_an_unfit_curve_is_shown_with_its_verdict(client):
+    flat = "".join(f"{x:.5g} {1 + 0.01 * (i % 3)} 0.01\n" for i, x in enumerate(np.linspace(0.01, 0.3, 80)))
+    assert give(client, b"# q (1/A) I sigma\n" + flat.encode()).json()["verdict"].startswith("no shape: ")
 
 
 def test_a_bad_file_gives_the_readers_line_and_is_not_kept(client, tmp_path):

@@ -11,7 +11,8 @@ function showCurve(reading) {
   byId("drop-curve").classList.toggle("done", Boolean(reading));
   byId("choose-text").textContent = reading ? "Choose another curve" : "Choose a curve";
   if (!reading) return;
-  byId("unit").required = Boolean(reading.undecided);
+  say(byId("refused"));
+  byId("unit").removeAttribute("aria-invalid");
   if (reading.undecided) say(byId("error"), typeset(reading.undecided));
   const line = reading.guinier;
   byId("called").textContent = reading.name;
@@ -22,7 +23,7 @@ function showCurve(reading) {
     ["Sigma", reading.sigma_estimated ? "estimated from the curve's own scatter" : "from the file"],
     line ? ["Guinier Rg", `${line.rg.toFixed(2)} ± ${line.rg_sigma.toFixed(2)} Å`]
       : ["Guinier region", `none: ${reading.no_guinier}`],
-    ["Verdict before the search", typeset(reading.verdict)],
+    !reading.undecided && ["Verdict before the search", typeset(reading.verdict)],
     line && ["I(0)", figure(line.i0, 5)],
     line && ["Guinier points", `${line.first} to ${line.last} (q Rg ${line.q_rg_min.toFixed(2)} to ${line.q_rg_max.toFixed(2)})`]]);
   byId("notes").replaceChildren(...reading.notes.map((note) => element("li", {}, typeset(note))));
@@ -88,6 +89,10 @@ byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   if (!curve) return;
   say(byId("refused"));
+  if (curve.undecided) {
+    refuse(byId("refused"), byId("settings"), "unit: the file does not state it and both are possible, so choose it");
+    return;
+  }
   const button = event.submitter;
   button.disabled = true;
   try {
