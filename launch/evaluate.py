@@ -15,6 +15,7 @@ same command resumes an interrupted evaluation, and several processes can share 
 launch/distributed/cluster.py) if all processes see the folder of FILE.
 """
 
+import collections
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -122,8 +123,11 @@ def main(_: list[str]) -> None:
 
 def _run_task() -> None:
     """Loads the weights, where the task needs any, and runs the task."""
-    if _TASK.value in ("verdicts", "units"):
-        (_evaluate_verdicts if _TASK.value == "verdicts" else _evaluate_units)()
+    if _TASK.value == "verdicts":
+        _evaluate_verdicts()
+        return
+    if _TASK.value == "units":
+        _evaluate_units()
         return
     app.enable_compilation_cache()
     from launch.machine.cpu_devices import split_cpu  # not at the top, because a mistyped flag should fail first
@@ -213,8 +217,8 @@ def _evaluate_verdicts() -> None:
         items += verdicts.judge_cases(computed, "computed from structures")
     summary = verdicts.summarize(items)
     app.print_line(verdicts.format_verdicts(items, summary))
-    resumable.write_result({"task": "verdicts", **provenance.describe_run(), "items": items, "summary": summary},
-                           _JSON.value)
+    resumable.write_result({"task": "verdicts", "seed": _SEED.value, **provenance.describe_run(), "items": items,
+                            "summary": summary}, _JSON.value)
 
 
 def _evaluate_units() -> None:
@@ -223,7 +227,9 @@ def _evaluate_units() -> None:
 
     items = unit_scan.scan(_SEED.value)
     app.print_line(unit_scan.format_scan(items))
-    resumable.write_result({"task": "units", **provenance.describe_run(), "items": items}, _JSON.value)
+    summary = dict(collections.Counter(item["outcome"] for item in items))
+    resumable.write_result({"task": "units", "seed": _SEED.value, **provenance.describe_run(), "items": items,
+                            "summary": summary}, _JSON.value)
 
 
 def _evaluate_phasing() -> None:

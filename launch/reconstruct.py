@@ -14,7 +14,8 @@ It writes to DIR:
     density_on_reference.ccp4   with --reference: the map superposed on the reference, in the hand that fits better
     log.json          all numbers of the result, the flags, the versions and the weights
 
-It ends with a verdict: shape, doubtful with the reasons, or no shape. The last is an error that writes only log.json.
+It ends with a verdict: shape, doubtful with the reasons, or no shape. Without a shape the program ends with exit code 1
+and writes only log.json.
 By default it runs the product, our own pipeline: a genetic algorithm over the 200 latent numbers of the lean
 auto-encoder. Weights of the paper's network come from a training of configs/saxs_paper; none are released here.
 """
@@ -127,13 +128,16 @@ def main(_: list[str]) -> None:
 def _read_curve() -> "Curve":
     """Returns the curve, after printing what was read; writes log.json and raises InputError if it has no shape."""
     from saxsae.io.curves.measured_curves import read_curve
+    from saxsae.io.curves.units import UndecidedUnitError
     from saxsae.verdict import NO_SHAPE, Verdict, judge_curve
 
     try:
         curve = read_curve(_PROFILE.value, _UNIT.value)
+    except UndecidedUnitError:
+        raise  # the same curve may have a shape once the unit is given
     except InputError as error:
         if os.path.isfile(_PROFILE.value):
-            _refuse(Verdict(NO_SHAPE, (str(error),), (), {}), ())
+            _refuse(Verdict(NO_SHAPE, (str(error).removeprefix(f"{_PROFILE.value}: "),), (), {}), ())
         raise
     from launch.reconstruction import report
 
@@ -154,7 +158,7 @@ def _refuse(verdict: "Verdict", notes: tuple[str, ...]) -> None:
     from launch.reconstruction import files
 
     folder = app.prepare_folder(_OUTPUT.value)
-    files.remove_old_results(folder)
+    files.remove_old_results(folder, keep=(_PROFILE.value, _REFERENCE.value))
     log = {"profile": _PROFILE.value, **verdict._asdict(), "notes": notes, **provenance.describe_run()}
     files.write_log(folder, log, _JSON.value)
 

@@ -30,7 +30,7 @@ from saxsae import genetic
 from saxsae.networks.autoencoder import AutoEncoder, make_autoencoder
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import scattering, zernike
-from saxsae.profiles.curve_quality import flare_end
+from saxsae.profiles.curve_quality import count_flare_points
 from saxsae.profiles.guinier import GuinierFit, fit_guinier, radius_bounds
 from saxsae.profiles.rebinning import CurveLike, rebin
 from saxsae.shapes import connectivity, voxels
@@ -234,7 +234,7 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
     guinier = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
     notes = list(getattr(curve, "notes", ()))
     radius_low, radius_high = (radius, radius) if radius is not None else radius_bounds(guinier.rg_angstrom)
-    first = guinier.first if guinier.valid else flare_end(curve, radius_high)
+    first = guinier.first if guinier.valid else count_flare_points(curve, radius_high)
     q_min = float(curve.q_inv_angstrom[first])
     if first:
         notes.append(f"the first {first} point{'s' * (first > 1)}, to q = {curve.q_inv_angstrom[first - 1]:.4g} 1/A, "

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from saxsae.io.curves.units import RG_RANGE_ANGSTROM
 from saxsae.profiles.curve_quality import CurveQuality, measure_quality
 from saxsae.profiles.guinier import GuinierFit
 from saxsae.profiles.rebinning import CurveLike
@@ -48,7 +49,7 @@ LIMITS = {
         (20, _INF), (5, _INF),
         below="the mean intensity at low q is {:.2g} times its standard deviation: negative, or lost in noise"),
     "rg_angstrom": Limit(
-        (8, 300), (5, 1000),
+        RG_RANGE_ANGSTROM, (5, 1000),
         below="the Guinier Rg is {:.3g} A, smaller than that of a protein: is the unit of q right?",
         above="the Guinier Rg is {:.3g} A, larger than that of a protein complex: is the unit of q right?"),
     "rg_error": Limit((-_INF, 0.08), (-_INF, _INF), above="the standard deviation of the Guinier Rg is {:.0%}"),
@@ -162,7 +163,9 @@ def judge_curve(curve: CurveLike, radius: float | None = None, background: bool 
     measures = {name: float(getattr(quality, name)) for name in LIMITS if name in CurveQuality._fields}
     reasons = [(DOUBTFUL, doubt) for doubt in getattr(curve, "doubts", ())]
     if not quality.guinier.valid:
-        reasons.append((NO_SHAPE if radius is None else DOUBTFUL, f"no Guinier region: {quality.guinier.reason}"))
+        advice = " (if the size is known, give it as the radius)" if radius is None else ""
+        reasons.append((NO_SHAPE if radius is None else DOUBTFUL,
+                        f"no Guinier region: {quality.guinier.reason}{advice}"))
     return _combine(reasons, measures, background, _describe_sample(quality))
 
 
@@ -176,9 +179,9 @@ def judge_result(found: ResultLike, rg_angstrom: float, before: Verdict, backgro
       background: whether a constant background was fitted.
     """
     sigma = np.hypot(found.sigma, MODEL_ERROR * found.intensity)
-    residual = found.intensity - found.fit
+    misfit = float(np.mean(((found.intensity - found.fit) / sigma) ** 2))
     measures = {
-        "misfit": float(np.mean((residual / sigma) ** 2)), "cormap_p": cormap_probability(_average_to_bins(found)),
+        "misfit": misfit if math.isfinite(misfit) else math.inf, "cormap_p": cormap_probability(_sum_in_bins(found)),
         "rg_ratio": rg_angstrom / found.guinier.rg_angstrom if found.guinier.valid else math.nan,
         "agreement": float(np.mean(found.agreement[1:])) if len(found.agreement) > 1 else math.nan}
     after = _combine([], measures, background, ())
@@ -197,14 +200,15 @@ def cormap_probability(residual: np.ndarray) -> float:
     run, pairs = longest - 1, residual.size - 1
     if run == 0:
         return 1.0
-    without = np.ones(pairs + 1)  # probability that the first n pairs have no such run
-    for n in range(run, pairs + 1):
-        without[n] = 1 - 0.5**run if n == run else without[n - 1] - 0.5 ** (run + 1) * without[n - run - 1]
-    return float(max(1 - without[pairs], 0.0))
+    found = np.zeros(pairs + 1)  # probability that the first n pairs have such a run
+    found[run] = 0.5**run
+    for n in range(run + 1, pairs + 1):
+        found[n] = found[n - 1] + 0.5 ** (run + 1) * (1 - found[n - run - 1])
+    return float(found[pairs])
 
 
-def _average_to_bins(found: ResultLike) -> np.ndarray:
-    """Returns the residuals in standard deviations, averaged in at most `_CORMAP_BINS` equal bins of q."""
+def _sum_in_bins(found: ResultLike) -> np.ndarray:
+    """Returns the residuals in standard deviations, summed in at most `_CORMAP_BINS` equal bins of q."""
     q = np.asarray(found.q_inv_angstrom)
     residual = (found.intensity - found.fit) / found.sigma
     if q.size <= _CORMAP_BINS:
@@ -233,7 +237,7 @@ def _combine(reasons: list[tuple[str, str]], measures: dict[str, float], backgro
 
 
 def _describe_sample(quality: CurveQuality) -> tuple[str, ...]:
-    """Returns what a beamline scientist would add, one line each."""
+    """Returns a remark if the Kratky plot shows an elongated or flexible particle."""
     if quality.kratky > _FLEXIBLE_KRATKY:
         return (f"(q Rg)^2 I / I(0) is {quality.kratky:.2f} at q Rg = 3 to 5 (1.1 at most for a compact particle, 2 "
                 "for a chain): elongated or flexible",)

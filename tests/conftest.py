@@ -52,6 +52,15 @@ def data_dir() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def awkward_curves(data_dir: pathlib.Path) -> pathlib.Path:
+    """Awkward curves beside the data; tests that need them skip without."""
+    folder = data_dir.parent / "cases" / "saxs"
+    if not folder.is_dir():
+        pytest.skip(f"no collection of awkward curves at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def lobed_maps() -> np.ndarray:
     """Binary (24, 31, 31, 31) float32: unions of two ellipsoids about the centre, all within the unit sphere."""
     rng = np.random.default_rng(0)

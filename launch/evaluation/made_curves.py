@@ -1,7 +1,7 @@
 """Makes curves that are fit and unfit for a shape, as the text of files; `launch.evaluate --task=verdicts` judges them.
 
 The bodies are uniform spheroids, whose exact curves are those of A. Guinier and G. Fournet, Small-Angle Scattering of
-X-Rays (1955). The kinds are those that people have given to this program, or would.
+X-Rays (1955). Each unfit kind is a mistake in a measurement, a reduction or an export.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def counting_noise(intensity: np.ndarray) -> np.ndarray:
     return 0.003 * np.sqrt((np.abs(intensity) + 0.05) * 0.05 / Q)
 
 
-def columns(*values: np.ndarray, header: str = "") -> str:
+def format_columns(*values: np.ndarray, header: str = "") -> str:
     """Returns arrays (N,) as text columns below a header."""
     rows = (" ".join(f"{value:.6g}" for value in row) for row in zip(*values, strict=True))
     return "\n".join([*([header] if header else []), *rows]) + "\n"
@@ -59,15 +59,18 @@ def _measured(change: Callable[[np.ndarray], np.ndarray], header: str = "") -> C
     def write(exact: np.ndarray, noise: np.ndarray, rng: np.random.Generator) -> str:
         changed = change(exact)
         sigma = np.maximum(noise, counting_noise(changed))
-        return columns(Q, changed + sigma * rng.standard_normal(Q.size), sigma, header=header)
+        return format_columns(Q, changed + sigma * rng.standard_normal(Q.size), sigma, header=header)
     return write
 
 
 def _transformed(change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]],
                  header: str = "") -> Callable[..., str]:
-    """Returns a writer of what `change` makes of the measured intensity and its standard deviation."""
+    """Returns a writer of what `change` makes of the measured intensity and its standard deviation.
+
+    The intensity is made positive, because some changes are logarithms.
+    """
     def write(exact: np.ndarray, noise: np.ndarray, rng: np.random.Generator) -> str:
-        return columns(*change(np.abs(exact + noise * rng.standard_normal(Q.size)) + 1e-9, noise), header=header)
+        return format_columns(*change(np.abs(exact + noise * rng.standard_normal(Q.size)) + 1e-9, noise), header=header)
     return write
 
 
@@ -76,7 +79,7 @@ def _two_dimensional(exact: np.ndarray, noise: np.ndarray, rng: np.random.Genera
     axis = np.linspace(-0.2, 0.2, 21)
     x, y = (a.ravel() for a in np.meshgrid(axis, axis))
     values = np.interp(np.hypot(x, y), Q, exact)
-    return columns(x, y, values + 0.01 * rng.standard_normal(x.size))
+    return format_columns(x, y, values + 0.01 * rng.standard_normal(x.size))
 
 
 def _structure_factor(distance: float) -> np.ndarray:
@@ -86,6 +89,7 @@ def _structure_factor(distance: float) -> np.ndarray:
 
 
 def _aggregates(exact: np.ndarray) -> np.ndarray:
+    """Returns the curve (N,) with large aggregates added."""
     return exact + 10 * (1 + (Q * 220) ** 2) ** -2
 
 
@@ -105,7 +109,7 @@ KINDS = (
     MadeKind("natural logarithm", _transformed(lambda i, s: (Q, np.log(100 * i), s / i))),
     MadeKind("ln I against q^2", _transformed(lambda i, s: (Q**2, np.log(1e3 * i)))),
     MadeKind("q^2 I (Kratky)", _transformed(lambda i, s: (Q, Q**2 * i, Q**2 * s))),
-    MadeKind("P(r)", lambda exact, noise, rng: columns(
+    MadeKind("P(r)", lambda exact, noise, rng: format_columns(
         r := np.linspace(0, 100, 51), (r / 100) ** 2 * (1 - r / 100) ** 2, 1e-3 + 0 * r, header="R P(R) ERROR")),
     MadeKind("2 theta, no wavelength", _transformed(lambda i, s: (5 * Q, i, s), "2theta I sigma")),
     MadeKind("a wrong unit, 1/A", _transformed(lambda i, s: (10 * Q, i, s), "q(1/A) I sigma")),
@@ -115,7 +119,7 @@ KINDS = (
     MadeKind("5% over-subtracted", _measured(lambda exact: exact - 0.05)),
     MadeKind("aggregates", _measured(_aggregates)),
     MadeKind("repulsion", _measured(lambda exact: exact * _structure_factor(150.0))),
-    MadeKind("cut at q Rg = 1.3", lambda exact, noise, rng: columns(
+    MadeKind("cut at q Rg = 1.3", lambda exact, noise, rng: format_columns(
         *(a[exact > 0.57] for a in (Q, exact, noise)))),
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from launch.evaluation.made_curves import spheroid_intensity
 from phasenet.errors import InputError
 from saxsae.io.curves.units import DOUBT, TO_INVERSE_ANGSTROM, UNITS, decide_unit
 
@@ -19,27 +20,7 @@ _Q_RG_MAX = (3.0, 5.0, 8.0)
 _CAMERA = (0.008, 0.3)  # q range of a usual camera, 1/A
 _NOISE = (0.01, 0.02, 0.03)
 _MIN_POINTS, _STEP = 60, 0.001  # points of a curve; largest step of q, 1/A
-_MAX_FIRST_Q_RG = 1.25  # a camera's q_min is used for bodies whose Guinier region it still shows
 OUTCOMES = ("right", "doubt", "asked", "doubt, wrong", "wrong")
-
-
-def spheroid_intensity(q_inv_angstrom: np.ndarray, rg_angstrom: float, axial_ratio: float) -> np.ndarray:
-    """Returns I(q) / I(0) of a homogeneous spheroid, averaged over all orientations by quadrature.
-
-    Args:
-      q_inv_angstrom: (Q,) 1/A.
-      rg_angstrom: radius of gyration, A.
-      axial_ratio: half-axis of revolution over the other one.
-
-    Returns:
-      (Q,) float64.
-    """
-    equator = rg_angstrom * np.sqrt(5 / (2 + axial_ratio**2))
-    nodes, weights = np.polynomial.legendre.leggauss(100)
-    cosine = 0.5 * (nodes + 1)
-    radius = equator * np.sqrt(1 + (axial_ratio**2 - 1) * cosine**2)
-    x = np.asarray(q_inv_angstrom)[:, None] * radius
-    return (3 * (np.sin(x) - x * np.cos(x)) / x**3) ** 2 @ (0.5 * weights)
 
 
 def scan(seed: int = 0) -> list[dict[str, Any]]:
@@ -58,11 +39,9 @@ def scan(seed: int = 0) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     items = []
     for rg in _RADII_ANGSTROM:
-        starts = [0.5 / rg] + [_CAMERA[0]] * (_CAMERA[0] * rg <= _MAX_FIRST_Q_RG)
         ranges: list[tuple[float, float, float | None]] = [
-            (start, end / rg, end) for start in starts for end in _Q_RG_MAX]
-        if len(starts) > 1:
-            ranges.append((*_CAMERA, None))
+            (start, end / rg, end) for start in (0.5 / rg, _CAMERA[0]) for end in _Q_RG_MAX]
+        ranges.append((*_CAMERA, None))
         for axial_ratio in _AXIAL_RATIOS:
             for q_min, q_max, q_rg_max in ranges:
                 noise = float(rng.choice(_NOISE))
@@ -104,7 +83,8 @@ def _measure(rg_angstrom: float, axial_ratio: float, q_min: float, q_max: float,
     """Returns q (1/A), intensity and sigma, each (N,); sigma over I is the noise at I(0), more below it."""
     num_points = max(_MIN_POINTS, int((q_max - q_min) / _STEP))
     q = np.linspace(q_min, q_max, num_points)
-    intensity = spheroid_intensity(q, rg_angstrom, axial_ratio)
+    across = rg_angstrom * np.sqrt(5 / (2 + axial_ratio**2))
+    intensity = spheroid_intensity(q, across, axial_ratio * across)
     sigma = noise * np.sqrt(intensity * (intensity + 0.003)) + 1e-4
     return q, intensity + sigma * rng.normal(size=q.size), sigma
 

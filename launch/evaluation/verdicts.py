@@ -4,9 +4,10 @@
 """
 
 import collections
+import functools
 import pathlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from launch.evaluation.report import format_table
 from phasenet.errors import InputError
 from saxsae.io.curves.measured_curves import read_curve
 from saxsae.profiles.rebinning import CurveLike
-from saxsae.verdict import LIMITS, NO_SHAPE, RESULT_MEASURES, Verdict, judge_curve
+from saxsae.verdict import DOUBTFUL, LIMITS, NO_SHAPE, RESULT_MEASURES, SHAPE, Verdict, judge_curve
 
-STATUSES = ("shape", "doubtful", "no shape")
+STATUSES = (SHAPE, DOUBTFUL, NO_SHAPE)
 
 
 def judge_made_curves(seed: int) -> Iterator[dict[str, Any]]:
@@ -30,20 +31,24 @@ def judge_made_curves(seed: int) -> Iterator[dict[str, Any]]:
             for i, body in enumerate(made_curves.BODIES):
                 path.write_text(made_curves.make_text(kind, *body, seed + i), encoding="utf-8")
                 yield {"group": f"made: {kind.name}", "id": f"{body[0]:g} x {body[1]:g} A", "fit": kind.fit,
-                       **_judge(lambda: read_curve(path), str(path))}
+                       **_judge(functools.partial(read_curve, path), str(path))}
 
 
 def judge_cases(cases: Iterable[Case], group: str) -> Iterator[dict[str, Any]]:
     """Yields the item of each case; its curve is a good one, named after its group."""
     for case in cases:
-        yield {"group": group, "id": case.id, "fit": True, **_judge(lambda case=case: case.load()[0], "")}
+        yield {"group": group, "id": case.id, "fit": True, **_judge(functools.partial(_load_curve, case), "")}
 
 
-def _judge(load: Any, path: str) -> dict[str, Any]:
+def _load_curve(case: Case) -> CurveLike:
+    """Returns the curve of a case."""
+    return case.load()[0]
+
+
+def _judge(load: Callable[[], CurveLike], path: str) -> dict[str, Any]:
     """Returns the verdict on the curve that `load` returns, where a curve that cannot be read has no shape."""
     try:
-        curve: CurveLike = load()
-        verdict = judge_curve(curve)
+        verdict = judge_curve(load())
     except InputError as error:
         verdict = Verdict(NO_SHAPE, (str(error).removeprefix(f"{path}: "),), (), {})
     return {"status": verdict.status, "reasons": verdict.reasons, "measures": verdict.measures}
@@ -75,9 +80,9 @@ def format_verdicts(items: list[dict[str, Any]], summary: dict[str, Any]) -> str
     verdicts = format_table([{"group": group, **counted} for group, counted in groups.items()],
                             {"group": ("curves", "{}"), **{status: (status, "{}") for status in STATUSES}})
     notable = [f"{item['group']}, {item['id']}: {item['status']}: {'; '.join(item['reasons'])}" for item in items
-               if item["fit"] and item["status"] != "shape"]
+               if item["fit"] and item["status"] != SHAPE]
     passed = [f"passed as a shape: {item['group']}, {item['id']}" for item in items
-              if not item["fit"] and item["status"] == "shape"]
+              if not item["fit"] and item["status"] == SHAPE]
     counts = [f"{sum(summary[name].values())} {name} curves: " + ", ".join(
         f"{summary[name][status]} {status}" for status in STATUSES) for name in ("good", "unfit")]
     return "\n".join(["", limits, "", verdicts, "", *notable, *passed, *counts])

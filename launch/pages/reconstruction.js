@@ -142,7 +142,7 @@ byId("guinier-caption").textContent = guinier.valid
     `from q Rg = ${fixed(guinier.q_rg[0], 2)} to ${fixed(guinier.q_rg[1], 2)} (shaded). ` +
     "Good: the shaded points follow the line. Bad: they bend up towards q = 0 (aggregates), or down (repulsion); " +
     "then Rg is wrong."
-  : `This curve has no Guinier region: ${guinier.reason}. The size was then searched in a wider range.`;
+  : `This curve has no Guinier region: ${guinier.reason}. The size is the one that was given.`;
 
 // ---- convergence
 

@@ -16,7 +16,7 @@ SCALES = {
         "Good: about the noise of the curve (0.01 is 1% of the intensity). Bad: more than the noise.",
     "r_max":
         "The largest distance of an atom from the centroid: a size, not a quality. On measured curves its median error "
-        "is 12.5%. If the models differ by more, the curve does not fix the size.",
+        "is 12.1%. If the models differ by more, the curve does not fix the size.",
     "Rg":
         "Good: within a few percent of Guinier's. Bad: farther off; the curve has no clean Guinier region, or the "
         "model does not fit at low q.",

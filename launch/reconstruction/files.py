@@ -1,6 +1,7 @@
 """Writes the output folder of `launch.reconstruct`: maps, beads, fit, pictures and the log."""
 
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,19 @@ _RESULTS = (LOG, page.NAME, "density.ccp4", "density_on_reference.ccp4", "model_
 _BEAD_RADIUS = 0.62  # in units of the pitch; a ball of this radius has the volume of a voxel
 
 
-def remove_old_results(folder: pathlib.Path) -> None:
-    """Removes the results of an earlier run, which a new run may not replace; without a log.json, removes nothing."""
+def remove_old_results(folder: pathlib.Path, keep: Iterable[str | None] = ()) -> None:
+    """Removes the results of an earlier run, which a new run may not replace; without a log.json, removes nothing.
+
+    Args:
+      folder: the output folder.
+      keep: files that stay, such as a fit.fit that is the input of this run.
+    """
+    kept = {pathlib.Path(path).resolve() for path in keep if path is not None}
     if (folder / LOG).exists():
         for name in _RESULTS:
             for file in folder.glob(name):
-                file.unlink()
+                if file.resolve() not in kept:
+                    file.unlink()
 
 
 def write_results(folder: pathlib.Path, result: Reconstruction, level: float,

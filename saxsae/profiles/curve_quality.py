@@ -18,6 +18,7 @@ _LEVEL_Q, _LEVEL_Q_RG = 0.35, 4.0
 _MIN_LEVEL_Q_RG = 2.5  # below it every particle still falls steeply, so a level cannot be told from a particle
 _ROD_SLOPE = -1.0  # of ln I against ln q; no particle falls more slowly than a thin rod
 _SIGNIFICANT = 5.0  # standard deviations beyond which a deviation counts
+_FLARE_SIGMAS = 3.0  # standard deviations by which a flare is steeper than a particle
 _KRATKY_RANGE = (3.0, 5.0)  # q Rg at which a folded particle has fallen from its peak of 1.1 at 1.7
 
 
@@ -35,7 +36,7 @@ class CurveQuality(NamedTuple):
       guinier_curvature: quadratic part of ln I in (q Rg)^2 at q Rg = 1.3, of all points below it; positive where the
         Guinier plot turns up towards q = 0; 0 within noise.
       level: mean intensity at high q as a fraction of I(0), without a Guinier region of the mean intensity of the first
-        tenth of the points; 0 within noise.
+        tenth of the points, NaN if that is not positive; 0 within noise.
       plateau: `level` where the intensity falls more slowly than that of a thin rod, else 0.
       kratky: mean of (q Rg)^2 I / I(0) at q Rg from 3 to 5.
       negative_fraction: fraction of the points that lie further below zero than noise explains.
@@ -69,7 +70,7 @@ def measure_quality(curve: CurveLike) -> CurveQuality:
     dropped = int(getattr(curve, "negative_points", 0))
     rg, rg_error, q_rg_start, plateau, kratky, excess, curvature = (nan,) * 7
     low_mean, low_error = _weighted_mean(intensity, sigma, slice(0, max(3, q.size // 10)))
-    level = _level_at_high_q(q, intensity, sigma, q[-1]) / low_mean
+    level = _level_at_high_q(q, intensity, sigma, q[-1]) / low_mean if low_mean > 0 else nan
     if guinier.valid:
         rg, q_rg_start = guinier.rg_angstrom, guinier.q_rg_min
         rg_error, q_rg = guinier.rg_sigma / rg, q * rg
@@ -89,11 +90,12 @@ def measure_quality(curve: CurveLike) -> CurveQuality:
         negative_fraction=dropped / (dropped + q.size), points=q.size)
 
 
-def flare_end(curve: CurveLike, r_max_angstrom: float) -> int:
+def count_flare_points(curve: CurveLike, r_max_angstrom: float) -> int:
     """Returns the number of leading points that fall more steeply than any particle of this size can.
 
-    The slope of ln I against q^2 is -Rg^2 / 3 at q = 0 and smaller in size beyond, and Rg is at most r_max. A steeper
-    fall at low q is that of aggregates or of the direct beam. For curves without a Guinier region.
+    The slope of ln I against q^2 is at most r_max^2 / 3 in size up to q r_max = pi, even for a full sphere. A steeper
+    fall is that of aggregates or of the direct beam. Beyond, near the first minimum, the slope has no limit, so nothing
+    is dropped there. For curves without a Guinier region.
 
     Args:
       curve: the measured curve.
@@ -104,10 +106,10 @@ def flare_end(curve: CurveLike, r_max_angstrom: float) -> int:
     end = 0
     for start in range(0, q.size // 2, max(1, width // 2)):
         inside = slice(start, start + width)
-        if (intensity[inside] <= 0).any():
+        if (intensity[inside] <= 0).any() or q[inside][-1] * r_max_angstrom > np.pi:
             break
         slope, error = _weighted_slope(q[inside] ** 2, np.log(intensity[inside]), (sigma / intensity)[inside])
-        if not -3 * slope - r_max_angstrom**2 > 3 * 3 * error:
+        if not -3 * slope - r_max_angstrom**2 > _FLARE_SIGMAS * 3 * error:
             break
         end = start + width
     return end

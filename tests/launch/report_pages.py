@@ -24,6 +24,7 @@ from saxsae.io.curves.measured_curves import Curve
 from saxsae.io.structures.structure_files import Structure
 from saxsae.profiles.guinier import fit_guinier
 from saxsae.reconstruction import Reconstruction
+from saxsae.verdict import Verdict
 
 # What a page must show and must not run.
 NAME = "</script><script>document.title='run'</script><img src=x onerror=\"document.title='run'\">.dat"
@@ -103,4 +104,5 @@ def _found() -> Reconstruction:
         background=0.0, chi_squared=1.25, relative_residual=0.015625,
         guinier=fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma), order=20,
         history=genetic.GenerationRecord(series, 2 * series, 3 * series, series), generations=np.array([2, 1]),
-        notes=("q in 1/A, as the file says",))
+        notes=("q in 1/A, as the file says",),
+        verdict=Verdict("doubtful", ("Rg of the best model is 1.20 times Guinier's",), ("remark",), {"rg_ratio": 1.2}))

@@ -51,6 +51,23 @@ def test_a_missing_file_costs_no_earlier_result(tmp_path):
     assert (tmp_path / "log.json").read_text() == (tmp_path / "density.ccp4").read_text() == "of an earlier run"
 
 
+def test_a_unit_that_must_be_given_costs_no_earlier_result(tmp_path):
+    (tmp_path / "log.json").write_text("of an earlier run")
+    q = np.linspace(0.05, 0.5, 80)
+    np.savetxt(tmp_path / "large.dat", np.stack([q, 100 * np.exp(-((10 * q) ** 2) / 3) + 1, 0.5 + 0 * q], axis=1))
+    finished = launch(f"--profile={tmp_path / 'large.dat'}", f"--output={tmp_path}")
+    assert finished.returncode == 1 and finished.stderr.count("\n") == 1
+    assert "give --unit=1/A or --unit=1/nm" in finished.stderr
+    assert (tmp_path / "log.json").read_text() == "of an earlier run"
+
+
+def test_a_refused_fit_of_an_earlier_run_stays(tmp_path):
+    write(tmp_path / "fit.fit", "flat: water, glassy carbon")
+    (tmp_path / "log.json").write_text("of an earlier run")
+    assert launch(f"--profile={tmp_path / 'fit.fit'}", f"--output={tmp_path}").returncode == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"log.json", "fit.fit"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "statuses", "flags"), [
     ("good", {"shape"}, ()), ("aggregates", {"doubtful"}, ()),
@@ -71,11 +88,8 @@ def test_the_verdict_is_said_wherever_the_result_is_shown(tmp_path, kind, status
     assert np.isfinite(log["measures"]["misfit"]) and np.isfinite(log["measures"]["agreement"])
 
 
-@pytest.mark.parametrize("name", ["two_dimensional", "flat", "difference_curve", "log10_intensity", "large_nm_trimmed"])
-def test_awkward_curves_that_get_no_shape(data_dir, tmp_path, name):
-    profile = data_dir.parent / "cases" / "saxs" / f"{name}.dat"
-    if not profile.is_file():
-        pytest.skip(f"no collection of awkward curves at {profile.parent}")
-    finished = launch(f"--profile={profile}", f"--output={tmp_path}")
+@pytest.mark.parametrize("name", ["two_dimensional", "flat", "difference_curve", "log10_intensity"])
+def test_awkward_curves_that_get_no_shape(awkward_curves, tmp_path, name):
+    finished = launch(f"--profile={awkward_curves / name}.dat", f"--output={tmp_path}")
     assert finished.returncode == 1 and finished.stderr.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["log.json"]

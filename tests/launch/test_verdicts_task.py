@@ -1,6 +1,7 @@
 """launch.evaluate --task=verdicts and --task=units: what they count, and what they print."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -37,7 +38,19 @@ def test_what_passes_is_named(items):
     assert text.count("passed as a shape: made: aggregates") == len(made_curves.BODIES)
 
 
-def test_a_spheroid_is_the_sphere_it_is():
+@pytest.mark.parametrize("name", LIMITS)
+def test_the_guide_shows_each_limit(name):
+    guide = pathlib.Path(verdicts.__file__).parents[2] / "saxsae" / "README.md"
+    lines = guide.read_text(encoding="utf-8").splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith(f"| `{name}`")]
+    limits = [verdicts.format_range(limit) for limit in (LIMITS[name].doubtful, LIMITS[name].no_shape)]
+    assert [row[1:3] for row in rows] == [limits]
+
+
+def test_spheroids_are_spheres_and_follow_guinier():
     found = made_curves.spheroid_intensity(made_curves.Q, 30.0, 30.0)
     x = made_curves.Q * 30
     np.testing.assert_allclose(found, (3 * (np.sin(x) - x * np.cos(x)) / x**3) ** 2, atol=1e-12)
+    for across, along in ((25.0, 12.0), (10.0, 30.0)):
+        low = made_curves.spheroid_intensity(np.array([1e-3]), across, along)
+        np.testing.assert_allclose(-3 * np.log(low) / 1e-6, (2 * across**2 + along**2) / 5, rtol=1e-3)

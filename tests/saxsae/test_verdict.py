@@ -120,4 +120,4 @@ def test_cormap_probability_is_that_of_tosses():
         expected = (longest >= run).mean()
         assert cormap_probability(signs) == pytest.approx(expected, abs=4 * stats.sem(longest >= run) + 1e-4)
     assert cormap_probability(np.resize([1.0, -1.0], 60)) == 1
-    assert cormap_probability(np.ones(60)) == pytest.approx(2.0**-59)
+    assert cormap_probability(np.ones(60)) == pytest.approx(2.0**-59, rel=1e-6, abs=0)

@@ -23,7 +23,7 @@ function showCurve(reading) {
     ["Sigma", reading.sigma_estimated ? "estimated from the curve's own scatter" : "from the file"],
     line ? ["Guinier Rg", `${line.rg.toFixed(2)} ± ${line.rg_sigma.toFixed(2)} Å`]
       : ["Guinier region", `none: ${reading.no_guinier}`],
-    !reading.undecided && ["Verdict before the search", typeset(reading.verdict)],
+    !reading.undecided && ["Verdict on the curve, without options", typeset(reading.verdict)],
     line && ["I(0)", figure(line.i0, 5)],
     line && ["Guinier points", `${line.first} to ${line.last} (q Rg ${line.q_rg_min.toFixed(2)} to ${line.q_rg_max.toFixed(2)})`]]);
   byId("notes").replaceChildren(...reading.notes.map((note) => element("li", {}, typeset(note))));

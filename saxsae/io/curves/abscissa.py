@@ -25,6 +25,7 @@ _SINE = r"sin\s?\(?\s?(?:theta|θ|th)\s?\)?"
 _S_DEFINED = re.compile(
     rf"(?:\b([A-Za-z])\s?(?:\([^()]{{0,20}}\)\s?)?[=:]\s?)?\b(?:2\s?[*·×]?\s?{_SINE}\s?/\s?{_LAMBDA}"
     rf"|2\s?/\s?{_LAMBDA}\s?[*·×]?\s?{_SINE})|\b([A-Za-z])\s?=\s?1\s?/\s?d\b", re.IGNORECASE)
+_ONLY_SPACING = re.compile(r"\W*[A-Za-z]\s?=\s?1\s?/\s?d\W*")  # a line that says nothing but s = 1/d
 _TWO_THETA_PHRASE = re.compile(
     r"(?:(?<![\w.])(?:2|two)[ _*-]?(?:theta|θ)|\bscattering angle)"
     r"(?= ?(?:$|[,;|(\[]|in (?:deg|rad)|I\b|int|counts|err|sigma|vs\b))", re.IGNORECASE)
@@ -80,10 +81,12 @@ def defines_s(text: str, q_name: str | None) -> bool:
       text: the lines above a table.
       q_name: the name of the first column in the line of column names; None if there is no such line.
     """
-    text = " ".join(text.split())
+    lines, text = text.splitlines(), " ".join(text.split())
     for match in _S_DEFINED.finditer(text):
         if re.search(r"(?:pi|π)\s?[*·×]?\s?$", text[max(match.start() - 6, 0):match.start()], re.IGNORECASE):
             continue  # 2 pi times s is q
+        if match[2] and q_name is None and not any(_ONLY_SPACING.fullmatch(line) for line in lines):
+            continue  # a remark, such as on the resolution
         symbol = (match[1] or match[2] or "").lower()
         if q_name is None or not symbol or q_name.lower().startswith(symbol):
             return True

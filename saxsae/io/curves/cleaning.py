@@ -5,7 +5,7 @@ Every step that changes something adds a note with the number of points. Called 
 1. Drop the points without a finite q or intensity, those with q <= 0 and those far outside the range of q; sort by q.
 2. Drop single points without a positive sigma. If more than half of the points lack one, estimate all sigmas in step 5.
 3. Average the points of equal q.
-4. Drop zeros that fill the end of the table, and the leading points in the beamstop's shadow.
+4. Drop zeros that fill either end of the table, and the leading points in the beamstop's shadow.
 5. Estimate the sigmas (`saxsae.profiles.noise`) if they are missing or contradict the scatter of the points.
 6. Drop the points whose intensity lies further below zero than noise explains.
 """
@@ -91,7 +91,7 @@ def clean_curve(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) 
     if why_estimate:
         data[2] = np.nan
     data = _average_duplicates(data, notes)
-    drop(_is_padding(data[1]), "of zero intensity at the end of the table")
+    drop(_is_padding(data[1]), "of zero intensity at an end of the table")
     drop(_is_shadowed(data[1], data[2]), "in the beamstop's shadow at the smallest q")
     negative_points = 0
     if data.shape[1] >= MIN_POINTS:
@@ -145,10 +145,13 @@ def _average_duplicates(data: np.ndarray, notes: list[str]) -> np.ndarray:
 
 
 def _is_padding(intensity: np.ndarray) -> np.ndarray:
-    """Returns a mask (N,) of the exact zeros that fill the end of a table; fewer than three do not count."""
-    last = np.flatnonzero(intensity != 0)
-    zeros = np.arange(intensity.size) > (last[-1] if last.size else -1)
-    return zeros & (zeros.sum() >= 3)
+    """Returns a mask (N,) of the exact zeros that fill either end of a table; fewer than three do not count."""
+    nonzero, index = np.flatnonzero(intensity != 0), np.arange(intensity.size)
+    first, last = (nonzero[0], nonzero[-1]) if nonzero.size else (intensity.size, -1)
+    padding = np.zeros(intensity.size, bool)
+    for zeros in (index < first, index > last):
+        padding |= zeros & (zeros.sum() >= 3)
+    return padding
 
 
 def _is_shadowed(intensity: np.ndarray, sigma: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Reads the line of column names above a table, in the spellings of instruments and programs.
 
 Each name gets a role: "q", "intensity", "sigma" and so on (`ROLES`), or None if the name is not known. Called by
-`columns.read_columns` and `formats.nxcansas`.
+`column_roles` and `formats.nxcansas`.
 """
 
 import re
@@ -57,7 +57,7 @@ ROLES = {
              "elution(?:volume|time)?|retention(?:time|volume)|min|minutes|seconds|fraction"),
     "trace": ("rg|rgerr|i0|izero|mw|mass|uv|uv280|a280|uvabsorbance|absorbance|conductivity|"
               "(?:total|integrated|summed|mean)intensity"),
-    "other": "flag|background|bg|buffer|mask|weights?|npixels|meanq|shadowfactor|variance|",
+    "other": "flag|background|bg|buffer|mask|weights?|npixels|meanq|shadowfactor|variance",
 }
 _PATTERNS = {role: re.compile(pattern) for role, pattern in ROLES.items()}
 _WITH_BRACKETS_FIRST = (

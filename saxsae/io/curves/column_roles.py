@@ -48,7 +48,7 @@ _MIN_RATIO_OF_CURVES = 0.15  # of a column without a known name to the intensity
 _PLOT_PHRASE = re.compile(
     r"\b(kratky|guinier|porod|zimm|holtzer)[ _-](?:plot|transform\w*|representation)", re.IGNORECASE)
 _NUMBER_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
-CURVE, DOUBTFUL, FIT = 2, 1, 0  # how well a table's columns agree with a measured curve
+RANK_CURVE, RANK_DOUBTFUL, RANK_FIT = 2, 1, 0  # how well a table's columns agree with a measured curve
 
 
 class ColumnRoles(NamedTuple):
@@ -58,7 +58,7 @@ class ColumnRoles(NamedTuple):
       q: index of the column of q, or of the abscissa that is converted to q.
       intensity: index of the column of the intensity, or of its logarithm.
       sigma: index of the column of standard deviations, or None.
-      rank: `CURVE`, `DOUBTFUL`, or `FIT` for a computed curve; -1 if the first column is constant.
+      rank: `RANK_CURVE`, `RANK_DOUBTFUL`, or `RANK_FIT` for a computed curve; -1 if the first column is constant.
       notes: what was assumed or passed over, one line each.
       q_name: the name of the q column; None if the columns have no names.
       angle_unit: "deg", "rad" or "mrad" if the q column is 2 theta, else None.
@@ -96,7 +96,7 @@ def assign_roles(table: TextTable) -> ColumnRoles | str:
         return roles
     if roles.q_name is None and names_two_theta("\n".join(lines)[:2000]):
         roles = roles._replace(angle_unit=find_angle_unit(" ".join(lines)), q_name="2theta")
-    if len(values) >= _MIN_ROWS and roles.scale == "linear" and roles.rank > FIT:
+    if len(values) >= _MIN_ROWS and roles.scale == "linear" and roles.rank > RANK_FIT:
         sigma = None if roles.sigma is None else values[:, roles.sigma]
         reason = transforms.find_transform(
             values[:, roles.q], values[:, roles.intensity], sigma, roles.q_name is not None)
@@ -152,7 +152,7 @@ def _assign_by_name(names: list[tuple[str, str | None]], values: np.ndarray) -> 
     role = roles[intensity]
     scale = role if role in ("log10", "ln") else "linear"
     linear = scale != "linear" and sigma is not None and name_is_linear_sigma(names[sigma][0])
-    rank = FIT if role in ("fit", "component") or "extrap" in names[q][0].lower() else CURVE
+    rank = RANK_FIT if role in ("fit", "component") or "extrap" in names[q][0].lower() else RANK_CURVE
     return ColumnRoles(q, intensity, sigma, rank, tuple(notes), names[q][0], angle_unit, str(scale), linear)
 
 
@@ -177,13 +177,14 @@ def _choose_intensity(names: list[tuple[str, str | None]], values: np.ndarray, s
             return None
     intensity = measured[0]
     unknown = [i for i in unknown if i != intensity]
-    sigmas = [i for i, role in roles.items() if role in ("sigma", "log_sigma")]
+    usable = ("sigma", "log_sigma") if roles[intensity] in ("log10", "ln") else ("sigma",)
+    sigmas = [i for i, role in roles.items() if role in usable]
     between = [i for i in sigmas if len(measured) < 2 or intensity < i < measured[1]]
     curves = len(measured)
     if sigmas:
         return intensity, (between or sigmas)[0], curves
     if unknown and len(values) >= _MIN_ROWS:
-        similar = [i for i in unknown if transforms.follows(
+        similar = [i for i in unknown if transforms.is_as_large_as(
             values[:, i], values[:, intensity], _MIN_RATIO_OF_CURVES)]
         if unknown[0] in similar:
             return intensity, None, curves + len(similar)
@@ -194,13 +195,13 @@ def _assign_by_numbers(values: np.ndarray) -> ColumnRoles | str:
     """Returns the roles of columns without names."""
     columns = values.shape[1]
     if len(values) < _MIN_ROWS:
-        return ColumnRoles(0, 1, 2 if columns > 2 else None, DOUBTFUL)
+        return ColumnRoles(0, 1, 2 if columns > 2 else None, RANK_DOUBTFUL)
     if transforms.is_plane(values):
         return TWO_DIMENSIONAL
     if columns >= _MIN_MATRIX_COLUMNS and not transforms.is_mostly_monotonic(values[:, 0]):
         return _MATRIX
     start, notes = 0, []
-    if _counts(values[:, 0]):
+    if _is_row_counter(values[:, 0]):
         if columns < 3 or not _rises(values[:, 1]) and not _rises(values[::-1, 1]):
             return _NOT_Q["index"]
         start = 1
@@ -211,23 +212,23 @@ def _assign_by_numbers(values: np.ndarray) -> ColumnRoles | str:
         if rest % width == 0 and len(starts) > 1 and not _rises(values[:, start + 1]) and all(
                 _is_same_abscissa(values[:, i], q) for i in starts[1:]):
             notes.append(_describe_curves(len(starts), "side by side", width == 2))
-            return ColumnRoles(start, start + 1, start + 2 if width == 3 else None, CURVE, tuple(notes))
+            return ColumnRoles(start, start + 1, start + 2 if width == 3 else None, RANK_CURVE, tuple(notes))
     if rest > 2 and transforms.is_resolution(q, values[:, start + 1]):
         notes.append(f"column {start + 2} is the width of q: column {start + 3} was read as the intensity")
-        return ColumnRoles(start, start + 2, start + 3 if rest > 3 else None, CURVE, tuple(notes))
+        return ColumnRoles(start, start + 2, start + 3 if rest > 3 else None, RANK_CURVE, tuple(notes))
     intensity, sigma = start + 1, start + 2 if rest > 2 else None
     if rest > 2 and transforms.is_proportional(q, values[:, start + 2]):
         sigma = start + 3 if rest > 3 else None
         notes.append(f"column {start + 3} is the width of q: not taken as sigma")
     elif rest > 3:
         sigma = _find_sigma(values, intensity, notes)
-    return ColumnRoles(start, intensity, sigma, CURVE, tuple(notes))
+    return ColumnRoles(start, intensity, sigma, RANK_CURVE, tuple(notes))
 
 
 def _find_sigma(values: np.ndarray, intensity: int, notes: list[str]) -> int | None:
     """Returns the column of sigma behind the intensity in a table of three columns or more from the intensity on."""
     columns = values.shape[1]
-    similar = [transforms.follows(values[:, i], values[:, intensity]) for i in range(intensity + 1, columns)]
+    similar = [transforms.is_as_large_as(values[:, i], values[:, intensity]) for i in range(intensity + 1, columns)]
     first, last = intensity + 2, columns
     if not similar[0]:
         pairs = similar[1::2]
@@ -254,7 +255,7 @@ def _rank_by_numbers(q: np.ndarray, intensity: np.ndarray) -> int:
         intensity = intensity[np.argsort(q, kind="stable")]
         falls = np.median(intensity[:third]) > np.median(intensity[-third:])
         positive = np.mean(q > 0) > 0.8 and np.mean(intensity > 0) > 0.5
-    return CURVE if falls and positive else DOUBTFUL
+    return RANK_CURVE if falls and positive else RANK_DOUBTFUL
 
 
 def _describe_curves(number: int, arrangement: str, without_sigma: bool, name: str = "") -> str:
@@ -264,7 +265,7 @@ def _describe_curves(number: int, arrangement: str, without_sigma: bool, name: s
             + ", without sigma" * without_sigma)
 
 
-def _counts(column: np.ndarray) -> bool:
+def _is_row_counter(column: np.ndarray) -> bool:
     """Returns whether a column (N,) holds integers that rise by exactly 1."""
     return bool(np.isfinite(column).all() and column[0] >= 0 and column[0] == np.floor(column[0])
                 and np.all(np.diff(column) == 1))

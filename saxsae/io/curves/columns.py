@@ -15,12 +15,12 @@ import numpy as np
 
 from phasenet.errors import InputError
 from saxsae.io.curves.abscissa import convert_two_theta, defines_s, find_wavelength
-from saxsae.io.curves.column_roles import CURVE, DOUBTFUL, FIT, SESANS, ColumnRoles, assign_roles
+from saxsae.io.curves.column_roles import RANK_CURVE, RANK_DOUBTFUL, RANK_FIT, SESANS, ColumnRoles, assign_roles
+from saxsae.io.curves.stated_units import find_stated_unit
 from saxsae.io.curves.tables import TextTable, parse_tables
-from saxsae.io.curves.units import find_stated_unit
 
 _MIN_ROWS_OF_SECOND_TABLE = 10
-_MAX_HEADER_CHARACTERS = 6000
+MAX_HEADER_CHARACTERS = 6000  # of the text around a table that are kept
 _SESANS = re.compile(r"\bSESANS\b|\bspin[ _-]?echo[ _-]?length", re.IGNORECASE)
 
 
@@ -89,8 +89,8 @@ def read_columns(text: str, name: str) -> CurveTable | None:
     intensity, sigma, note = _convert_logarithm(table.values, roles)
     notes += [note] if note else []
     around = "\n".join([*reversed(table.headers), parsed.outside])
-    if len(around) > _MAX_HEADER_CHARACTERS:
-        around = around[:_MAX_HEADER_CHARACTERS // 2] + "\n" + around[-_MAX_HEADER_CHARACTERS // 2:]
+    if len(around) > MAX_HEADER_CHARACTERS:
+        around = around[:MAX_HEADER_CHARACTERS // 2] + "\n" + around[-MAX_HEADER_CHARACTERS // 2:]
     return CurveTable(q, intensity, sigma, unit, table.values.shape[1], tuple(notes), around,
                       roles.angle_unit is not None)
 
@@ -105,8 +105,9 @@ def _choose(candidates: list[_Candidate], name: str) -> tuple[TextTable, ColumnR
     longest = candidates[0]
     curves = [(one.table, one.roles) for one in candidates if not isinstance(one.roles, str)]
     if isinstance(longest.roles, str):  # what stands beside a long table of another kind is often no curve
+        shortest = len(longest.table.values) / 5
         curves = [(table, roles) for table, roles in curves
-                  if roles.rank == CURVE or roles.rank > FIT and 5 * len(table.values) > len(longest.table.values)]
+                  if roles.rank == RANK_CURVE or roles.rank > RANK_FIT and len(table.values) > shortest]
     if not curves:
         reason = longest.roles if isinstance(longest.roles, str) else ""
         first, last = longest.table.lines
@@ -116,7 +117,7 @@ def _choose(candidates: list[_Candidate], name: str) -> tuple[TextTable, ColumnR
     def key(curve: tuple[TextTable, ColumnRoles]) -> tuple[int, bool, int]:
         table, roles = curve
         small = roles.q_name is None and 5 * len(table.values) < size  # a list of other numbers may look like a curve
-        rank = min(roles.rank, DOUBTFUL) if small else roles.rank
+        rank = min(roles.rank, RANK_DOUBTFUL) if small else roles.rank
         return rank, roles.sigma is not None and 2 * len(table.values) >= size, len(table.values)
 
     table, roles = max(curves, key=key)
@@ -146,7 +147,7 @@ def _convert_abscissa(table: TextTable, roles: ColumnRoles, unit: str | None, ou
         q = convert_two_theta(q, roles.angle_unit, wavelength.angstrom)
         return q, "1/A", (f"2 theta in {roles.angle_unit} converted to q by the wavelength of "
                           f"{wavelength.angstrom:.4g} A ({wavelength.stated[:40]})")
-    if defines_s("\n".join([*reversed(table.headers), outside[:_MAX_HEADER_CHARACTERS]]), roles.q_name):
+    if defines_s("\n".join([*reversed(table.headers), outside[:MAX_HEADER_CHARACTERS]]), roles.q_name):
         return 2 * np.pi * _finite(q), unit, "s = 2 sin(theta)/lambda, as the file says: multiplied by 2 pi to give q"
     return q, unit, None
 

@@ -22,8 +22,7 @@ from saxsae.io.curves.formats.cansas import is_xml, read_cansas
 from saxsae.io.curves.formats.gnom import is_gnom, read_gnom
 from saxsae.io.curves.formats.nxcansas import read_nxcansas
 from saxsae.io.curves.formats.sascif import is_sascif, read_sascif
-from saxsae.io.curves.units import TO_INVERSE_ANGSTROM, UNUSUAL, check_unit, decide_unit, warn_about_radius
-from saxsae.profiles.guinier import fit_guinier
+from saxsae.io.curves.units import TO_INVERSE_ANGSTROM, UNUSUAL, check_unit, decide_unit
 from saxsae.profiles.rebinning import RebinnedCurve, rebin
 
 __all__ = ["Curve", "RebinnedCurve", "read_curve", "rebin", "write_curve", "write_fit"]
@@ -91,23 +90,21 @@ def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
         points = f"{cleaned.q.size} usable point{'s' * (cleaned.q.size != 1)}"
         raise InputError(f"{path}: only {points}, at least {MIN_POINTS} are needed{why}")
     data = cleaned.q, cleaned.intensity, cleaned.sigma
+    doubts: tuple[str, ...] = ()
     if unit is None:
         try:
             unit, note = decide_unit(*data, table.unit, header=table.header_text)
         except InputError as error:
             raise type(error)(f"{path}: {error}") from None
         notes += (note,)
+        doubts = (note,) if UNUSUAL in note else ()
     else:
         notes += (f"q in {unit}, as given",)
         if table.unit not in (None, unit):
             notes += (f"the file states another unit of q, {table.unit}: ignored",)
     q = cleaned.q * TO_INVERSE_ANGSTROM[unit]
-    guinier = fit_guinier(q, cleaned.intensity, cleaned.sigma)
-    warning = warn_about_radius(guinier.rg_angstrom) if guinier.valid else None
-    if warning:
-        notes += (warning,)
     return Curve(q, cleaned.intensity, cleaned.sigma, unit, notes, path, cleaned.sigma_estimated, table.columns,
-                 cleaned.negative_points, tuple(note for note in notes if UNUSUAL in note))
+                 cleaned.negative_points, doubts)
 
 
 def write_curve(path: str | os.PathLike, q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLike,

@@ -9,6 +9,7 @@ with #, !, ;, % or // are comments. Called by `columns.read_columns`.
 3. Leave out the rows at either end whose first number cannot belong to the column, such as sizes and scales.
 """
 
+import collections
 import re
 from typing import NamedTuple
 
@@ -175,16 +176,19 @@ def _part_at_restarts(block: _Block) -> list[_Block]:
     runs = np.split(np.arange(first.size), ends)
     if len(runs) < 2 or np.mean([run.size < _MIN_RUN for run in runs]) > 0.1 or _is_grid(block.rows, runs):
         return [block]
-    parts = [list(runs[0])]
+    parts = [[runs[0]]]
+    low, high, size = first[runs[0]].min(), first[runs[0]].max(), runs[0].size
     for run in runs[1:]:
-        before = first[parts[-1]]
-        low, high = max(before.min(), first[run].min()), min(before.max(), first[run].max())
-        shorter = min(np.ptp(before / 2), np.ptp(first[run] / 2)) * 2
-        if min(len(parts[-1]), run.size) >= _MIN_RUN and high - low > _MIN_OVERLAP * shorter:
-            parts.append(list(run))
+        run_low, run_high = first[run].min(), first[run].max()
+        shorter = 2 * min(high / 2 - low / 2, run_high / 2 - run_low / 2)  # halves, because a difference may overflow
+        overlap = min(high, run_high) - max(low, run_low)
+        if min(size, run.size) >= _MIN_RUN and overlap > _MIN_OVERLAP * shorter:
+            parts.append([run])
+            low, high, size = run_low, run_high, run.size
         else:
-            parts[-1] += list(run)
-    return [_Block([block.rows[i] for i in part], block.headers, block.skipped if k == 0 else 0)
+            parts[-1].append(run)
+            low, high, size = min(low, run_low), max(high, run_high), size + run.size
+    return [_Block([block.rows[i] for i in np.concatenate(part)], block.headers, block.skipped if k == 0 else 0)
             for k, part in enumerate(parts)]
 
 
@@ -226,7 +230,7 @@ def _strip_foreign_ends(block: _Block) -> None:
         finite = finite[np.isfinite(finite)]
         step = np.sign(np.diff(finite))
         direction = 1 if np.sum(step) > 0 else -1
-        if not finite.size or np.mean(step == direction) < 0.95:
+        if finite.size < 2 or np.mean(step == direction) < 0.95:
             break
         at_start, at_end = first[start:start + 4] * direction, first[end - 4:end] * direction
         inner = block.rows[end - 6:end - 1] if direction > 0 else block.rows[start + 5:start:-1]
@@ -246,7 +250,8 @@ def _strip_foreign_ends(block: _Block) -> None:
 def _make_table(block: _Block) -> TextTable:
     """Returns the table of a block, with the number of columns that most of its rows have."""
     counts = [len(row.values) for row in block.rows]
-    columns = max(sorted(set(counts)), key=counts.count)
+    count = collections.Counter(counts)
+    columns = max(sorted(count), key=lambda width: count[width])
     values = np.full((len(counts), columns), np.nan)
     for target, row in zip(values, block.rows, strict=True):
         target[:len(row.values)] = row.values[:columns]

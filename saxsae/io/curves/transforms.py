@@ -1,7 +1,7 @@
 """Recognizes by its numbers what a table holds if not I(q): logarithms, transforms of I(q), p(r), points of a plane.
 
 Each test is strict: a table is refused only where no scattering curve has such numbers. Called by
-`columns.read_columns`, which applies the names of the columns first.
+`column_roles.assign_roles`, after the names of the columns.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 _MIN_ROWS = 20
 _MAX_LOG = 30.0  # larger numbers are no logarithms of intensities
 
-LOG_REFUSAL = "looks like log10 (or ln) of the intensity: give the intensity itself, or name the column log10(I)"
+_LOGARITHM = "looks like log10 (or ln) of the intensity: give the intensity itself, or name the column log10(I)"
 _GUINIER = "looks like a Guinier plot (q^2, ln I): give q and I"
 
 
@@ -34,7 +34,7 @@ def find_transform(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | Non
     if not named and _is_squared(q):
         return _GUINIER if np.abs(intensity).max() < _MAX_LOG else "has q^2 in the first column: give q and I"
     if _is_logarithm(intensity, sigma):
-        return LOG_REFUSAL
+        return _LOGARITHM
     power = _initial_power(q, intensity)
     if 1.7 < power < 2.1 and q[np.argmax(intensity)] < 0.8 * q[-1]:
         return "looks like a Kratky plot (q, q^2 I): give q and I"
@@ -73,7 +73,7 @@ def is_pair_distribution(r: np.ndarray, p: np.ndarray) -> bool:
                 and p[1] > 0 and np.mean(rising > 0) > 0.8)
 
 
-def follows(column: np.ndarray, intensity: np.ndarray, min_ratio: float = 0.6) -> bool:
+def is_as_large_as(column: np.ndarray, intensity: np.ndarray, min_ratio: float = 0.6) -> bool:
     """Returns whether a column is as large as the intensity where that is strong, so it is no standard deviation.
 
     Args:

@@ -17,9 +17,6 @@ from saxsae.io.curves.stated_units import (
 )
 from saxsae.profiles.guinier import Q_RG_LIMIT, fit_guinier
 
-__all__ = ["DOUBT", "RG_RANGE_ANGSTROM", "TO_INVERSE_ANGSTROM", "UNITS", "UNUSUAL", "UndecidedUnitError", "check_unit",
-           "decide_unit", "find_stated_unit", "warn_about_radius"]
-
 UNITS = ("1/A", "1/nm")  # what `--unit` accepts; a file may also state 1/m
 TO_INVERSE_ANGSTROM = {"1/A": 1.0, "1/nm": 0.1, "1/m": 1e-10}
 RG_RANGE_ANGSTROM = (8.0, 300.0)  # possible Guinier radii of a protein or complex in solution
@@ -33,6 +30,7 @@ DOUBT = "is not excluded"  # stands in the note of `decide_unit` if the other un
 # 1e-4 or more, but points may be merged.
 _USUAL = {"rg": (20.0, 35.0, 0.45, 0.8), "q_min": (0.003, 0.03, 0.4, 0.7), "q_max": (0.15, 1.0, 0.9, 0.5),
           "step": (1e-4, np.inf, 0.5, 1.0)}
+_RADII = ("rg", "rg_min", "rg_header")  # of the Guinier fit, its lower bound, and that of the header
 _LARGEST_PENALTY = {"q_max": 2.0, "step": 1.0}  # of cutting a curve, and of interpolation to a fine grid
 _BEYOND_RG_RANGE = 0.15  # standard deviation of the logarithm of Rg outside `RG_RANGE_ANGSTROM`
 _LEAD_TO_DECIDE = 1.7  # difference of log-likelihoods; below it both units are possible
@@ -97,7 +95,7 @@ def decide_unit(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, stated:
     lengths = find_stated_lengths(header)
     if "rg" not in raw and lengths and lengths[0].kind == "Rg" and lengths[0].unit is None:
         raw.pop("rg_min", None)
-        raw["rg"] = lengths[0].value  # GNOM's, in the length whose inverse is the unit of q
+        raw["rg_header"] = lengths[0].value  # GNOM's, in the length whose inverse is the unit of q
     log_likelihood = {unit: _log_likelihood(raw, factor) for unit, factor in TO_INVERSE_ANGSTROM.items()}
     voted, why = _choose_by_lengths(lengths, raw.get("rg"))
     if voted is not None:
@@ -118,14 +116,6 @@ def decide_unit(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, stated:
     if lead >= _LEAD_TO_BE_SURE and log_likelihood[likely] >= _USUAL_LIKELIHOOD:
         return likely, note + f"; in {other} {_describe_in_unit(raw, other)})"
     return likely, note + f"), but {other} {DOUBT} ({_describe_in_unit(raw, other)}): if so, give --unit={other}"
-
-
-def warn_about_radius(rg_angstrom: float) -> str | None:
-    """Returns a note if a Guinier radius (A) lies outside `RG_RANGE_ANGSTROM`, else None."""
-    if RG_RANGE_ANGSTROM[0] <= rg_angstrom <= RG_RANGE_ANGSTROM[1]:
-        return None
-    return (f"Guinier Rg of {rg_angstrom:.3g} A is outside {RG_RANGE_ANGSTROM[0]:g} to {RG_RANGE_ANGSTROM[1]:g} A: "
-            "is the unit of q right?")
 
 
 def _smallest_radius(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray) -> float | None:
@@ -151,16 +141,17 @@ def _smallest_radius(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray) ->
 def _log_likelihood(raw: dict[str, float], to_inverse_angstrom: float) -> float:
     """Returns the log-likelihood of the values of a curve under `_USUAL`, up to a constant.
 
-    `raw` has the keys of `_USUAL`, with `rg_min` instead of `rg` if only a lower bound is known, or neither. The values
+    `raw` has the keys of `_USUAL`, with `rg_min` instead of `rg` if only a lower bound is known, `rg_header` if only
+    the header has a radius, or none of the three. The values
     are in the unit of the file; a q times `to_inverse_angstrom` is in 1/A.
     """
     total = 0.0
     for name, value in raw.items():
-        low, high, spread_below, spread_above = _USUAL["rg" if name == "rg_min" else name]
-        value *= 1 / to_inverse_angstrom if name in ("rg", "rg_min") else to_inverse_angstrom
+        low, high, spread_below, spread_above = _USUAL["rg" if name in _RADII else name]
+        value *= 1 / to_inverse_angstrom if name in _RADII else to_inverse_angstrom
         if name == "rg_min":
             value = max(value, low)  # no radius is too small
-        if name in ("rg", "rg_min"):
+        if name in _RADII:
             beyond = np.log(value / np.clip(value, *RG_RANGE_ANGSTROM))
             total -= 0.5 * (beyond / _BEYOND_RG_RANGE) ** 2
         if value < low:
@@ -206,6 +197,8 @@ def _describe_in_unit(raw: dict[str, float], unit: str) -> str:
     """Returns the Guinier radius (A), if there is one, and q_max (1/A) as text, for a file in this unit."""
     factor = TO_INVERSE_ANGSTROM[unit]
     q_max = f"q_max {raw['q_max'] * factor:.3g} 1/A"
+    if "rg_header" in raw:
+        return f"Rg {raw['rg_header'] / factor:.3g} A in the header, {q_max}"
     if "rg" in raw:
         return f"Guinier Rg {raw['rg'] / factor:.3g} A, {q_max}"
     return f"Rg above {raw['rg_min'] / factor:.3g} A, {q_max}" if "rg_min" in raw else q_max

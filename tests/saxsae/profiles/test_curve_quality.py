@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from saxsae.profiles.curve_quality import flare_end, measure_quality
+from saxsae.profiles.curve_quality import count_flare_points, measure_quality
 
 Q = np.linspace(0.01, 0.35, 250)
 
@@ -47,12 +47,28 @@ def test_over_subtraction_is_negative_at_high_q():
     assert measure_quality(curve(sphere(), negative_points=50)).negative_fraction == pytest.approx(50 / 300)
 
 
-@pytest.mark.parametrize(("shape", "sign"), [
-    (lambda q: 0.5 * np.exp(-((q * 150) ** 2) / 3) + 0.2 * (1 + (q * 300) ** 2) ** -1, 1),  # aggregates
-    (lambda q: -0.6 * np.exp(-((q / 0.02) ** 2)), -1)])  # repulsion
-def test_the_points_before_the_guinier_region_are_compared_with_its_line(shape, sign):
-    found = measure_quality(curve(sphere() + shape(Q)))
-    assert sign * found.low_q_excess > 0.05 or sign * found.guinier_curvature > 0.25
+def test_the_points_before_the_guinier_region_are_compared_with_its_line():
+    aggregates = 0.5 * np.exp(-((Q * 150) ** 2) / 3) + 0.2 * (1 + (Q * 300) ** 2) ** -1
+    assert measure_quality(curve(sphere() + aggregates)).low_q_excess > 0.08
+
+
+def test_the_curvature_of_the_guinier_plot_has_a_sign():
+    assert measure_quality(curve(sphere() - 0.6 * np.exp(-((Q / 0.02) ** 2)))).guinier_curvature < -0.25
+    assert measure_quality(curve(sphere() + 2 * (1 + (Q * 100) ** 2) ** -2)).guinier_curvature > 0.3
+
+
+def test_a_masked_beamstop_leaves_nothing_to_divide_by():
+    masked = sphere()
+    masked[:40] = 0
+    found = measure_quality(curve(masked, noise=1e-9))
+    assert np.isnan(found.level) or np.isfinite(found.level)
+    nothing = types.SimpleNamespace(q_inv_angstrom=Q, intensity=0 * Q, sigma=1 + 0 * Q)
+    assert np.isnan(measure_quality(nothing).level)
+
+
+def test_the_steep_fall_towards_a_minimum_is_no_flare():
+    late = Q > 0.15
+    assert count_flare_points(curve(sphere(25.0)[late], q=Q[late]), 25.0) == 0
 
 
 def test_a_difference_curve_has_no_signal_at_low_q():
@@ -66,6 +82,6 @@ def test_a_flat_curve_keeps_its_level():
 def test_flares_that_no_particle_of_this_size_can_make_end_where_they_end():
     q = np.linspace(0.01, 0.3, 300)
     flare = 50 * np.exp(-((q - 0.01) / 0.01))
-    end = flare_end(curve(sphere(25.0, q) + flare, q=q), 25.0)
+    end = count_flare_points(curve(sphere(25.0, q) + flare, q=q), 25.0)
     assert 0.03 < q[end] < 0.09
-    assert flare_end(curve(sphere(25.0, q), q=q), 30.0) == 0
+    assert count_flare_points(curve(sphere(25.0, q), q=q), 30.0) == 0

@@ -239,7 +239,7 @@ def test_debye_profiles_of_many_shapes_are_exact(largest):
     x = largest * np.array([[1.0, 0.73], [0.4, 1.0]])  # q h at q = 1
     found = np.asarray(jax.jit(scattering.debye_profiles)(shapes, q, CENTRE * SPHERE_FRACTION * x.astype(np.float32)))
     for p, shape in enumerate(shapes):
-        counts = np.rint(np.abs(np.fft.fftn(shape, (64,) * 3, (0, 1, 2))) ** 2).astype(np.float64)
+        counts = np.abs(np.fft.fftn(shape, (64,) * 3, (0, 1, 2))) ** 2
         counts = np.rint(np.fft.ifftn(counts).real)
         lag = np.fft.fftfreq(64, 1 / 64)
         distance = np.sqrt(lag[:, None, None] ** 2 + lag[:, None] ** 2 + lag**2)

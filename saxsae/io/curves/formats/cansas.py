@@ -12,13 +12,12 @@ from xml.etree import ElementTree
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae.io.curves.columns import CurveTable
+from saxsae.io.curves.columns import MAX_HEADER_CHARACTERS, CurveTable
+from saxsae.io.curves.stated_units import find_stated_unit
 from saxsae.io.curves.tables import parse_number
-from saxsae.io.curves.units import find_stated_unit
 
 _ROOT = re.compile(r"<(?:[\w.-]{1,40}:)?SAS(?:root|entry|data)\b")
 _MAX_ELEMENTS = 2_000_000
-_MAX_HEADER_CHARACTERS = 6000
 _SIGMA_NAMES = ("Idev", "dI", "Ierr", "Isd")
 
 
@@ -46,11 +45,11 @@ def read_cansas(text: str, name: str) -> CurveTable:
     if text.count("<") > _MAX_ELEMENTS:
         raise InputError(f"{name}: has too many XML elements for a curve (limit {_MAX_ELEMENTS // 2})")
     try:
-        root = ElementTree.fromstring(text)
+        root = ElementTree.fromstring(text.lstrip())
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{name}: is not valid XML ({' '.join(str(error).split())})") from error
     curves = [element for element in root.iter() if _local(element) == "SASdata"]
-    points = [[one for one in curve.iter() if _local(one) == "Idata"] for curve in curves]
+    points = [[one for one in curve if _local(one) == "Idata"] for curve in curves]
     if any(_local(child) in ("Qx", "Qy") for rows in points for child in (rows[0] if rows else ())):
         raise InputError(f"{name}: is two-dimensional canSAS data (Qx, Qy): average it over the angles first")
     if not any(points):
@@ -71,8 +70,12 @@ def read_cansas(text: str, name: str) -> CurveTable:
     if len(units) > 1:
         named = ", ".join(sorted(units))[:80]
         raise InputError(f"{name}: its points have different units of Q ({named}): give all in one unit")
-    unit = find_stated_unit(f"Q ({units.pop()})") if units else None
-    return CurveTable(q, intensity, sigma, unit, 2 + (sigma is not None), tuple(notes), _collect_header(root))
+    stated = units.pop().strip()[:40] if units else ""
+    unit, header = find_stated_unit(f"Q ({stated})") if stated else None, _collect_header(root)
+    if stated and unit is None:
+        notes.append(f"the unit of Q in the file, {stated}, is not known")
+        header = f"Q ({stated})\n{header}"
+    return CurveTable(q, intensity, sigma, unit, 2 + (sigma is not None), tuple(notes), header)
 
 
 def _local(element: ElementTree.Element) -> str:
@@ -96,9 +99,9 @@ def _collect_header(root: ElementTree.Element) -> str:
             unit = str(element.get("unit", ""))[:40]
             lines.append(f"{_local(element)[:60]}: {content} {unit}".rstrip())
             characters += len(lines[-1])
-        if characters > _MAX_HEADER_CHARACTERS:
+        if characters > MAX_HEADER_CHARACTERS:
             break
-    return "\n".join(lines)[:_MAX_HEADER_CHARACTERS]
+    return "\n".join(lines)[:MAX_HEADER_CHARACTERS]
 
 
 def _iterate_outside_data(root: ElementTree.Element) -> Iterator[ElementTree.Element]:

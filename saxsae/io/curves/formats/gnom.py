@@ -8,14 +8,13 @@ import re
 
 import numpy as np
 
-from saxsae.io.curves.columns import CurveTable
+from saxsae.io.curves.columns import MAX_HEADER_CHARACTERS, CurveTable
 from saxsae.io.curves.tables import MAX_LINE_CHARACTERS
 
 _HEADER = re.compile(r"^[ \t]*S[ \t]+J[ \t]*EXP[ \t]+ERROR[ \t]+J[ \t]*REG[ \t]+I[ \t]*REG", re.MULTILINE)
 # Columns of fixed width touch if a number is negative, so this pattern finds the numbers, not the blanks between them.
 _NUMBER = re.compile(
     r"[+-]?(?:\d+\.\d*|\.\d+|\d+)[ed][+-]?\d+|[+-]?\d+\.\d+|\*+|[+-]?nan", re.IGNORECASE)
-_MAX_HEADER_CHARACTERS = 6000
 
 
 def is_gnom(text: str) -> bool:
@@ -42,7 +41,7 @@ def read_gnom(text: str) -> CurveTable:
     if len(headers) > 1:
         notes.append(f"the output has {len(headers)} runs: the last was read")
     start = headers[-1].start()
-    header_text = text[max(start - _MAX_HEADER_CHARACTERS, 0):start]
+    header_text = text[max(start - MAX_HEADER_CHARACTERS, 0):start]
     return CurveTable(q, intensity, sigma, None, 5, tuple(notes), header_text)
 
 

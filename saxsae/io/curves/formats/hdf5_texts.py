@@ -5,16 +5,13 @@ length, the address of the heap and the number of the object. Called by `nxcansa
 """
 
 import re
-from typing import NamedTuple
 
 _HEAP = re.compile(rb"GCOL\x01\x00\x00\x00")
 _REFERENCE_BYTES = 16
 
 
-class TextHeaps(NamedTuple):
-    """The sizes in bytes of the objects in each global heap, by address of the heap and number of the object."""
-
-    sizes: dict[int, dict[int, int]]
+# The sizes in bytes of the objects in each global heap, by address of the heap and number of the object.
+TextHeaps = dict[int, dict[int, int]]
 
 
 def find_heaps(content: bytes) -> TextHeaps | None:
@@ -23,7 +20,7 @@ def find_heaps(content: bytes) -> TextHeaps | None:
     Args:
       content: the whole file.
     """
-    heaps = {}
+    heaps: TextHeaps = {}
     for match in _HEAP.finditer(content):
         start = match.start()
         end = start + _unsigned(content, start + 8, 8)
@@ -41,7 +38,7 @@ def find_heaps(content: bytes) -> TextHeaps | None:
         if place > end:
             return None
         heaps[start] = objects
-    return TextHeaps(heaps)
+    return heaps
 
 
 def is_sound_reference(content: bytes, place: int, heaps: TextHeaps) -> bool:
@@ -54,9 +51,9 @@ def is_sound_reference(content: bytes, place: int, heaps: TextHeaps) -> bool:
     """
     length, address, number = (
         _unsigned(content, place, 4), _unsigned(content, place + 4, 8), _unsigned(content, place + 12, 4))
-    if length == 0 or address not in heaps.sizes:  # empty, or an error that the library reports
+    if length == 0 or address not in heaps:  # empty, or an error that the library reports
         return True
-    return 0 < number and length <= heaps.sizes[address].get(number, -1)
+    return 0 < number and length <= heaps[address].get(number, -1)
 
 
 def has_broken_attribute(content: bytes, names: tuple[str, ...], heaps: TextHeaps) -> bool:

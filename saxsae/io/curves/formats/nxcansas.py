@@ -13,18 +13,17 @@ import numpy as np
 
 from phasenet.errors import InputError
 from saxsae.io.curves.column_names import find_role
-from saxsae.io.curves.columns import CurveTable
+from saxsae.io.curves.columns import MAX_HEADER_CHARACTERS, CurveTable
 from saxsae.io.curves.formats.hdf5_texts import (
     TextHeaps,
     find_heaps,
     has_broken_attribute,
     is_sound_reference,
 )
-from saxsae.io.curves.units import find_stated_unit
+from saxsae.io.curves.stated_units import find_stated_unit
 
 _MAX_NUMBERS = 2_000_000  # in one array
 _MAX_GROUPS, _MAX_DEPTH = 2000, 12
-_MAX_HEADER_CHARACTERS = 6000
 _MAX_ATTRIBUTE_BYTES = 100_000
 _ATTRIBUTES = ("default", "canSAS_class", "NX_class", "signal", "I_axes", "axes", "Q_indices", "units", "unit",
                "uncertainties", "uncertainty")
@@ -50,7 +49,8 @@ def read_nxcansas(path: str, content: bytes) -> CurveTable:
         raise InputError(f"{path}: cannot be read as HDF5 (its texts are damaged)")
     try:
         with h5py.File(path, "r") as file:
-            return _read_file(file, path)._replace(header_text=_collect_header(file, content, heaps))
+            table = _read_file(file, path)
+            return table._replace(header_text=table.header_text + _collect_header(file, content, heaps))
     except InputError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError,
@@ -71,7 +71,8 @@ def _read_file(file: Any, path: str) -> CurveTable:
             f"{path}: is HDF5 without a SASdata or NXdata group: give NXcanSAS, or export q, I, sigma as text")
     default = _follow_default(file, candidates)
     ordered = [default, *(one for one in candidates if one != default)] if default is not None else candidates
-    reasons, curves = [], []
+    curve, count = None, 0
+    reasons: list[str] = []
     for group in ordered[:100]:
         result = _read_group(group)
         if isinstance(result, str):
@@ -79,15 +80,14 @@ def _read_file(file: Any, path: str) -> CurveTable:
             if group == default:
                 break  # the curve that the file means is refused, not replaced
         else:
-            curves.append(result)
-    if not curves:
+            curve, count = curve or result, count + 1
+    if curve is None:
         raise InputError(f"{path}: {reasons[0]}")
-    curve = curves[0]
     notes = [kind, *curve.notes]
-    if len(curves) > 1:
+    if count > 1:
         which = "the default" if default is not None else "the first"
         class_name = "SASdata" if kind == "NXcanSAS" else "NXdata"
-        notes.append(f"the file has {len(curves)} curves ({class_name}): {which} was read")
+        notes.append(f"the file has {count} curves ({class_name}): {which} was read")
     return curve._replace(notes=tuple(notes))
 
 
@@ -117,7 +117,7 @@ def _read_group(group: Any) -> CurveTable | str:
         f"{signal}_errors", f"{signal}_error", "errors", "sigma") if name in names), None)
     sigma = None if sigma_name is None else _get_array(group, sigma_name)
     q, data = np.squeeze(q), np.squeeze(data)
-    if data.ndim > 1 and data.shape[-1] == q.shape[-1]:  # frames, temperatures
+    if data.ndim > 1 and q.ndim and data.shape[-1] == q.shape[-1]:  # frames, temperatures
         if q.ndim == 1 and not _as_names(_attribute(group, "I_axes")) and not axes:
             return f"{where} has an array I of {data.ndim} dimensions and names no axes: give one curve"
         notes.append(f"the group has {data.size // data.shape[-1]} curves: the first was read")
@@ -127,8 +127,11 @@ def _read_group(group: Any) -> CurveTable | str:
         return f"{where} is not one curve: I has the shape {data.shape} and Q the shape {q.shape}"
     sigma = None if sigma is None or sigma.size != data.size else sigma.reshape(data.shape)
     units = _as_text(_attribute(group[q_name], "units")) or _as_text(_attribute(group[q_name], "unit"))
-    unit = find_stated_unit(f"Q ({units})") if units else None
-    return CurveTable(q, data, sigma, unit, 2 + (sigma is not None), tuple(notes))
+    unit, header = find_stated_unit(f"Q ({units})") if units else None, ""
+    if units and unit is None:
+        notes.append(f"the unit of Q in the file, {units[:40]}, is not known")
+        header = f"Q ({units[:40]})\n"
+    return CurveTable(q, data, sigma, unit, 2 + (sigma is not None), tuple(notes), header)
 
 
 def _get_array(group: Any, name: str) -> np.ndarray | None:
@@ -223,9 +226,9 @@ def _collect_header(file: Any, content: bytes, heaps: TextHeaps) -> str:
             value = _as_text(item[()])
             if value:
                 lines.append(f"{name[:60]}: {value[:500]} {_as_text(_attribute(item, 'units'))[:40]}".rstrip())
-        if sum(map(len, lines)) > _MAX_HEADER_CHARACTERS:
+        if sum(map(len, lines)) > MAX_HEADER_CHARACTERS:
             break
-    return "\n".join(lines)[:_MAX_HEADER_CHARACTERS]
+    return "\n".join(lines)[:MAX_HEADER_CHARACTERS]
 
 
 def _as_text(value: Any) -> str:

@@ -11,12 +11,11 @@ import gemmi
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae.io.curves.columns import CurveTable
+from saxsae.io.curves.columns import MAX_HEADER_CHARACTERS, CurveTable
+from saxsae.io.curves.stated_units import find_stated_unit
 from saxsae.io.curves.tables import parse_number
-from saxsae.io.curves.units import find_stated_unit
 
 _CATEGORY = "_sas_scan_intensity."
-_MAX_HEADER_CHARACTERS = 6000
 
 
 def is_sascif(text: str) -> bool:
@@ -58,7 +57,7 @@ def read_sascif(text: str, name: str) -> CurveTable:
         notes.append(f"the entry has {len(set(scans))} scans: scan {scan[:40]}, with the most points, was read")
     sigma = None if error_column is None else _parse_column(rows, error_column)
     return CurveTable(_parse_column(rows, 0), _parse_column(rows, 1), sigma, _find_unit(block, scan),
-                      2 + (error_column is not None), tuple(notes), text[:_MAX_HEADER_CHARACTERS])
+                      2 + (error_column is not None), tuple(notes), text[:MAX_HEADER_CHARACTERS])
 
 
 def _parse_column(rows: list[gemmi.cif.Table.Row], index: int) -> np.ndarray:

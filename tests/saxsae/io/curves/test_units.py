@@ -9,8 +9,8 @@ import pytest
 from launch.evaluation import unit_scan
 from phasenet.errors import InputError
 from saxsae.io.curves.measured_curves import read_curve
-from saxsae.io.curves.stated_units import StatedLength, find_instrument, find_stated_lengths
-from saxsae.io.curves.units import DOUBT, TO_INVERSE_ANGSTROM, UNITS, decide_unit, find_stated_unit
+from saxsae.io.curves.stated_units import StatedLength, find_instrument, find_stated_lengths, find_stated_unit
+from saxsae.io.curves.units import DOUBT, TO_INVERSE_ANGSTROM, UNITS, decide_unit
 
 BOTH_POSSIBLE = ("the unit of q is not stated, and both are possible: 1/A (.*) or 1/nm (.*): "
                  "give --unit=1/A or --unit=1/nm")
@@ -141,7 +141,6 @@ def test_unit_is_decided_from_the_data_and_overridable(tmp_path):
     given = read_curve(path, unit="1/A")
     np.testing.assert_allclose(given.q_inv_angstrom, 10 * q, rtol=2e-6)
     assert given.unit == "1/A" and "q in 1/A, as given" in given.notes
-    assert any("A is outside 8 to 300 A" in note for note in given.notes)
     path = write(tmp_path / "x.dat", q, rounded(q, 20), "q[1/nm] I sigma\n")
     assert read_curve(path, unit="1/A").unit == "1/A"
 
@@ -187,7 +186,7 @@ def test_header_that_decides_nothing(header):
 def test_radius_in_the_header_stands_in_for_a_guinier_region():
     q = np.linspace(0.15, 0.3, 60)  # far beyond the Guinier region of Rg 25 A
     unit, note = guess(q, 25, "Reciprocal space Rg:  0.2500E+01", "1/nm")
-    assert unit == "1/nm" and "Guinier Rg 25 A" in note
+    assert unit == "1/nm" and "Rg 25 A in the header" in note
 
 
 def test_instrument_counts_only_where_the_data_decide_nothing():
@@ -214,15 +213,6 @@ def test_scan_decides_none_wrong_without_doubt():
     assert re.fullmatch(last, table[-1])
 
 
-def test_form_factor_of_the_scan():
-    q = np.array([1e-3, 0.05, 0.1])
-    x = q * 20 * np.sqrt(5 / 3)
-    np.testing.assert_allclose(unit_scan.spheroid_intensity(q, 20, 1.0), (3 * (np.sin(x) - x * np.cos(x)) / x**3) ** 2)
-    for ratio in (0.5, 2.0, 3.0):  # Guinier's law gives Rg back
-        low = unit_scan.spheroid_intensity(np.array([1e-3]), 20, ratio)
-        np.testing.assert_allclose(-3 * np.log(low) / 1e-6, 400, rtol=1e-3)
-
-
 def test_measured_curves_are_decided_trimmed_or_not(data_dir):
     """All of them without their statements, as they are in their files and in the other unit; none is asked for."""
     with open(data_dir / "saxs" / "index.csv", newline="") as file:
@@ -241,14 +231,11 @@ def test_measured_curves_are_decided_trimmed_or_not(data_dir):
     assert doubted <= {"lair1_ecd", "lyzexp", "nup133_3kfo"}
 
 
-def test_shared_cases(data_dir):
-    folder = data_dir.parent / "cases" / "saxs"
-    if not folder.is_dir():
-        pytest.skip(f"no collection of difficult curves at {folder}")
+def test_awkward_units(awkward_curves):
     for name, unit, q_max in (("plain", "1/A", 0.3), ("unit_per_nanometer_spelled", "1/nm", 0.05),
                               ("unit_1_per_angstrom_lower", "1/A", 3.0), ("per_metre", "1/m", 0.3)):
-        curve = read_curve(folder / f"{name}.dat")
+        curve = read_curve(awkward_curves / f"{name}.dat")
         assert curve.unit == unit, name
         assert curve.q_inv_angstrom[-1] == pytest.approx(q_max, rel=1e-4), name
     with pytest.raises(InputError, match="Guinier Rg 10 A, .*Guinier Rg 100 A, .*: give --unit=1/A or --unit=1/nm$"):
-        read_curve(folder / "large_nm_trimmed.dat")
+        read_curve(awkward_curves / "large_nm_trimmed.dat")

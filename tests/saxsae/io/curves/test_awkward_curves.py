@@ -6,15 +6,6 @@ import pytest
 from phasenet.errors import InputError
 from saxsae.io.curves.measured_curves import read_curve
 
-
-@pytest.fixture(scope="module")
-def cases(data_dir):
-    folder = data_dir.parent / "cases" / "saxs"
-    if not folder.is_dir():
-        pytest.skip(f"no collection of awkward curves at {folder}")
-    return folder
-
-
 READ = {  # number of points, columns, whether sigma is estimated, part of a note
     "plain": (90, 3, False, None),
     "two_tables_pr_first": (90, 4, False, "the file has 3 tables: "),
@@ -31,10 +22,10 @@ READ = {  # number of points, columns, whether sigma is estimated, part of a not
 
 
 @pytest.mark.parametrize("name", READ)
-def test_read(cases, name):
+def test_read(awkward_curves, name):
     points, columns, estimated, note = READ[name]
-    curve = read_curve(cases / f"{name}.dat")
-    plain = read_curve(cases / "plain.dat")
+    curve = read_curve(awkward_curves / f"{name}.dat")
+    plain = read_curve(awkward_curves / "plain.dat")
     assert curve.q_inv_angstrom.size == points and curve.columns == columns and curve.sigma_estimated is estimated
     step = 2 if name == "cansas1d" else 1
     np.testing.assert_allclose(curve.q_inv_angstrom, plain.q_inv_angstrom[::step], rtol=1e-4)
@@ -48,7 +39,7 @@ def test_read(cases, name):
     ("log10_intensity", "the table in lines 1 to 90 looks like log10 (or ln) of the intensity: give the intensity"),
     ("two_dimensional", "is two-dimensional (Qx, Qy, I): average it over the angles and give q, I, sigma"),
 ])
-def test_refused(cases, name, reason):
+def test_refused(awkward_curves, name, reason):
     with pytest.raises(InputError) as caught:
-        read_curve(cases / f"{name}.dat")
-    assert str(caught.value).startswith(f"{cases / name}.dat: ") and reason in str(caught.value)
+        read_curve(awkward_curves / f"{name}.dat")
+    assert str(caught.value).startswith(f"{awkward_curves / name}.dat: ") and reason in str(caught.value)
