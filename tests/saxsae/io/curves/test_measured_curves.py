@@ -304,7 +304,9 @@ def test_zeros_that_fill_the_table(tmp_path):
     check(curve)
     two = read(tmp_path, lines("{:.6e} {:.6e}", (Q, I)) + ["0.31 0", "0.32 0", "0.33 0"])
     assert two.q_inv_angstrom.size == 60
-    assert noted(two, "3 points of zero intensity at the end of the table dropped")
+    assert noted(two, "3 points of zero intensity at an end of the table dropped")
+    masked = read(tmp_path, [f"0.00{i} 0 0.1" for i in range(1, 9)] + ROWS)
+    assert noted(masked, "8 points of zero intensity at an end of the table dropped") and masked.q_inv_angstrom.size == 60
 
 
 @pytest.mark.parametrize("points, tolerance", [(250, 0.3), (1000, 0.3)])
