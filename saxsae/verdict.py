@@ -75,13 +75,14 @@ LIMITS = {
         above="the intensity levels off at {:.0%} of I(0), where even a thin rod falls: a constant background is left "
               "in (--background fits it)"),
     "kratky": Limit(
-        (-0.3, 3), (-_INF, _INF),
+        (-0.3, 1.7), (-_INF, _INF),
         below="(q Rg)^2 I / I(0) is {:.2f} at q Rg = 3 to 5: too much buffer is subtracted",
-        above="(q Rg)^2 I / I(0) is {:.2f} at q Rg = 3 to 5: no particle, or a long chain or rod"),
-    "negative_fraction": Limit(
-        (-_INF, 0.03), (-_INF, 0.4),
-        above="{:.0%} of the points lie further below zero than noise explains: a difference curve, a logarithm, or "
-              "too much buffer subtracted"),
+        above="(q Rg)^2 I / I(0) is {:.2f} at q Rg = 3 to 5, where a folded protein is below 1.1: a disordered chain, "
+              "a long rod, or a background"),
+    "negative_share": Limit(
+        (-_INF, 0.003), (-_INF, 0.3),
+        above="{:.1%} of the intensity lies further below zero than noise explains: too much buffer subtracted, a "
+              "difference curve or a logarithm"),
     "points": Limit((20, _INF), (10, _INF), below="the curve has only {:.0f} points"),
     "misfit": Limit(
         (-_INF, 4), (-_INF, 25),
@@ -95,7 +96,7 @@ LIMITS = {
 }
 RESULT_MEASURES = ("misfit", "cormap_p", "rg_ratio", "agreement")
 # Measures that a constant background changes. If the background is fitted, only their limits for no shape count.
-_CHANGED_BY_BACKGROUND = ("level", "plateau", "kratky", "negative_fraction", "rg_ratio")
+_CHANGED_BY_BACKGROUND = ("level", "plateau", "kratky", "negative_share", "rg_ratio")
 
 
 class Verdict(NamedTuple):

@@ -16,7 +16,7 @@ from saxsae.profiles.rebinning import CurveLike
 # farther: beyond, a protein's own fine structure shows.
 _LEVEL_Q, _LEVEL_Q_RG = 0.35, 4.0
 _MIN_LEVEL_Q_RG = 2.5  # below it every particle still falls steeply, so a level cannot be told from a particle
-_ROD_SLOPE = -1.0  # of ln I against ln q; no particle falls more slowly than a thin rod
+_ROD_SLOPE = -0.8  # of ln I against ln q; that of a thin rod is -1, and no particle falls more slowly
 _SIGNIFICANT = 5.0  # standard deviations beyond which a deviation counts
 _FLARE_SIGMAS = 3.0  # standard deviations by which a flare is steeper than a particle
 _KRATKY_RANGE = (3.0, 5.0)  # q Rg at which a folded particle has fallen from its peak of 1.1 at 1.7
@@ -39,7 +39,7 @@ class CurveQuality(NamedTuple):
         tenth of the points, NaN if that is not positive; 0 within noise.
       plateau: `level` where the intensity falls more slowly than that of a thin rod, else 0.
       kratky: mean of (q Rg)^2 I / I(0) at q Rg from 3 to 5.
-      negative_fraction: fraction of the points that lie further below zero than noise explains.
+      negative_share: sum of the intensities further below zero than noise explains, relative to that of the positive.
       points: number of points.
     """
 
@@ -53,7 +53,7 @@ class CurveQuality(NamedTuple):
     level: float
     plateau: float
     kratky: float
-    negative_fraction: float
+    negative_share: float
     points: int
 
 
@@ -61,13 +61,11 @@ def measure_quality(curve: CurveLike) -> CurveQuality:
     """Returns the measures of a curve.
 
     Args:
-      curve: the measured curve. Its `negative_points`, if it has any, is the number of points that the reader dropped
-        because they lie too far below zero.
+      curve: the measured curve. Its `negative_share`, if it has one, is that of the points that the reader dropped.
     """
     q, intensity, sigma = (np.asarray(a, np.float64) for a in (curve.q_inv_angstrom, curve.intensity, curve.sigma))
     guinier = fit_guinier(q, intensity, sigma)
     nan = float("nan")
-    dropped = int(getattr(curve, "negative_points", 0))
     rg, rg_error, q_rg_start, plateau, kratky, excess, curvature = (nan,) * 7
     low_mean, low_error = _weighted_mean(intensity, sigma, slice(0, max(3, q.size // 10)))
     level = _level_at_high_q(q, intensity, sigma, q[-1]) / low_mean if low_mean > 0 else nan
@@ -87,7 +85,7 @@ def measure_quality(curve: CurveLike) -> CurveQuality:
     return CurveQuality(
         guinier=guinier, rg_angstrom=rg, rg_error=rg_error, q_rg_start=q_rg_start, low_q_signal=low_mean / low_error,
         low_q_excess=excess, guinier_curvature=curvature, level=level, plateau=plateau, kratky=kratky,
-        negative_fraction=dropped / (dropped + q.size), points=q.size)
+        negative_share=float(getattr(curve, "negative_share", 0.0)), points=q.size)
 
 
 def count_flare_points(curve: CurveLike, r_max_angstrom: float) -> int:

@@ -54,6 +54,7 @@ class GuinierFit(NamedTuple):
     reason: str
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # windows without a finite line are not used
 def fit_guinier(q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLike,
                 q_rg_limit: float = Q_RG_LIMIT) -> GuinierFit:
     """Returns the radius of gyration and I(0) of a curve, from the window with the smallest expected error of Rg.
@@ -105,7 +106,8 @@ def fit_guinier(q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLik
     rg, error, score = line["rg"], line["error"], line["score"]
     best = int(np.argmin(score))
     # The standard deviation of Rg includes the scatter of Rg over the windows that are nearly as good.
-    nearly_as_good = score <= 2 * score[best]
+    # Other windows may show the slope of a domain.
+    nearly_as_good = (score <= 2 * score[best]) & (first < last[best]) & (last > first[best])
     relative_error = float(np.hypot(error[best], np.std(rg[nearly_as_good]) / rg[best]))
 
     inside = slice(first[best], last[best])

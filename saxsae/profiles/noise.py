@@ -15,6 +15,7 @@ _MAX_STRIDE = 4  # largest distance of neighbours, in points
 # Largest distance of neighbours in q, relative to the q at which I has fallen to one half. Residuals over longer
 # distances show the curvature of the curve, not its noise.
 _STEP_OF_HALF_WIDTH = 0.07
+_SMALLEST_GAP = 1e-60  # relative distance of neighbours; its fourth power is not zero
 _FLOOR = 0.002  # smallest relative standard deviation; instruments do not measure better
 
 
@@ -50,6 +51,7 @@ def neighbour_residuals(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray 
     offset = offset / (offset[:, -1:] - offset[:, :1])
     # The divided difference of order four is zero for cubics, whatever the spacing.
     gap = offset[:, :, None] - offset[:, None, :] + np.eye(5)
+    gap = np.copysign(np.maximum(np.abs(gap), _SMALLEST_GAP), gap)
     weight = 1 / np.prod(gap, axis=2)
     weight /= np.sqrt(np.sum(weight**2, axis=1, keepdims=True))
     residual = np.sum(weight * intensity[take], axis=1)

@@ -85,7 +85,7 @@ def test_a_background_that_is_fitted_is_no_doubt():
 def test_doubts_of_the_reader_count():
     found = judge_curve(curve(doubts=("the unit would be unusual",)))
     assert found.status == DOUBTFUL and found.reasons == ("the unit would be unusual",)
-    assert judge_curve(curve(negative_points=200)).status == NO_SHAPE
+    assert judge_curve(curve(negative_share=0.5)).status == NO_SHAPE
 
 
 @pytest.mark.parametrize(("more", "rg", "status", "reason"), [

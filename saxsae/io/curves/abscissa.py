@@ -24,7 +24,12 @@ _SINE = r"sin\s?\(?\s?(?:theta|θ|th)\s?\)?"
 # The symbol that is defined, then 2 sin(theta) / lambda or 1 / d.
 _S_DEFINED = re.compile(
     rf"(?:\b([A-Za-z])\s?(?:\([^()]{{0,20}}\)\s?)?[=:]\s?)?\b(?:2\s?[*·×]?\s?{_SINE}\s?/\s?{_LAMBDA}"
-    rf"|2\s?/\s?{_LAMBDA}\s?[*·×]?\s?{_SINE})|\b([A-Za-z])\s?=\s?1\s?/\s?d\b", re.IGNORECASE)
+    rf"|2\s?/\s?{_LAMBDA}\s?[*·×]?\s?{_SINE}|q\s?/\s?\(?2\s?[*·×]?\s?(?:pi|π)\)?)"
+    r"|\b([A-Za-z])\s?=\s?1\s?/\s?d\b", re.IGNORECASE)
+# 2 theta as instruments name it, and no formula, no value and no part of an instrument.
+_TWO_THETA_WORD = re.compile(
+    r"(?:(?<!sin\()(?<![\w.])(?:2|two)[ _*-]?(?:theta|θ|th)(?![a-z])|°\s?2\s?th|\btth\b|\btwotheta\b)"
+    r"(?=\s*(?:$|[,;|\])>.\"_]|[/(]\s*(?:deg|rad|°)|I\b|int|counts))(?!\W{0,6}\d)", re.IGNORECASE)
 _ONLY_SPACING = re.compile(r"\W*[A-Za-z]\s?=\s?1\s?/\s?d\W*")  # a line that says nothing but s = 1/d
 _TWO_THETA_PHRASE = re.compile(
     r"(?:(?<![\w.])(?:2|two)[ _*-]?(?:theta|θ)|\bscattering angle)"
@@ -71,7 +76,8 @@ def names_two_theta(text: str) -> bool:
     Args:
       text: the lines right above a table.
     """
-    return any(_TWO_THETA_PHRASE.search(" ".join(line.split())) for line in text.splitlines())
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return any(_TWO_THETA_PHRASE.search(line) or _TWO_THETA_WORD.search(line) for line in lines)
 
 
 def defines_s(text: str, q_name: str | None) -> bool:

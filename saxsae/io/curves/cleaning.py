@@ -4,7 +4,7 @@ Every step that changes something adds a note with the number of points. Called 
 
 1. Drop the points without a finite q or intensity, those with q <= 0 and those far outside the range of q; sort by q.
 2. Drop single points without a positive sigma. If more than half of the points lack one, estimate all sigmas in step 5.
-3. Average the points of equal q.
+3. Average the points of equal q. Drop single points far above all their neighbours (hot pixels, cosmic rays).
 4. Drop zeros that fill either end of the table, and the leading points in the beamstop's shadow.
 5. Estimate the sigmas (`saxsae.profiles.noise`) if they are missing or contradict the scatter of the points.
 6. Drop the points whose intensity lies further below zero than noise explains.
@@ -27,6 +27,8 @@ _LARGEST, _SMALLEST = 1e60, 1e-60  # larger magnitudes count as overflow, smalle
 # Fraction of the intensity of the plateau at low q. Leading points that lie further below the plateau than this are in
 # the beamstop's shadow.
 _SHADOW_FRACTION = 0.5
+_SPIKE_SCATTER = 8.0  # a spike rises above its neighbours by this many times the median scatter of neighbours
+_MAX_SPIKES, _MIN_SPIKES = 0.01, 2  # at most this fraction of the points, or this number, are spikes
 # A shadow covers at most this fraction of the points, or `_MIN_SHADOW` of them. A longer rise is not a shadow but says
 # that the numbers are no intensities, or that the particles repel each other; it is kept for `saxsae.verdict` to see.
 _MAX_SHADOW, _MIN_SHADOW = 0.05, 5
@@ -40,7 +42,8 @@ class CleanedCurve(NamedTuple):
       intensity: (N,) float64, unit of the file; negative values within noise are kept.
       sigma: (N,) float64, standard deviation of the intensity, positive; may be NaN if N < `MIN_POINTS`.
       sigma_estimated: whether sigma is missing or unusable in the file, and therefore estimated.
-      negative_points: number of points that were dropped because they lie further below zero than noise explains.
+      negative_share: sum of the intensities that were dropped because they lie further below zero than noise explains,
+        relative to the sum of the positive ones and positive.
       notes: what was dropped, changed or estimated, one line each.
     """
 
@@ -48,7 +51,7 @@ class CleanedCurve(NamedTuple):
     intensity: np.ndarray
     sigma: np.ndarray
     sigma_estimated: bool
-    negative_points: int
+    negative_share: float
     notes: tuple[str, ...]
 
 
@@ -92,8 +95,9 @@ def clean_curve(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) 
         data[2] = np.nan
     data = _average_duplicates(data, notes)
     drop(_is_padding(data[1]), "of zero intensity at an end of the table")
+    drop(_is_spike(data[1]), "far above all neighbours (a hot pixel or a cosmic ray?)")
     drop(_is_shadowed(data[1], data[2]), "in the beamstop's shadow at the smallest q")
-    negative_points = 0
+    negative_share = 0.0
     if data.shape[1] >= MIN_POINTS:
         why_estimate = why_estimate or _examine_sigma(data, notes)
         if why_estimate:
@@ -102,12 +106,12 @@ def clean_curve(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None) 
                 "no noise found (a computed curve?), 0.2 % of the intensity taken as sigma" if noiseless
                 else "sigma estimated from the scatter of the points"))
         too_negative = data[1] < -_MAX_SIGMAS_BELOW_ZERO * data[2]
-        negative_points = int(too_negative.sum())
+        negative_share = float(-data[1, too_negative].sum() / max(np.maximum(data[1], 0).sum(), _SMALLEST))
         drop(too_negative, f"more than {_MAX_SIGMAS_BELOW_ZERO:g} sigma below zero (over-subtracted buffer?)")
         negative = int(np.sum(data[1] <= 0))
         if negative:
             notes.append(f"{_count_points(negative)} with intensity <= 0 within noise kept")
-    return CleanedCurve(data[0], data[1], data[2], why_estimate is not None, negative_points, tuple(notes))
+    return CleanedCurve(data[0], data[1], data[2], why_estimate is not None, negative_share, tuple(notes))
 
 
 def _sort_by_q(data: np.ndarray, notes: list[str]) -> np.ndarray:
@@ -152,6 +156,23 @@ def _is_padding(intensity: np.ndarray) -> np.ndarray:
     for zeros in (index < first, index > last):
         padding |= zeros & (zeros.sum() >= 3)
     return padding
+
+
+def _is_spike(intensity: np.ndarray) -> np.ndarray:
+    """Returns a mask (N,) of single points that are far above their neighbours; many of them are no spikes.
+
+    The next two points on each side of a spike agree with each other to a quarter of its height above them.
+    """
+    spikes = np.zeros(intensity.size, bool)
+    if intensity.size < MIN_POINTS:
+        return spikes
+    padded = np.pad(intensity, 2, mode="reflect")
+    around = np.lib.stride_tricks.sliding_window_view(padded, 5)[:, [0, 1, 3, 4]]
+    highest, lowest = around.max(axis=1), around.min(axis=1)
+    rise = intensity - highest
+    scatter = 1.4826 * np.median(np.abs(np.diff(intensity)))
+    spikes = (rise > 0.5 * np.abs(highest)) & (rise > 4 * (highest - lowest)) & (rise > _SPIKE_SCATTER * scatter)
+    return spikes if spikes.sum() <= max(_MIN_SPIKES, _MAX_SPIKES * intensity.size) else np.zeros_like(spikes)
 
 
 def _is_shadowed(intensity: np.ndarray, sigma: np.ndarray) -> np.ndarray:

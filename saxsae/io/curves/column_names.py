@@ -20,7 +20,7 @@ ROLES = {
     "qx": "qx|qxdata|q1x",
     "qy": "qy|qydata|q1y",
     "two_theta": ("(?:2|two)(?:theta|th|t)(?:deg|degrees?|rad|mrad)?|tth(?:deg|rad)?|"
-                  "scatteringangle(?:2theta)?(?:deg|rad)?"),
+                  "scatteringangle(?:2theta)?(?:deg|rad)?|deg|degrees?|(?:pd)?meas2theta(?:scan)?"),
     "theta": "theta|th|thetadeg|angle",
     "q_squared": "(?:q|s)(?:2|sq|squared?)|qq",
     "q_rg": "qrg|srg|qtimesrg",
@@ -47,7 +47,8 @@ ROLES = {
     "sigma": (f"(?:{_MEASURED}?{_INTENSITY}|{_MEASURED})?{_ERROR}(?:of)?(?:{_INTENSITY}|{_MEASURED}|y)?|si|sigi|e|ei|"
               "ie|ise|di|diq|dy|ey|ierr|yerr|yerror|errbar|errorbar|isd|poisson(?:error)?|counting(?:error)?"),
     "intensity": (f"{_INTENSITY}{_MEASURED}?|{_MEASURED}?{_INTENSITY}|jexp|data|counts|cts|iofq|y|scattering|"
-                  "(?:i)?(?:in)?solution|dsigmadomega|dsdw|dsdo|crosssection|scatteredintensity|saxsintensity"),
+                  "(?:i)?(?:in)?solution|pdmeas(?:counts|intensity)(?:total|net)?|dsigmadomega|dsdw|dsdo|crosssection|"
+                  "scatteredintensity|saxsintensity"),
     "q": ("q|s|qvector|qvec|qvalues?|momentumtransfer|scatteringvector(?:q)?|wavevector|q(?:nm1?|a1?|ang\\w*|inv\\w*|"
           "1nm|1a|m1|1m|rnm1)|qexp|qdata|qextrap|qavg|qbin|qmod|modq|x|momentumtransferq|scatteringvectormagnitude"),
     "d_spacing": "d|dspacing",
@@ -114,6 +115,10 @@ def find_role(name: str, position: int) -> str | None:
         return "structure_factor"
     if plain == "s" and position > 0:
         return "sigma"
+    if position == 0 and any(_PATTERNS["two_theta"].fullmatch(_squash(content)) for content in brackets):
+        return "two_theta"
+    if position > 0 and plain in ("deg", "degree", "degrees"):
+        return "other"
     if plain in ("x", "t", "d") and position > 0:
         return "dq" if plain == "d" else "other"
     for role in _WITH_BRACKETS_FIRST:

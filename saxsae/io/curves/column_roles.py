@@ -47,6 +47,8 @@ _MIN_MATRIX_COLUMNS = 8
 _MIN_RATIO_OF_CURVES = 0.15  # of a column without a known name to the intensity; a smaller one is taken as sigma
 _PLOT_PHRASE = re.compile(
     r"\b(kratky|guinier|porod|zimm|holtzer)[ _-](?:plot|transform\w*|representation)", re.IGNORECASE)
+_LOGARITHM = re.compile(r"\blog10\b|\b(?:log|ln)\s?\(|\blog(?:arithmic)?[ _-]scale", re.IGNORECASE)
+_SUBTRACTED = re.compile(r"(?:^|[_\W])sub(?:tr\w*)?(?:$|[_\W\d])", re.IGNORECASE)  # sample less buffer
 _NUMBER_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 RANK_CURVE, RANK_DOUBTFUL, RANK_FIT = 2, 1, 0  # how well a table's columns agree with a measured curve
 
@@ -96,6 +98,8 @@ def assign_roles(table: TextTable) -> ColumnRoles | str:
         return roles
     if roles.q_name is None and names_two_theta("\n".join(lines)[:2000]):
         roles = roles._replace(angle_unit=find_angle_unit(" ".join(lines)), q_name="2theta")
+    if roles.q_name is None and any(_LOGARITHM.search(line) for line in lines if len(line) < 200):
+        return "has a logarithm in its heading: name the columns, such as q log10(I), or q I if they are no logarithms"
     if len(values) >= _MIN_ROWS and roles.scale == "linear" and roles.rank > RANK_FIT:
         sigma = None if roles.sigma is None else values[:, roles.sigma]
         reason = transforms.find_transform(
@@ -147,6 +151,8 @@ def _assign_by_name(names: list[tuple[str, str | None]], values: np.ndarray) -> 
         notes.append(_describe_curves(measured, "side by side", sigma is None))
     elif "component" in roles and sigma is None:
         notes.append(_COMPUTED.format(names[intensity][0][:40]))
+    elif _SUBTRACTED.search(names[intensity][0]):
+        notes.append(f"column {names[intensity][0][:30]} was read as the intensity")
     elif curves > 1:
         notes.append(_describe_curves(curves, "on one q", sigma is None, names[intensity][0]))
     role = roles[intensity]
@@ -175,12 +181,14 @@ def _choose_intensity(names: list[tuple[str, str | None]], values: np.ndarray, s
             measured = [i for i, role in roles.items() if role in ("fit", "component")][:1]
         if not measured:
             return None
-    intensity = measured[0]
+    subtracted = [i for i, role in roles.items() if role in (None, "intensity") and _SUBTRACTED.search(names[i][0])]
+    intensity = (subtracted or measured)[0]
     unknown = [i for i in unknown if i != intensity]
     usable = ("sigma", "log_sigma") if roles[intensity] in ("log10", "ln") else ("sigma",)
     sigmas = [i for i, role in roles.items() if role in usable]
-    between = [i for i in sigmas if len(measured) < 2 or intensity < i < measured[1]]
-    curves = len(measured)
+    after = [i for i in (*measured, *subtracted) if i > intensity]
+    between = [i for i in sigmas if i > intensity and (not after or i < min(after))]
+    curves = 1 if subtracted else len(measured)
     if sigmas:
         return intensity, (between or sigmas)[0], curves
     if unknown and len(values) >= _MIN_ROWS:

@@ -44,7 +44,8 @@ class Curve(NamedTuple):
       path: the file.
       sigma_estimated: whether sigma was estimated from the scatter of the points, not read from the file.
       columns: number of columns of the table in the file.
-      negative_points: number of points that were dropped because they lie further below zero than noise explains.
+      negative_share: sum of the intensities that were dropped because they lie further below zero than noise explains,
+        relative to the sum of the positive ones and positive.
       doubts: notes that put the whole curve in doubt, for `saxsae.verdict`.
     """
 
@@ -56,7 +57,7 @@ class Curve(NamedTuple):
     path: str
     sigma_estimated: bool
     columns: int
-    negative_points: int = 0
+    negative_share: float = 0.0
     doubts: tuple[str, ...] = ()
 
 
@@ -104,7 +105,7 @@ def read_curve(path: str | os.PathLike, unit: str | None = None) -> Curve:
             notes += (f"the file states another unit of q, {table.unit}: ignored",)
     q = cleaned.q * TO_INVERSE_ANGSTROM[unit]
     return Curve(q, cleaned.intensity, cleaned.sigma, unit, notes, path, cleaned.sigma_estimated, table.columns,
-                 cleaned.negative_points, doubts)
+                 cleaned.negative_share, doubts)
 
 
 def write_curve(path: str | os.PathLike, q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLike,

@@ -13,6 +13,7 @@ _LOGARITHM = "looks like log10 (or ln) of the intensity: give the intensity itse
 _GUINIER = "looks like a Guinier plot (q^2, ln I): give q and I"
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # numbers of any size are tested
 def find_transform(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray | None, named: bool = False) -> str | None:
     """Returns what the columns of a table are if not I(q), and what to give instead; None if they may be I(q).
 

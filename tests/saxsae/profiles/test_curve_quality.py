@@ -24,7 +24,7 @@ def curve(intensity, noise=0.002, q=Q, **more):
 def test_a_good_curve_shows_nothing():
     found = measure_quality(curve(sphere()))
     assert found.guinier.valid and found.rg_angstrom == pytest.approx(30 * np.sqrt(0.6), rel=0.03)
-    assert found.low_q_excess == found.negative_fraction == 0 and found.plateau < 0.003 and abs(found.level) < 0.003
+    assert found.low_q_excess == found.negative_share == 0 and found.plateau < 0.003 and abs(found.level) < 0.003
     assert abs(found.guinier_curvature) < 0.1 and found.kratky < 0.3 and found.low_q_signal > 500
     assert found.q_rg_start < 0.5 and found.points == Q.size
 
@@ -44,7 +44,7 @@ def test_a_thin_rod_is_no_plateau():
 def test_over_subtraction_is_negative_at_high_q():
     found = measure_quality(curve(sphere() - 0.03))
     assert found.level == pytest.approx(-0.03, abs=0.003) and found.plateau == 0
-    assert measure_quality(curve(sphere(), negative_points=50)).negative_fraction == pytest.approx(50 / 300)
+    assert measure_quality(curve(sphere(), negative_share=0.2)).negative_share == 0.2
 
 
 def test_the_points_before_the_guinier_region_are_compared_with_its_line():

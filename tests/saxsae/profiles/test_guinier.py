@@ -147,3 +147,13 @@ def test_measured_curves_agree_with_their_sources(data_dir):
         assert found.rg_angstrom == pytest.approx(float(row["rg_guinier"]), rel=0.06), row["id"]
         low, high = radius_bounds(found.rg_angstrom)
         assert low < float(row["dmax_model"]) and float(row["dmax_model"]) / 2 < high
+
+
+def test_the_slope_of_a_domain_does_not_blur_that_of_the_whole():
+    q = np.linspace(0.01, 0.35, 400)  # two spheres of 15 A, 50 A apart: Rg 27.6 A
+    x = 15 * q
+    exact = (3 * (np.sin(x) - x * np.cos(x)) / x**3) ** 2 * (1 + np.sinc(50 * q / np.pi)) / 2
+    sigma = 0.02 * np.sqrt((exact + 0.15) * 0.05 / q)
+    for seed in range(5):
+        found = fit_guinier(q, exact + sigma * np.random.default_rng(seed).standard_normal(400), sigma)
+        assert found.valid and abs(found.rg_angstrom - 27.6) < 3 and found.rg_sigma < 2

@@ -133,3 +133,24 @@ def test_the_unit_of_a_converted_angle_cannot_be_overruled(tmp_path):
     check(read(tmp_path, text, unit="1/A"))
     with pytest.raises(InputError, match="computed from 2 theta .* in 1/A: leave out the unit, 1/nm"):
         read(tmp_path, text, unit="1/nm")
+
+
+@pytest.mark.parametrize("header", [
+    "Position [°2Th.],Intensity [cts]\n", "Pos. [°2Th.]\tIobs [cts]\n", "2-theta/deg, I/cps\n", "<2Theta> <I> <Esd>\n",
+    "x (2theta) y (counts)\n", "# columns: two_theta_deg, intensity, sigma\n", "_pd_meas_2theta_scan _pd_meas_counts\n",
+    "*MEAS_SCAN_AXIS_X \"TwoTheta\"\n", "Degrees\tCounts\n", "deg counts\n", "#tth I\n"])
+def test_the_names_of_powder_instruments_are_2_theta(tmp_path, header):
+    angle = np.degrees(2 * np.arcsin(Q * 1.54 / (4 * np.pi)))
+    for columns in ((angle, I), (angle, I, S)):
+        if len(columns) == 3 and header.startswith(("deg", "Deg", "_pd")):
+            continue  # these are names only if there is one for each column
+        with pytest.raises(InputError, match="2 theta"):
+            read(tmp_path, header + rows(*columns))
+
+
+def test_a_value_of_2_theta_in_the_header_is_no_name(tmp_path):
+    check(read(tmp_path, "detector 2theta: 0.00\n2theta = 12.5 deg\n" + rows(Q, I, S)))
+
+
+def test_q_over_2_pi_is_s(tmp_path):
+    check(read(tmp_path, "# s = q/2pi (1/A)\n" + rows(Q / (2 * np.pi), I, S)))

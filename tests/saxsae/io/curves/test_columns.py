@@ -267,3 +267,17 @@ def test_names_of_columns():
 def test_headings_without_end_are_passed_over_at_once(tmp_path):
     for heading in ("(" * 4000, "a(" * 2000, "," * 4000, "q " * 2000, "log10 " * 600, " " * 4000 + "q"):
         assert read(tmp_path, f"{heading}\n" * 30 + rows(Q, I, S)).q_inv_angstrom.size == 60
+
+
+@pytest.mark.parametrize("header", ["q I_sample I_buffer I_subtracted sigma", "q I_sam I_buf I_sub err_sub"])
+def test_of_sample_buffer_and_difference_the_difference_is_read(tmp_path, header):
+    curve = read(tmp_path, header + "\n" + rows(Q, I + 50, 50 + 0 * Q, I, S))
+    np.testing.assert_allclose(curve.intensity, I, rtol=1e-6)
+    assert any("was read as the intensity" in note for note in curve.notes) and not curve.sigma_estimated
+
+
+@pytest.mark.parametrize("heading", ["# log10 scale", "# y axis: log10(intensity)", "# ln(I), arbitrary offset"])
+def test_a_logarithm_in_the_heading_is_refused(tmp_path, heading):
+    text = f"{heading}\n" + rows(Q, 10 + np.log10(POSITIVE), 0.01 + 0 * Q)
+    assert "logarithm" in refusal(tmp_path, text) or "log" in refusal(tmp_path, text)
+

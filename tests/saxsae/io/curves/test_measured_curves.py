@@ -306,7 +306,8 @@ def test_zeros_that_fill_the_table(tmp_path):
     assert two.q_inv_angstrom.size == 60
     assert noted(two, "3 points of zero intensity at an end of the table dropped")
     masked = read(tmp_path, [f"0.00{i} 0 0.1" for i in range(1, 9)] + ROWS)
-    assert noted(masked, "8 points of zero intensity at an end of the table dropped") and masked.q_inv_angstrom.size == 60
+    assert noted(masked, "8 points of zero intensity at an end of the table dropped")
+    assert masked.q_inv_angstrom.size == 60
 
 
 @pytest.mark.parametrize("points, tolerance", [(250, 0.3), (1000, 0.3)])
@@ -550,3 +551,24 @@ def test_measured_collection(data_dir):
                 factor * curve.q_inv_angstrom, curve.intensity, curve.sigma, None)
             assert decided == unit and "possible" not in note, row["id"]
     assert estimated == {"SASDA28", "carbonic_anhydrase"}
+
+
+def test_hot_pixels_are_dropped_and_said(tmp_path):
+    for place, height in ((0, 10), (0, 1000), (7, 10), (20, 1000), (30, 1000), (-1, 1000)):
+        spoilt = I.copy()
+        spoilt[place] = height * 100
+        curve = read(tmp_path, lines(columns=(Q, spoilt, S)))
+        assert noted(curve, "1 point far above all neighbours (a hot pixel or a cosmic ray?) dropped"), (place, height)
+        assert curve.q_inv_angstrom.size == Q.size - 1
+
+
+def test_sharp_features_of_good_curves_are_no_spikes(tmp_path):
+    q = np.linspace(0.01, 0.3, 40)
+    exact = sphere(q, 60.0) * 100 + 0.01
+    assert read(tmp_path, lines(columns=(q, exact, 0.01 * exact))).q_inv_angstrom.size == 40
+
+
+def test_over_subtraction_is_measured_by_its_depth(tmp_path):
+    q, intensity, sigma = made_curve(300, noise=0.0005)
+    shallow, deep = (read(tmp_path, lines(columns=(q, intensity - offset, sigma))) for offset in (0.5, 20.0))
+    assert 0 < shallow.negative_share < 0.1 < deep.negative_share
