@@ -6,13 +6,14 @@
     python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=dual_space] --json=FILE
     python -m launch.evaluate --task=verdicts [--pairs=DIR] [--references=FILE.npz] --json=FILE
     python -m launch.evaluate --task=units --json=FILE
+    python -m launch.evaluate --task=crystals --crystals=DIR [--d_min=1.0] [--num_starts=16] --json=FILE
 
 It prints a table and writes FILE: settings, items (one for each structure, curve or case) and a summary. autoencoder
 decodes encoded structures; reconstruction and simulated run `saxsae.reconstruct` on measured and on computed curves;
 phasing runs the stages of `phasenet.solve` on random atoms. verdicts judges good and unfit curves, made ones and those
-given, before any search; units decides the unit of q of made curves. In the tasks reconstruction and simulated, the
-same command resumes an interrupted evaluation, and several processes can share the curves (flags:
-launch/distributed/cluster.py) if all processes see the folder of FILE.
+given, before any search; units decides the unit of q of made curves; crystals solves measured crystals. In the tasks
+reconstruction, simulated and crystals the same command resumes an interrupted evaluation, and several processes can
+share the items (flags: launch/distributed/cluster.py) if all processes see the folder of FILE.
 """
 
 import collections
@@ -37,14 +38,20 @@ _FLAGS_OF_TASK = {
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published"},
     "verdicts": {"pairs", "references", "limit", "seed"},
     "units": {"seed"},
+    "crystals": {"crystals", "d_min", "num_starts", "limit", "seed"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM_FLAGS},
 }
 # Tasks whose items several processes can share.
-_SHARED_TASKS = ("reconstruction", "simulated")
+_SHARED_TASKS = ("reconstruction", "simulated", "crystals")
 _TASK = flags.DEFINE_enum("task", None, list(_FLAGS_OF_TASK), "What is evaluated.", required=True)
 _REFERENCES = flags.DEFINE_string("references", None, "Archive (.npz) with the reference structures.")
 _PAIRS = flags.DEFINE_string(
     "pairs", None, "Folder of folders, each with a measured curve profile.* and its known model reference.*.")
+_CRYSTALS = flags.DEFINE_string(
+    "crystals", None, "Folder of folders, each with merged.csv, atoms.csv and source.json.")
+_D_MIN = flags.DEFINE_float("d_min", None, "Resolution to which the data of crystals are cut, in Angstrom.",
+                            lower_bound=0.3, upper_bound=5.0)
+_NUM_STARTS = flags.DEFINE_integer("num_starts", 16, "Largest number of starts for a crystal.", lower_bound=1)
 _GIVEN_RADIUS = flags.DEFINE_bool("given_radius", False, "Give the reconstruction the radius of the reference.")
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Number of structures or curves that are evaluated, from the first. By default all.",
@@ -105,6 +112,7 @@ def _require(flag: str, tasks: tuple[str, ...]) -> None:
 
 _require("references", ("autoencoder", "simulated"))
 _require("pairs", ("reconstruction",))
+_require("crystals", ("crystals",))
 # Several processes merge their items in the file of --json.
 flags.register_validator("json", lambda value: value is not None or not cluster.is_requested(),
                          "Flag --json must have a value other than None.")
@@ -130,6 +138,9 @@ def _run_task() -> None:
         _evaluate_units()
         return
     app.enable_compilation_cache()
+    if _TASK.value == "crystals":
+        _evaluate_crystals()
+        return
     from launch.machine.cpu_devices import split_cpu  # not at the top, because a mistyped flag should fail first
     from saxsae import pretrained
 
@@ -230,6 +241,25 @@ def _evaluate_units() -> None:
     summary = dict(collections.Counter(item["outcome"] for item in items))
     resumable.write_result({"task": "units", "seed": _SEED.value, **provenance.describe_run(), "items": items,
                             "summary": summary}, _JSON.value)
+
+
+def _evaluate_crystals() -> None:
+    """Solves measured crystals; the process takes its share of them."""
+    from launch.distributed import processes
+    from launch.evaluation import crystals, resumable
+
+    assert _CRYSTALS.value is not None  # required for this task
+    settings = {"task": "crystals", "d_min": _D_MIN.value, "num_starts": _NUM_STARTS.value, "seed": _SEED.value,
+                "versions": provenance.versions()}
+    items = resumable.run_items(
+        crystals.list_crystals(_CRYSTALS.value)[:_LIMIT.value],
+        lambda folder: crystals.evaluate_crystal(folder.path, _D_MIN.value, _NUM_STARTS.value, _SEED.value),
+        crystals.format_crystal, _JSON.value, settings)
+    if not processes.is_chief():
+        return
+    summary = crystals.summarize(items)
+    app.print_line(crystals.format_summary(items, summary))
+    resumable.write_result({**settings, **provenance.describe_run(), "items": items, "summary": summary}, _JSON.value)
 
 
 def _evaluate_phasing() -> None:

@@ -1,9 +1,11 @@
-"""Finds the atoms in a Patterson map, or behind amplitudes without phases.
+"""Finds the atoms in a Patterson map, behind amplitudes without phases, or in a measured crystal.
 
     python -m launch.solve --patterson=FILE --output=DIR [--num_atoms=N] [--weights=NAME]
     python -m launch.solve --amplitudes=FILE --output=DIR
+    python -m launch.solve --reflections=FILE --output=DIR [--cell=a,b,c,alpha,beta,gamma] [--formula=C15H12N2O]
 
-It writes to DIR:
+Of a measured crystal (SHELX .hkl with .ins, .res or .cif beside it, CIF, MTZ) it writes solution.res, solution.cif,
+solution.pdb and log.json, and ends with a verdict. Otherwise it writes to DIR:
 
     positions.csv     the atoms relative to their mean: in voxels, in Angstrom where the pitch is known, and with
                       standard deviations where the atoms were refined
@@ -29,6 +31,20 @@ _PATTERSON = flags.DEFINE_string("patterson", None, "File with a Patterson map: 
 _AMPLITUDES = flags.DEFINE_string(
     "amplitudes", None, "File with amplitudes |F|: .npy of shape (N, N, N) or (N, N, N/2 + 1), or text with rows "
     "h k l F.")
+_REFLECTIONS = flags.DEFINE_string(
+    "reflections", None, "File with the reflections of a crystal: SHELX .hkl (.ins, .res or .cif beside it), .ins, "
+    "CIF, .fcf or MTZ.")
+_CELL = flags.DEFINE_string("cell", None, "Unit cell a,b,c,alpha,beta,gamma in Angstrom and degrees.")
+_SPACE_GROUP = flags.DEFINE_string("space_group", None, "Symbol of the space group, in any setting.")
+_UNKNOWN_GROUP = flags.DEFINE_bool(
+    "unknown_group", False, "Leave aside the space group of the files, and try the likeliest ones.")
+_FORMULA = flags.DEFINE_string("formula", None, "Formula of one formula unit, such as C15H12N2O.")
+_ELEMENTS = flags.DEFINE_string("elements", None, "Elements where their numbers are not known, such as C,H,N,O.")
+_WAVELENGTH = flags.DEFINE_float("wavelength", None, "Wavelength in Angstrom.")
+_RADIATION = flags.DEFINE_enum("radiation", None, ["xray", "electron", "neutron"], "What was diffracted.")
+_HKLF = flags.DEFINE_enum("hklf", None, ["3", "4"], "3: the values are amplitudes F, 4: they are F^2.")
+_NUM_STARTS = flags.DEFINE_integer(
+    "num_starts", 16, "Largest number of starts from random phases, of a measured crystal.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the results; it is made where it is missing.", required=True)
 _NUM_ATOMS = flags.DEFINE_integer(
     "num_atoms", None, "Number of atoms. By default it is estimated from the map if F000 is in it, and otherwise taken "
@@ -49,17 +65,21 @@ _NOISE = flags.DEFINE_float(
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the random numbers of the annealer and the search.", lower_bound=0, upper_bound=2**31 - 1)
 _JSON = flags.DEFINE_string("json", None, "Second file to which the log is written.")
-flags.mark_flags_as_mutual_exclusive(["patterson", "amplitudes"], required=True)
+flags.mark_flags_as_mutual_exclusive(["patterson", "amplitudes", "reflections"], required=True)
 
 
 def main(_: list[str]) -> None:
-    """Reads the map, solves it, writes the results and prints a table.
+    """Reads the map or the reflections, solves them, writes the results and prints a table.
 
     Raises:
       InputError: a value is out of range, a file cannot be used, or there are fewer candidates than atoms asked for.
     """
     if _PITCH.value is not None and not 0 < _PITCH.value < math.inf:
         raise InputError(f"--pitch={_PITCH.value:g}: expected a positive number of Angstrom")
+    if _REFLECTIONS.value is not None:
+        _solve_crystal(_REFLECTIONS.value)
+        return
+    _check_flags()
     start, cpu_start = time.perf_counter(), time.process_time()
     # Not at the top of the file, because a mistyped flag should fail before these slow imports.
     from launch.machine import provenance
@@ -101,6 +121,32 @@ def main(_: list[str]) -> None:
     files.write_log(folder, log, _JSON.value)
     names = "  ".join((*files.NAMES, files.LOG))
     app.print_line(f"\n{report.format_table(numbers, timing)}\n\nwritten to {folder}:\n  {names}")
+
+
+def _solve_crystal(path: str) -> None:
+    """Solves a measured crystal."""
+    from launch.crystals.run import run  # not at the top: a mistyped flag should fail before this slow import
+
+    given = {"cell": _CELL.value, "space_group": _SPACE_GROUP.value, "formula": _FORMULA.value,
+             "elements": _ELEMENTS.value, "wavelength": _WAVELENGTH.value, "radiation": _RADIATION.value,
+             "hklf": int(_HKLF.value) if _HKLF.value else None}
+    run(path, _OUTPUT.value, given, unknown_group=_UNKNOWN_GROUP.value, num_starts=_NUM_STARTS.value,
+        seed=_SEED.value, json_path=_JSON.value)
+
+
+def _check_flags() -> None:
+    """Raises InputError for a flag of crystals, or for reflections of a crystal, where a map is solved."""
+    for name in ("cell", "space_group", "unknown_group", "formula", "elements", "wavelength", "radiation", "hklf",
+                 "num_starts"):
+        if flags.FLAGS[name].present:
+            raise InputError(f"--{name} has no meaning without --reflections")
+    if _AMPLITUDES.value is not None:
+        from phasenet.io.reflections.crystal_files import looks_like_reflections
+
+        form = looks_like_reflections(_AMPLITUDES.value)
+        if form is not None:
+            raise InputError(f"{_AMPLITUDES.value}: holds the reflections of a crystal ({form}): give the file as "
+                             "--reflections")
 
 
 if __name__ == "__main__":

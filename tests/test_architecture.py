@@ -23,7 +23,7 @@ MOST_MODULES_IN_A_FOLDER = 12
 # those that all may use.
 ROOMS = {
     "phasenet.maps": (), "phasenet.networks": ("phasenet.maps",), "phasenet.search": ("phasenet.maps",),
-    "phasenet.io": (),
+    "phasenet.crystal": (), "phasenet.io": (),
     "saxsae.shapes": (), "saxsae.networks": ("saxsae.shapes",), "saxsae.profiles": ("saxsae.shapes",),
     "saxsae.superposition": ("saxsae.shapes", "saxsae.profiles"), "saxsae.io": ("saxsae.shapes", "saxsae.profiles"),
 }

@@ -5,6 +5,8 @@ with the file and what is wrong. In reading order:
 
     patterson_maps   reads a Patterson map: NumPy array (.npy), or CCP4/MRC map (.ccp4, .map, .mrc, also gzipped)
     amplitudes       reads amplitudes |F|: NumPy array (.npy), or text with rows h k l F; returns their Patterson map
+    reflections/     reads measured crystals: SHELX, CIF, MTZ
+    crystal_structures   writes solved crystals: SHELX .res, CIF, PDB
     positions        writes atoms: a table (.csv), .xyz, PDB
     ccp4             reads and writes density maps: CCP4/MRC
     releases         reads and writes released weights: `config.json` and NumPy archives (.npz)

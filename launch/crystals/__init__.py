@@ -1,0 +1,1 @@
+"""The part of `launch.solve` for measured crystals: what it prints and what it writes."""

@@ -1,0 +1,250 @@
+"""Solves measured crystals and compares the atoms with the published ones.
+
+`launch.evaluate --task=crystals` calls this module. A folder of crystals holds a folder for each: merged.csv (h, k, l,
+F^2, sigma), atoms.csv (label, element, x, y, z, occ_crystallographic) and source.json (cell, space group, formula). The
+solver gets cell, group and the composition of the cell, as a user has them; never a position.
+"""
+
+import csv
+import json
+import pathlib
+import re
+import time
+from typing import Any, NamedTuple
+
+import gemmi
+import numpy as np
+
+from phasenet.crystal.lattice import (
+    Intensities,
+    SpaceGroupOperators,
+    inverse_spacing,
+    operators_of,
+    orthogonalization_matrix,
+)
+from phasenet.crystal.solve import solve_crystal
+from phasenet.errors import InputError
+
+_NEAR, _FAR = 0.3, 0.5  # Angstrom within which an atom counts as found, to 1.3 A resolution and beyond
+_FAR_RESOLUTION = 1.3
+_SOLVED_FRACTION = 0.9
+_MAX_SHIFTS = 1500  # shifts between two sets of atoms that are tried
+
+
+class PublishedCrystal(NamedTuple):
+    """A crystal and its published atoms.
+
+    Attributes:
+      id: name of the folder.
+      reflections: merged intensities.
+      cell: (6,).
+      operators: of the published group.
+      composition: atoms of each element in the unit cell.
+      radiation: "xray", "electron" or "neutron".
+      positions: (n, 3) fractional, all atoms of the unit cell with an occupancy above one half, without hydrogen.
+      elements: n symbols.
+    """
+
+    id: str
+    reflections: Intensities
+    cell: np.ndarray
+    operators: SpaceGroupOperators
+    composition: dict[str, float]
+    radiation: str
+    positions: np.ndarray
+    elements: tuple[str, ...]
+
+
+class CrystalFolder(NamedTuple):
+    """The folder of a crystal, and its name."""
+
+    id: str
+    path: pathlib.Path
+
+
+def list_crystals(folder: str) -> list[CrystalFolder]:
+    """Returns the folders that hold a crystal, by name.
+
+    Raises:
+      InputError: there is no such folder, or no merged.csv in any subfolder.
+    """
+    path = pathlib.Path(folder)
+    found = sorted(inner for inner in path.iterdir() if (inner / "merged.csv").is_file()) if path.is_dir() else []
+    if not found:
+        raise InputError(f"{folder}: no folder in it holds a merged.csv")
+    return [CrystalFolder(inner.name, inner) for inner in found]
+
+
+def read_published(folder: pathlib.Path) -> PublishedCrystal:
+    """Reads one crystal; raises InputError where a file cannot be used."""
+    try:
+        source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+        table = np.loadtxt(folder / "merged.csv", delimiter=",", skiprows=1, ndmin=2)
+        with open(folder / "atoms.csv", encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        cell = np.array(source["cell"], np.float64)
+        group = (gemmi.symops_from_hall(source["hall"]) if source.get("hall") else
+                 gemmi.find_spacegroup_by_name(source["space_group"], cell[3], cell[5]))
+        if group is None:
+            raise InputError(f"{folder}: space group {source['space_group']!r} is not known")
+        operators = operators_of(group, source["space_group"])
+        sites = [(row["element"], np.array([float(row[axis]) for axis in "xyz"]), float(row["occ_crystallographic"]))
+                 for row in rows]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+    count = len(operators.rotations)
+    composition: dict[str, float] = {}
+    positions: list[np.ndarray] = []
+    elements: list[str] = []
+    for element, site, share in sites:
+        composition[element] = composition.get(element, 0.0) + share * count
+        images = expand_positions(site[None], operators, orthogonalization_matrix(cell))
+        if share * count / len(images) >= 0.5:
+            positions += list(images)
+            elements += [element] * len(images)
+    composition |= _count_hydrogens(str(source.get("formula", "")), composition)
+    reflections = Intensities(table[:, :3].astype(np.int32), table[:, 3], table[:, 4])
+    radiation = source.get("probe") or "xray"
+    return PublishedCrystal(folder.name, reflections, cell, operators, composition,
+                            radiation if radiation in ("electron", "neutron") else "xray", np.array(positions),
+                            tuple(elements))
+
+
+def _count_hydrogens(formula: str, composition: dict[str, float]) -> dict[str, float]:
+    """Returns the hydrogens of the cell, from their ratio to carbon in a formula."""
+    counts = {symbol: float(number or 1) for symbol, number in re.findall(r"([A-Z][a-z]?) ?([0-9.]*)", formula)}
+    ratio = composition.get("C", 0.0) / counts["C"] if counts.get("C") else 0.0
+    return {symbol: counts[symbol] * ratio for symbol in ("H", "D") if symbol in counts and ratio}
+
+
+def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int, seed: int) -> dict[str, Any]:
+    """Solves one crystal and compares the atoms with the published ones.
+
+    Args:
+      folder: of the crystal.
+      d_min: resolution to which the data are cut, A; None leaves them as they are.
+      num_starts: largest number of starts.
+      seed: of the random phases.
+
+    Returns:
+      The item: "status", "solved", "fraction_atoms", "fraction_elements", "rms_angstrom", "r1", "d_min",
+      "space_group", "reflections_per_parameter", "starts", "cpu_seconds" and "wall_seconds".
+
+    Raises:
+      InputError: a file cannot be used, or the crystal cannot be solved at all.
+    """
+    crystal = read_published(folder)
+    spacing = inverse_spacing(crystal.reflections.hkl, crystal.cell)
+    kept = spacing <= 1 / d_min + 1e-9 if d_min is not None else np.ones(len(spacing), bool)
+    reflections = Intensities(*(array[kept] for array in crystal.reflections))
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = solve_crystal(reflections, crystal.cell, crystal.operators, crystal.composition,
+                          radiation=crystal.radiation, num_starts=num_starts, seed=seed)
+    seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+    matrix = orthogonalization_matrix(crystal.cell)
+    images = [expand_positions(site[None], crystal.operators, matrix) for site in found.positions]
+    positions = np.concatenate(images) if images else np.zeros((0, 3))
+    elements = [element for element, ones in zip(found.elements, images, strict=True) for _ in ones]
+    cutoff = _NEAR if found.d_min <= _FAR_RESOLUTION else _FAR
+    matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix, cutoff)
+    return {
+        "status": found.status, "solved": matched >= _SOLVED_FRACTION, "fraction_atoms": matched,
+        "fraction_elements": right, "rms_angstrom": rms, "r1": found.r1, "d_min": found.d_min,
+        "space_group": crystal.operators.symbol, "reflections_per_parameter": found.reflections_per_parameter,
+        "starts": found.num_starts, "atoms_in_cell": len(crystal.positions), **seconds}
+
+
+def expand_positions(positions: np.ndarray, operators: SpaceGroupOperators, matrix: np.ndarray) -> np.ndarray:
+    """Returns all distinct images (m, 3) of one site (1, 3) in the unit cell; closer than 0.4 A they are one.
+
+    Args:
+      positions: (1, 3) fractional.
+      operators: of the group.
+      matrix: (3, 3) from fractional coordinates to Angstrom.
+    """
+    images: list[np.ndarray] = []
+    for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
+        image = (rotation @ positions[0] + translation) % 1
+        offsets = np.array([image - other for other in images]).reshape(-1, 3)
+        if not (np.linalg.norm((offsets - np.rint(offsets)) @ matrix.T, axis=1) < 0.4).any():
+            images.append(image)
+    return np.array(images)
+
+
+def compare_atoms(found: np.ndarray, found_elements: list[str], true: np.ndarray, true_elements: tuple[str, ...],
+                  matrix: np.ndarray, cutoff: float) -> tuple[float, float, float]:
+    """Returns the fraction of atoms found, of these the fraction with the right element, and the r.m.s. distance (A).
+
+    The best common shift and hand count; since both sets hold whole cells, only permitted shifts match most atoms.
+
+    Args:
+      found: (m, 3) fractional.
+      found_elements: m symbols.
+      true: (n, 3) fractional.
+      true_elements: n symbols.
+      matrix: (3, 3) from fractional coordinates to Angstrom.
+      cutoff: largest distance of a match, A.
+    """
+    if not len(found) or not len(true):
+        return 0.0, 0.0, float("nan")
+    best, shift, hand = -1, np.zeros(3), 1
+    some = np.random.default_rng(0).permutation(len(found))[:12]
+    for sign in (1, -1):
+        shifts = (true[:, None] - sign * found[None, some]).reshape(-1, 3) % 1
+        for candidate in shifts[::max(1, len(shifts) // _MAX_SHIFTS)]:
+            near = int((_distances(true, sign * found + candidate, matrix).min(1) < 1.5 * cutoff).sum())
+            if near > best:
+                best, shift, hand = near, candidate, sign
+    index = np.arange(len(true))
+    matched, nearest, distances = np.zeros(len(true), bool), index, np.zeros((len(true), len(found)))
+    for _ in range(3):  # the shift is refined on what matches
+        distances = _distances(true, hand * found + shift, matrix)
+        nearest = distances.argmin(1)
+        matched = (distances.argmin(0)[nearest] == index) & (distances[index, nearest] < cutoff)
+        if not matched.any():
+            return 0.0, 0.0, float("nan")
+        offset = true[matched] - hand * found[nearest[matched]] - shift
+        shift = shift + (offset - np.rint(offset)).mean(0)
+    right = np.mean([true_elements[i] == found_elements[nearest[i]] for i in np.flatnonzero(matched)])
+    rms = float(np.sqrt((distances[index[matched], nearest[matched]] ** 2).mean()))
+    return float(matched.mean()), float(right), rms
+
+
+def _distances(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Returns the distances (n, m) in Angstrom between atoms modulo the lattice."""
+    offset = first[:, None] - second[None]
+    return np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1)
+
+
+def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the fraction solved, the wrong ones called solved, and medians of the times."""
+    done = [item for item in items if "error" not in item]
+    summary: dict[str, Any] = {"count": len(done), "failed": len(items) - len(done)}
+    if done:
+        solved = [item for item in done if item["solved"]]
+        summary |= {
+            "fraction_solved": len(solved) / len(items),
+            "wrongly_solved": sum(item["status"] == "solved" and not item["solved"] for item in done),
+            "called_solved": sum(item["status"] == "solved" for item in done),
+            "median_cpu_seconds": float(np.median([item["cpu_seconds"] for item in done])),
+            "fraction_elements": float(np.mean([item["fraction_elements"] for item in solved])) if solved else None}
+    return summary
+
+
+def format_crystal(item: dict[str, Any]) -> str:
+    """Returns the text of a progress line."""
+    return (f"{'solved' if item['solved'] else 'wrong'}, called {item['status']}: {item['fraction_atoms']:.0%} of "
+            f"{item['atoms_in_cell']} atoms, R1 {item['r1']:.3f} to {item['d_min']:.2f} A, "
+            f"{item['starts']} starts, {item['cpu_seconds']:.0f} CPU s")
+
+
+def format_summary(items: list[dict[str, Any]], summary: dict[str, Any]) -> str:
+    """Returns what failed, and the summary."""
+    lines = ["", *(f"failed: {item['id']}: {item['error']}" for item in items if "error" in item)]
+    if summary["count"]:
+        elements = summary["fraction_elements"]
+        lines += [f"solved            {summary['fraction_solved']:.1%} of {len(items)} crystals",
+                  f"called solved     {summary['called_solved']}, {summary['wrongly_solved']} of them wrong",
+                  f"elements right    {'-' if elements is None else f'{elements:.1%}'} of the atoms of solved crystals",
+                  f"processor time    {summary['median_cpu_seconds']:.0f} s a crystal in the median"]
+    return "\n".join(lines)

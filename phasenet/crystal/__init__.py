@@ -1,0 +1,17 @@
+"""Measured crystals: from reflections of any lattice to the atoms of the unit cell.
+
+In reading order:
+
+    lattice            unit cell, space-group operators and resolution, as arrays
+    measured/          judges the data before anything is solved: merging, statistics, Laue group, space groups
+    form_factors       scattering of the elements, for X-rays, electrons and neutrons
+    normalisation      unique reflections, Wilson plot, sharpened amplitudes
+    grids              the grid of the cell and its symmetry
+    phasing            phases in P1 from random ones
+    origin             the symmetry of a map: its origin, and the average over the group
+    peaks              atoms from a map
+    least_squares      refines atoms against F
+    completion         adds, removes and exchanges atoms
+    verdict            what R1 proves
+    solve              the whole way: `solve_crystal`
+"""

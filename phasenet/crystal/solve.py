@@ -1,0 +1,179 @@
+"""From merged reflections, cell, space group and composition to atoms: the whole way, in order.
+
+1. Unique reflections, Wilson plot, sharpened amplitudes (`normalisation`), a grid of the cell (`grids`).
+2. For each start: phases in P1 from random ones (`phasing`), the origin and the average over the group (`origin`), a
+   few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
+3. The verdict (`verdict`); the first start that is solved ends the search.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from phasenet.crystal import completion, grids, least_squares, normalisation, origin, phasing, verdict
+from phasenet.crystal.completion import CompletedModel, CompletionProblem
+from phasenet.crystal.grids import CrystalGrid
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
+from phasenet.crystal.phasing import AmplitudeConstraint
+from phasenet.errors import InputError
+
+_ROUNDS_PER_BLOCK = 50
+_MAX_BLOCKS = 4
+_POLISHING_ROUNDS = 40
+_GOOD_AGREEMENT = 0.985
+_STARTS_AT_ONCE = {"cpu": 1}
+_STARTS_AT_ONCE_ELSEWHERE = 8
+ENGINE = "relaxed reflections in P1, no training"
+
+
+class CrystalSolution(NamedTuple):
+    """The best model of a search.
+
+    Attributes:
+      positions: (n, 3) fractional coordinates of symmetry-unique atoms, in [0, 1).
+      elements: n symbols.
+      b_iso: (n,) Angstrom^2.
+      occupancies: (n,) with the crystallographic share: 1 over the multiplicity on a special position.
+      r1: R1 over F > 4 sigma(F).
+      wr2: weighted R of F^2.
+      status: "solved", "ambiguous" or "not solved".
+      overlap: mean correlation of the phased map with its symmetry copies.
+      start: number of the start that gave the model, from 0.
+      num_starts: how many starts were run.
+      reflections_per_parameter: unique reflections over the parameters of the refinement.
+      d_min: resolution in Angstrom.
+      scale: factor from the calculated to the measured amplitudes.
+      wilson_b: B of the Wilson plot, Angstrom^2.
+      mean_e2_minus_1: mean |E^2 - 1|.
+      engine: the method that phased.
+      r1_of_starts: R1 of each start's model, in order.
+      overlaps_of_starts: overlap of each start's map, in order.
+      notes: what was assumed or noticed.
+    """
+
+    positions: np.ndarray
+    elements: tuple[str, ...]
+    b_iso: np.ndarray
+    occupancies: np.ndarray
+    r1: float
+    wr2: float
+    status: str
+    overlap: float
+    start: int
+    num_starts: int
+    reflections_per_parameter: float
+    d_min: float
+    scale: float
+    wilson_b: float
+    mean_e2_minus_1: float
+    engine: str
+    r1_of_starts: tuple[float, ...]
+    overlaps_of_starts: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+class _Attempt(NamedTuple):
+    """One start's model."""
+
+    model: CompletedModel
+    overlap: float
+    start: int
+
+
+def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
+                  composition: Mapping[str, float], *, radiation: str = "xray", num_starts: int = 16,
+                  seed: int = 0) -> CrystalSolution:
+    """Returns the atoms of a crystal.
+
+    Args:
+      reflections: measured intensities.
+      cell: (6,) Angstrom and degrees.
+      operators: of the space group.
+      composition: number of atoms of each element in the unit cell; hydrogens are not placed.
+      radiation: "xray", "electron" or "neutron".
+      num_starts: largest number of starts from random phases.
+      seed: of the random phases; the same arguments give the same answer.
+
+    Raises:
+      InputError: too few reflections, an unknown element or radiation, no atom to place.
+    """
+    composition = {symbol: float(count) for symbol, count in composition.items() if count > 0}
+    elements = completion.order_elements(composition, radiation)
+    if not elements:
+        raise InputError("composition: no element other than hydrogen, so there is no atom to place")
+    unique = normalisation.merge_equivalents(reflections, cell, operators)
+    amplitudes = normalisation.normalise(unique, composition, radiation)
+    grid = grids.build_grid(unique.hkl, cell, operators, amplitudes.d_min)
+    centring = len(grid.centring)
+    problem = CompletionProblem(
+        unique, least_squares.measure_amplitudes(unique),
+        least_squares.build_model(unique, cell, operators, elements, radiation), grid, amplitudes.sharpening,
+        tuple(composition[element] / centring for element in elements), amplitudes.wilson.b_iso)
+    constraint = phasing.constrain(amplitudes.sharpened, grid)
+
+    best: _Attempt | None = None
+    attempts: list[_Attempt] = []
+    for attempt in _attempts(constraint, problem, num_starts, seed):
+        attempts.append(attempt)
+        if best is None or attempt.model.figures.r1 < best.model.figures.r1:
+            best = attempt
+        if verdict.decide_status(attempt.model.figures) == "solved":
+            break
+    if best is None:
+        raise InputError(f"no start of {num_starts} gave a map with peaks; check cell, space group and composition")
+    atoms, figures = best.model.result.atoms, best.model.figures
+    return CrystalSolution(
+        atoms.positions % 1, atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
+        figures.wr2, verdict.decide_status(figures), best.overlap, best.start, len(attempts),
+        figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
+        amplitudes.mean_e2_minus_1, ENGINE, tuple(attempt.model.figures.r1 for attempt in attempts),
+        tuple(attempt.overlap for attempt in attempts), _notes(best, problem, composition))
+
+
+def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, num_starts: int,
+              seed: int) -> Iterator[_Attempt]:
+    """Yields the model of each start; a start whose map has no peaks yields none."""
+    at_once = _STARTS_AT_ONCE.get(jax.default_backend(), _STARTS_AT_ONCE_ELSEWHERE)
+    for first in range(0, num_starts, at_once):
+        # Always as many at once, so that one program serves all.
+        maps = _phase(constraint, problem.grid, range(first, first + at_once), seed)
+        for number, density in enumerate(maps[:num_starts - first]):
+            symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
+            polished = _polish(symmetric.density, constraint, problem.grid, at_once)
+            model = completion.complete(polished, problem)
+            if model is not None:
+                yield _Attempt(model, symmetric.overlap, first + number)
+
+
+def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, seed: int) -> np.ndarray:
+    """Returns densities (B, X, Y, Z) phased in P1, one for each start."""
+    state = phasing.draw_phases(starts, seed, constraint, grid.shape)
+    for _ in range(_MAX_BLOCKS):
+        state, maps = phasing.run_rounds(state, constraint, grid.shape, _ROUNDS_PER_BLOCK)
+        if float(maps.agreement.min()) > _GOOD_AGREEMENT:
+            break
+    return np.asarray(maps.density)
+
+
+def _polish(density: np.ndarray, constraint: AmplitudeConstraint, grid: CrystalGrid, at_once: int) -> np.ndarray:
+    """Returns a symmetric map (X, Y, Z) after some rounds more, averaged over the group again."""
+    copies = np.broadcast_to(density, (at_once, *grid.shape))
+    thresholds = np.full(at_once, phasing.THRESHOLDS[0])
+    state = phasing.state_from_maps(copies, thresholds, constraint, grid.shape)
+    _, maps = phasing.run_rounds(state, constraint, grid.shape, _POLISHING_ROUNDS)
+    return grids.average_over_group(np.asarray(maps.density[0], np.float64), grid)
+
+
+def _notes(best: _Attempt, problem: CompletionProblem, composition: Mapping[str, float]) -> tuple[str, ...]:
+    """Returns what was assumed or noticed."""
+    notes = []
+    atoms = best.model.result.atoms
+    placed = (len(problem.grid.rotations) / atoms.multiplicities).sum() * len(problem.grid.centring)
+    wanted = sum(problem.counts) * len(problem.grid.centring)
+    if abs(placed - wanted) > 0.5:
+        notes.append(f"{placed:.0f} atoms in the cell, the composition has {wanted:.0f} without hydrogen")
+    if normalisation.uses_debye_curve(composition):
+        notes.append("the mean Debye curve of organic crystals was used in the Wilson plot")
+    return tuple(notes)

@@ -1,0 +1,71 @@
+"""Figures of merit of a refined crystal, and what they prove.
+
+R1 and wR2 are those of the International Union of Crystallography's CIF dictionary (refine_ls_R_factor_gt, with F > 4
+sigma(F), and refine_ls_wR_factor_ref). How low R1 must be to prove a structure depends on the number of reflections per
+parameter: few reflections are fitted by wrong atoms, too.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from phasenet.crystal.least_squares import MeasuredAmplitudes, RefinementResult
+from phasenet.crystal.normalisation import UniqueReflections
+
+# From this number of reflections per parameter on: the highest R1 that proves a structure, the lowest that disproves
+# it. On 33 measured crystals at 0.84 to 1.5 A (300 models, hydrogens not placed) right models ended at R1 up to 0.175
+# with more than 8, 0.16 with 5 to 8, 0.10 with 3.5 to 5, 0.083 with fewer; wrong ones (below 85% of the atoms) from
+# 0.26, 0.28, 0.18 and 0.11 on.
+_R1_LIMITS = ((8.0, 0.22, 0.32), (5.0, 0.18, 0.26), (3.5, 0.105, 0.20), (2.5, 0.09, 0.17))
+_NEVER_PROVEN = (0.0, 0.17)  # with fewer reflections per parameter
+
+
+class FiguresOfMerit(NamedTuple):
+    """How well atoms fit.
+
+    Attributes:
+      r1: sum | |F_obs| - k |F| | / sum |F_obs|, over F_obs > 4 sigma(F_obs).
+      wr2: root of sum w (F_obs^2 - k^2 F^2)^2 / sum w F_obs^4, all reflections; 1/w = sigma^2 + (0.1 P)^2 with
+        P = (max(F_obs^2, 0) + 2 k^2 F^2) / 3.
+      num_strong: number of reflections in R1.
+      reflections_per_parameter: all reflections, over the free coordinates, a B for each atom, and
+        the scale.
+    """
+
+    r1: float
+    wr2: float
+    num_strong: int
+    reflections_per_parameter: float
+
+
+def judge_fit(result: RefinementResult, reflections: UniqueReflections, observed: MeasuredAmplitudes) -> FiguresOfMerit:
+    """Returns the figures of merit of refined atoms against N unique reflections."""
+    calculated = result.scale * np.abs(result.factors)
+    strong = reflections.intensity > 2 * reflections.sigma  # F > 4 sigma(F)
+    if not strong.any():
+        strong = np.ones_like(strong)
+    misfit = np.abs(observed.amplitude - calculated)[strong].sum()
+    r1 = misfit / max(observed.amplitude[strong].sum(), 1e-30)
+    mean_intensity = (np.maximum(reflections.intensity, 0.0) + 2 * calculated**2) / 3
+    weight = 1 / (reflections.sigma**2 + (0.1 * mean_intensity)**2)
+    wr2 = np.sqrt((weight * (reflections.intensity - calculated**2)**2).sum()
+                  / max((weight * reflections.intensity**2).sum(), 1e-30))
+    coordinates = np.trace(result.atoms.projections.sum(0)) if result.atoms.elements else 0.0
+    parameters = coordinates + len(result.atoms.elements) + 1
+    return FiguresOfMerit(float(r1), float(wr2), int(strong.sum()), float(len(reflections.hkl) / parameters))
+
+
+def decide_status(figures: FiguresOfMerit) -> str:
+    """Returns "solved", "ambiguous" or "not solved" from R1 and the number of reflections per parameter."""
+    highest, lowest = r1_limits(figures.reflections_per_parameter)
+    if figures.r1 <= highest:
+        return "solved"
+    return "ambiguous" if figures.r1 < lowest else "not solved"
+
+
+def r1_limits(reflections_per_parameter: float) -> tuple[float, float]:
+    """Returns the highest R1 that proves a structure, and the lowest that disproves it."""
+    for least, highest, lowest in _R1_LIMITS:
+        if reflections_per_parameter >= least:
+            return highest, lowest
+    return _NEVER_PROVEN

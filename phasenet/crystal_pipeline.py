@@ -1,0 +1,144 @@
+"""Solves a measured crystal from what its files say: `solve_file`, which `launch.solve --reflections` runs.
+
+1. `phasenet.crystal.measured` judges the data: Laue group, completeness, Wilson plot, space groups in their order.
+2. The space group is the one of the files; without one, or if asked, the likeliest groups are tried in turn.
+3. The composition is that of the files; without one, C, N and O are guessed from the volume of the cell.
+4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search.
+5. The verdict is lowered where the cell looks wrong, or the atoms of an organic crystal do not lie at bond lengths.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import gemmi
+import numpy as np
+
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, operators_of, orthogonalization_matrix
+from phasenet.crystal.measured.cell_check import suggests_wrong_cell
+from phasenet.crystal.measured.judgement import judge_data
+from phasenet.crystal.measured.report import DataReport
+from phasenet.crystal.solve import CrystalSolution, solve_crystal
+from phasenet.errors import InputError
+from phasenet.io.reflections.crystal_files import CrystalFile
+
+GROUPS_TRIED = 3  # of the ranked list, where no group is given
+_BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it is longer
+_SAME_SITE_ANGSTROM = 0.6
+_MIN_BONDED = 0.7
+_VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
+_GUESSED_FRACTIONS = {"C": 0.78, "O": 0.14, "N": 0.08}
+
+
+class TriedGroup(NamedTuple):
+    """A space group and the best model in it."""
+
+    operators: SpaceGroupOperators
+    solution: CrystalSolution
+
+
+class CrystalResult(NamedTuple):
+    """A solved, or not solved, crystal.
+
+    Attributes:
+      report: what the data say before anything is solved.
+      composition: atoms of each element in the unit cell that were assumed.
+      best: the group and the model that are the answer.
+      tried: all groups that were tried, in order.
+      status: "solved", "ambiguous" or "not solved"; that of the best model, or a lower one.
+      notes: what was assumed, one line each; the notes of the file and of the report are not among them.
+    """
+
+    report: DataReport
+    composition: dict[str, float]
+    best: TriedGroup
+    tried: tuple[TriedGroup, ...]
+    status: str
+    notes: tuple[str, ...]
+
+
+def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts: int = 16, seed: int = 0,
+               progress: Callable[[str], None] = lambda line: None) -> CrystalResult:
+    """Returns the atoms of a crystal as its files describe it.
+
+    Args:
+      crystal: from `phasenet.io.reflections.crystal_files.read_crystal`.
+      unknown_group: whether the space group of the files is left aside.
+      num_starts: largest number of starts in each group.
+      seed: of the random phases.
+      progress: gets a line for each group that is tried.
+
+    Raises:
+      InputError: the data or the composition cannot be used.
+    """
+    reflections = Intensities(crystal.hkl, crystal.intensity, crystal.sigma)
+    given = None
+    if crystal.operators is not None:
+        listed = gemmi.GroupOps([gemmi.Op(triplet) for triplet in crystal.operators])
+        named = gemmi.find_spacegroup_by_ops(listed)
+        given = operators_of(listed, named.xhm() if named is not None else crystal.space_group)
+    composition, notes = _find_composition(crystal)
+    report = judge_data(reflections, crystal.cell, given, composition, crystal.wavelength, crystal.radiation)
+    if given is not None and not unknown_group:
+        groups = [given]
+    else:
+        groups = [candidate.operators for candidate in report.space_groups][:GROUPS_TRIED]
+        notes.append("space group from the data, the likeliest first: " + ", ".join(
+            group.symbol or "without a name" for group in groups))
+    tried: list[TriedGroup] = []
+    for group in groups:
+        solution = solve_crystal(reflections, crystal.cell, group, composition, radiation=crystal.radiation,
+                                 num_starts=num_starts, seed=seed)
+        tried.append(TriedGroup(group, solution))
+        progress(f"{group.symbol or 'the group'}: {solution.status}, R1 {solution.r1:.3f}, start {solution.start + 1} "
+                 f"of {solution.num_starts}")
+        if solution.status == "solved":
+            break
+    best = min(tried, key=lambda one: (one.solution.status != "solved", one.solution.r1))
+    status = best.solution.status
+    if suggests_wrong_cell(report.axis_scale):
+        status = "not solved"
+        notes.append("not called solved, because the cell looks wrong")
+    elif (share := fraction_bonded(best.solution, crystal.cell, best.operators)) < _MIN_BONDED:
+        status = "ambiguous" if status == "solved" else status
+        notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond")
+    return CrystalResult(report, composition, best, tuple(tried), status, tuple(notes))
+
+
+def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> float:
+    """Returns the share of C, N and O atoms whose nearest atom lies at the length of a bond; 1 without carbon.
+
+    Args:
+      solution: the atoms.
+      cell: (6,) Angstrom and degrees.
+      operators: of the group.
+    """
+    light = np.array([element in ("C", "N", "O") for element in solution.elements])
+    if "C" not in solution.elements or light.sum() < 4:
+        return 1.0
+    matrix = orthogonalization_matrix(cell)
+    images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
+    offset = images.reshape(-1, 1, 3) - solution.positions[light]
+    distances = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1)
+    nearest = np.where(distances > _SAME_SITE_ANGSTROM, distances, np.inf).min(0)
+    return float(((nearest > _BOND_ANGSTROM[0]) & (nearest < _BOND_ANGSTROM[1])).mean())
+
+
+def _find_composition(crystal: CrystalFile) -> tuple[dict[str, float], list[str]]:
+    """Returns the atoms of each element in the unit cell, and notes on what was guessed."""
+    known = {symbol: count for symbol, count in crystal.elements.items() if count > 0}
+    if any(symbol not in ("H", "D") for symbol in known):
+        return known, []
+    volume = float(np.linalg.det(orthogonalization_matrix(crystal.cell)))
+    total = volume / _VOLUME_PER_ATOM_ANGSTROM3
+    symbols = [symbol for symbol in crystal.elements if symbol not in ("H", "D")]
+    if symbols:
+        shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in symbols}
+    else:
+        shares = _GUESSED_FRACTIONS
+    scale = total / sum(shares.values())
+    guessed = {symbol: round(share * scale, 1) for symbol, share in shares.items()}
+    if total < 1:
+        raise InputError(f"{crystal.path}: the cell of {volume:.0f} A^3 has no room for an atom")
+    contents = ", ".join(f"{symbol} {count:g}" for symbol, count in guessed.items())
+    return guessed, [f"composition not known: {contents} in the cell guessed from its volume of {volume:.0f} A^3; give "
+                     "--formula or --elements"]

@@ -1,0 +1,62 @@
+"""launch.evaluate --task=crystals: atoms are compared over origins and hands, and the summary counts them."""
+
+import json
+
+import numpy as np
+import pytest
+from made_crystals import make_crystal
+
+from launch.evaluation import crystals
+from phasenet.crystal.lattice import orthogonalization_matrix
+from phasenet.errors import InputError
+
+SYMBOL = "P 1 21/c 1"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = make_crystal(SYMBOL)
+    inner = tmp_path / "made"
+    inner.mkdir()
+    rows = np.column_stack([made.reflections.hkl, made.reflections.intensity, made.reflections.sigma])
+    np.savetxt(inner / "merged.csv", rows, delimiter=",", header="h,k,l,Fsq,sigma", comments="", fmt="%.6g")
+    lines = ["label,element,x,y,z,occ_crystallographic"]
+    lines += [f"A{i},{element},{x},{y},{z},1.0"
+              for i, (element, (x, y, z)) in enumerate(zip(made.elements, made.positions, strict=True))]
+    (inner / "atoms.csv").write_text("\n".join(lines) + "\n")
+    (inner / "source.json").write_text(json.dumps({"cell": list(made.cell), "space_group": SYMBOL, "formula": "C8 N2"}))
+    return tmp_path
+
+
+def test_a_crystal_is_read_without_its_answer_near_the_solver(folder):
+    listed = crystals.list_crystals(str(folder))
+    assert [one.id for one in listed] == ["made"]
+    crystal = crystals.read_published(listed[0].path)
+    assert len(crystal.positions) == 48 and crystal.composition == make_crystal(SYMBOL).composition
+    with pytest.raises(InputError, match="merged.csv"):
+        crystals.list_crystals(str(folder / "made"))
+
+
+@pytest.mark.slow
+def test_a_made_crystal_is_solved(folder):
+    item = {"id": "made"} | crystals.evaluate_crystal(folder / "made", None, 4, 0)
+    assert item["solved"] and item["status"] == "solved" and item["fraction_elements"] == 1
+    summary = crystals.summarize([item, {"id": "other", "error": "bad"}])
+    assert summary["fraction_solved"] == 0.5 and summary["wrongly_solved"] == 0 and summary["failed"] == 1
+    text = crystals.format_summary([item, {"id": "other", "error": "bad"}], summary)
+    assert "failed: other: bad" in text and "100%" in crystals.format_crystal(item)
+
+
+def test_atoms_are_compared_over_shifts_and_hands():
+    made = make_crystal("P 21 21 21")
+    matrix = orthogonalization_matrix(made.cell)
+    true = np.concatenate([crystals.expand_positions(site[None], made.operators, matrix) for site in made.positions])
+    names = tuple(element for element in made.elements for _ in range(4))
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(true))
+    moved = (-true + [0.5, 0.0, 0.5] + 0.003 * rng.normal(size=true.shape))[order]
+    elements = [names[i] for i in order]
+    fraction, right, rms = crystals.compare_atoms(moved, elements, true, names, matrix, 0.3)
+    assert fraction == 1 and right == 1 and 0.02 < rms < 0.1
+    assert crystals.compare_atoms(rng.random((48, 3)), elements, true, names, matrix, 0.3)[0] < 0.4
+    assert crystals.compare_atoms(np.zeros((0, 3)), [], true, names, matrix, 0.3)[0] == 0

@@ -1,0 +1,86 @@
+"""launch.solve --reflections: from a SHELX file to atoms, and what is not called solved."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from made_crystals import make_crystal
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SYMBOL = "P 1 21/c 1"
+
+
+def launch(*flags):
+    return subprocess.run([sys.executable, "-m", "launch.solve", *map(str, flags)], cwd=ROOT, timeout=600,
+                          capture_output=True, text=True, check=False, env=os.environ | {})
+
+
+def write(folder, *, intensity=None, stretch=1.0, symmetry=True, contents=True):
+    """Writes made.hkl and made.ins; returns the path of the reflections."""
+    made = make_crystal(SYMBOL)
+    measured = made.reflections
+    values = measured.intensity if intensity is None else intensity
+    factor = 9000 / values.max()
+    rows = "".join(f"{h:4d}{k:4d}{l:4d}{i * factor:8.2f}{s * factor:8.2f}\n"
+                   for (h, k, l), i, s in zip(measured.hkl, values, measured.sigma, strict=True))
+    (folder / "made.hkl").write_text(rows + "   0   0   0    0.00    0.00\n")
+    cell = made.cell * np.array([stretch, 1, 1, 1, 1, 1])
+    lines = ["TITL made", "CELL 0.71073 " + " ".join(f"{value:.4f}" for value in cell), "ZERR 4 0 0 0 0 0 0"]
+    lines += ["LATT 1", "SYMM -x,y+1/2,-z+1/2"] if symmetry else []
+    if contents:
+        lines += ["SFAC " + " ".join(made.composition), "UNIT " + " ".join(
+            f"{count:g}" for count in made.composition.values())]
+    (folder / "made.ins").write_text("\n".join([*lines, "HKLF 4", "END"]) + "\n")
+    return folder / "made.hkl"
+
+
+@pytest.mark.slow
+def test_a_made_crystal_is_solved_and_written(tmp_path):
+    done = launch(f"--reflections={write(tmp_path)}", f"--output={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().splitlines()[-1].startswith("Solved: ")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "solution.res", "solution.cif", "solution.pdb", "log.json"}
+    log = json.loads((tmp_path / "out" / "log.json").read_text())
+    assert log["status"] == "solved" and log["solution"]["r1"] < 0.06
+    assert sorted(atom["element"] for atom in log["atoms"]) == sorted(make_crystal(SYMBOL).elements)
+    for words in ("HKLF 4", "R_int", "space group", "reflections per parameter"):
+        assert words in done.stdout
+
+
+@pytest.mark.slow
+def test_the_group_is_found_without_being_given(tmp_path):
+    done = launch(f"--reflections={write(tmp_path, symmetry=False)}", f"--output={tmp_path / 'out'}", "--unknown_group")
+    assert done.returncode == 0, done.stderr
+    log = json.loads((tmp_path / "out" / "log.json").read_text())
+    assert log["status"] == "solved" and log["tried"][-1]["space_group"] == SYMBOL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["permuted intensities", "a wrong cell"])
+def test_what_is_no_crystal_is_never_called_solved(tmp_path, fault):
+    if fault == "a wrong cell":
+        path = write(tmp_path, stretch=1.2)
+    else:
+        intensity = make_crystal(SYMBOL).reflections.intensity
+        path = write(tmp_path, intensity=np.random.default_rng(0).permutation(intensity))
+    done = launch(f"--reflections={path}", f"--output={tmp_path / 'out'}", "--num_starts=2")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "log.json").read_text())["status"] != "solved"
+    assert "Solved: " not in done.stdout
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    (["--amplitudes={folder}/made.hkl"], "give the file as --reflections"),
+    (["--reflections={folder}/none.hkl"], "no such file"),
+    (["--reflections={folder}/alone/made.hkl"], "give --cell"),
+    (["--patterson={folder}/x.npy", "--formula=C6H6"], "--formula has no meaning without --reflections")])
+def test_mistakes_end_in_one_line(tmp_path, flags, words):
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "made.hkl").write_text(write(tmp_path).read_text())
+    done = launch(*(flag.format(folder=tmp_path) for flag in flags), f"--output={tmp_path / 'out'}")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and words in done.stderr
