@@ -38,7 +38,7 @@ _FLAGS_OF_TASK = {
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published"},
     "verdicts": {"pairs", "references", "limit", "seed"},
     "units": {"seed"},
-    "crystals": {"crystals", "d_min", "num_starts", "limit", "seed"},
+    "crystals": {"crystals", "d_min", "num_starts", "limit", "seed", "unknown_group", "composition"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM_FLAGS},
 }
 # Tasks whose items several processes can share.
@@ -52,6 +52,10 @@ _CRYSTALS = flags.DEFINE_string(
 _D_MIN = flags.DEFINE_float("d_min", None, "Resolution to which the data of crystals are cut, in Angstrom.",
                             lower_bound=0.3, upper_bound=5.0)
 _NUM_STARTS = flags.DEFINE_integer("num_starts", 16, "Largest number of starts for a crystal.", lower_bound=1)
+_UNKNOWN_GROUP = flags.DEFINE_bool("unknown_group", False, "Do not give the solver of crystals the space group.")
+_COMPOSITION = flags.DEFINE_enum(
+    "composition", "formula", ["formula", "elements", "none"], "What the solver of crystals is told of the contents of "
+    "the cell: the formula, the elements without their numbers, or nothing.")
 _GIVEN_RADIUS = flags.DEFINE_bool("given_radius", False, "Give the reconstruction the radius of the reference.")
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Number of structures or curves that are evaluated, from the first. By default all.",
@@ -250,10 +254,13 @@ def _evaluate_crystals() -> None:
 
     assert _CRYSTALS.value is not None  # required for this task
     settings = {"task": "crystals", "d_min": _D_MIN.value, "num_starts": _NUM_STARTS.value, "seed": _SEED.value,
+                "unknown_group": _UNKNOWN_GROUP.value, "composition": _COMPOSITION.value,
                 "versions": provenance.versions()}
     items = resumable.run_items(
         crystals.list_crystals(_CRYSTALS.value)[:_LIMIT.value],
-        lambda folder: crystals.evaluate_crystal(folder.path, _D_MIN.value, _NUM_STARTS.value, _SEED.value),
+        lambda folder: crystals.evaluate_crystal(
+            folder.path, _D_MIN.value, _NUM_STARTS.value, _SEED.value, unknown_group=_UNKNOWN_GROUP.value,
+            composition=_COMPOSITION.value),
         crystals.format_crystal, _JSON.value, settings)
     if not processes.is_chief():
         return

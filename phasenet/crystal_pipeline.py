@@ -128,17 +128,22 @@ def _find_composition(crystal: CrystalFile) -> tuple[dict[str, float], list[str]
     known = {symbol: count for symbol, count in crystal.elements.items() if count > 0}
     if any(symbol not in ("H", "D") for symbol in known):
         return known, []
-    volume = float(np.linalg.det(orthogonalization_matrix(crystal.cell)))
-    total = volume / _VOLUME_PER_ATOM_ANGSTROM3
-    symbols = [symbol for symbol in crystal.elements if symbol not in ("H", "D")]
-    if symbols:
-        shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in symbols}
-    else:
-        shares = _GUESSED_FRACTIONS
-    scale = total / sum(shares.values())
-    guessed = {symbol: round(share * scale, 1) for symbol, share in shares.items()}
-    if total < 1:
-        raise InputError(f"{crystal.path}: the cell of {volume:.0f} A^3 has no room for an atom")
+    guessed = guess_composition(tuple(crystal.elements), crystal.cell)
+    if sum(guessed.values()) < 1:
+        raise InputError(f"{crystal.path}: the cell has no room for an atom")
     contents = ", ".join(f"{symbol} {count:g}" for symbol, count in guessed.items())
-    return guessed, [f"composition not known: {contents} in the cell guessed from its volume of {volume:.0f} A^3; give "
-                     "--formula or --elements"]
+    return guessed, [f"composition not known: {contents} in the cell guessed from its volume; give --formula or "
+                     "--elements"]
+
+
+def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, float]:
+    """Returns the atoms of each element in the unit cell, guessed from its volume.
+
+    Args:
+      symbols: the elements, where they are known; C, N and O otherwise.
+      cell: (6,) Angstrom and degrees.
+    """
+    heavy = [symbol for symbol in symbols if symbol not in ("H", "D")]
+    shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in heavy} or _GUESSED_FRACTIONS
+    total = float(np.linalg.det(orthogonalization_matrix(cell))) / _VOLUME_PER_ATOM_ANGSTROM3
+    return {symbol: round(share * total / sum(shares.values()), 1) for symbol, share in shares.items()}

@@ -22,7 +22,9 @@ from phasenet.crystal.lattice import (
     operators_of,
     orthogonalization_matrix,
 )
-from phasenet.crystal.solve import solve_crystal
+from phasenet.crystal.measured.judgement import judge_data
+from phasenet.crystal.solve import CrystalSolution, solve_crystal
+from phasenet.crystal_pipeline import GROUPS_TRIED, guess_composition
 from phasenet.errors import InputError
 
 _NEAR, _FAR = 0.3, 0.5  # Angstrom within which an atom counts as found, to 1.3 A resolution and beyond
@@ -117,7 +119,8 @@ def _count_hydrogens(formula: str, composition: dict[str, float]) -> dict[str, f
     return {symbol: counts[symbol] * ratio for symbol in ("H", "D") if symbol in counts and ratio}
 
 
-def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int, seed: int) -> dict[str, Any]:
+def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int, seed: int, *,
+                     unknown_group: bool = False, composition: str = "formula") -> dict[str, Any]:
     """Solves one crystal and compares the atoms with the published ones.
 
     Args:
@@ -125,6 +128,9 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
       d_min: resolution to which the data are cut, A; None leaves them as they are.
       num_starts: largest number of starts.
       seed: of the random phases.
+      unknown_group: whether the solver is not given the space group; "group_rank" is then the rank of the published
+        one among the candidates, 0 if it is none.
+      composition: what the solver is given: the "formula" of the cell, the "elements" without numbers, or "none".
 
     Returns:
       The item: "status", "solved", "fraction_atoms", "fraction_elements", "rms_angstrom", "r1", "d_min",
@@ -138,11 +144,19 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     kept = spacing <= 1 / d_min + 1e-9 if d_min is not None else np.ones(len(spacing), bool)
     reflections = Intensities(*(array[kept] for array in crystal.reflections))
     wall, cpu = time.perf_counter(), time.process_time()
-    found = solve_crystal(reflections, crystal.cell, crystal.operators, crystal.composition,
-                          radiation=crystal.radiation, num_starts=num_starts, seed=seed)
+    contents, known = crystal.composition, crystal.composition if composition == "formula" else None
+    if known is None:
+        contents = guess_composition(tuple(crystal.composition) if composition == "elements" else (), crystal.cell)
+    groups, rank = [crystal.operators], None
+    if unknown_group:
+        ranked = judge_data(reflections, crystal.cell, None, known, None, crystal.radiation).space_groups
+        groups = [candidate.operators for candidate in ranked[:GROUPS_TRIED]]
+        rank = next((place for place, candidate in enumerate(ranked, 1)
+                     if _are_of_one_type(candidate.operators, crystal.operators)), 0)
+    operators, found = _solve_in_first(groups, reflections, crystal, contents, num_starts, seed)
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
-    images = [expand_positions(site[None], crystal.operators, matrix) for site in found.positions]
+    images = [expand_positions(site[None], operators, matrix) for site in found.positions]
     positions = np.concatenate(images) if images else np.zeros((0, 3))
     elements = [element for element, ones in zip(found.elements, images, strict=True) for _ in ones]
     cutoff = _NEAR if found.d_min <= _FAR_RESOLUTION else _FAR
@@ -150,8 +164,37 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     return {
         "status": found.status, "solved": matched >= _SOLVED_FRACTION, "fraction_atoms": matched,
         "fraction_elements": right, "rms_angstrom": rms, "r1": found.r1, "d_min": found.d_min,
-        "space_group": crystal.operators.symbol, "reflections_per_parameter": found.reflections_per_parameter,
+        "space_group": crystal.operators.symbol, "space_group_found": operators.symbol,
+        **({} if rank is None else {"group_rank": rank}), "reflections_per_parameter": found.reflections_per_parameter,
         "starts": found.num_starts, "atoms_in_cell": len(crystal.positions), **seconds}
+
+
+def _solve_in_first(groups: list[SpaceGroupOperators], reflections: Intensities, crystal: PublishedCrystal,
+                    composition: dict[str, float], num_starts: int,
+                    seed: int) -> tuple[SpaceGroupOperators, CrystalSolution]:
+    """Returns the first group in which the crystal is solved, with its solution, or that of the lowest R1."""
+    tried = []
+    for operators in groups:
+        tried.append((operators, solve_crystal(reflections, crystal.cell, operators, composition,
+                                               radiation=crystal.radiation, num_starts=num_starts, seed=seed)))
+        if tried[-1][1].status == "solved":
+            break
+    return min(tried, key=lambda one: (one[1].status != "solved", one[1].r1))
+
+
+def _are_of_one_type(first: SpaceGroupOperators, second: SpaceGroupOperators) -> bool:
+    """Returns whether two groups are of one space-group type; their origins may differ."""
+    types = []
+    for operators in (first, second):
+        ops = []
+        for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
+            op = gemmi.Op()
+            op.rot = (rotation * gemmi.Op.DEN).tolist()
+            op.tran = np.rint(translation * gemmi.Op.DEN).astype(int).tolist()
+            ops.append(op)
+        found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(ops))
+        types.append(found.number if found is not None else None)
+    return types[0] is not None and types[0] == types[1]
 
 
 def expand_positions(positions: np.ndarray, operators: SpaceGroupOperators, matrix: np.ndarray) -> np.ndarray:
@@ -226,6 +269,8 @@ def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
             "fraction_solved": len(solved) / len(items),
             "wrongly_solved": sum(item["status"] == "solved" and not item["solved"] for item in done),
             "called_solved": sum(item["status"] == "solved" for item in done),
+            **({"right_group_first": float(np.mean([item["group_rank"] == 1 for item in done]))}
+               if all("group_rank" in item for item in done) else {}),
             "median_cpu_seconds": float(np.median([item["cpu_seconds"] for item in done])),
             "fraction_elements": float(np.mean([item["fraction_elements"] for item in solved])) if solved else None}
     return summary
@@ -243,6 +288,8 @@ def format_summary(items: list[dict[str, Any]], summary: dict[str, Any]) -> str:
     lines = ["", *(f"failed: {item['id']}: {item['error']}" for item in items if "error" in item)]
     if summary["count"]:
         elements = summary["fraction_elements"]
+        if "right_group_first" in summary:
+            lines.append(f"right group first {summary['right_group_first']:.1%}")
         lines += [f"solved            {summary['fraction_solved']:.1%} of {len(items)} crystals",
                   f"called solved     {summary['called_solved']}, {summary['wrongly_solved']} of them wrong",
                   f"elements right    {'-' if elements is None else f'{elements:.1%}'} of the atoms of solved crystals",

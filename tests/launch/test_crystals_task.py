@@ -47,6 +47,12 @@ def test_a_made_crystal_is_solved(folder):
     assert "failed: other: bad" in text and "100%" in crystals.format_crystal(item)
 
 
+@pytest.mark.slow
+def test_a_made_crystal_is_solved_without_its_group_and_composition(folder):
+    item = crystals.evaluate_crystal(folder / "made", None, 4, 0, unknown_group=True, composition="elements")
+    assert item["solved"] and item["group_rank"] == 1 and item["space_group_found"] == SYMBOL
+
+
 def test_atoms_are_compared_over_shifts_and_hands():
     made = make_crystal("P 21 21 21")
     matrix = orthogonalization_matrix(made.cell)
