@@ -126,7 +126,7 @@ def test_the_log_is_whole(inputs, done):
     assert payload_of((done.folder / "report.html").read_text(encoding="utf-8"))["summary"] == log["summary"]
     assert log["input"]["kind"] == "patterson" and log["input"]["has_f000"] and log["pitch_angstrom"] == PITCH
     assert log["flags"]["seed"] == 3 and log["flags"]["num_atoms"] is None and log["problem"]["grid"] == 16
-    assert log["flags"]["refine"] is True and log["flags"]["json"].endswith("also.json") and len(log["flags"]) == 11
+    assert log["flags"]["refine"] is True and log["flags"]["json"].endswith("also.json") and len(log["flags"]) == 21
     assert log["weights"]["sha256"] == provenance.weights_digest(inputs.folder / "tiny")
     assert log["weights"]["about"] == "random"
     assert log["versions"]["jax"] == jax.__version__ and log["revision"]
