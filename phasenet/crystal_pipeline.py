@@ -7,7 +7,7 @@
 5. The verdict is lowered where the cell looks wrong, or the atoms of an organic crystal do not lie at bond lengths.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import gemmi
@@ -25,15 +25,18 @@ GROUPS_TRIED = 3  # of the ranked list, where no group is given
 _BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it is longer
 _SAME_SITE_ANGSTROM = 0.6
 _MIN_BONDED = 0.7
+# An inversion maps more than this fraction of the atoms on atoms within this distance; few are tested in a large cell.
+_INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED = 0.65, 0.6, 3, 60
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
 _GUESSED_FRACTIONS = {"C": 0.78, "O": 0.14, "N": 0.08}
 
 
 class TriedGroup(NamedTuple):
-    """A space group and the best model in it."""
+    """A space group, the best model in it, and whether its atoms have an inversion that the group has not."""
 
     operators: SpaceGroupOperators
     solution: CrystalSolution
+    has_extra_inversion: bool
 
 
 class CrystalResult(NamedTuple):
@@ -84,24 +87,76 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
         groups = [candidate.operators for candidate in report.space_groups][:GROUPS_TRIED]
         notes.append("space group from the data, the likeliest first: " + ", ".join(
             group.symbol or "without a name" for group in groups))
-    tried: list[TriedGroup] = []
-    for group in groups:
-        solution = solve_crystal(reflections, crystal.cell, group, composition, radiation=crystal.radiation,
-                                 num_starts=num_starts, seed=seed)
-        tried.append(TriedGroup(group, solution))
-        progress(f"{group.symbol or 'the group'}: {solution.status}, R1 {solution.r1:.3f}, start {solution.start + 1} "
-                 f"of {solution.num_starts}")
-        if solution.status == "solved":
-            break
-    best = min(tried, key=lambda one: (one.solution.status != "solved", one.solution.r1))
+    tried = solve_in_groups(groups, reflections, crystal.cell, composition, radiation=crystal.radiation,
+                            num_starts=num_starts, seed=seed, progress=progress)
+    best = choose_group(tried)
     status = best.solution.status
+    if best.has_extra_inversion:
+        if given is None or unknown_group:
+            status = "ambiguous" if status == "solved" else status
+        notes.append("most atoms are related by an inversion that the space group does not have: the group may be a "
+                     "centrosymmetric one")
     if suggests_wrong_cell(report.axis_scale):
         status = "not solved"
         notes.append("not called solved, because the cell looks wrong")
     elif (share := fraction_bonded(best.solution, crystal.cell, best.operators)) < _MIN_BONDED:
         status = "ambiguous" if status == "solved" else status
         notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond")
-    return CrystalResult(report, composition, best, tuple(tried), status, tuple(notes))
+    return CrystalResult(report, composition, best, tried, status, tuple(notes))
+
+
+def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensities, cell: np.ndarray,
+                    composition: Mapping[str, float], *, radiation: str, num_starts: int, seed: int,
+                    progress: Callable[[str], None] = lambda line: None) -> tuple[TriedGroup, ...]:
+    """Returns the model in each group, up to the first that is solved and lacks no inversion.
+
+    Args:
+      groups: in the order in which they are tried.
+      reflections: measured intensities.
+      cell: (6,) Angstrom and degrees.
+      composition: atoms of each element in the unit cell.
+      radiation: "xray", "electron" or "neutron".
+      num_starts: largest number of starts in each group.
+      seed: of the random phases.
+      progress: gets a line for each group.
+    """
+    tried: list[TriedGroup] = []
+    for group in groups:
+        solution = solve_crystal(reflections, cell, group, composition, radiation=radiation, num_starts=num_starts,
+                                 seed=seed)
+        tried.append(TriedGroup(group, solution, has_extra_inversion(solution, cell, group)))
+        progress(f"{group.symbol or 'the group'}: {solution.status}, R1 {solution.r1:.3f}, start {solution.start + 1} "
+                 f"of {solution.num_starts}")
+        if solution.status == "solved" and not tried[-1].has_extra_inversion:
+            break
+    return tuple(tried)
+
+
+def choose_group(tried: Sequence[TriedGroup]) -> TriedGroup:
+    """Returns the group that is solved and lacks no inversion, or else the one of the lowest R1."""
+    return min(tried, key=lambda one: (one.solution.status != "solved", one.has_extra_inversion, one.solution.r1))
+
+
+def has_extra_inversion(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> bool:
+    """Returns whether an inversion maps most atoms on atoms, whatever their elements, although the group has none.
+
+    Args:
+      solution: the atoms.
+      cell: (6,) Angstrom and degrees.
+      operators: of the group.
+    """
+    if (operators.rotations == -np.eye(3, dtype=int)).all((1, 2)).any() or len(solution.elements) < _MIN_INVERTED:
+        return False
+    matrix = orthogonalization_matrix(cell)
+    images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
+    positions = images.reshape(-1, 3)
+    some = positions[:: max(1, len(positions) // _MAX_INVERTED)]
+    for place in range(len(positions)):
+        offset = some[:, None] + positions[None] - (positions[0] + positions[place])
+        near = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1) < _INVERTED_ANGSTROM
+        if near.any(1).mean() > _INVERTED_FRACTION:
+            return True
+    return False
 
 
 def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> float:

@@ -23,8 +23,7 @@ from phasenet.crystal.lattice import (
     orthogonalization_matrix,
 )
 from phasenet.crystal.measured.judgement import judge_data
-from phasenet.crystal.solve import CrystalSolution, solve_crystal
-from phasenet.crystal_pipeline import GROUPS_TRIED, guess_composition
+from phasenet.crystal_pipeline import GROUPS_TRIED, choose_group, guess_composition, solve_in_groups
 from phasenet.errors import InputError
 
 _NEAR, _FAR = 0.3, 0.5  # Angstrom within which an atom counts as found, to 1.3 A resolution and beyond
@@ -153,7 +152,9 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
         groups = [candidate.operators for candidate in ranked[:GROUPS_TRIED]]
         rank = next((place for place, candidate in enumerate(ranked, 1)
                      if _are_of_one_type(candidate.operators, crystal.operators)), 0)
-    operators, found = _solve_in_first(groups, reflections, crystal, contents, num_starts, seed)
+    best = choose_group(solve_in_groups(groups, reflections, crystal.cell, contents, radiation=crystal.radiation,
+                                        num_starts=num_starts, seed=seed))
+    operators, found = best.operators, best.solution
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
     images = [expand_positions(site[None], operators, matrix) for site in found.positions]
@@ -162,24 +163,12 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     cutoff = _NEAR if found.d_min <= _FAR_RESOLUTION else _FAR
     matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix, cutoff)
     return {
-        "status": found.status, "solved": matched >= _SOLVED_FRACTION, "fraction_atoms": matched,
+        "status": "ambiguous" if best.has_extra_inversion and unknown_group else found.status,
+        "solved": matched >= _SOLVED_FRACTION, "fraction_atoms": matched,
         "fraction_elements": right, "rms_angstrom": rms, "r1": found.r1, "d_min": found.d_min,
         "space_group": crystal.operators.symbol, "space_group_found": operators.symbol,
         **({} if rank is None else {"group_rank": rank}), "reflections_per_parameter": found.reflections_per_parameter,
         "starts": found.num_starts, "atoms_in_cell": len(crystal.positions), **seconds}
-
-
-def _solve_in_first(groups: list[SpaceGroupOperators], reflections: Intensities, crystal: PublishedCrystal,
-                    composition: dict[str, float], num_starts: int,
-                    seed: int) -> tuple[SpaceGroupOperators, CrystalSolution]:
-    """Returns the first group in which the crystal is solved, with its solution, or that of the lowest R1."""
-    tried = []
-    for operators in groups:
-        tried.append((operators, solve_crystal(reflections, crystal.cell, operators, composition,
-                                               radiation=crystal.radiation, num_starts=num_starts, seed=seed)))
-        if tried[-1][1].status == "solved":
-            break
-    return min(tried, key=lambda one: (one[1].status != "solved", one[1].r1))
 
 
 def _are_of_one_type(first: SpaceGroupOperators, second: SpaceGroupOperators) -> bool:

@@ -66,3 +66,14 @@ def test_atoms_are_compared_over_shifts_and_hands():
     assert fraction == 1 and right == 1 and 0.02 < rms < 0.1
     assert crystals.compare_atoms(rng.random((48, 3)), elements, true, names, matrix, 0.3)[0] < 0.4
     assert crystals.compare_atoms(np.zeros((0, 3)), [], true, names, matrix, 0.3)[0] == 0
+
+
+@pytest.mark.slow
+def test_a_crystal_with_an_inversion_is_not_left_in_a_group_without(folder):
+    made = make_crystal("P -1")
+    lower, right = make_crystal("P 1").operators, made.operators
+    tried = crystals.solve_in_groups([lower, right], made.reflections, made.cell, made.composition, radiation="xray",
+                                     num_starts=6, seed=0)
+    best = crystals.choose_group(tried)
+    assert best.operators is right and best.solution.status == "solved" and not best.has_extra_inversion
+    assert len(tried) == 2
