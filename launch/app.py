@@ -243,6 +243,19 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_text(path, json.dumps(to_json_types(value), indent=2, allow_nan=False) + "\n")
 
 
+def write_log(path: str | os.PathLike, log: dict[str, Any], second_path: str | None) -> None:
+    """Writes log.json; a launch calls it after all other files, so that a folder with a log is complete.
+
+    Args:
+      path: log.json in the output folder.
+      log: its content.
+      second_path: a second file for the same content; None for no second file.
+    """
+    write_json(path, log)
+    if second_path is not None:
+        write_json(second_path, log)
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text file atomically, so that neither a reader nor a crash ever sees an incomplete file.
 

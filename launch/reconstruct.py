@@ -120,7 +120,7 @@ def main(_: list[str]) -> None:
     log |= {"weights": provenance.describe_weights(_WEIGHTS.value, weights_folder, weights.info),
             "settings": settings, "timing": timing, **provenance.describe_run()}
     page.write(folder, curve, found, log, level, reference, placed)
-    files.write_log(folder, log, _JSON.value)
+    app.write_log(folder / files.LOG, log, _JSON.value)
     table = report.format_table(found, numbers, timing)
     app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {files.listing(folder)}\n\n{found.verdict.sentence}")
 
@@ -160,7 +160,7 @@ def _refuse(verdict: "Verdict", notes: tuple[str, ...]) -> None:
     folder = app.prepare_folder(_OUTPUT.value)
     files.remove_old_results(folder, keep=(_PROFILE.value, _REFERENCE.value))
     log = {"profile": _PROFILE.value, **verdict._asdict(), "notes": notes, **provenance.describe_run()}
-    files.write_log(folder, log, _JSON.value)
+    app.write_log(folder / files.LOG, log, _JSON.value)
 
 
 def _check_flags() -> None:

@@ -65,6 +65,9 @@ _NOISE = flags.DEFINE_float(
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the random numbers of the annealer and the search.", lower_bound=0, upper_bound=2**31 - 1)
 _JSON = flags.DEFINE_string("json", None, "Second file to which the log is written.")
+_CRYSTAL_FLAGS = ("cell", "space_group", "unknown_group", "formula", "elements", "wavelength", "radiation", "hklf",
+                  "num_starts")
+_MAP_FLAGS = ("num_atoms", "pitch", "weights", "picker", "refine", "noise")
 flags.mark_flags_as_mutual_exclusive(["patterson", "amplitudes", "reflections"], required=True)
 
 
@@ -77,6 +80,7 @@ def main(_: list[str]) -> None:
     if _PITCH.value is not None and not 0 < _PITCH.value < math.inf:
         raise InputError(f"--pitch={_PITCH.value:g}: expected a positive number of Angstrom")
     if _REFLECTIONS.value is not None:
+        _refuse_flags(_MAP_FLAGS, "with --reflections")
         _solve_crystal(_REFLECTIONS.value)
         return
     _check_flags()
@@ -118,7 +122,7 @@ def main(_: list[str]) -> None:
     log |= {"weights": provenance.describe_weights(_WEIGHTS.value, weights_folder, weights.info),
             "timing": timing, **provenance.describe_run()}
     page.write(folder, solution, log, fitted)
-    files.write_log(folder, log, _JSON.value)
+    app.write_log(folder / files.LOG, log, _JSON.value)
     names = "  ".join((*files.NAMES, files.LOG))
     app.print_line(f"\n{report.format_table(numbers, timing)}\n\nwritten to {folder}:\n  {names}")
 
@@ -134,12 +138,16 @@ def _solve_crystal(path: str) -> None:
         seed=_SEED.value, json_path=_JSON.value)
 
 
+def _refuse_flags(names: tuple[str, ...], where: str) -> None:
+    """Raises InputError if one of the flags is given."""
+    for name in names:
+        if flags.FLAGS[name].present:
+            raise InputError(f"--{name} has no meaning {where}")
+
+
 def _check_flags() -> None:
     """Raises InputError for a flag of crystals, or for reflections of a crystal, where a map is solved."""
-    for name in ("cell", "space_group", "unknown_group", "formula", "elements", "wavelength", "radiation", "hklf",
-                 "num_starts"):
-        if flags.FLAGS[name].present:
-            raise InputError(f"--{name} has no meaning without --reflections")
+    _refuse_flags(_CRYSTAL_FLAGS, "without --reflections")
     if _AMPLITUDES.value is not None:
         from phasenet.io.reflections.crystal_files import looks_like_reflections
 

@@ -20,7 +20,7 @@ from saxsae.profiles.rebinning import CurveLike
 SHAPE, DOUBTFUL, NO_SHAPE = "shape", "doubtful", "no shape"
 # Relative error of the profile of a model of uniform density without bound water, which no search can undercut.
 MODEL_ERROR = 0.02
-_CORMAP_BINS = 128  # residuals are averaged to so many, so that the probabilities of all curves compare
+_CORMAP_BINS = 128  # residuals are summed in so many, so that the probabilities of all curves compare
 _FLEXIBLE_KRATKY = 1.5  # a compact particle has fallen below 1.1, a Gaussian chain stays near 2
 _REASONS_SHOWN = 3  # in the sentence; all are in log.json and in the report
 _INF = math.inf
@@ -124,20 +124,8 @@ class Verdict(NamedTuple):
         return f"{self.status}: {'; '.join(self.reasons[:_REASONS_SHOWN])}" + (f"; and {more} more" if more > 0 else "")
 
 
-class ResultLike(Protocol):
-    """The fields of `saxsae.reconstruction.Reconstruction` that are judged."""
-
-    @property
-    def q_inv_angstrom(self) -> np.ndarray:
-        """The fitted points (N,), 1/A."""
-
-    @property
-    def intensity(self) -> np.ndarray:
-        """Their intensities (N,)."""
-
-    @property
-    def sigma(self) -> np.ndarray:
-        """Their standard deviations (N,)."""
+class ResultLike(CurveLike, Protocol):
+    """The fields of `saxsae.reconstruction.Reconstruction` that are judged; its points are those fitted."""
 
     @property
     def fit(self) -> np.ndarray:

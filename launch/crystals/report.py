@@ -3,9 +3,8 @@
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from phasenet.crystal_pipeline import CrystalResult
+from phasenet.errors import one_line
 from phasenet.io.crystal_structures import CrystalStructure, label_atoms
 from phasenet.io.reflections.crystal_files import CrystalFile
 
@@ -24,6 +23,13 @@ def describe_crystal(crystal: CrystalFile) -> list[str]:
              "  cell " + " ".join(f"{value:g}" for value in crystal.cell)
              + f", space group {crystal.space_group or 'not given'}, in the cell: {contents}"]
     return lines + [f"  {note}" for note in crystal.notes]
+
+
+def list_assumptions(crystal: CrystalFile) -> list[str]:
+    """Returns what the written files say although the reflection files do not."""
+    assumed = [] if crystal.wavelength else [
+        f"no wavelength is given: solution.res and solution.cif say {_DEFAULT_WAVELENGTH} A (Mo K alpha)"]
+    return assumed + ([] if crystal.z else ["Z is not known: solution.res says 1"])
 
 
 def rows(crystal: CrystalFile, result: CrystalResult) -> list[tuple[str, str, str]]:
@@ -51,15 +57,13 @@ def verdict(result: CrystalResult) -> str:
 
 
 def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStructure:
-    """Returns the structure that is written; the atoms stand in the order of their elements, heavy ones first."""
+    """Returns the structure that is written; its title says how far it can be trusted."""
     solution, operators = result.best.solution, result.best.operators
-    order = np.arange(len(solution.elements))
-    elements = tuple(solution.elements[i] for i in order)
     return CrystalStructure(
-        pathlib.PurePath(crystal.path).stem[:40], crystal.cell, crystal.cell_sigma,
+        f"{one_line(pathlib.PurePath(crystal.path).stem)[:28]}: {result.status}", crystal.cell, crystal.cell_sigma,
         crystal.wavelength or _DEFAULT_WAVELENGTH, operators.rotations, operators.translations, operators.symbol,
-        crystal.z or 0, result.composition, label_atoms(elements), elements, solution.positions[order],
-        solution.b_iso[order], solution.occupancies[order], solution.scale, solution.r1, crystal.hklf)
+        crystal.z or 0, result.composition, label_atoms(solution.elements), solution.elements,
+        solution.positions, solution.b_iso, solution.occupancies, solution.scale, solution.r1, crystal.hklf)
 
 
 def log(crystal: CrystalFile, result: CrystalResult, structure: CrystalStructure) -> dict[str, Any]:
@@ -67,7 +71,7 @@ def log(crystal: CrystalFile, result: CrystalResult, structure: CrystalStructure
     solution, data = result.best.solution, result.report
     return {
         "reflections": crystal.path, "form": crystal.form, "status": result.status,
-        "notes": [*crystal.notes, *data.notes, *result.notes, *solution.notes],
+        "notes": [*crystal.notes, *data.notes, *result.notes, *solution.notes, *list_assumptions(crystal)],
         "crystal": {"cell": crystal.cell, "space_group": crystal.space_group, "wavelength": crystal.wavelength,
                     "radiation": crystal.radiation, "z": crystal.z, "formula": crystal.formula,
                     "composition": result.composition},

@@ -35,13 +35,13 @@ def run(path: str, output: str, given: dict[str, Any], *, unknown_group: bool, n
     app.print_line("the first crystal with a grid of its size compiles programs for up to half a minute")
     result = crystal_pipeline.solve_file(crystal, unknown_group=unknown_group, num_starts=num_starts, seed=seed,
                                          progress=app.print_line)
-    for note in (*result.report.notes, *result.notes, *result.best.solution.notes):
+    for note in (*result.report.notes, *result.notes, *result.best.solution.notes, *report.list_assumptions(crystal)):
         app.print_line(f"  {note}")
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     structure = report.make_structure(crystal, result)
     files.write_structure(folder, structure)
     log = report.log(crystal, result, structure) | {"timing": timing, **provenance.describe_run()}
-    files.write_log(folder, log, json_path)
+    app.write_log(folder / files.LOG, log, json_path)
     table = app.format_table(report.rows(crystal, result), timing)
     names = "  ".join((*files.NAMES, files.LOG))
     app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {names}\n\n{report.verdict(result)}")

@@ -2,11 +2,9 @@
 
 import pathlib
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
-from launch import app
 from launch.pages import page
 from launch.reconstruction.reference import PlacedMap, Reference
 from phasenet.io.ccp4 import write_map
@@ -108,16 +106,3 @@ def listing(folder: pathlib.Path) -> str:
     models = [name for name in names if name.startswith("model_")]
     others = [name for name in names if name not in models]
     return "  ".join([*others, f"{models[0]} .. {models[-1]}" if len(models) > 1 else models[0]])
-
-
-def write_log(folder: pathlib.Path, log: dict[str, Any], second_path: str | None) -> None:
-    """Writes log.json after all other files, so that a folder with a log is complete.
-
-    Args:
-      folder: the output folder.
-      log: content of log.json.
-      second_path: a second file for the same content; None for no second file.
-    """
-    app.write_json(folder / LOG, log)
-    if second_path is not None:
-        app.write_json(second_path, log)

@@ -1,12 +1,10 @@
 """Writes the output folder of `launch.solve`: the atoms in three formats, the picture and the log."""
 
 import pathlib
-from typing import Any
 
 import jax
 import numpy as np
 
-from launch import app
 from launch.pages import page
 from phasenet.io import positions
 
@@ -52,16 +50,3 @@ def draw(folder: pathlib.Path, given: jax.Array | np.ndarray, fitted: jax.Array 
 
     with style.figure(folder / "sections.png", 7.2, 4.8) as figure:
         sections.draw(figure, given, fitted, correlation, r_factor)
-
-
-def write_log(folder: pathlib.Path, log: dict[str, Any], second_path: str | None) -> None:
-    """Writes log.json after all other files, so that a folder with a log is complete.
-
-    Args:
-      folder: the output folder.
-      log: content of log.json.
-      second_path: a second file for the same content; None for no second file.
-    """
-    app.write_json(folder / LOG, log)
-    if second_path is not None:
-        app.write_json(second_path, log)

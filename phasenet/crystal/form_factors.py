@@ -4,7 +4,7 @@ X-rays: International Tables for Crystallography C (1992), table 6.1.1.4. Electr
 4.3.2.2. Neutrons: bound coherent scattering lengths of Sears, Neutron News 3 (1992) 26. All are taken from gemmi.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import gemmi
@@ -54,6 +54,26 @@ def scattering(factors: GaussianFormFactors, inverse_spacing: np.ndarray) -> np.
     """Returns f, (E, N), of E elements at N reflections of `inverse_spacing` (N,) in 1/A."""
     exponents = -factors.widths[:, :, None] * np.square(inverse_spacing)[None, None] / 4
     return (factors.amplitudes[:, :, None] * np.exp(exponents)).sum(1)
+
+
+def sum_of_squared_form_factors(
+    inverse_spacing: np.ndarray, composition: Mapping[str, float], radiation: str = "xray"
+) -> np.ndarray:
+    """Returns the sum of f^2 over the atoms of a cell, (N,), at 1/d (N,) in 1/A; its unit is that of f squared.
+
+    Args:
+      inverse_spacing: 1/d of each reflection.
+      composition: atoms in the unit cell by element symbol.
+      radiation: "xray", "electron" or "neutron".
+
+    Raises:
+      InputError: no atoms, or an element or kind of radiation that has no form factor.
+    """
+    factors = form_factors(tuple(composition), radiation)
+    total = np.array(list(composition.values()), float) @ scattering(factors, inverse_spacing)**2
+    if not (total > 0).all():
+        raise InputError("composition: expected at least one atom")
+    return total
 
 
 def atomic_number(symbol: str) -> int:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal import lattice, normalisation
+from phasenet.crystal import lattice
 from phasenet.crystal.lattice import SpaceGroupOperators
 
 POINTS_PER_D_MIN = 2.8
@@ -84,7 +84,7 @@ def build_grid(hkl: np.ndarray, cell: np.ndarray, operators: SpaceGroupOperators
     place, first = np.unique(np.concatenate(places), return_index=True)
     measured = np.zeros((*shape[:2], half), bool)
     measured.ravel()[place] = True
-    measured |= normalisation.is_absent(indices, operators) & (spacing <= 1 / d_min)
+    measured |= lattice.find_absences(indices, operators) & (spacing <= 1 / d_min)
     measured[0, 0, 0] = False
     identity = (operators.rotations == np.eye(3)).all((1, 2))
     return CrystalGrid(shape, rotations, translations, operators.translations[identity],

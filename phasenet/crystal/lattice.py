@@ -61,6 +61,18 @@ def inverse_spacing(hkl: np.ndarray, cell: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.asarray(hkl) @ np.linalg.inv(orthogonalization_matrix(cell)), axis=-1)
 
 
+def find_absences(hkl: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray:
+    """Returns which reflections (..., 3) a space group forbids, (...) bool: centring, glide planes and screw axes."""
+    hkl = np.asarray(hkl, np.int64)
+    absent = np.zeros(hkl.shape[:-1], bool)
+    for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
+        if not translation.any():
+            continue
+        phase = hkl @ translation
+        absent |= (hkl @ rotation.astype(np.int64) == hkl).all(-1) & (np.abs(phase - np.round(phase)) > 1e-3)
+    return absent
+
+
 def operators_of(group: gemmi.SpaceGroup | gemmi.GroupOps, symbol: str = "") -> SpaceGroupOperators:
     """Returns the operators of a space group of gemmi's, or of a list of operators without a name."""
     if isinstance(group, gemmi.SpaceGroup):

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal import form_factors, lattice
+from phasenet.crystal import lattice
+from phasenet.crystal.form_factors import sum_of_squared_form_factors
 from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
 from phasenet.errors import InputError
 
@@ -94,8 +95,8 @@ def merge_equivalents(reflections: Intensities, cell: np.ndarray, operators: Spa
     Raises:
       InputError: fewer than eight reflections remain.
     """
-    keep = ~is_absent(reflections.hkl, operators) & reflections.hkl.any(1) & np.isfinite(reflections.intensity)
-    keep &= np.isfinite(reflections.sigma)
+    keep = ~lattice.find_absences(reflections.hkl, operators) & reflections.hkl.any(1)
+    keep &= np.isfinite(reflections.intensity) & np.isfinite(reflections.sigma)
     hkl = np.asarray(reflections.hkl[keep], np.int64)
     intensity, sigma = reflections.intensity[keep], reflections.sigma[keep]
     if len(hkl) < _MIN_REFLECTIONS:
@@ -120,15 +121,6 @@ def merge_equivalents(reflections: Intensities, cell: np.ndarray, operators: Spa
                              np.asarray(epsilon), multiplicity)
 
 
-def is_absent(hkl: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray:
-    """Returns which reflections (..., 3) the operators forbid, (...) bool."""
-    absent = np.zeros(hkl.shape[:-1], bool)
-    for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
-        phase = hkl @ translation
-        absent |= (hkl @ rotation == hkl).all(-1) & (np.abs(phase - np.round(phase)) > 1e-3)
-    return absent
-
-
 def fit_wilson(reflections: UniqueReflections, composition: Mapping[str, float], radiation: str) -> WilsonFit:
     """Fits scale and B to the mean intensities in shells of resolution.
 
@@ -138,7 +130,7 @@ def fit_wilson(reflections: UniqueReflections, composition: Mapping[str, float],
       radiation: "xray", "electron" or "neutron".
     """
     s = reflections.inverse_spacing
-    expected = _squared_scattering(s, composition, radiation)
+    expected = sum_of_squared_form_factors(s, composition, radiation)
     organic = uses_debye_curve(composition)
     if organic:
         expected = expected * mean_debye_curve(s)
@@ -164,9 +156,9 @@ def normalise(reflections: UniqueReflections, composition: Mapping[str, float], 
     s = reflections.inverse_spacing
     d_min = 1 / float(s.max())
     amplitude = np.sqrt(np.maximum(reflections.intensity, 0.0))
-    squared = _squared_scattering(s, composition, radiation)
+    squared = sum_of_squared_form_factors(s, composition, radiation)
     at_rest = np.sqrt(wilson.scale * np.exp(-wilson.b_iso * s**2 / 2))
-    mean_shape = np.sqrt(squared / _squared_scattering(np.zeros(1), composition, radiation))
+    mean_shape = np.sqrt(squared / sum_of_squared_form_factors(np.zeros(1), composition, radiation))
     sharpening = taper(s, d_min) / (at_rest * mean_shape)
     e2 = np.maximum(reflections.intensity, 0.0) / (reflections.epsilon * at_rest**2 * squared)
     e2 = e2 / _smooth_shell_mean(e2, s, reflections.multiplicity)
@@ -188,12 +180,6 @@ def uses_debye_curve(composition: Mapping[str, float]) -> bool:
 def mean_debye_curve(inverse_spacing: np.ndarray) -> np.ndarray:
     """Returns the mean of F^2 over sum f^2 of organic crystals at 1/d, constant beyond 1.05 / A."""
     return np.interp(inverse_spacing, _DEBYE_SPACING * np.arange(len(_DEBYE)), _DEBYE)
-
-
-def _squared_scattering(s: np.ndarray, composition: Mapping[str, float], radiation: str) -> np.ndarray:
-    """Returns the sum of f^2 over the atoms of the cell, (N,)."""
-    factors = form_factors.form_factors(tuple(composition), radiation)
-    return np.array(list(composition.values()), float) @ form_factors.scattering(factors, s)**2
 
 
 def _smooth_shell_mean(values: np.ndarray, s: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ class CrystalStructure(NamedTuple):
     """A crystal structure of n symmetry-unique atoms.
 
     Attributes:
-      title: one line.
+      title: one line, at most 42 characters: what it is, and how far it can be trusted.
       cell: (6,) Angstrom and degrees.
       cell_sigma: (6,) their standard deviations, or None.
       wavelength_angstrom: of the radiation.
@@ -99,6 +99,7 @@ def write_cif(path: str | os.PathLike, structure: CrystalStructure) -> None:
         block.set_pair("_cell_formula_units_Z", str(structure.z))
     block.set_pair("_diffrn_radiation_wavelength", f"{structure.wavelength_angstrom:.5f}")
     block.set_pair("_refine_ls_R_factor_gt", f"{structure.r1:.4f}")
+    block.set_pair("_refine_special_details", gemmi.cif.quote(structure.title))
     block.set_pair("_computing_structure_solution", gemmi.cif.quote(METHOD))
     loop = block.init_loop("_space_group_symop_", ["operation_xyz"])
     for triplet in _triplets(structure):

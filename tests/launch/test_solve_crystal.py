@@ -72,13 +72,17 @@ def test_what_is_no_crystal_is_never_called_solved(tmp_path, fault):
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "log.json").read_text())["status"] != "solved"
     assert "Solved: " not in done.stdout
+    for name in ("solution.res", "solution.cif", "solution.pdb"):
+        assert "made: not solved" in (tmp_path / "out" / name).read_text(), name
 
 
 @pytest.mark.parametrize(("flags", "words"), [
     (["--amplitudes={folder}/made.hkl"], "give the file as --reflections"),
     (["--reflections={folder}/none.hkl"], "no such file"),
     (["--reflections={folder}/alone/made.hkl"], "give --cell"),
-    (["--patterson={folder}/x.npy", "--formula=C6H6"], "--formula has no meaning without --reflections")])
+    (["--patterson={folder}/x.npy", "--formula=C6H6"], "--formula has no meaning without --reflections"),
+    (["--reflections={folder}/made.hkl", "--num_atoms=20"], "--num_atoms has no meaning with --reflections"),
+    (["--reflections={folder}/made.hkl", "--norefine"], "--refine has no meaning with --reflections")])
 def test_mistakes_end_in_one_line(tmp_path, flags, words):
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "made.hkl").write_text(write(tmp_path).read_text())

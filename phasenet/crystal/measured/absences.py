@@ -13,17 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, inverse_spacing
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, find_absences, inverse_spacing
 from phasenet.crystal.measured.data_quality import possible_reflections
 from phasenet.crystal.measured.laue_symmetry import lattice_operators
-from phasenet.crystal.measured.merging import (
-    Merged,
-    distinct_rotations,
-    find_absences,
-    find_rows,
-    merge,
-    select_reflections,
-)
+from phasenet.crystal.measured.merging import Merged, distinct_rotations, find_rows, merge, select_reflections
 from phasenet.crystal.measured.wilson import mean_intensity
 
 # Leak of a forbidden reflection as a fraction of the mean intensity at its resolution, with its prior probability.

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal.lattice import SpaceGroupOperators, inverse_spacing, orthogonalization_matrix
+from phasenet.crystal.lattice import SpaceGroupOperators, find_absences, inverse_spacing, orthogonalization_matrix
 from phasenet.crystal.measured.data_quality import possible_reflections
-from phasenet.crystal.measured.merging import distinct_rotations, find_absences, find_rows
+from phasenet.crystal.measured.merging import distinct_rotations, find_rows
 
 # Intensities within this angle of a reciprocal axis tell how far the data reach along it.
 _CONE_DEGREES = 25.0

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, inverse_spacing
-from phasenet.crystal.measured.merging import Merged, find_absences, find_rows, unique_indices
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, find_absences, inverse_spacing
+from phasenet.crystal.measured.merging import Merged, find_rows, unique_indices
 
 # Completeness at low angle is that below 0.2 1/A, which is d = 5 A.
 LOW_ANGLE_INVERSE_D = 0.2

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal.lattice import SpaceGroupOperators, inverse_spacing, orthogonalization_matrix
-from phasenet.crystal.measured.merging import Merged, find_absences, find_rows, laue_rotations, unique_indices
+from phasenet.crystal.lattice import SpaceGroupOperators, find_absences, inverse_spacing, orthogonalization_matrix
+from phasenet.crystal.measured.merging import Merged, find_rows, laue_rotations, unique_indices
 
 MEAN_E2_MINUS_1 = {"centrosymmetric": 0.968, "acentric": 0.736, "acentric twin": 0.541}
 # Standard deviation of |E^2 - 1| of one reflection, from the moments of the two distributions.

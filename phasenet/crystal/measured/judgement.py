@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, orthogonalization_matrix
+from phasenet.crystal.form_factors import RADIATIONS
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, find_absences, orthogonalization_matrix
 from phasenet.crystal.measured import notes as sentences
 from phasenet.crystal.measured.absences import (
     find_centring,
@@ -31,11 +32,11 @@ from phasenet.crystal.measured.intensity_statistics import (
     within_resolution,
 )
 from phasenet.crystal.measured.laue_symmetry import LaueSymmetry, find_laue_symmetry
-from phasenet.crystal.measured.merging import Merged, find_absences, laue_rotations, merge, select_reflections
+from phasenet.crystal.measured.merging import Merged, laue_rotations, merge, select_reflections
 from phasenet.crystal.measured.packing import assess_contents
 from phasenet.crystal.measured.report import DataReport
 from phasenet.crystal.measured.space_groups import SpaceGroupCandidate, laue_operators, rank_space_groups
-from phasenet.crystal.measured.wilson import RADIATIONS, fit_wilson, normalized_intensities
+from phasenet.crystal.measured.wilson import fit_wilson, normalized_intensities
 from phasenet.errors import InputError
 
 

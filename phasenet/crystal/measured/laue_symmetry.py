@@ -13,12 +13,11 @@ from typing import NamedTuple
 import gemmi
 import numpy as np
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, inverse_spacing
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, find_absences, inverse_spacing
 from phasenet.crystal.measured.data_quality import possible_reflections
 from phasenet.crystal.measured.merging import (
     Merged,
     distinct_rotations,
-    find_absences,
     find_rows,
     merge,
     r_int_of_groups,

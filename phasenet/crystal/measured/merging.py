@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
+from phasenet.crystal.lattice import Intensities
 from phasenet.errors import InputError
 
 # A measurement is flagged as an outlier if it lies further than this many standard deviations from the median of its
@@ -191,18 +191,6 @@ def epsilon_and_centric(hkl: np.ndarray, rotations: np.ndarray) -> tuple[np.ndar
         epsilon += (equivalent == hkl).all(1)
         centric |= (equivalent == -hkl).all(1)
     return epsilon, centric
-
-
-def find_absences(hkl: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray:
-    """Returns which reflections (N, 3) a space group forbids, (N,) bool: centring, glide planes and screw axes."""
-    hkl = np.asarray(hkl, np.int64)
-    absent = np.zeros(len(hkl), bool)
-    for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
-        if not translation.any():
-            continue
-        phase = hkl @ translation
-        absent |= (hkl @ rotation.astype(np.int64) == hkl).all(1) & (np.abs(phase - np.round(phase)) > 1e-3)
-    return absent
 
 
 def find_rows(table: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -10,14 +10,14 @@ from typing import NamedTuple
 import gemmi
 import numpy as np
 
-from phasenet.crystal.lattice import SpaceGroupOperators, operators_of
+from phasenet.crystal.lattice import SpaceGroupOperators, find_absences, operators_of
 from phasenet.crystal.measured.absences import (
     AbsenceData,
     AbsenceEvidence,
     absence_classes,
     log_likelihood_ratio,
 )
-from phasenet.crystal.measured.merging import distinct_rotations, find_absences, laue_rotations
+from phasenet.crystal.measured.merging import distinct_rotations, laue_rotations
 
 # Per cent of the entries of the Cambridge Structural Database (organic and metal-organic) and of the Inorganic Crystal
 # Structure Database, rounded: P 21/c has 34% of the first, P n m a 7.6% of the second (counts quoted at

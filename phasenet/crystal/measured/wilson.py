@@ -6,16 +6,14 @@ and exponentially distributed intensities, which takes weak and negative ones as
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import gemmi
 import numpy as np
 
+from phasenet.crystal.form_factors import sum_of_squared_form_factors
 from phasenet.crystal.lattice import inverse_spacing, orthogonalization_matrix
 from phasenet.crystal.measured.merging import Merged, distinct_rotations
-from phasenet.errors import InputError
 
-RADIATIONS = ("xray", "electron", "neutron")
 # Without a composition, the unit cell is taken to hold carbon, one atom in this many A^3.
 _USUAL_VOLUME = 18.0
 # Intensities at spacings above this many Angstrom are left out of the fit where enough others are left: there the mean
@@ -46,37 +44,6 @@ class WilsonPlot(NamedTuple):
     b_axes: np.ndarray
     anisotropy: float
     anisotropy_sigma: float
-
-
-def sum_of_squared_form_factors(
-    inverse_d: np.ndarray, composition: Mapping[str, float], radiation: str = "xray"
-) -> np.ndarray:
-    """Returns the sum of f^2 over the atoms of a cell, (N,), at 1/d (N,) in 1/A.
-
-    Args:
-      inverse_d: 1/d of each reflection.
-      composition: atoms in the unit cell by element symbol.
-      radiation: "xray" (f in electrons), "electron" (in A) or "neutron" (in fm).
-
-    Raises:
-      InputError: an element or kind of radiation that has no form factor.
-    """
-    if radiation not in RADIATIONS:
-        raise InputError(f"radiation {radiation}: expected one of {', '.join(RADIATIONS)}")
-    stol2 = np.asarray(inverse_d) ** 2 / 4
-    total = np.zeros(len(stol2))
-    for symbol, count in composition.items():
-        element = gemmi.Element(symbol)
-        if element.atomic_number == 0:
-            raise InputError(f"element {symbol}: no such element")
-        tables: dict[str, Any] = {"xray": element.it92, "electron": element.c4322, "neutron": element.neutron92}
-        coefficients = tables[radiation]
-        if coefficients is None:
-            raise InputError(f"element {symbol}: no form factor for {radiation}s is known")
-        total += count * np.array([coefficients.calculate_sf(float(value)) for value in stol2]) ** 2
-    if not (total > 0).all():
-        raise InputError("composition: expected at least one atom")
-    return total
 
 
 def fit_wilson(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phasenet.crystal.lattice import Intensities
+from phasenet.crystal.lattice import Intensities, find_absences
 from phasenet.crystal.measured.intensity_statistics import (
     estimate_twin_fraction,
     find_neighbor_vectors,
@@ -11,7 +11,7 @@ from phasenet.crystal.measured.intensity_statistics import (
     intensity_statistics,
     log_odds_centrosymmetric,
 )
-from phasenet.crystal.measured.merging import find_absences, merge, select_reflections
+from phasenet.crystal.measured.merging import merge, select_reflections
 from phasenet.crystal.measured.wilson import normalized_intensities
 
 

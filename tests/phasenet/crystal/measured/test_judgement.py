@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from phasenet.crystal.lattice import Intensities
+from phasenet.crystal.lattice import Intensities, find_absences
 from phasenet.crystal.measured.judgement import judge_data
-from phasenet.crystal.measured.merging import find_absences
 from phasenet.errors import InputError
 
 CONTENTS = {"C": 48, "H": 52}

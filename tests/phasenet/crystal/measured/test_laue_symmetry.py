@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phasenet.crystal.lattice import Intensities
+from phasenet.crystal.lattice import Intensities, find_absences
 from phasenet.crystal.measured.cell_check import axis_limits, find_axis_scale, metric_mismatch
 from phasenet.crystal.measured.laue_symmetry import (
     centring_letter,
@@ -11,7 +11,7 @@ from phasenet.crystal.measured.laue_symmetry import (
     lattice_operators,
     lattice_rotations,
 )
-from phasenet.crystal.measured.merging import find_absences, merge
+from phasenet.crystal.measured.merging import merge
 
 
 @pytest.mark.parametrize("symbol, system, name", [

@@ -4,15 +4,8 @@ import gemmi
 import numpy as np
 import pytest
 
-from phasenet.crystal.lattice import Intensities
-from phasenet.crystal.measured.merging import (
-    epsilon_and_centric,
-    find_absences,
-    find_rows,
-    laue_rotations,
-    merge,
-    unique_indices,
-)
+from phasenet.crystal.lattice import Intensities, find_absences
+from phasenet.crystal.measured.merging import epsilon_and_centric, find_rows, laue_rotations, merge, unique_indices
 from phasenet.errors import InputError
 
 GROUPS = ["P -1", "P 1 21/c 1", "C 1 2/c 1", "P 21 21 21", "P n m a", "P 41 21 2", "P 31 2 1", "R 3:H", "R -3 c:H",

@@ -4,7 +4,7 @@ import gemmi
 import numpy as np
 import pytest
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, operators_of
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, find_absences, operators_of
 from phasenet.crystal.measured.absences import (
     absence_classes,
     describe_condition,
@@ -12,7 +12,7 @@ from phasenet.crystal.measured.absences import (
     gather_absence_data,
 )
 from phasenet.crystal.measured.laue_symmetry import centring_letter
-from phasenet.crystal.measured.merging import find_absences, merge
+from phasenet.crystal.measured.merging import merge
 from phasenet.crystal.measured.space_groups import (
     differ_by_origin,
     laue_operators,

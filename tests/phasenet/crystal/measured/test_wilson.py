@@ -4,10 +4,11 @@ import gemmi
 import numpy as np
 import pytest
 
-from phasenet.crystal.lattice import Intensities, inverse_spacing
-from phasenet.crystal.measured.merging import find_absences, merge, select_reflections
+from phasenet.crystal.form_factors import sum_of_squared_form_factors
+from phasenet.crystal.lattice import Intensities, find_absences, inverse_spacing
+from phasenet.crystal.measured.merging import merge, select_reflections
 from phasenet.crystal.measured.packing import assess_contents
-from phasenet.crystal.measured.wilson import fit_wilson, normalized_intensities, sum_of_squared_form_factors
+from phasenet.crystal.measured.wilson import fit_wilson, normalized_intensities
 from phasenet.errors import InputError
 
 
