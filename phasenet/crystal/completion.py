@@ -84,7 +84,7 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
 
 
 def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms:
-    """Returns atoms at the highest unique peaks of a map, as many as the composition has."""
+    """Returns atoms at the highest unique peaks of a map (X, Y, Z), as many as the composition has."""
     count = sum(problem.counts)
     mates = count * len(problem.grid.centring)
     positions, heights = peaks.find_peaks(density, int(_PEAKS_PER_ATOM * mates) + _SPARE_PEAKS)

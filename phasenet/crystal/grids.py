@@ -94,7 +94,10 @@ def build_grid(hkl: np.ndarray, cell: np.ndarray, operators: SpaceGroupOperators
 
 
 def choose_shape(cell: np.ndarray, operators: SpaceGroupOperators, d_min: float) -> tuple[int, int, int]:
-    """Returns even sizes with small prime factors that the operators map onto themselves."""
+    """Returns the voxels along the edges of a cell (6,) for data to `d_min` A.
+
+    The numbers are even, have small prime factors, and the operators map the grid onto itself.
+    """
     needed = POINTS_PER_D_MIN * np.asarray(cell[:3], float) / d_min - 0.2
     mixed = (operators.rotations != 0).any(0)
     reach = np.linalg.matrix_power(mixed.astype(int) + mixed.T.astype(int) + np.eye(3, dtype=int), 3) > 0

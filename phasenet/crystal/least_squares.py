@@ -192,7 +192,7 @@ def refine(atoms: CrystalAtoms, observed: MeasuredAmplitudes, model: ScatteringM
 
 def normal_equations(atoms: CrystalAtoms, scale: float, observed: MeasuredAmplitudes, model: ScatteringModel,
                      parameters: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns J^T J, (p, p), and J^T r, (p,); the parameters are ln k, then those of `derivatives`."""
+    """Returns J^T J, (p, p), and J^T r, (p,); the p parameters are ln k, then those of `derivatives`."""
     value, jacobian = derivatives(atoms, model, parameters)
     columns = observed.weight[:, None] * scale * np.concatenate([value[:, None], jacobian], 1)
     residual = observed.weight * (scale * value - observed.amplitude)
@@ -201,7 +201,13 @@ def normal_equations(atoms: CrystalAtoms, scale: float, observed: MeasuredAmplit
 
 def derivatives(atoms: CrystalAtoms, model: ScatteringModel,
                 parameters: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns |F|, (N,), and its derivatives (N, p) by positions in Angstrom (all x, all y, all z), B, occupancies."""
+    """Returns |F|, (N,), and its derivatives (N, p) by positions in Angstrom (all x, all y, all z), B, occupancies.
+
+    Args:
+      atoms: n atoms.
+      model: of N reflections.
+      parameters: those that are wanted, of "positions", "b_iso" and "occupancies".
+    """
     waves, gradients = _geometry(atoms.positions, model, derivatives="positions" in parameters)
     amplitudes = _atom_amplitudes(atoms, model)
     contributions = waves * amplitudes

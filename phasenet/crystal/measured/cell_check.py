@@ -106,7 +106,10 @@ def axis_limits(hkl: np.ndarray, cell: np.ndarray, rotations: np.ndarray) -> np.
 
 
 def metric_mismatch(cell: np.ndarray, rotations: np.ndarray) -> float:
-    """Returns the largest change of the metric tensor by the rotations (n, 3, 3), relative to the product of edges."""
+    """Returns how much rotations (n, 3, 3) change the metric tensor of a cell (6,).
+
+    It is the largest change of an element, relative to the product of its two edges.
+    """
     matrix = orthogonalization_matrix(cell)
     metric = matrix.T @ matrix
     edges = np.sqrt(np.diag(metric))
