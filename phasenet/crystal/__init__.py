@@ -9,9 +9,6 @@ In reading order:
     grids              the grid of the cell and its symmetry
     phasing            phases in P1 from random ones
     origin             the symmetry of a map: its origin, and the average over the group
-    peaks              atoms from a map
-    least_squares      refines atoms against F
-    completion         adds, removes and exchanges atoms
-    verdict            what R1 proves
+    refinement/        atoms from a map, least squares, atoms added and exchanged, what R1 proves
     solve              the whole way: `solve_crystal`
 """

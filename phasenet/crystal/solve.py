@@ -12,11 +12,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from phasenet.crystal import completion, grids, least_squares, normalisation, origin, phasing, verdict
-from phasenet.crystal.completion import CompletedModel, CompletionProblem
+from phasenet.crystal import grids, normalisation, origin, phasing
 from phasenet.crystal.grids import CrystalGrid
 from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
 from phasenet.crystal.phasing import AmplitudeConstraint
+from phasenet.crystal.refinement import completion, least_squares, verdict
+from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
 from phasenet.errors import InputError
 
 _ROUNDS_PER_BLOCK = 50

@@ -4,7 +4,8 @@ import gemmi
 import numpy as np
 import pytest
 
-from phasenet.crystal import grids, lattice, normalisation, origin, peaks, phasing
+from phasenet.crystal import grids, lattice, normalisation, origin, phasing
+from phasenet.crystal.refinement import peaks
 
 GROUPS = ("P 1", "P -1", "P 1 21/c 1", "P 21 21 21", "C 1 2/c 1")
 

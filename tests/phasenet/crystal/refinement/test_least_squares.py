@@ -4,10 +4,11 @@ import gemmi
 import numpy as np
 import pytest
 
-from phasenet.crystal import completion, grids, lattice, least_squares, normalisation, verdict
-from phasenet.crystal.completion import CompletionProblem
+from phasenet.crystal import grids, lattice, normalisation
 from phasenet.crystal.lattice import Intensities
-from phasenet.crystal.least_squares import CrystalAtoms
+from phasenet.crystal.refinement import completion, least_squares, verdict
+from phasenet.crystal.refinement.completion import CompletionProblem
+from phasenet.crystal.refinement.least_squares import CrystalAtoms
 
 GROUPS = ("P 1", "P -1", "P 1 21/c 1", "P 21 21 21", "C 1 2/c 1")
 ALL = ("positions", "b_iso", "occupancies")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal.least_squares import MeasuredAmplitudes, RefinementResult
 from phasenet.crystal.normalisation import UniqueReflections
+from phasenet.crystal.refinement.least_squares import MeasuredAmplitudes, RefinementResult
 
 # From this number of reflections per parameter on: the highest R1 that proves a structure, the lowest that disproves
 # it. On 33 measured crystals at 0.84 to 1.5 A (300 models, hydrogens not placed) right models ended at R1 up to 0.175

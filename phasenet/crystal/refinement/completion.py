@@ -13,11 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal import form_factors, grids, least_squares, peaks, verdict
+from phasenet.crystal import form_factors, grids
 from phasenet.crystal.grids import CrystalGrid
-from phasenet.crystal.least_squares import CrystalAtoms, MeasuredAmplitudes, RefinementResult, ScatteringModel
 from phasenet.crystal.normalisation import UniqueReflections
-from phasenet.crystal.verdict import FiguresOfMerit
+from phasenet.crystal.refinement import least_squares, peaks, verdict
+from phasenet.crystal.refinement.least_squares import (
+    CrystalAtoms,
+    MeasuredAmplitudes,
+    RefinementResult,
+    ScatteringModel,
+)
+from phasenet.crystal.refinement.verdict import FiguresOfMerit
 
 _MAX_RECYCLES = 8
 _MAX_FAILURES = 3  # moves of atoms in a row without a gain
