@@ -1,8 +1,8 @@
-"""Solves a measured crystal from what its files say: `solve_file`, which `launch.solve --reflections` runs.
+"""Solves a measured crystal: `solve_file` from what its files say, `solve_measured` from arrays.
 
 1. `phasenet.crystal.measured` judges the data: Laue group, completeness, Wilson plot, space groups in their order.
-2. The space group is the one of the files; without one, or if asked, the likeliest groups are tried in turn.
-3. The composition is that of the files; without one, C, N and O are guessed from the volume of the cell.
+2. The space group is the given one; without one, or if asked, the likeliest groups are tried in turn.
+3. The composition is the given one; without one, C, N and O are guessed from the volume of the cell.
 4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search.
 5. The verdict is lowered where the cell looks wrong, or the atoms of an organic crystal do not lie at bond lengths.
 """
@@ -73,22 +73,57 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
     Raises:
       InputError: the data or the composition cannot be used.
     """
-    reflections = Intensities(crystal.hkl, crystal.intensity, crystal.sigma)
     given = None
     if crystal.operators is not None:
         listed = gemmi.GroupOps([gemmi.Op(triplet) for triplet in crystal.operators])
         named = gemmi.find_spacegroup_by_ops(listed)
         given = operators_of(listed, named.xhm() if named is not None else crystal.space_group)
-    composition, notes = _find_composition(crystal)
-    report = judge_data(reflections, crystal.cell, given, composition, crystal.wavelength, crystal.radiation)
+    known = {symbol: count for symbol, count in crystal.elements.items() if count > 0}
+    composition = known if any(symbol not in ("H", "D") for symbol in known) else None
+    return solve_measured(
+        Intensities(crystal.hkl, crystal.intensity, crystal.sigma), crystal.cell, given, composition,
+        symbols=tuple(crystal.elements), wavelength=crystal.wavelength, radiation=crystal.radiation,
+        unknown_group=unknown_group, num_starts=num_starts, seed=seed, progress=progress)
+
+
+def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroupOperators | None,
+                   composition: Mapping[str, float] | None, *, symbols: tuple[str, ...] = (),
+                   wavelength: float | None = None, radiation: str = "xray", unknown_group: bool = False,
+                   num_starts: int = 16, seed: int = 0,
+                   progress: Callable[[str], None] = lambda line: None) -> CrystalResult:
+    """Returns the atoms of a crystal.
+
+    Args:
+      reflections: measured intensities.
+      cell: (6,) Angstrom and degrees.
+      given: the space group, where it is known.
+      composition: atoms of each element in the unit cell, where they are known.
+      symbols: the elements, where only they are known.
+      wavelength: Angstrom, where it is known.
+      radiation: "xray", "electron" or "neutron".
+      unknown_group: whether the space group is left aside.
+      num_starts: largest number of starts in each group.
+      seed: of the random phases.
+      progress: gets a line for each group that is tried.
+
+    Raises:
+      InputError: the data or the composition cannot be used.
+    """
+    notes: list[str] = []
+    report = judge_data(reflections, cell, given, composition, wavelength, radiation)
+    if composition is None:
+        composition = guess_composition(symbols, cell)
+        contents = ", ".join(f"{symbol} {count:g}" for symbol, count in composition.items())
+        notes.append(f"composition not known: {contents} in the cell guessed from its volume; give --formula or "
+                     "--elements")
     if given is not None and not unknown_group:
         groups = [given]
     else:
         groups = [candidate.operators for candidate in report.space_groups][:GROUPS_TRIED]
         notes.append("space group from the data, the likeliest first: " + ", ".join(
             group.symbol or "without a name" for group in groups))
-    tried = solve_in_groups(groups, reflections, crystal.cell, composition, radiation=crystal.radiation,
-                            num_starts=num_starts, seed=seed, progress=progress)
+    tried = solve_in_groups(groups, reflections, cell, composition, radiation=radiation, num_starts=num_starts,
+                            seed=seed, progress=progress)
     best = choose_group(tried)
     status = best.solution.status
     if best.has_extra_inversion:
@@ -99,10 +134,10 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
     if suggests_wrong_cell(report.axis_scale):
         status = "not solved"
         notes.append("not called solved, because the cell looks wrong")
-    elif (share := fraction_bonded(best.solution, crystal.cell, best.operators)) < _MIN_BONDED:
+    elif (share := fraction_bonded(best.solution, cell, best.operators)) < _MIN_BONDED:
         status = "ambiguous" if status == "solved" else status
         notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond")
-    return CrystalResult(report, composition, best, tried, status, tuple(notes))
+    return CrystalResult(report, dict(composition), best, tried, status, tuple(notes))
 
 
 def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensities, cell: np.ndarray,
@@ -178,27 +213,20 @@ def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: Spac
     return float(((nearest > _BOND_ANGSTROM[0]) & (nearest < _BOND_ANGSTROM[1])).mean())
 
 
-def _find_composition(crystal: CrystalFile) -> tuple[dict[str, float], list[str]]:
-    """Returns the atoms of each element in the unit cell, and notes on what was guessed."""
-    known = {symbol: count for symbol, count in crystal.elements.items() if count > 0}
-    if any(symbol not in ("H", "D") for symbol in known):
-        return known, []
-    guessed = guess_composition(tuple(crystal.elements), crystal.cell)
-    if sum(guessed.values()) < 1:
-        raise InputError(f"{crystal.path}: the cell has no room for an atom")
-    contents = ", ".join(f"{symbol} {count:g}" for symbol, count in guessed.items())
-    return guessed, [f"composition not known: {contents} in the cell guessed from its volume; give --formula or "
-                     "--elements"]
-
-
 def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, float]:
     """Returns the atoms of each element in the unit cell, guessed from its volume.
 
     Args:
       symbols: the elements, where they are known; C, N and O otherwise.
       cell: (6,) Angstrom and degrees.
+
+    Raises:
+      InputError: the cell has no room for an atom.
     """
     heavy = [symbol for symbol in symbols if symbol not in ("H", "D")]
     shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in heavy} or _GUESSED_FRACTIONS
     total = float(np.linalg.det(orthogonalization_matrix(cell))) / _VOLUME_PER_ATOM_ANGSTROM3
-    return {symbol: round(share * total / sum(shares.values()), 1) for symbol, share in shares.items()}
+    guessed = {symbol: round(share * total / sum(shares.values()), 1) for symbol, share in shares.items()}
+    if sum(guessed.values()) < 1:
+        raise InputError(f"cell {' '.join(f'{value:g}' for value in cell)}: it has no room for an atom")
+    return guessed
