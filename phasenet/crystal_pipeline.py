@@ -5,6 +5,7 @@
 3. The composition is the given one; without one, C, N and O are guessed from the volume of the cell.
 4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search.
 5. The verdict is lowered where the cell looks wrong, or the atoms of an organic crystal do not lie at bond lengths.
+6. Of a solved crystal without an inversion, anomalous scattering tells the hand, where it was measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,13 @@ from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, operators
 from phasenet.crystal.measured.cell_check import suggests_wrong_cell
 from phasenet.crystal.measured.judgement import judge_data
 from phasenet.crystal.measured.report import DataReport
+from phasenet.crystal.refinement.absolute_structure import (
+    MAX_SIGMA,
+    FlackParameter,
+    fit_flack_parameter,
+    has_inversion,
+    invert,
+)
 from phasenet.crystal.solve import CrystalSolution, solve_crystal
 from phasenet.errors import InputError
 from phasenet.io.reflections.crystal_files import CrystalFile
@@ -27,6 +35,7 @@ _SAME_SITE_ANGSTROM = 0.6
 _MIN_BONDED = 0.7
 # An inversion maps more than this fraction of the atoms on atoms within this distance; few are tested in a large cell.
 _INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED = 0.65, 0.6, 3, 60
+_TWINNED_X = 0.3  # of the better hand
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
 _GUESSED_FRACTIONS = {"C": 0.78, "O": 0.14, "N": 0.08}
 
@@ -48,6 +57,7 @@ class CrystalResult(NamedTuple):
       best: the group and the model that are the answer.
       tried: all groups that were tried, in order.
       status: "solved", "ambiguous" or "not solved"; that of the best model, or a lower one.
+      flack: the Flack parameter of the answer, where Friedel pairs were measured with X-rays of a known wavelength.
       notes: what was assumed, one line each; the notes of the file and of the report are not among them.
     """
 
@@ -56,6 +66,7 @@ class CrystalResult(NamedTuple):
     best: TriedGroup
     tried: tuple[TriedGroup, ...]
     status: str
+    flack: FlackParameter | None
     notes: tuple[str, ...]
 
 
@@ -137,7 +148,11 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
     elif (share := fraction_bonded(best.solution, cell, best.operators)) < _MIN_BONDED:
         status = "ambiguous" if status == "solved" else status
         notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond")
-    return CrystalResult(report, dict(composition), best, tried, status, tuple(notes))
+    flack = None
+    if status == "solved" and not has_inversion(best.operators):
+        best, flack, note = _determine_hand(best, reflections, cell, wavelength if radiation == "xray" else None)
+        notes.append(note)
+    return CrystalResult(report, dict(composition), best, tried, status, flack, tuple(notes))
 
 
 def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensities, cell: np.ndarray,
@@ -180,7 +195,7 @@ def has_extra_inversion(solution: CrystalSolution, cell: np.ndarray, operators: 
       cell: (6,) Angstrom and degrees.
       operators: of the group.
     """
-    if (operators.rotations == -np.eye(3, dtype=int)).all((1, 2)).any() or len(solution.elements) < _MIN_INVERTED:
+    if has_inversion(operators) or len(solution.elements) < _MIN_INVERTED:
         return False
     matrix = orthogonalization_matrix(cell)
     images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
@@ -211,6 +226,35 @@ def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: Spac
     distances = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1)
     nearest = np.where(distances > _SAME_SITE_ANGSTROM, distances, np.inf).min(0)
     return float(((nearest > _BOND_ANGSTROM[0]) & (nearest < _BOND_ANGSTROM[1])).mean())
+
+
+def _determine_hand(best: TriedGroup, reflections: Intensities, cell: np.ndarray,
+                    wavelength: float | None) -> tuple[TriedGroup, FlackParameter | None, str]:
+    """Returns the answer in the hand that the Friedel pairs show, the Flack parameter, and a note; see CrystalResult.
+
+    The wavelength is that of X-rays in Angstrom, None for none.
+    """
+    if wavelength is None:
+        return best, None, "the hand is not determined: X-rays of a known wavelength would be needed"
+
+    def fit(answer: TriedGroup) -> FlackParameter | None:
+        solution = answer.solution
+        return fit_flack_parameter(reflections, cell, answer.operators, solution.positions, solution.elements,
+                                   solution.b_iso, solution.occupancies, wavelength)
+
+    flack = fit(best)
+    if flack is None:
+        return best, None, "the hand is not determined: hardly any Friedel pairs were measured"
+    if flack.x > 0.5:
+        positions, operators = invert(best.solution.positions, best.operators)
+        best = best._replace(operators=operators, solution=best.solution._replace(positions=positions))
+        flack = fit(best) or flack
+    value = f"Flack x {flack.x:.3f} (standard deviation {flack.sigma:.3f}, {flack.num_pairs} Friedel pairs)"
+    if flack.sigma > MAX_SIGMA:
+        return best, flack, f"the hand is not determined: {value}"
+    if flack.x > _TWINNED_X:
+        return best, flack, f"the hand is not determined: {value}; a twin by inversion, or Friedel mates were averaged"
+    return best, flack, f"the hand is determined: {value}"
 
 
 def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, float]:

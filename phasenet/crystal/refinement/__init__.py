@@ -6,4 +6,5 @@ In reading order:
     least_squares      refines atoms against F
     completion         adds, removes and exchanges atoms
     verdict            what R1 proves
+    absolute_structure the hand, by anomalous scattering
 """
