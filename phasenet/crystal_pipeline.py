@@ -38,6 +38,8 @@ _INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED = 0.65, 0.6
 _TWINNED_X = 0.3  # of the better hand
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
 _GUESSED_FRACTIONS = {"C": 0.78, "O": 0.14, "N": 0.08}
+# Where not even the elements are known, a heavy atom gets the nearest of these.
+_UNKNOWN_FRACTIONS = _GUESSED_FRACTIONS | {"S": 1e-3, "Fe": 1e-3, "Br": 1e-3, "I": 1e-3}
 
 
 class TriedGroup(NamedTuple):
@@ -121,6 +123,7 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
       InputError: the data or the composition cannot be used.
     """
     notes: list[str] = []
+    composition_known = composition is not None
     report = judge_data(reflections, cell, given, composition, wavelength, radiation)
     if composition is None:
         composition = guess_composition(symbols, cell)
@@ -133,8 +136,8 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
         groups = [candidate.operators for candidate in report.space_groups][:GROUPS_TRIED]
         notes.append("space group from the data, the likeliest first: " + ", ".join(
             group.symbol or "without a name" for group in groups))
-    tried = solve_in_groups(groups, reflections, cell, composition, radiation=radiation, num_starts=num_starts,
-                            seed=seed, progress=progress)
+    tried = solve_in_groups(groups, reflections, cell, composition, radiation=radiation,
+                            composition_known=composition_known, num_starts=num_starts, seed=seed, progress=progress)
     best = choose_group(tried)
     status = best.solution.status
     if best.has_extra_inversion:
@@ -156,7 +159,8 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
 
 
 def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensities, cell: np.ndarray,
-                    composition: Mapping[str, float], *, radiation: str, num_starts: int, seed: int,
+                    composition: Mapping[str, float], *, radiation: str, composition_known: bool = True,
+                    num_starts: int, seed: int,
                     progress: Callable[[str], None] = lambda line: None) -> tuple[TriedGroup, ...]:
     """Returns the model in each group, up to the first that is solved and lacks no inversion.
 
@@ -166,14 +170,15 @@ def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensit
       cell: (6,) Angstrom and degrees.
       composition: atoms of each element in the unit cell.
       radiation: "xray", "electron" or "neutron".
+      composition_known: False takes the numbers of atoms for a guess.
       num_starts: largest number of starts in each group.
       seed: of the random phases.
       progress: gets a line for each group.
     """
     tried: list[TriedGroup] = []
     for group in groups:
-        solution = solve_crystal(reflections, cell, group, composition, radiation=radiation, num_starts=num_starts,
-                                 seed=seed)
+        solution = solve_crystal(reflections, cell, group, composition, radiation=radiation,
+                                 composition_known=composition_known, num_starts=num_starts, seed=seed)
         tried.append(TriedGroup(group, solution, has_extra_inversion(solution, cell, group)))
         progress(f"{group.symbol or 'the group'}: {solution.status}, R1 {solution.r1:.3f}, start {solution.start + 1} "
                  f"of {solution.num_starts}")
@@ -268,9 +273,9 @@ def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, f
       InputError: the cell has no room for an atom.
     """
     heavy = [symbol for symbol in symbols if symbol not in ("H", "D")]
-    shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in heavy} or _GUESSED_FRACTIONS
+    shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in heavy} or _UNKNOWN_FRACTIONS
     total = float(np.linalg.det(orthogonalization_matrix(cell))) / _VOLUME_PER_ATOM_ANGSTROM3
-    guessed = {symbol: round(share * total / sum(shares.values()), 1) for symbol, share in shares.items()}
+    guessed = {symbol: round(share * total / sum(shares.values()), 2) for symbol, share in shares.items()}
     if sum(guessed.values()) < 1:
         raise InputError(f"cell {' '.join(f'{value:g}' for value in cell)}: it has no room for an atom")
     return guessed
