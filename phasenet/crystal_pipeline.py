@@ -37,6 +37,7 @@ _MIN_BONDED = 0.7
 _INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED = 0.65, 0.6, 3, 60
 _TWINNED_X = 0.3  # of the better hand
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
+_POSSIBLE_VOLUMES = (0.3, 1.8)  # times the volume that the elements usually take
 _GUESSED_FRACTIONS = {"C": 0.78, "O": 0.14, "N": 0.08}
 # Where not even the elements are known, a heavy atom gets the nearest of these.
 _UNKNOWN_FRACTIONS = _GUESSED_FRACTIONS | {"S": 1e-3, "Fe": 1e-3, "Br": 1e-3, "I": 1e-3}
@@ -55,7 +56,7 @@ class CrystalResult(NamedTuple):
 
     Attributes:
       report: what the data say before anything is solved.
-      composition: atoms of each element in the unit cell that were assumed.
+      composition: atoms of each element in the unit cell: those that were given, else those that were found.
       best: the group and the model that are the answer.
       tried: all groups that were tried, in order.
       status: "solved", "ambiguous" or "not solved"; that of the best model, or a lower one.
@@ -91,8 +92,8 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
         listed = gemmi.GroupOps([gemmi.Op(triplet) for triplet in crystal.operators])
         named = gemmi.find_spacegroup_by_ops(listed)
         given = operators_of(listed, named.xhm() if named is not None else crystal.space_group)
-    known = {symbol: count for symbol, count in crystal.elements.items() if count > 0}
-    composition = known if any(symbol not in ("H", "D") for symbol in known) else None
+    numbers = [count for symbol, count in crystal.elements.items() if symbol not in ("H", "D")]
+    composition = crystal.elements if numbers and min(numbers) > 0 else None
     return solve_measured(
         Intensities(crystal.hkl, crystal.intensity, crystal.sigma), crystal.cell, given, composition,
         symbols=tuple(crystal.elements), wavelength=crystal.wavelength, radiation=crystal.radiation,
@@ -123,13 +124,17 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
       InputError: the data or the composition cannot be used.
     """
     notes: list[str] = []
-    composition_known = composition is not None
     report = judge_data(reflections, cell, given, composition, wavelength, radiation)
+    reason = "no formula is known"
+    if composition is not None and not _POSSIBLE_VOLUMES[0] < report.contents.ratio < _POSSIBLE_VOLUMES[1]:
+        reason = f"the cell has {report.contents.ratio:.1f} times the volume of the given contents"
+        symbols, composition = tuple(composition), None
+    composition_known = composition is not None
     if composition is None:
         composition = guess_composition(symbols, cell)
-        contents = ", ".join(f"{symbol} {count:g}" for symbol, count in composition.items())
-        notes.append(f"composition not known: {contents} in the cell guessed from its volume; give --formula or "
-                     "--elements")
+        names = ", ".join(symbol for symbol in composition if composition[symbol])
+        notes.append(f"{reason}: numbers of atoms and their elements are found by density, bonds and volume, out of "
+                     f"{names}")
     if given is not None and not unknown_group:
         groups = [given]
     else:
@@ -155,7 +160,8 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
     if status == "solved" and not has_inversion(best.operators):
         best, flack, note = _determine_hand(best, reflections, cell, wavelength if radiation == "xray" else None)
         notes.append(note)
-    return CrystalResult(report, dict(composition), best, tried, status, flack, tuple(notes))
+    contents = dict(composition) if composition_known else _count_atoms(best)
+    return CrystalResult(report, contents, best, tried, status, flack, tuple(notes))
 
 
 def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensities, cell: np.ndarray,
@@ -231,6 +237,13 @@ def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: Spac
     distances = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1)
     nearest = np.where(distances > _SAME_SITE_ANGSTROM, distances, np.inf).min(0)
     return float(((nearest > _BOND_ANGSTROM[0]) & (nearest < _BOND_ANGSTROM[1])).mean())
+
+
+def _count_atoms(best: TriedGroup) -> dict[str, float]:
+    """Returns the atoms of each element in the unit cell of a model."""
+    shares = best.solution.occupancies * len(best.operators.rotations)
+    return {symbol: float(round(sum(share for share, element in zip(shares, best.solution.elements, strict=True)
+                                    if element == symbol), 2)) for symbol in dict.fromkeys(best.solution.elements)}
 
 
 def _determine_hand(best: TriedGroup, reflections: Intensities, cell: np.ndarray,

@@ -176,9 +176,7 @@ def _notes(best: _Attempt, problem: CompletionProblem, composition: Mapping[str,
     atoms = best.model.result.atoms
     placed = (len(problem.grid.rotations) / atoms.multiplicities).sum() * len(problem.grid.centring)
     wanted = sum(problem.counts) * len(problem.grid.centring)
-    if not composition_known:
-        notes.append("numbers of atoms and their elements by density and bonds, as no formula is known")
-    elif abs(placed - wanted) > 0.5:
+    if composition_known and abs(placed - wanted) > 0.5:
         notes.append(f"{placed:.0f} atoms in the cell, the composition has {wanted:.0f} without hydrogen")
     if normalisation.uses_debye_curve(composition):
         notes.append("the mean Debye curve of organic crystals was used in the Wilson plot")
