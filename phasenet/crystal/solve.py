@@ -3,21 +3,25 @@
 1. Unique reflections, Wilson plot, sharpened amplitudes (`normalisation`), a grid of the cell (`grids`).
 2. For each start: phases in P1 from random ones (`phasing`), the origin and the average over the group (`origin`), a
    few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
-3. The verdict (`verdict`); the first start that is solved ends the search.
+3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
+4. The verdict (`verdict`); the first start that is solved ends the search.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from phasenet.crystal import grids, normalisation, origin, phasing
+from phasenet.crystal import grids, normalisation, one_atom_moves, origin, phasing
 from phasenet.crystal.grids import CrystalGrid
 from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
+from phasenet.crystal.normalisation import NormalisedAmplitudes
 from phasenet.crystal.phasing import AmplitudeConstraint
 from phasenet.crystal.refinement import completion, free_composition, least_squares, verdict
 from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
+from phasenet.crystal.refinement.least_squares import CrystalAtoms
 from phasenet.errors import InputError
 
 _ROUNDS_PER_BLOCK = 50
@@ -26,7 +30,9 @@ _POLISHING_ROUNDS = 40
 _GOOD_AGREEMENT = 0.985
 _STARTS_AT_ONCE = {"cpu": 1}
 _STARTS_AT_ONCE_ELSEWHERE = 8
+_SWEEPS_PER_BLOCK, _SWEEP_BLOCKS = 12, 40
 ENGINE = "relaxed reflections in P1, no training"
+MOVES_ENGINE = "moves of single atoms in the space group"
 
 
 class CrystalSolution(NamedTuple):
@@ -76,11 +82,12 @@ class CrystalSolution(NamedTuple):
 
 
 class _Attempt(NamedTuple):
-    """One start's model."""
+    """One start's model, the overlap of its map (1 where the symmetry was imposed), its number and its engine."""
 
     model: CompletedModel
     overlap: float
     start: int
+    engine: str
 
 
 def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
@@ -117,7 +124,9 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
 
     best: _Attempt | None = None
     attempts: list[_Attempt] = []
-    for attempt in _attempts(constraint, problem, composition_known, num_starts, seed):
+    starts = _attempts(constraint, problem, composition_known, num_starts, seed)
+    moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
+    for attempt in itertools.chain(starts, moves):
         attempts.append(attempt)
         if best is None or attempt.model.figures.r1 < best.model.figures.r1:
             best = attempt
@@ -130,7 +139,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         atoms.positions % 1, atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
         figures.wr2, verdict.decide_status(figures), best.overlap, best.start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
-        amplitudes.mean_e2_minus_1, ENGINE, tuple(attempt.model.figures.r1 for attempt in attempts),
+        amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
         tuple(attempt.overlap for attempt in attempts), _notes(best, problem, composition, composition_known))
 
 
@@ -147,7 +156,32 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
             polished = _polish(symmetric.density, constraint, problem.grid, at_once)
             model = complete(polished, problem)
             if model is not None:
-                yield _Attempt(model, symmetric.overlap, first + number)
+                yield _Attempt(model, symmetric.overlap, first + number, ENGINE)
+
+
+def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem, operators: SpaceGroupOperators,
+                    first: int, seed: int) -> Iterator[_Attempt]:
+    """Yields the model of each new set of places that moves of single atoms keep; none for a crystal that is large."""
+    atoms = one_atom_moves.list_atoms(problem.counts, problem.model.elements, len(problem.grid.rotations))
+    if atoms is None:
+        return
+    target = amplitudes.normalised * np.sqrt(problem.reflections.epsilon)
+    moves = one_atom_moves.prepare(atoms, target, amplitudes.d_min, problem.model, operators, problem.grid)
+    if moves is None:
+        return
+    state = one_atom_moves.draw_start(jax.random.key(seed), moves)
+    seen: set[bytes] = set()
+    for block in range(_SWEEP_BLOCKS):
+        state = one_atom_moves.run_sweeps(state, moves, _SWEEPS_PER_BLOCK)
+        positions = one_atom_moves.positions_of(state.kept, moves)
+        if positions.tobytes() in seen:
+            continue
+        seen.add(positions.tobytes())
+        n = len(atoms)
+        model = completion.complete_atoms(CrystalAtoms(
+            positions, atoms, np.full(n, max(problem.b_iso, 0.5)), np.ones(n), np.tile(np.eye(3), (n, 1, 1)),
+            np.ones(n, int)), problem)
+        yield _Attempt(model, 1.0, first + block, MOVES_ENGINE)
 
 
 def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, seed: int) -> np.ndarray:

@@ -77,8 +77,11 @@ def order_elements(composition: Mapping[str, float], radiation: str) -> tuple[st
 def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel | None:
     """Returns the refined model of a symmetric map (X, Y, Z), or None where the map has no peaks."""
     atoms = build_atoms(density, problem)
-    if not atoms.elements:
-        return None
+    return complete_atoms(atoms, problem) if atoms.elements else None
+
+
+def complete_atoms(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
+    """Returns the refined model of atoms near their places."""
     best = recycle(atoms, problem)
     if best.figures.r1 > _HOPELESS_R1:
         return best

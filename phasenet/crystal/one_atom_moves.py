@@ -1,0 +1,211 @@
+"""Phases small crystals by moving one atom at a time to its best place, in the known space group.
+
+Where the data end early, a map does not show atoms any more, but the composition still says how many there are. Each
+atom in turn goes to the point of a grid where the amplitudes of all atoms correlate best with the measured ones,
+whatever the phases. Where no move helps, a third of the atoms is scattered, and the best is kept. `solve` calls this
+after `phasing` has failed.
+
+1. `prepare`: points of the asymmetric unit and the structure factor of an atom at each.
+2. `draw_start`, `run_sweeps`: the search, one `lax` loop.
+3. `positions_of`: the atoms, for `refinement`.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from phasenet.crystal.grids import CrystalGrid
+from phasenet.crystal.lattice import SpaceGroupOperators
+from phasenet.crystal.refinement.least_squares import ScatteringModel
+
+_STEP_ANGSTROM = 0.36
+_STEP_OF_D_MIN = 0.26
+_MIN_SEPARATION = 1.15  # Angstrom between two atoms
+_MIN_GAIN = 1e-5  # of the fit
+_SCATTERED_SHARE = 0.35
+_MAX_FAILURES = 12  # scatterings without a gain, after which all atoms start anew
+MAX_ATOMS = 14  # in the asymmetric unit
+_MAX_ELEMENTS = 3e7  # of the table of waves
+_GENERAL_TOLERANCE = 0.02
+
+
+class MoveProblem(NamedTuple):
+    """What a search needs. P points, N reflections, n atoms, M operators.
+
+    Attributes:
+      points: (P, 3) fractional.
+      images: (M, P, 3) the mates of each point.
+      waves: (P, N) sum over the mates of exp(2 pi i h . x); complex64, or float32 with an inversion at the origin.
+      factors: (n, N) form factor of each atom, normalised.
+      target: (N,) normalised amplitudes.
+      metric_root: (3, 3) fractional rows @ metric_root are Angstrom.
+    """
+
+    points: jax.Array
+    images: jax.Array
+    waves: jax.Array
+    factors: jax.Array
+    target: jax.Array
+    metric_root: jax.Array
+
+
+class MoveState(NamedTuple):
+    """A search.
+
+    Attributes:
+      key: typed key of what is drawn next.
+      places: (n,) int32, the point of each atom.
+      fit: () correlation of the amplitudes after the last sweep.
+      last_fit: () that of the sweep before; 0 after atoms were scattered.
+      kept: (n,) the best places since all atoms started anew.
+      kept_fit: () their fit.
+      failures: () int32, scatterings without a gain since.
+      best: (n,) the best places of all.
+      best_fit: () their fit.
+    """
+
+    key: jax.Array
+    places: jax.Array
+    fit: jax.Array
+    last_fit: jax.Array
+    kept: jax.Array
+    kept_fit: jax.Array
+    failures: jax.Array
+    best: jax.Array
+    best_fit: jax.Array
+
+
+def list_atoms(counts: Sequence[float], elements: Sequence[str], num_operators: int) -> tuple[str, ...] | None:
+    """Returns the elements of the asymmetric unit, the first first, or None where the method does not apply.
+
+    It applies where all atoms have general positions, and are 14 at most.
+
+    Args:
+      counts: atoms of each element in the primitive cell.
+      elements: their symbols.
+      num_operators: of the primitive cell.
+    """
+    shares = np.array(counts) / num_operators
+    if (np.abs(shares - np.rint(shares)) > _GENERAL_TOLERANCE).any() or not 0 < np.rint(shares).sum() <= MAX_ATOMS:
+        return None
+    return tuple(element for element, share in zip(elements, np.rint(shares).astype(int), strict=True)
+                 for _ in range(share))
+
+
+def prepare(atoms: Sequence[str], amplitudes: np.ndarray, d_min: float, model: ScatteringModel,
+            operators: SpaceGroupOperators, grid: CrystalGrid) -> MoveProblem | None:
+    """Returns the problem of atoms in the asymmetric unit, or None where its tables would be too large.
+
+    Args:
+      atoms: elements of the asymmetric unit.
+      amplitudes: (N,) normalised amplitudes, epsilon left in.
+      d_min: resolution in Angstrom.
+      model: scattering of the N reflections.
+      operators: of the space group.
+      grid: gives the primitive operators and the metric.
+    """
+    points = _asymmetric_points(max(_STEP_ANGSTROM, _STEP_OF_D_MIN * d_min), grid)
+    if len(points) * len(amplitudes) > _MAX_ELEMENTS:
+        return None
+    waves = np.zeros((len(points), len(amplitudes)), np.complex64)
+    for mates, phases in zip(model.mates, model.phases, strict=True):
+        angle = 2 * np.pi * (points @ mates.T + phases)
+        waves += np.cos(angle) if model.centrosymmetric else np.exp(1j * angle)
+    table = model.scattering[[model.elements.index(element) for element in atoms]]
+    norm = np.sqrt(len(operators.rotations) * np.square(table).sum(0))
+    images = np.einsum("mij,pj->mpi", grid.rotations, points) + grid.translations[:, None]
+    images = (images[None] + grid.centring[:, None, None]).reshape(-1, len(points), 3)
+    return MoveProblem(jnp.asarray(points, jnp.float32), jnp.asarray(images, jnp.float32),
+                       jnp.asarray(waves.real if model.centrosymmetric else waves),
+                       jnp.asarray(table / norm, jnp.float32), jnp.asarray(amplitudes, jnp.float32),
+                       jnp.asarray(grid.metric_root, jnp.float32))
+
+
+@jax.jit
+def draw_start(key: jax.Array, problem: MoveProblem) -> MoveState:
+    """Returns a search whose atoms lie anywhere."""
+    key, key_places = jax.random.split(key)
+    places = jax.random.randint(key_places, (len(problem.factors),), 0, len(problem.points))
+    zero = jnp.float32(0.0)
+    return MoveState(key, places, zero, zero, places, zero, jnp.int32(0), places, zero)
+
+
+@functools.partial(jax.jit, static_argnames="sweeps")
+def run_sweeps(state: MoveState, problem: MoveProblem, sweeps: int) -> MoveState:
+    """Runs sweeps, in each of which every atom moves once."""
+    return jax.lax.fori_loop(0, sweeps, lambda _, carry: _scatter(_sweep(carry, problem), problem), state)
+
+
+def positions_of(places: jax.Array, problem: MoveProblem) -> np.ndarray:
+    """Returns the positions (n, 3), fractional, of atoms at points (n,)."""
+    return np.asarray(problem.points, np.float64)[np.asarray(places)]
+
+
+def _sweep(state: MoveState, problem: MoveProblem) -> MoveState:
+    """Moves each atom, in random order, to the point of the best fit."""
+    key, key_order = jax.random.split(state.key)
+    order = jax.random.permutation(key_order, len(state.places))
+    total = (problem.factors * problem.waves[state.places]).sum(0)
+
+    def body_fun(number: jax.Array, carry: tuple) -> tuple:
+        places, total, _ = carry
+        atom = order[number]
+        rest = total - problem.factors[atom] * problem.waves[places[atom]]
+        fit = jnp.where(_is_free(places, atom, problem),
+                        _fit(rest + problem.factors[atom] * problem.waves, problem.target), -1.0)
+        place = fit.argmax().astype(places.dtype)
+        return places.at[atom].set(place), rest + problem.factors[atom] * problem.waves[place], fit[place]
+
+    places, _, fit = jax.lax.fori_loop(0, len(state.places), body_fun, (state.places, total, state.fit))
+    return state._replace(key=key, places=places, fit=fit)
+
+
+def _scatter(state: MoveState, problem: MoveProblem) -> MoveState:
+    """Once sweeps gain no more, keeps their places if better, and scatters some atoms of the kept ones, or all."""
+    key, key_which, key_where = jax.random.split(state.key, 3)
+    ended = state.fit <= state.last_fit + _MIN_GAIN
+    gained = ended & (state.fit > state.kept_fit + _MIN_GAIN)
+    kept = jnp.where(gained, state.places, state.kept)
+    kept_fit = jnp.where(gained, state.fit, state.kept_fit)
+    failures = jnp.where(ended, jnp.where(gained, 0, state.failures + 1), state.failures)
+    better = kept_fit > state.best_fit
+    best, best_fit = jnp.where(better, kept, state.best), jnp.maximum(kept_fit, state.best_fit)
+    anew = failures > _MAX_FAILURES
+    chosen = jax.random.uniform(key_which, kept.shape) < jnp.where(anew, 1.0, _SCATTERED_SHARE)
+    elsewhere = jax.random.randint(key_where, kept.shape, 0, len(problem.points), kept.dtype)
+    places = jnp.where(ended, jnp.where(chosen, elsewhere, kept), state.places)
+    return MoveState(key, places, state.fit, jnp.where(ended, 0.0, state.fit), kept, jnp.where(anew, 0.0, kept_fit),
+                     jnp.where(anew, 0, failures), best, best_fit)
+
+
+def _fit(factors: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns the correlation (...,) of amplitudes of structure factors (..., N) with measured ones, about zero."""
+    size = jnp.abs(factors)
+    return (size @ target) * jax.lax.rsqrt(jnp.square(size).sum(-1) * jnp.square(target).sum() + 1e-12)
+
+
+def _is_free(places: jax.Array, atom: jax.Array, problem: MoveProblem) -> jax.Array:
+    """Returns which points (P,) lie far enough from the mates of all atoms but one."""
+    others = problem.images[:, places]  # (M, n, 3)
+    offset = problem.points[:, None, None] - others[None]
+    squared = jnp.square((offset - jnp.round(offset)) @ problem.metric_root).sum(-1)
+    far = (squared > _MIN_SEPARATION**2).all(1)  # (P, n)
+    return (far | (jnp.arange(len(places)) == atom)).all(-1)
+
+
+def _asymmetric_points(step: float, grid: CrystalGrid) -> np.ndarray:
+    """Returns one point (P, 3) of each set of mates of a grid of even steps, with edges of `step` Angstrom at most."""
+    edges = np.linalg.norm(grid.metric_root, axis=1)
+    # A multiple of a quarter of the phasing grid's steps need not be kept: mates are found by rounding.
+    shape = np.maximum(2 * np.ceil(edges / step / 2), 2).astype(int)
+    voxels = np.stack(np.meshgrid(*[np.arange(size) for size in shape], indexing="ij"), -1).reshape(-1, 3)
+    first = np.arange(len(voxels))
+    for centring in grid.centring:
+        for turn, shift in zip(grid.rotations, grid.translations, strict=True):
+            mates = np.rint((voxels / shape @ turn.T + shift + centring) * shape).astype(int) % shape
+            first = np.minimum(first, np.ravel_multi_index(tuple(mates.T), tuple(shape)))
+    return voxels[first == np.arange(len(voxels))] / shape
