@@ -3,32 +3,15 @@
 import gemmi
 import numpy as np
 import pytest
+from made_models import prepare, true_atoms
 
-from phasenet.crystal import grids, lattice, normalisation
+from phasenet.crystal import lattice, normalisation
 from phasenet.crystal.lattice import Intensities
 from phasenet.crystal.refinement import completion, least_squares, verdict
-from phasenet.crystal.refinement.completion import CompletionProblem
 from phasenet.crystal.refinement.least_squares import CrystalAtoms
 
 GROUPS = ("P 1", "P -1", "P 1 21/c 1", "P 21 21 21", "C 1 2/c 1")
 ALL = ("positions", "b_iso", "occupancies")
-
-
-def true_atoms(crystal):
-    n = len(crystal.elements)
-    return CrystalAtoms(crystal.positions, crystal.elements, crystal.b_iso, np.ones(n), np.tile(np.eye(3), (n, 1, 1)),
-                        np.ones(n, int))
-
-
-def prepare(crystal):
-    unique = normalisation.merge_equivalents(crystal.reflections, crystal.cell, crystal.operators)
-    amplitudes = normalisation.normalise(unique, crystal.composition, "xray")
-    grid = grids.build_grid(unique.hkl, crystal.cell, crystal.operators, amplitudes.d_min)
-    elements = completion.order_elements(crystal.composition, "xray")
-    counts = tuple(crystal.composition[element] / len(grid.centring) for element in elements)
-    model = least_squares.build_model(unique, crystal.cell, crystal.operators, elements, "xray")
-    return CompletionProblem(unique, least_squares.measure_amplitudes(unique), model, grid, amplitudes.sharpening,
-                             counts, amplitudes.wilson.b_iso)
 
 
 def judge(result, problem):
