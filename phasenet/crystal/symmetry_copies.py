@@ -9,6 +9,8 @@ from phasenet.crystal.connectivity import longest_bonds
 from phasenet.crystal.lattice import SpaceGroupOperators, orthogonalization_matrix
 
 _SAME_SITE = 0.6  # Angstrom
+_SAME_PLACE = 0.05  # Angstrom
+_MAX_COMPLETION = 12  # times as many atoms: what grows beyond is a chain or a network
 _CONTACT = 3.6  # Angstrom between molecules that are neighbours
 _SHIFTS = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
 
@@ -25,32 +27,51 @@ class CopiedAtoms(NamedTuple):
     positions: np.ndarray
 
 
-def fill_cell(positions: np.ndarray, molecules: np.ndarray, cell: np.ndarray,
+def fill_cell(positions: np.ndarray, molecules: np.ndarray, elements: Sequence[str], cell: np.ndarray,
               operators: SpaceGroupOperators) -> CopiedAtoms:
     """Returns every molecule whose centre lies in the unit cell, whole; atoms on special positions once.
+
+    A molecule that symmetry completes is completed first; a chain or a network, which has no end, is left in pieces.
 
     Args:
       positions: (n, 3) fractional, assembled.
       molecules: (n,) int, the connected fragment of each atom.
+      elements: n symbols.
       cell: (6,) Angstrom and degrees.
       operators: all of the space group.
     """
+    images = _images(positions, operators)
     sources, places = [], []
     for number in range(molecules.max(initial=-1) + 1):
         own = np.flatnonzero(molecules == number)
+        piece = CopiedAtoms(own, positions[own])
+        piece = _complete(piece, images, elements, cell) or piece
         for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
-            moved = positions[own] @ rotation.T + translation
-            sources.append(own)
+            moved = piece.positions @ rotation.T + translation
+            sources.append(piece.sources)
             places.append(moved - np.floor(moved.mean(0) + 1e-6))
     return _distinct(CopiedAtoms(np.concatenate(sources), np.concatenate(places)), cell)
 
 
+def site_multiplicities(positions: np.ndarray, cell: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray:
+    """Returns how many copies of each atom (n,) the cell has: fewer than operators on a special position.
+
+    Args:
+      positions: (n, 3) fractional.
+      cell: (6,) Angstrom and degrees.
+      operators: all of the space group.
+    """
+    offset = _images(positions, operators) - positions
+    distances = np.linalg.norm((offset - np.rint(offset)) @ orthogonalization_matrix(cell).T, axis=-1)
+    return len(operators.rotations) // (distances < _SAME_PLACE).sum(0)
+
+
 def grow(shown: CopiedAtoms, positions: np.ndarray, molecules: np.ndarray, elements: Sequence[str], cell: np.ndarray,
          operators: SpaceGroupOperators) -> CopiedAtoms:
-    """Returns the atoms shown, with those bonded to them, or else with the molecules that touch them.
+    """Returns the atoms shown and those of the next step of growth.
 
-    Molecules that symmetry completes, chains and networks grow by their bonds; where all bonds are complete, the
-    neighbouring molecules are added, whole.
+    Molecules that symmetry completes are completed; a chain or a network gets the atoms bonded to those shown; where
+    no bond is open, the neighbouring molecules are added.
 
     Args:
       shown: atoms of the picture.
@@ -60,23 +81,14 @@ def grow(shown: CopiedAtoms, positions: np.ndarray, molecules: np.ndarray, eleme
       cell: (6,) Angstrom and degrees.
       operators: all of the space group.
     """
-    matrix = orthogonalization_matrix(cell)
-    images = np.einsum("mij,nj->mni", operators.rotations, positions) + operators.translations[:, None]
-    longest = longest_bonds(elements, elements)
-    bonded_sources, bonded, near_molecules, near = [], [], [], []
-    for source, place in zip(shown.sources, shown.positions, strict=True):
-        copies = images[:, :, None] - np.rint(images - place)[:, :, None] + _SHIFTS  # (m, n, 27, 3)
-        distances = np.linalg.norm((copies - place) @ matrix.T, axis=-1)
-        is_bonded = np.argwhere(distances < longest[source][None, :, None])
-        bonded_sources.append(is_bonded[:, 1])
-        bonded.append(copies[tuple(is_bonded.T)])
-        for operator, atom, shift in np.argwhere(distances < _CONTACT):
-            own = np.flatnonzero(molecules == molecules[atom])
-            step = copies[operator, atom, shift] - images[operator, atom]
-            near_molecules.append(own)
-            near.append(images[operator, own] + step)
-    grown = _joined(shown, bonded_sources, bonded, cell)
-    return grown if len(grown.sources) > len(shown.sources) else _joined(shown, near_molecules, near, cell)
+    images = _images(positions, operators)
+    grown = _complete(shown, images, elements, cell)
+    if grown is None:
+        return _add_bonded(shown, images, elements, cell)
+    if len(grown.sources) > len(shown.sources):
+        return grown
+    more = _add_touching(shown, images, molecules, cell)
+    return _complete(more, images, elements, cell) or more
 
 
 def bonded_pairs(shown: CopiedAtoms, elements: Sequence[str], cell: np.ndarray) -> np.ndarray:
@@ -94,11 +106,55 @@ def bonded_pairs(shown: CopiedAtoms, elements: Sequence[str], cell: np.ndarray) 
     return np.argwhere(np.triu(bonded))
 
 
-def _joined(shown: CopiedAtoms, sources: list[np.ndarray], positions: list[np.ndarray],
-            cell: np.ndarray) -> CopiedAtoms:
-    """Returns the atoms shown and others, each place once."""
-    return _distinct(CopiedAtoms(np.concatenate([shown.sources, *sources]),
-                                 np.concatenate([shown.positions, *positions])), cell)
+def _complete(shown: CopiedAtoms, images: np.ndarray, elements: Sequence[str],
+              cell: np.ndarray) -> CopiedAtoms | None:
+    """Returns the atoms shown with all that is bonded to them; None where that has no end."""
+    grown = shown
+    while len(grown.sources) <= _MAX_COMPLETION * len(shown.sources):
+        more = _add_bonded(grown, images, elements, cell)
+        if len(more.sources) == len(grown.sources):
+            return grown
+        grown = more
+    return None
+
+
+def _add_bonded(shown: CopiedAtoms, images: np.ndarray, elements: Sequence[str], cell: np.ndarray) -> CopiedAtoms:
+    """Returns the atoms shown with those that are bonded to one of them."""
+    longest = longest_bonds(elements, elements)
+    sources, places = [shown.sources], [shown.positions]
+    for source, place in zip(shown.sources, shown.positions, strict=True):
+        copies, distances = _around(place, images, cell)
+        near = np.argwhere(distances < longest[source][None, :, None])
+        sources.append(near[:, 1])
+        places.append(copies[tuple(near.T)])
+    return _distinct(CopiedAtoms(np.concatenate(sources), np.concatenate(places)), cell)
+
+
+def _add_touching(shown: CopiedAtoms, images: np.ndarray, molecules: np.ndarray, cell: np.ndarray) -> CopiedAtoms:
+    """Returns the atoms shown with the fragments of which an atom touches one of them."""
+    found: set[tuple[int, ...]] = set()  # operator, fragment and lattice translation
+    for place in shown.positions:
+        copies, distances = _around(place, images, cell)
+        for operator, atom, shift in np.argwhere(distances < _CONTACT).tolist():
+            step = np.rint(copies[operator, atom, shift] - images[operator, atom]).astype(int)
+            found.add((operator, int(molecules[atom]), *step.tolist()))
+    sources, places = [shown.sources], [shown.positions]
+    for operator, molecule, *step in sorted(found):
+        own = np.flatnonzero(molecules == molecule)
+        sources.append(own)
+        places.append(images[operator, own] + step)
+    return _distinct(CopiedAtoms(np.concatenate(sources), np.concatenate(places)), cell)
+
+
+def _images(positions: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray:
+    """Returns positions (n, 3) moved by all operators, (m, n, 3)."""
+    return np.einsum("mij,nj->mni", operators.rotations, positions) + operators.translations[:, None]
+
+
+def _around(place: np.ndarray, images: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the copies of all atoms in the cells about a place (3,), (m, n, 27, 3), and their distances in A."""
+    copies = (images - np.rint(images - place))[:, :, None] + _SHIFTS
+    return copies, np.linalg.norm((copies - place) @ orthogonalization_matrix(cell).T, axis=-1)
 
 
 def _distinct(atoms: CopiedAtoms, cell: np.ndarray) -> CopiedAtoms:

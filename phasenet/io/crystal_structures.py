@@ -116,6 +116,14 @@ def write_cif(path: str | os.PathLike, structure: CrystalStructure) -> None:
     _write(path, document.as_string().splitlines())
 
 
+def format_triplet(rotation: np.ndarray, translation: np.ndarray) -> str:
+    """Returns an operator, (3, 3) int and (3,) fractional, as a triplet such as -x,y+1/2,z."""
+    op = gemmi.Op()
+    op.rot = (np.asarray(rotation) * gemmi.Op.DEN).astype(int).tolist()
+    op.tran = np.rint(np.asarray(translation) * gemmi.Op.DEN).astype(int).tolist()
+    return op.triplet()
+
+
 def format_uncertain(value: float, deviation: float) -> str:
     """Returns a number with its standard deviation in parentheses, in units of its last digit: 0.12345(6).
 
@@ -156,13 +164,8 @@ def _carbon_first(element: str) -> tuple[int, str]:
 
 def _triplets(structure: CrystalStructure) -> list[str]:
     """Returns all operators as triplets such as -x,y+1/2,z."""
-    triplets = []
-    for rotation, translation in zip(structure.rotations, structure.translations, strict=True):
-        op = gemmi.Op()
-        op.rot = (np.asarray(rotation) * gemmi.Op.DEN).astype(int).tolist()
-        op.tran = np.rint(np.asarray(translation) * gemmi.Op.DEN).astype(int).tolist()
-        triplets.append(op.triplet())
-    return triplets
+    return [format_triplet(rotation, translation)
+            for rotation, translation in zip(structure.rotations, structure.translations, strict=True)]
 
 
 def _multiplicities(structure: CrystalStructure) -> np.ndarray:

@@ -64,14 +64,15 @@ def test_a_cell_and_its_neighbours_grow_from_a_salt():
     shown = CopiedAtoms(np.arange(2), placed.positions)
     grown = symmetry_copies.grow(shown, placed.positions, placed.molecules, elements, _SALT, operators)
     assert len(grown.sources) == 2 + 5 + 5 and len(symmetry_copies.bonded_pairs(grown, elements, _SALT)) >= 11
-    cell = symmetry_copies.fill_cell(placed.positions, placed.molecules, _SALT, operators)
+    cell = symmetry_copies.fill_cell(placed.positions, placed.molecules, elements, _SALT, operators)
     assert len(np.unique(np.rint(cell.positions * 100) % 100, axis=0)) == 8
 
 
 def test_the_cell_holds_whole_molecules_and_molecules_grow_their_neighbours(made_crystal):
     crystal = made_crystal("P -1")
     placed = connectivity.assemble(scattered(crystal), crystal.elements, crystal.cell, crystal.operators)
-    cell = symmetry_copies.fill_cell(placed.positions, placed.molecules, crystal.cell, crystal.operators)
+    cell = symmetry_copies.fill_cell(placed.positions, placed.molecules, crystal.elements, crystal.cell,
+                                     crystal.operators)
     assert len(cell.sources) == 24
     pairs = symmetry_copies.bonded_pairs(cell, crystal.elements, crystal.cell)
     assert len(pairs) == 24  # a ring of six atoms with six others, twice
@@ -89,6 +90,6 @@ def test_half_a_molecule_on_an_inversion_is_completed():
     placed = connectivity.assemble(positions, ("C", "O"), cell, operators)
     shown = CopiedAtoms(np.arange(2), placed.positions)
     grown = symmetry_copies.grow(shown, placed.positions, placed.molecules, ("C", "O"), cell, operators)
-    assert sorted(grown.sources.tolist()) == [0, 0, 1]
-    again = symmetry_copies.grow(grown, placed.positions, placed.molecules, ("C", "O"), cell, operators)
-    assert sorted(again.sources.tolist()) == [0, 0, 1, 1]
+    assert sorted(grown.sources.tolist()) == [0, 0, 1, 1]
+    filled = symmetry_copies.fill_cell(placed.positions, placed.molecules, ("C", "O"), cell, operators)
+    assert len(filled.sources) == 4 and len(symmetry_copies.bonded_pairs(filled, ("C", "O"), cell)) == 3

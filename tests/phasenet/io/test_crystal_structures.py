@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from made_crystals import make_crystal
 
-from phasenet.io.crystal_structures import CrystalStructure, format_uncertain, label_atoms, write_cif, write_pdb, write_res
+from phasenet.io.crystal_structures import (
+    CrystalStructure,
+    format_uncertain,
+    label_atoms,
+    write_cif,
+    write_pdb,
+    write_res,
+)
 from phasenet.io.reflections.shelx_instructions import read_instructions
 
 SYMBOLS = ("P 1", "P -1", "P 1 21/c 1", "P 21 21 21", "C 1 2/c 1")
