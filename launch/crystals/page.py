@@ -23,6 +23,8 @@ _MAX_GROWTH = 4  # times that a picture can grow
 _MAX_VOXELS = 600_000  # of a map in the page; a larger one has every second voxel only
 _SHOWN_SIGMAS = {"density": (0.0, 12.0), "difference": (-9.0, 9.0)}  # range of a map in the page
 _UNTRAINED = {"name": "none: the method is not trained"}
+# Flags of `launch.solve` that mean nothing with --reflections.
+_FLAGS_OF_MAPS = ("patterson", "amplitudes", "num_atoms", "pitch", "weights", "picker", "refine", "noise")
 
 
 def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
@@ -39,9 +41,11 @@ def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evi
     """
     name = pathlib.PurePath(crystal.path).name
     matrix = orthogonalization_matrix(crystal.cell)
+    used = {flag: value for flag, value in log["flags"].items() if flag not in _FLAGS_OF_MAPS}
     page.write(folder, "crystal", f"{name}: atoms of a crystal", {
-        "name": name, "status": result.status, "lead": report.verdict(result), "rows": report.rows(crystal, result, evidence),
-        "notes": log["notes"], "provenance": page.select_provenance(log | {"weights": _UNTRAINED}),
+        "name": name, "status": result.status, "lead": report.verdict(result),
+        "rows": report.rows(crystal, result, evidence), "notes": log["notes"],
+        "provenance": page.select_provenance(log | {"weights": _UNTRAINED, "flags": used}),
         "cell": {"matrix": page.round_to_digits(matrix, 7), "inverse": page.round_to_digits(np.linalg.inv(matrix), 7),
                  "turn": page.round_to_digits(_principal_axes(structure.positions @ matrix.T), 7)},
         "atoms": _atoms(crystal, result, structure), "bonds": _bonds(crystal, result, structure),
@@ -49,7 +53,7 @@ def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evi
         "wilson": _wilson(result, evidence), "shells": {
             "d": page.round_to_digits(evidence.shell_ends, 4), "r1": page.round_to_digits(evidence.shell_r1, 4),
             "reflections": evidence.shell_counts},
-        "groups": _groups(crystal, result), "limits": _limits(result)})
+        "groups": _groups(result), "limits": _limits(result)})
 
 
 def _atoms(crystal: CrystalFile, result: CrystalResult, structure: CrystalStructure) -> dict[str, Any]:
@@ -128,7 +132,7 @@ def _wilson(result: CrystalResult, evidence: Evidence) -> dict[str, Any]:
             "log_scale": float(np.log(line.scale)), "b": line.b, "b_sigma": line.b_sigma}
 
 
-def _groups(crystal: CrystalFile, result: CrystalResult) -> list[dict[str, Any]]:
+def _groups(result: CrystalResult) -> list[dict[str, Any]]:
     """Returns the space groups that were tried, then those that rank highest, with their figures."""
     ranked = {one.symbol: (rank, one) for rank, one in enumerate(result.report.space_groups, 1)}
     tried = {one.operators.symbol: one for one in result.tried}

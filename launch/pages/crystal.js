@@ -1,11 +1,12 @@
 // The report of launch.solve --reflections.
 
 const {atoms, cell, maps, status} = payload;
-const solved = status === "solved";
 
 const [claim, ...rest] = payload.lead.split(": ");
 byId("lead").append(element("strong", {}, `${claim}:`), ` ${rest.join(": ")}`);
 byId("lead").dataset.status = status;
+byId("structure").textContent = {solved: "Structure", ambiguous: "Atoms, not proven"}[status] ??
+  "Atoms that do not explain the data";
 
 // ---- structure
 
@@ -28,15 +29,17 @@ const inPicture = (point) => {
   const [x, y, z] = times(cell.turn, point);
   return {x: x - shown.middle[0], y: y - shown.middle[1], z: z - shown.middle[2]};
 };
-const scene = new Scene(byId("scene"), `${atoms.labels.length} unique atoms in their unit cell`, [1, 1], A,
-  solved ? [] : [[-10, "y"]]);
+const scene = new Scene(byId("scene"), `${atoms.labels.length} unique atoms in their unit cell`, [1, 1], A);
 
+// Fits the atoms, and the cell as far as it leaves them large enough.
 function fitScene() {
-  const places = [...shown.view.points, ...corners.map(toAngstrom)].map((point) => times(cell.turn, point));
-  const low = [0, 1, 2].map((i) => Math.min(...places.map((p) => p[i])));
-  const high = [0, 1, 2].map((i) => Math.max(...places.map((p) => p[i])));
-  shown.middle = low.map((value, i) => (value + high[i]) / 2);
-  scene.half = [0, 1].map((i) => (high[i] - low[i]) / 2 + 1);
+  const turned = (points) => points.map((point) => times(cell.turn, point));
+  const ofAtoms = turned(shown.view.points), all = [...ofAtoms, ...turned(corners.map(toAngstrom))];
+  const ends = (places, i) => [Math.min(...places.map((p) => p[i])), Math.max(...places.map((p) => p[i]))];
+  shown.middle = [0, 1, 2].map((i) => (ends(ofAtoms, i)[0] + ends(ofAtoms, i)[1]) / 2);
+  const reach = (places, i) => Math.max(...ends(places, i).map((end) => Math.abs(end - shown.middle[i]))) + 1;
+  const most = 1.6 * Math.max(reach(ofAtoms, 0), reach(ofAtoms, 1));
+  scene.half = [0, 1].map((i) => Math.min(reach(all, i), most));
   shown.carved = {};
 }
 
@@ -147,8 +150,8 @@ levelSlider("difference", 1, 7, 3, ["missing", "surplus"]);
 
 for (const [name, text, on, hue] of [["atoms", "Atoms and bonds", true], ["labels", "Labels", labelled],
   ["cell", "Unit cell", true], ["density", "Density", false, "blue"],
-  ["missing", "Difference: too little there", false, "green"],
-  ["surplus", "Difference: too much there", false, "red"]]) {
+  ["missing", "Positive difference", false, "green"],
+  ["surplus", "Negative difference", false, "red"]]) {
   byId("parts").append(checkbox(text, on, (now) => scene.show(name, now), hue && `var(--${hue})`));
 }
 

@@ -1,7 +1,8 @@
 """Bonds of a crystal structure by distance, and its unique atoms assembled into connected molecules.
 
 Two atoms are bonded where their distance is below the sum of their covalent radii (Cordero et al., Dalton Trans. 2008,
-2832, from gemmi) and 0.4 A. `solve` assembles the atoms that it found; `symmetry_copies` uses the same bonds.
+2832, from gemmi) and 0.4 A. Bonds to cations of alkali and alkaline-earth metals make no molecules. `solve` assembles the
+atoms that it found; `symmetry_copies` uses the same bonds.
 """
 
 from collections.abc import Sequence
@@ -56,15 +57,22 @@ def covalent_radii(elements: Sequence[str]) -> np.ndarray:
     return np.array([gemmi.Element(element).covalent_r for element in elements], float)
 
 
-def longest_bonds(elements: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    """Returns the distance (n, m) in Angstrom below which atoms of two lists of elements are bonded."""
-    cations, other_cations = (np.array([element in _CATIONS for element in those], bool) for those in (elements, others))
-    longest = covalent_radii(elements)[:, None] + covalent_radii(others)[None] + _TOLERANCE
-    return np.where(cations[:, None] & other_cations[None], 0.0, longest)
+def longest_bonds(elements: Sequence[str], others: Sequence[str], with_cations: bool = True) -> np.ndarray:
+    """Returns the distance (n, m) in Angstrom below which atoms of two lists of elements are bonded; 0 for never.
+
+    Args:
+      elements: n symbols.
+      others: m symbols.
+      with_cations: whether cations of alkali and alkaline-earth metals are bonded to other atoms; never to each other.
+    """
+    first = np.array([element in _CATIONS for element in elements], bool)[:, None]
+    second = np.array([element in _CATIONS for element in others], bool)
+    longest = covalent_radii(elements)[:, None] + covalent_radii(others) + _TOLERANCE
+    return np.where(first & second if with_cations else first | second, 0.0, longest)
 
 
 def find_bonds(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,
-               operators: SpaceGroupOperators) -> BondList:
+               operators: SpaceGroupOperators, with_cations: bool = True) -> BondList:
     """Returns the bonds of unique atoms with all copies around them.
 
     Args:
@@ -72,9 +80,10 @@ def find_bonds(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,
       elements: n symbols.
       cell: (6,) Angstrom and degrees.
       operators: all of the space group.
+      with_cations: see `longest_bonds`.
     """
     matrix = orthogonalization_matrix(cell)
-    longest = longest_bonds(elements, elements)
+    longest = longest_bonds(elements, elements, with_cations)
     images = np.einsum("mij,nj->nmi", operators.rotations, positions) + operators.translations
     found: list[tuple[int, int, int, np.ndarray, float]] = []
     for first, position in enumerate(positions):
@@ -105,7 +114,7 @@ def assemble(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,
       operators: all of the space group, the identity first.
     """
     n = len(elements)
-    bonds = find_bonds(positions, elements, cell, operators)
+    bonds = find_bonds(positions, elements, cell, operators, with_cations=False)
     rotations, translations = operators.rotations.astype(float), operators.translations
     turns, moves = np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3))  # x -> turn @ x + move
     molecules = np.full(n, -1)

@@ -12,6 +12,8 @@ _SAME_SITE = 0.6  # Angstrom
 _SAME_PLACE = 0.05  # Angstrom
 _MAX_COMPLETION = 12  # times as many atoms: what grows beyond is a chain or a network
 _CONTACT = 3.6  # Angstrom between molecules that are neighbours
+_FACE = 1e-4  # of an edge; an atom so near to a face lies on it
+_STEPS = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
 _SHIFTS = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
 
 
@@ -31,7 +33,8 @@ def fill_cell(positions: np.ndarray, molecules: np.ndarray, elements: Sequence[s
               operators: SpaceGroupOperators) -> CopiedAtoms:
     """Returns every molecule whose centre lies in the unit cell, whole; atoms on special positions once.
 
-    A molecule that symmetry completes is completed first; a chain or a network, which has no end, is left in pieces.
+    A molecule that symmetry completes is completed first. Of chains and networks, which have no end, and of single
+    atoms, all atoms in the cell are shown, those on its faces, edges and corners each time.
 
     Args:
       positions: (n, 3) fractional, assembled.
@@ -45,11 +48,18 @@ def fill_cell(positions: np.ndarray, molecules: np.ndarray, elements: Sequence[s
     for number in range(molecules.max(initial=-1) + 1):
         own = np.flatnonzero(molecules == number)
         piece = CopiedAtoms(own, positions[own])
-        piece = _complete(piece, images, elements, cell) or piece
+        whole = _complete(piece, images, elements, cell)
+        piece = piece if whole is None else whole
         for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
             moved = piece.positions @ rotation.T + translation
-            sources.append(piece.sources)
-            places.append(moved - np.floor(moved.mean(0) + 1e-6))
+            if whole is not None and len(own) > 1:
+                sources.append(piece.sources)
+                places.append(moved - np.floor(moved.mean(0) + _FACE))
+                continue
+            inside = (moved - np.floor(moved + _FACE))[:, None] + _STEPS
+            shown = (inside < 1 + _FACE).all(2)
+            sources.append(np.repeat(piece.sources, len(_STEPS)).reshape(shown.shape)[shown])
+            places.append(inside[shown])
     return _distinct(CopiedAtoms(np.concatenate(sources), np.concatenate(places)), cell)
 
 
@@ -88,7 +98,8 @@ def grow(shown: CopiedAtoms, positions: np.ndarray, molecules: np.ndarray, eleme
     if len(grown.sources) > len(shown.sources):
         return grown
     more = _add_touching(shown, images, molecules, cell)
-    return _complete(more, images, elements, cell) or more
+    complete = _complete(more, images, elements, cell)
+    return more if complete is None else complete
 
 
 def bonded_pairs(shown: CopiedAtoms, elements: Sequence[str], cell: np.ndarray) -> np.ndarray:
@@ -120,7 +131,7 @@ def _complete(shown: CopiedAtoms, images: np.ndarray, elements: Sequence[str],
 
 def _add_bonded(shown: CopiedAtoms, images: np.ndarray, elements: Sequence[str], cell: np.ndarray) -> CopiedAtoms:
     """Returns the atoms shown with those that are bonded to one of them."""
-    longest = longest_bonds(elements, elements)
+    longest = longest_bonds(elements, elements, with_cations=False)
     sources, places = [shown.sources], [shown.positions]
     for source, place in zip(shown.sources, shown.positions, strict=True):
         copies, distances = _around(place, images, cell)

@@ -55,17 +55,30 @@ def test_bonds_and_lengths_of_a_salt():
     np.testing.assert_allclose(apart, 2.82)
 
 
-def test_a_cell_and_its_neighbours_grow_from_a_salt():
+def test_a_salt_fills_its_cell_with_faces_and_corners_and_grows_its_neighbours():
     operators = lattice.operators_of(gemmi.SpaceGroup("F m -3 m"))
     positions, elements = np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), ("Na", "Cl")
     placed = connectivity.assemble(positions, elements, _SALT, operators)
-    assert placed.molecules.max() == 0
+    assert placed.molecules.tolist() == [0, 1]  # a cation makes no molecule, but lies beside its neighbour
     assert np.linalg.norm((placed.positions[1] - placed.positions[0]) * 5.64) == pytest.approx(2.82)
+    cell = symmetry_copies.fill_cell(placed.positions, placed.molecules, elements, _SALT, operators)
+    assert np.bincount(cell.sources).tolist() == [14, 13] or np.bincount(cell.sources).tolist() == [13, 14]
+    assert len(symmetry_copies.bonded_pairs(cell, elements, _SALT)) == 54
+    np.testing.assert_array_equal(symmetry_copies.site_multiplicities(positions, _SALT, operators), [4, 4])
     shown = CopiedAtoms(np.arange(2), placed.positions)
     grown = symmetry_copies.grow(shown, placed.positions, placed.molecules, elements, _SALT, operators)
-    assert len(grown.sources) == 2 + 5 + 5 and len(symmetry_copies.bonded_pairs(grown, elements, _SALT)) >= 11
-    cell = symmetry_copies.fill_cell(placed.positions, placed.molecules, elements, _SALT, operators)
-    assert len(np.unique(np.rint(cell.positions * 100) % 100, axis=0)) == 8
+    assert len(grown.sources) == 2 + 5 + 5
+
+
+def test_a_network_grows_by_its_bonds():
+    operators, cell = lattice.operators_of(gemmi.SpaceGroup("P m -3 m")), np.array([3.2, 3.2, 3.2, 90.0, 90.0, 90.0])
+    placed = connectivity.assemble(np.array([[0, 0, 0], [0.5, 0, 0]]), ("Si", "O"), cell, operators)
+    shown = CopiedAtoms(np.arange(2), placed.positions)
+    for count in (2 + 5 + 1, 2 + 5 + 1 + 5 + 5):
+        shown = symmetry_copies.grow(shown, placed.positions, placed.molecules, ("Si", "O"), cell, operators)
+        assert len(shown.sources) == count
+    filled = symmetry_copies.fill_cell(placed.positions, placed.molecules, ("Si", "O"), cell, operators)
+    assert np.bincount(filled.sources).tolist() == [8, 12]
 
 
 def test_the_cell_holds_whole_molecules_and_molecules_grow_their_neighbours(made_crystal):
