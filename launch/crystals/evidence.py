@@ -1,4 +1,4 @@
-"""Collects what speaks for and against the atoms of a crystal: maps, difference peaks, R1 by resolution, Wilson plot."""
+"""Collects the evidence on the atoms of a crystal: maps, difference peaks, R1 by resolution, Wilson plot."""
 
 from typing import NamedTuple
 

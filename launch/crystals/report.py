@@ -74,7 +74,8 @@ def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStruct
         f"{one_line(pathlib.PurePath(crystal.path).stem)[:28]}: {result.status}", crystal.cell, crystal.cell_sigma,
         crystal.wavelength or _DEFAULT_WAVELENGTH, operators.rotations, operators.translations, operators.symbol,
         crystal.z or 0, result.composition, label_atoms(solution.elements), solution.elements,
-        solution.positions, solution.standard_deviations / crystal.cell[:3], solution.b_iso, solution.occupancies, solution.scale, solution.r1, crystal.hklf)
+        solution.positions, solution.standard_deviations / crystal.cell[:3], solution.b_iso, solution.occupancies,
+        solution.scale, solution.r1, crystal.hklf)
 
 
 def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,

@@ -33,7 +33,8 @@ def write(folder: pathlib.Path, kind: str, title: str, payload: dict[str, Any]) 
 
     Args:
       folder: the output folder; it must exist.
-      kind: "reconstruction", "solution" or "crystal"; the .html and .js files of this name in launch/pages make the body.
+      kind: "reconstruction", "solution" or "crystal"; the .html and .js files of this name in launch/pages make the
+        body.
       title: title of the page, any text.
       payload: the data that the scripts show. Arrays, NumPy's numbers and named tuples become JSON, NaN becomes null.
         Its "rows" are the table (name, value, remark) at the top; `write` adds "scales": what is good and bad in each.

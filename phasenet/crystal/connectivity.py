@@ -1,8 +1,8 @@
 """Bonds of a crystal structure by distance, and its unique atoms assembled into connected molecules.
 
 Two atoms are bonded where their distance is below the sum of their covalent radii (Cordero et al., Dalton Trans. 2008,
-2832, from gemmi) and 0.4 A. Bonds to cations of alkali and alkaline-earth metals make no molecules. `solve` assembles the
-atoms that it found; `symmetry_copies` uses the same bonds.
+2832, from gemmi) and 0.4 A. Bonds to cations of alkali and alkaline-earth metals make no molecules. `solve` assembles
+the atoms that it found; `symmetry_copies` uses the same bonds.
 """
 
 from collections.abc import Sequence

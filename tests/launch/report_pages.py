@@ -93,7 +93,7 @@ def crystal(folder: pathlib.Path, status: str = "solved") -> tuple[CrystalResult
     made, data, positions = _crystal_data()
     n = len(made.elements)
     # Chlorine's B is too low, so that the difference map has a hole and a ring there.
-    b_iso = np.where(np.array(made.elements) == "Cl", 0.2, 1) * made.b_iso
+    b_iso = np.where(np.array(made.elements) == "Cl", 0.6, 1) * made.b_iso
     r1 = {"solved": 0.05, "ambiguous": 0.25, "not solved": 0.6}[status]
     read = CrystalFile(
         *made.reflections, None, made.cell, None, None, "", None, "xray", made.composition, 4, "", 4, None, "", (),

@@ -171,7 +171,7 @@ def test_atoms_maps_and_verdict_of_a_crystal(tmp_path, status):
     assert len(payload["shells"]["d"]) == len(payload["shells"]["r1"]) > 3 and len(payload["wilson"]["s2"]) > 3
     # The model is the true one, but for the B of chlorine.
     assert evidence.deepest.atom == structure.labels.index("Cl1") and evidence.deepest.distance < 0.2
-    assert max(payload["shells"]["r1"]) < 0.2 and payload["wilson"]["b"] == pytest.approx(2.7, abs=1)
+    assert max(payload["shells"]["r1"]) < 0.35 and payload["wilson"]["b"] == pytest.approx(2.7, abs=1)
 
 
 def test_numbers_are_rounded_to_digits_and_what_is_none_is_null():

@@ -30,7 +30,7 @@ def test_electrons_are_counted_and_the_true_model_leaves_nothing(symbol, made_cr
     spacing = crystal.cell[:3] / maps.density.shape
     assert (spacing <= 0.8 / 3).all()
     assert np.abs(maps.difference).max() < 0.01 * maps.density.max()
-    # Chlorine has the highest peak, within a voxel of its place; a sphere of 0.9 A about it holds most of its electrons.
+    # Chlorine has the highest peak, within a voxel of its place; a sphere of 0.9 A holds most of its electrons.
     chlorine = crystal.positions[crystal.elements.index("Cl")]
     offset = np.stack(np.meshgrid(*[np.arange(n) / n for n in maps.density.shape], indexing="ij"), -1) - chlorine
     offset -= np.rint(offset)
