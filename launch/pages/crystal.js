@@ -38,7 +38,7 @@ function fitScene() {
   const ends = (places, i) => [Math.min(...places.map((p) => p[i])), Math.max(...places.map((p) => p[i]))];
   shown.middle = [0, 1, 2].map((i) => (ends(ofAtoms, i)[0] + ends(ofAtoms, i)[1]) / 2);
   const reach = (places, i) => Math.max(...ends(places, i).map((end) => Math.abs(end - shown.middle[i]))) + 1;
-  const most = 1.6 * Math.max(reach(ofAtoms, 0), reach(ofAtoms, 1));
+  const most = 1.9 * Math.max(reach(ofAtoms, 0), reach(ofAtoms, 1));
   scene.half = [0, 1].map((i) => Math.min(reach(all, i), most));
   shown.carved = {};
 }

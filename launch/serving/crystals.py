@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 from phasenet.errors import InputError
 from phasenet.io.reflections.crystal_files import read_crystal
 
-REFLECTIONS = "crystal.hkl"
+_STEM = "crystal"
+REFLECTIONS = f"{_STEM}.hkl"
 # Kinds of uploads, each also the name under which it is stored: SHELX instructions (.ins, .res) and a CIF.
-COMPANIONS = ("crystal.ins", "crystal.cif")
+COMPANIONS = (f"{_STEM}.ins", f"{_STEM}.cif")
 FILES = (REFLECTIONS, *COMPANIONS)
 GIVEN = ("cell", "space_group", "formula", "radiation")  # settings that the reader is told
 
@@ -43,6 +44,8 @@ def describe_crystal(files: Mapping[str, NamedFile], given: Mapping[str, Any]) -
     def with_names(text: str) -> str:
         for kind, file in files.items():
             text = text.replace(kind, file.name)
+        # What is left are names of files that were not given.
+        text = text.replace(f"{_STEM}.", ".")
         return text.replace("--cell=a,b,c,alpha,beta,gamma", "the unit cell below")
 
     with tempfile.TemporaryDirectory() as folder:

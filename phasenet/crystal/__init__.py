@@ -10,5 +10,7 @@ In reading order:
     phasing            phases in P1 from random ones
     origin             the symmetry of a map: its origin, and the average over the group
     refinement/        atoms from a map, least squares, atoms added and exchanged, what R1 proves
+    connectivity       bonds, and the unique atoms put together as molecules
     solve              the whole way: `solve_crystal`
+    symmetry_copies    the whole cell and neighbouring molecules, for pictures
 """

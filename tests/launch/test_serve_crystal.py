@@ -70,7 +70,8 @@ def test_what_the_files_lack_can_be_given(client, rows, tmp_path):
 
 def test_a_job_has_all_files_under_names_of_ours(client, rows, instructions, tmp_path):
     found, beside = give_both(client, rows, instructions, "../../mine.hkl")
-    asked = {"source": "crystal", "input": found["id"], "beside": {"crystal.ins": beside["id"]}, "settings": {"seed": 2}}
+    asked = {"source": "crystal", "input": found["id"], "beside": {"crystal.ins": beside["id"]},
+             "settings": {"seed": 2}}
     job = client.post("/api/jobs", json=asked).json()
     assert job["kind"] == "crystal" and job["name"] == "mine.hkl" and job["settings"]["crystal.ins"] == "mine.ins"
 
@@ -89,7 +90,8 @@ def test_a_job_has_all_files_under_names_of_ours(client, rows, instructions, tmp
 
 @pytest.mark.parametrize(("asked", "line"), [
     ({"cell": "7 8 9 90 90"}, "cell: "), ({"cell": "7 8 9 90 90 90 --seed=1"}, "cell: "),
-    ({"cell": [7, 8, 9, 90, 90, 90]}, "cell: "), ({"formula": "C6;H6"}, "formula: "), ({"formula": "C" * 101}, "formula"),
+    ({"cell": [7, 8, 9, 90, 90, 90]}, "cell: "), ({"formula": "C6;H6"}, "formula: "),
+    ({"formula": "C" * 101}, "formula: "),
     ({"space_group": "P 21/c\n--x"}, "space_group: "), ({"num_starts": 0}, "num_starts: "),
     ({"radiation": "light"}, "radiation: one of"), ({"output": "x"}, "output: no such setting")])
 def test_settings_that_cannot_be_are_refused(client, rows, asked, line):

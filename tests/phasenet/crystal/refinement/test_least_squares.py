@@ -135,3 +135,17 @@ def test_elements_are_dealt_out_by_strength_and_multiplicity(made_crystal):
     assert elements == ("C", "Cl", "O", "O", "N", "N", "C")
     halves = completion.assign_elements(strengths, np.array([1, 2, 2, 1, 1, 1, 1]), problem)
     assert halves == ("C", "Cl", "Cl", "O", "O", "N", "N")
+
+
+def test_r1_by_resolution_adds_up_to_r1(made_crystal):
+    crystal = made_crystal("P 1 21/c 1")
+    problem = prepare(crystal)
+    result = least_squares.refine(true_atoms(crystal), problem.observed, problem.model, 5)
+    calculated = result.scale * np.abs(result.factors)
+    ends, r1, counts = verdict.r1_in_shells(problem.observed.amplitude, calculated, problem.reflections)
+    figures = judge(result, problem)
+    assert counts.sum() == figures.num_strong and (np.diff(ends) < 0).all()
+    assert ends[-1] == pytest.approx(1 / problem.reflections.inverse_spacing.max())
+    assert r1.min() < figures.r1 < r1.max()
+    (_, (whole,), _) = verdict.r1_in_shells(problem.observed.amplitude, calculated, problem.reflections, 1)
+    assert whole == pytest.approx(figures.r1)
