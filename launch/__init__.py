@@ -3,6 +3,7 @@
 * `launch.solve`: finds the atoms in a Patterson map.
 * `launch.reconstruct`: finds the 3D shape behind a SAXS curve.
 * `launch.serve`: offers `solve` and `reconstruct` on a local web page.
+* `launch.fetch_cod`: downloads structures and reflections from the Crystallography Open Database (COD).
 * `launch.fetch_sasbdb`: downloads curves and models from the SASBDB.
 * `launch.prepare_structures`: makes the voxelized structures that the auto-encoders are trained on.
 * `launch.train`: trains a network described by a file of configs/.

@@ -38,7 +38,8 @@ _FLAGS_OF_TASK = {
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published"},
     "verdicts": {"pairs", "references", "limit", "seed"},
     "units": {"seed"},
-    "crystals": {"crystals", "d_min", "num_starts", "limit", "seed", "unknown_group", "composition"},
+    "crystals": {"crystals", "d_min", "num_starts", "limit", "seed", "unknown_group", "composition",
+                 "permuted"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM_FLAGS},
 }
 # Tasks whose items several processes can share.
@@ -56,6 +57,9 @@ _UNKNOWN_GROUP = flags.DEFINE_bool("unknown_group", False, "Do not give the solv
 _COMPOSITION = flags.DEFINE_enum(
     "composition", "formula", ["formula", "elements", "none"], "What the solver of crystals is told of the contents of "
     "the cell: the formula, the elements without their numbers, or nothing.")
+_PERMUTED = flags.DEFINE_bool(
+    "permuted", False, "Exchange the intensities of a crystal at random among reflections of like resolution; nothing "
+    "may then be called solved.")
 _GIVEN_RADIUS = flags.DEFINE_bool("given_radius", False, "Give the reconstruction the radius of the reference.")
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Number of structures or curves that are evaluated, from the first. By default all.",
@@ -255,12 +259,12 @@ def _evaluate_crystals() -> None:
     assert _CRYSTALS.value is not None  # required for this task
     settings = {"task": "crystals", "d_min": _D_MIN.value, "num_starts": _NUM_STARTS.value, "seed": _SEED.value,
                 "unknown_group": _UNKNOWN_GROUP.value, "composition": _COMPOSITION.value,
-                "versions": provenance.versions()}
+                "permuted": _PERMUTED.value, "versions": provenance.versions()}
     items = resumable.run_items(
         crystals.list_crystals(_CRYSTALS.value)[:_LIMIT.value],
         lambda folder: crystals.evaluate_crystal(
             folder.path, _D_MIN.value, _NUM_STARTS.value, _SEED.value, unknown_group=_UNKNOWN_GROUP.value,
-            composition=_COMPOSITION.value),
+            composition=_COMPOSITION.value, permuted=_PERMUTED.value),
         crystals.format_crystal, _JSON.value, settings)
     if not processes.is_chief():
         return

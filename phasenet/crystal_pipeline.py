@@ -1,10 +1,11 @@
-"""Solves a measured crystal from what its files say: `solve_file`, which `launch.solve --reflections` runs.
+"""Solves a measured crystal: `solve_file` from what its files say, `solve_measured` from arrays.
 
 1. `phasenet.crystal.measured` judges the data: Laue group, completeness, Wilson plot, space groups in their order.
-2. The space group is the one of the files; without one, or if asked, the likeliest groups are tried in turn.
-3. The composition is that of the files; without one, C, N and O are guessed from the volume of the cell.
+2. The space group is the given one; without one, or if asked, the likeliest groups are tried in turn.
+3. The composition is the given one; without one, C, N and O are guessed from the volume of the cell.
 4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search.
 5. The verdict is lowered where the cell looks wrong, or the atoms of an organic crystal do not lie at bond lengths.
+6. Of a solved crystal without an inversion, anomalous scattering tells the hand, where it was measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,13 @@ from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, operators
 from phasenet.crystal.measured.cell_check import suggests_wrong_cell
 from phasenet.crystal.measured.judgement import judge_data
 from phasenet.crystal.measured.report import DataReport
+from phasenet.crystal.refinement.absolute_structure import (
+    MAX_SIGMA,
+    FlackParameter,
+    fit_flack_parameter,
+    has_inversion,
+    invert,
+)
 from phasenet.crystal.solve import CrystalSolution, solve_crystal
 from phasenet.errors import InputError
 from phasenet.io.reflections.crystal_files import CrystalFile
@@ -27,8 +35,12 @@ _SAME_SITE_ANGSTROM = 0.6
 _MIN_BONDED = 0.7
 # An inversion maps more than this fraction of the atoms on atoms within this distance; few are tested in a large cell.
 _INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED = 0.65, 0.6, 3, 60
+_TWINNED_X = 0.3  # of the better hand
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
+_POSSIBLE_VOLUMES = (0.3, 1.8)  # times the volume that the elements usually take
 _GUESSED_FRACTIONS = {"C": 0.78, "O": 0.14, "N": 0.08}
+# Where not even the elements are known, a heavy atom gets the nearest of these.
+_UNKNOWN_FRACTIONS = _GUESSED_FRACTIONS | {"S": 1e-3, "Fe": 1e-3, "Br": 1e-3, "I": 1e-3}
 
 
 class TriedGroup(NamedTuple):
@@ -44,10 +56,11 @@ class CrystalResult(NamedTuple):
 
     Attributes:
       report: what the data say before anything is solved.
-      composition: atoms of each element in the unit cell that were assumed.
+      composition: atoms of each element in the unit cell: those that were given, else those that were found.
       best: the group and the model that are the answer.
       tried: all groups that were tried, in order.
       status: "solved", "ambiguous" or "not solved"; that of the best model, or a lower one.
+      flack: the Flack parameter of the answer, where Friedel pairs were measured with X-rays of a known wavelength.
       notes: what was assumed, one line each; the notes of the file and of the report are not among them.
     """
 
@@ -56,6 +69,7 @@ class CrystalResult(NamedTuple):
     best: TriedGroup
     tried: tuple[TriedGroup, ...]
     status: str
+    flack: FlackParameter | None
     notes: tuple[str, ...]
 
 
@@ -73,22 +87,62 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
     Raises:
       InputError: the data or the composition cannot be used.
     """
-    reflections = Intensities(crystal.hkl, crystal.intensity, crystal.sigma)
     given = None
     if crystal.operators is not None:
         listed = gemmi.GroupOps([gemmi.Op(triplet) for triplet in crystal.operators])
         named = gemmi.find_spacegroup_by_ops(listed)
         given = operators_of(listed, named.xhm() if named is not None else crystal.space_group)
-    composition, notes = _find_composition(crystal)
-    report = judge_data(reflections, crystal.cell, given, composition, crystal.wavelength, crystal.radiation)
+    numbers = [count for symbol, count in crystal.elements.items() if symbol not in ("H", "D")]
+    composition = crystal.elements if numbers and min(numbers) > 0 else None
+    return solve_measured(
+        Intensities(crystal.hkl, crystal.intensity, crystal.sigma), crystal.cell, given, composition,
+        symbols=tuple(crystal.elements), wavelength=crystal.wavelength, radiation=crystal.radiation,
+        unknown_group=unknown_group, num_starts=num_starts, seed=seed, progress=progress)
+
+
+def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroupOperators | None,
+                   composition: Mapping[str, float] | None, *, symbols: tuple[str, ...] = (),
+                   wavelength: float | None = None, radiation: str = "xray", unknown_group: bool = False,
+                   num_starts: int = 16, seed: int = 0,
+                   progress: Callable[[str], None] = lambda line: None) -> CrystalResult:
+    """Returns the atoms of a crystal.
+
+    Args:
+      reflections: measured intensities.
+      cell: (6,) Angstrom and degrees.
+      given: the space group, where it is known.
+      composition: atoms of each element in the unit cell, where they are known.
+      symbols: the elements, where only they are known.
+      wavelength: Angstrom, where it is known.
+      radiation: "xray", "electron" or "neutron".
+      unknown_group: whether the space group is left aside.
+      num_starts: largest number of starts in each group.
+      seed: of the random phases.
+      progress: gets a line for each group that is tried.
+
+    Raises:
+      InputError: the data or the composition cannot be used.
+    """
+    notes: list[str] = []
+    report = judge_data(reflections, cell, given, composition, wavelength, radiation)
+    reason = "no formula is known"
+    if composition is not None and not _POSSIBLE_VOLUMES[0] < report.contents.ratio < _POSSIBLE_VOLUMES[1]:
+        reason = f"the cell has {report.contents.ratio:.1f} times the volume of the given contents"
+        symbols, composition = tuple(composition), None
+    composition_known = composition is not None
+    if composition is None:
+        composition = guess_composition(symbols, cell)
+        names = ", ".join(symbol for symbol in composition if composition[symbol])
+        notes.append(f"{reason}: numbers of atoms and their elements are found by density, bonds and volume, out of "
+                     f"{names}")
     if given is not None and not unknown_group:
         groups = [given]
     else:
         groups = [candidate.operators for candidate in report.space_groups][:GROUPS_TRIED]
         notes.append("space group from the data, the likeliest first: " + ", ".join(
             group.symbol or "without a name" for group in groups))
-    tried = solve_in_groups(groups, reflections, crystal.cell, composition, radiation=crystal.radiation,
-                            num_starts=num_starts, seed=seed, progress=progress)
+    tried = solve_in_groups(groups, reflections, cell, composition, radiation=radiation,
+                            composition_known=composition_known, num_starts=num_starts, seed=seed, progress=progress)
     best = choose_group(tried)
     status = best.solution.status
     if best.has_extra_inversion:
@@ -99,14 +153,20 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
     if suggests_wrong_cell(report.axis_scale):
         status = "not solved"
         notes.append("not called solved, because the cell looks wrong")
-    elif (share := fraction_bonded(best.solution, crystal.cell, best.operators)) < _MIN_BONDED:
+    elif (share := fraction_bonded(best.solution, cell, best.operators)) < _MIN_BONDED:
         status = "ambiguous" if status == "solved" else status
         notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond")
-    return CrystalResult(report, composition, best, tried, status, tuple(notes))
+    flack = None
+    if status == "solved" and not has_inversion(best.operators):
+        best, flack, note = _determine_hand(best, reflections, cell, wavelength if radiation == "xray" else None)
+        notes.append(note)
+    contents = dict(composition) if composition_known else _count_atoms(best)
+    return CrystalResult(report, contents, best, tried, status, flack, tuple(notes))
 
 
 def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensities, cell: np.ndarray,
-                    composition: Mapping[str, float], *, radiation: str, num_starts: int, seed: int,
+                    composition: Mapping[str, float], *, radiation: str, composition_known: bool = True,
+                    num_starts: int, seed: int,
                     progress: Callable[[str], None] = lambda line: None) -> tuple[TriedGroup, ...]:
     """Returns the model in each group, up to the first that is solved and lacks no inversion.
 
@@ -116,14 +176,15 @@ def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensit
       cell: (6,) Angstrom and degrees.
       composition: atoms of each element in the unit cell.
       radiation: "xray", "electron" or "neutron".
+      composition_known: False takes the numbers of atoms for a guess.
       num_starts: largest number of starts in each group.
       seed: of the random phases.
       progress: gets a line for each group.
     """
     tried: list[TriedGroup] = []
     for group in groups:
-        solution = solve_crystal(reflections, cell, group, composition, radiation=radiation, num_starts=num_starts,
-                                 seed=seed)
+        solution = solve_crystal(reflections, cell, group, composition, radiation=radiation,
+                                 composition_known=composition_known, num_starts=num_starts, seed=seed)
         tried.append(TriedGroup(group, solution, has_extra_inversion(solution, cell, group)))
         progress(f"{group.symbol or 'the group'}: {solution.status}, R1 {solution.r1:.3f}, start {solution.start + 1} "
                  f"of {solution.num_starts}")
@@ -145,7 +206,7 @@ def has_extra_inversion(solution: CrystalSolution, cell: np.ndarray, operators: 
       cell: (6,) Angstrom and degrees.
       operators: of the group.
     """
-    if (operators.rotations == -np.eye(3, dtype=int)).all((1, 2)).any() or len(solution.elements) < _MIN_INVERTED:
+    if has_inversion(operators) or len(solution.elements) < _MIN_INVERTED:
         return False
     matrix = orthogonalization_matrix(cell)
     images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
@@ -178,17 +239,40 @@ def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: Spac
     return float(((nearest > _BOND_ANGSTROM[0]) & (nearest < _BOND_ANGSTROM[1])).mean())
 
 
-def _find_composition(crystal: CrystalFile) -> tuple[dict[str, float], list[str]]:
-    """Returns the atoms of each element in the unit cell, and notes on what was guessed."""
-    known = {symbol: count for symbol, count in crystal.elements.items() if count > 0}
-    if any(symbol not in ("H", "D") for symbol in known):
-        return known, []
-    guessed = guess_composition(tuple(crystal.elements), crystal.cell)
-    if sum(guessed.values()) < 1:
-        raise InputError(f"{crystal.path}: the cell has no room for an atom")
-    contents = ", ".join(f"{symbol} {count:g}" for symbol, count in guessed.items())
-    return guessed, [f"composition not known: {contents} in the cell guessed from its volume; give --formula or "
-                     "--elements"]
+def _count_atoms(best: TriedGroup) -> dict[str, float]:
+    """Returns the atoms of each element in the unit cell of a model."""
+    shares = best.solution.occupancies * len(best.operators.rotations)
+    return {symbol: float(round(sum(share for share, element in zip(shares, best.solution.elements, strict=True)
+                                    if element == symbol), 2)) for symbol in dict.fromkeys(best.solution.elements)}
+
+
+def _determine_hand(best: TriedGroup, reflections: Intensities, cell: np.ndarray,
+                    wavelength: float | None) -> tuple[TriedGroup, FlackParameter | None, str]:
+    """Returns the answer in the hand that the Friedel pairs show, the Flack parameter, and a note; see CrystalResult.
+
+    The wavelength is that of X-rays in Angstrom, None for none.
+    """
+    if wavelength is None:
+        return best, None, "the hand is not determined: X-rays of a known wavelength would be needed"
+
+    def fit(answer: TriedGroup) -> FlackParameter | None:
+        solution = answer.solution
+        return fit_flack_parameter(reflections, cell, answer.operators, solution.positions, solution.elements,
+                                   solution.b_iso, solution.occupancies, wavelength)
+
+    flack = fit(best)
+    if flack is None:
+        return best, None, "the hand is not determined: hardly any Friedel pairs were measured"
+    if flack.x > 0.5:
+        positions, operators = invert(best.solution.positions, best.operators)
+        best = best._replace(operators=operators, solution=best.solution._replace(positions=positions))
+        flack = fit(best) or flack
+    value = f"Flack x {flack.x:.3f} (standard deviation {flack.sigma:.3f}, {flack.num_pairs} Friedel pairs)"
+    if flack.sigma > MAX_SIGMA:
+        return best, flack, f"the hand is not determined: {value}"
+    if flack.x > _TWINNED_X:
+        return best, flack, f"the hand is not determined: {value}; a twin by inversion, or Friedel mates were averaged"
+    return best, flack, f"the hand is determined: {value}"
 
 
 def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, float]:
@@ -197,8 +281,14 @@ def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, f
     Args:
       symbols: the elements, where they are known; C, N and O otherwise.
       cell: (6,) Angstrom and degrees.
+
+    Raises:
+      InputError: the cell has no room for an atom.
     """
     heavy = [symbol for symbol in symbols if symbol not in ("H", "D")]
-    shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in heavy} or _GUESSED_FRACTIONS
+    shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in heavy} or _UNKNOWN_FRACTIONS
     total = float(np.linalg.det(orthogonalization_matrix(cell))) / _VOLUME_PER_ATOM_ANGSTROM3
-    return {symbol: round(share * total / sum(shares.values()), 1) for symbol, share in shares.items()}
+    guessed = {symbol: round(share * total / sum(shares.values()), 2) for symbol, share in shares.items()}
+    if sum(guessed.values()) < 1:
+        raise InputError(f"cell {' '.join(f'{value:g}' for value in cell)}: it has no room for an atom")
+    return guessed

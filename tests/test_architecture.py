@@ -166,7 +166,7 @@ def test_only_io_and_pretrained_touch_files(path):
 
 @each_core_source
 def test_a_core_has_no_flags_logs_or_clocks(path):
-    # saxsae/io may talk to the world, a server's answers included.
+    # io/ may talk to the world, a server's answers included.
     forbidden = FLAG_LOG_AND_CLOCK_MODULES - ({"time", "urllib"} if may_open_files(path) else set())
     assert not top_levels(path) & forbidden
     calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from phasenet.crystal.lattice import Intensities, find_absences
 from phasenet.crystal.measured.merging import select_reflections
-from phasenet.crystal.measured.wilson import wilson_points
+from phasenet.crystal.measured.wilson import WilsonPlot, fit_wilson, wilson_points
 from phasenet.crystal.refinement import density_maps, verdict
 from phasenet.crystal.refinement.density_maps import DensityMaps, DifferencePeak
 from phasenet.crystal.refinement.least_squares import CrystalAtoms
@@ -24,6 +24,7 @@ class Evidence(NamedTuple):
       shell_ends: (K,) smallest spacing of each shell of resolution, Angstrom.
       shell_r1: (K,) R1 in each shell; NaN without strong reflections.
       shell_counts: (K,) strong reflections in each shell.
+      wilson: scale and B, fitted with the contents of the cell as they are written.
       wilson_s2: (L,) 1/d^2 of the points of the Wilson plot, 1/A^2.
       wilson_log: (L,) ln(<I> / sum f^2) there.
     """
@@ -34,6 +35,7 @@ class Evidence(NamedTuple):
     shell_ends: np.ndarray
     shell_r1: np.ndarray
     shell_counts: np.ndarray
+    wilson: WilsonPlot
     wilson_s2: np.ndarray
     wilson_log: np.ndarray
 
@@ -52,6 +54,7 @@ def collect_evidence(crystal: CrystalFile, result: CrystalResult) -> Evidence:
     highest, deepest = density_maps.find_extremes(maps.difference, solution.positions, crystal.cell, operators)
     merged = result.report.merged
     present = select_reflections(merged, ~find_absences(merged.hkl, operators))
+    wilson = fit_wilson(present, crystal.cell, result.composition, crystal.radiation, result.report.laue.rotations)
     return Evidence(maps, highest, deepest,
-                    *verdict.r1_in_shells(phased.amplitude, np.abs(phased.factors), phased.reflections),
+                    *verdict.r1_in_shells(phased.amplitude, np.abs(phased.factors), phased.reflections), wilson,
                     *wilson_points(present, crystal.cell, result.composition, crystal.radiation))

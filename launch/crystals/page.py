@@ -50,7 +50,7 @@ def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evi
                  "turn": page.round_to_digits(_principal_axes(structure.positions @ matrix.T), 7)},
         "atoms": _atoms(crystal, result, structure), "bonds": _bonds(crystal, result, structure),
         "views": _views(crystal, result, matrix), "maps": _maps(evidence),
-        "wilson": _wilson(result, evidence), "shells": {
+        "wilson": _wilson(evidence), "shells": {
             "d": page.round_to_digits(evidence.shell_ends, 4), "r1": page.round_to_digits(evidence.shell_r1, 4),
             "reflections": evidence.shell_counts},
         "groups": _groups(result), "limits": _limits(result)})
@@ -125,9 +125,9 @@ def _maps(evidence: Evidence) -> dict[str, Any]:
     return shown
 
 
-def _wilson(result: CrystalResult, evidence: Evidence) -> dict[str, Any]:
+def _wilson(evidence: Evidence) -> dict[str, Any]:
     """Returns the points of the Wilson plot and the fitted line."""
-    line = result.report.wilson
+    line = evidence.wilson
     return {"s2": page.round_to_digits(evidence.wilson_s2, 5), "log": page.round_to_digits(evidence.wilson_log, 5),
             "log_scale": float(np.log(line.scale)), "b": line.b, "b_sigma": line.b_sigma}
 
@@ -136,6 +136,8 @@ def _groups(result: CrystalResult) -> list[dict[str, Any]]:
     """Returns the space groups that were tried, then those that rank highest, with their figures."""
     ranked = {one.symbol: (rank, one) for rank, one in enumerate(result.report.space_groups, 1)}
     tried = {one.operators.symbol: one for one in result.tried}
+    answer = result.best.operators.symbol
+    tried.setdefault(answer, result.best)  # the other of a pair like P 41 and P 43, where the hand says so
     names = list(dict.fromkeys([*tried, *ranked]))[:_MAX_GROUPS]
     rows = []
     for name in names:
@@ -145,7 +147,7 @@ def _groups(result: CrystalResult) -> list[dict[str, Any]]:
             "symbol": name, "rank": rank, "number": candidate and candidate.number,
             "probability": candidate and candidate.probability, "violated": candidate and candidate.num_violated,
             "status": one and one.solution.status, "r1": one and one.solution.r1,
-            "is_answer": name == result.best.operators.symbol})
+            "is_answer": name == answer})
     return rows
 
 

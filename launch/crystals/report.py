@@ -94,6 +94,7 @@ def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
         "solution": {name: getattr(solution, name) for name in (
             "r1", "wr2", "overlap", "start", "num_starts", "reflections_per_parameter", "d_min", "scale", "wilson_b",
             "engine", "r1_of_starts", "overlaps_of_starts")},
+        "flack": result.flack._asdict() if result.flack is not None else None,
         "tried": [{"space_group": one.operators.symbol, "status": one.solution.status, "r1": one.solution.r1}
                   for one in result.tried],
         "maps": {"unit": evidence.maps.unit, "voxels": evidence.maps.density.shape,

@@ -22,8 +22,7 @@ from phasenet.crystal.lattice import (
     operators_of,
     orthogonalization_matrix,
 )
-from phasenet.crystal.measured.judgement import judge_data
-from phasenet.crystal_pipeline import GROUPS_TRIED, choose_group, guess_composition, solve_in_groups
+from phasenet.crystal_pipeline import solve_measured
 from phasenet.errors import InputError
 
 _NEAR, _FAR = 0.3, 0.5  # Angstrom within which an atom counts as found, to 1.3 A resolution and beyond
@@ -119,7 +118,8 @@ def _count_hydrogens(formula: str, composition: dict[str, float]) -> dict[str, f
 
 
 def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int, seed: int, *,
-                     unknown_group: bool = False, composition: str = "formula") -> dict[str, Any]:
+                     unknown_group: bool = False, composition: str = "formula",
+                     permuted: bool = False) -> dict[str, Any]:
     """Solves one crystal and compares the atoms with the published ones.
 
     Args:
@@ -130,6 +130,8 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
       unknown_group: whether the solver is not given the space group; "group_rank" is then the rank of the published
         one among the candidates, 0 if it is none.
       composition: what the solver is given: the "formula" of the cell, the "elements" without numbers, or "none".
+      permuted: whether the intensities are exchanged at random among reflections of like resolution: no answer is then
+        right, and none may be called solved.
 
     Returns:
       The item: "status", "solved", "fraction_atoms", "fraction_elements", "rms_angstrom", "r1", "d_min",
@@ -142,19 +144,23 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     spacing = inverse_spacing(crystal.reflections.hkl, crystal.cell)
     kept = spacing <= 1 / d_min + 1e-9 if d_min is not None else np.ones(len(spacing), bool)
     reflections = Intensities(*(array[kept] for array in crystal.reflections))
+    if permuted:
+        # Among reflections of like resolution, so that the Wilson plot stays.
+        order = np.argsort(spacing[kept], kind="stable")
+        random = np.random.default_rng(seed)
+        mixed = np.concatenate([random.permutation(shell) for shell in np.array_split(order, len(order) // 20 + 1)])
+        hkl = reflections.hkl.copy()
+        hkl[order] = hkl[mixed]
+        reflections = reflections._replace(hkl=hkl)
     wall, cpu = time.perf_counter(), time.process_time()
-    contents, known = crystal.composition, crystal.composition if composition == "formula" else None
-    if known is None:
-        contents = guess_composition(tuple(crystal.composition) if composition == "elements" else (), crystal.cell)
-    groups, rank = [crystal.operators], None
-    if unknown_group:
-        ranked = judge_data(reflections, crystal.cell, None, known, None, crystal.radiation).space_groups
-        groups = [candidate.operators for candidate in ranked[:GROUPS_TRIED]]
-        rank = next((place for place, candidate in enumerate(ranked, 1)
-                     if _are_of_one_type(candidate.operators, crystal.operators)), 0)
-    best = choose_group(solve_in_groups(groups, reflections, crystal.cell, contents, radiation=crystal.radiation,
-                                        num_starts=num_starts, seed=seed))
-    operators, found = best.operators, best.solution
+    result = solve_measured(
+        reflections, crystal.cell, None if unknown_group else crystal.operators,
+        crystal.composition if composition == "formula" else None,
+        symbols=tuple(crystal.composition) if composition == "elements" else (), radiation=crystal.radiation,
+        num_starts=num_starts, seed=seed)
+    operators, found = result.best.operators, result.best.solution
+    rank = next((place for place, candidate in enumerate(result.report.space_groups, 1)
+                 if _are_of_one_type(candidate.operators, crystal.operators)), 0)
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
     images = [expand_positions(site[None], operators, matrix) for site in found.positions]
@@ -163,11 +169,10 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     cutoff = _NEAR if found.d_min <= _FAR_RESOLUTION else _FAR
     matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix, cutoff)
     return {
-        "status": "ambiguous" if best.has_extra_inversion and unknown_group else found.status,
-        "solved": matched >= _SOLVED_FRACTION, "fraction_atoms": matched,
+        "status": result.status, "solved": matched >= _SOLVED_FRACTION and not permuted, "fraction_atoms": matched,
         "fraction_elements": right, "rms_angstrom": rms, "r1": found.r1, "d_min": found.d_min,
         "space_group": crystal.operators.symbol, "space_group_found": operators.symbol,
-        **({} if rank is None else {"group_rank": rank}), "reflections_per_parameter": found.reflections_per_parameter,
+        **({"group_rank": rank} if unknown_group else {}), "reflections_per_parameter": found.reflections_per_parameter,
         "starts": found.num_starts, "atoms_in_cell": len(crystal.positions), **seconds}
 
 

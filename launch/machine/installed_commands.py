@@ -6,6 +6,7 @@ import sys
 
 COMMANDS = {
     "phasenet-solve": "launch.solve",
+    "phasenet-fetch-cod": "launch.fetch_cod",
     "saxsae-reconstruct": "launch.reconstruct",
     "saxsae-serve": "launch.serve",
     "saxsae-fetch-sasbdb": "launch.fetch_sasbdb",

@@ -17,7 +17,7 @@ from phasenet.crystal import connectivity, grids, normalisation, origin, phasing
 from phasenet.crystal.grids import CrystalGrid
 from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
 from phasenet.crystal.phasing import AmplitudeConstraint
-from phasenet.crystal.refinement import completion, least_squares, verdict
+from phasenet.crystal.refinement import completion, free_composition, least_squares, verdict
 from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
 from phasenet.crystal.refinement.least_squares import RefinementResult
 from phasenet.crystal.refinement.standard_deviations import estimate_standard_deviations
@@ -91,8 +91,8 @@ class _Attempt(NamedTuple):
 
 
 def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
-                  composition: Mapping[str, float], *, radiation: str = "xray", num_starts: int = 16,
-                  seed: int = 0) -> CrystalSolution:
+                  composition: Mapping[str, float], *, radiation: str = "xray",
+                  composition_known: bool = True, num_starts: int = 16, seed: int = 0) -> CrystalSolution:
     """Returns the atoms of a crystal.
 
     Args:
@@ -101,6 +101,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
       operators: of the space group.
       composition: number of atoms of each element in the unit cell; hydrogens are not placed.
       radiation: "xray", "electron" or "neutron".
+      composition_known: False takes the numbers of atoms for a guess, which the data may change.
       num_starts: largest number of starts from random phases.
       seed: of the random phases; the same arguments give the same answer.
 
@@ -123,7 +124,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
 
     best: _Attempt | None = None
     attempts: list[_Attempt] = []
-    for attempt in _attempts(constraint, problem, num_starts, seed):
+    for attempt in _attempts(constraint, problem, composition_known, num_starts, seed):
         attempts.append(attempt)
         if best is None or attempt.model.figures.r1 < best.model.figures.r1:
             best = attempt
@@ -139,12 +140,13 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         figures.wr2, verdict.decide_status(figures), best.overlap, best.start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, ENGINE, tuple(attempt.model.figures.r1 for attempt in attempts),
-        tuple(attempt.overlap for attempt in attempts), _notes(best, problem, composition))
+        tuple(attempt.overlap for attempt in attempts), _notes(best, problem, composition, composition_known))
 
 
-def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, num_starts: int,
+def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, composition_known: bool, num_starts: int,
               seed: int) -> Iterator[_Attempt]:
     """Yields the model of each start; a start whose map has no peaks yields none."""
+    complete = completion.complete if composition_known else free_composition.complete
     at_once = _STARTS_AT_ONCE.get(jax.default_backend(), _STARTS_AT_ONCE_ELSEWHERE)
     for first in range(0, num_starts, at_once):
         # Always as many at once, so that one program serves all.
@@ -152,7 +154,7 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, num_s
         for number, density in enumerate(maps[:num_starts - first]):
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
             polished = _polish(symmetric.density, constraint, problem.grid, at_once)
-            model = completion.complete(polished, problem)
+            model = complete(polished, problem)
             if model is not None:
                 yield _Attempt(model, symmetric.overlap, first + number)
 
@@ -185,13 +187,14 @@ def _assemble(result: RefinementResult, cell: np.ndarray,
     return result._replace(atoms=atoms._replace(positions=placed.positions, projections=projections)), placed.molecules
 
 
-def _notes(best: _Attempt, problem: CompletionProblem, composition: Mapping[str, float]) -> tuple[str, ...]:
+def _notes(best: _Attempt, problem: CompletionProblem, composition: Mapping[str, float],
+           composition_known: bool) -> tuple[str, ...]:
     """Returns what was assumed or noticed."""
     notes = []
     atoms = best.model.result.atoms
     placed = (len(problem.grid.rotations) / atoms.multiplicities).sum() * len(problem.grid.centring)
     wanted = sum(problem.counts) * len(problem.grid.centring)
-    if abs(placed - wanted) > 0.5:
+    if composition_known and abs(placed - wanted) > 0.5:
         notes.append(f"{placed:.0f} atoms in the cell, the composition has {wanted:.0f} without hydrogen")
     if normalisation.uses_debye_curve(composition):
         notes.append("the mean Debye curve of organic crystals was used in the Wilson plot")

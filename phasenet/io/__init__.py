@@ -6,6 +6,7 @@ with the file and what is wrong. In reading order:
     patterson_maps   reads a Patterson map: NumPy array (.npy), or CCP4/MRC map (.ccp4, .map, .mrc, also gzipped)
     amplitudes       reads amplitudes |F|: NumPy array (.npy), or text with rows h k l F; returns their Patterson map
     reflections/     reads measured crystals: SHELX, CIF, MTZ
+    servers/         downloads entries of the Crystallography Open Database
     crystal_structures   writes solved crystals: SHELX .res, CIF, PDB
     positions        writes atoms: a table (.csv), .xyz, PDB
     ccp4             reads and writes density maps: CCP4/MRC
@@ -14,5 +15,6 @@ with the file and what is wrong. In reading order:
     decompression    limits how much a compressed file may unpack to
     atomic_writes    writes a file completely or not at all
 
-saxsae uses `releases`, `npz`, `decompression` and `atomic_writes`; its launches write their maps with `ccp4`.
+saxsae uses `releases`, `npz`, `decompression`, `atomic_writes` and `servers`; its launches write their maps with
+`ccp4`.
 """

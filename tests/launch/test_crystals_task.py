@@ -7,6 +7,7 @@ import pytest
 from made_crystals import make_crystal
 
 from launch.evaluation import crystals
+from phasenet import crystal_pipeline
 from phasenet.crystal.lattice import orthogonalization_matrix
 from phasenet.errors import InputError
 
@@ -53,6 +54,12 @@ def test_a_made_crystal_is_solved_without_its_group_and_composition(folder):
     assert item["solved"] and item["group_rank"] == 1 and item["space_group_found"] == SYMBOL
 
 
+@pytest.mark.slow
+def test_permuted_intensities_are_not_called_solved(folder):
+    item = crystals.evaluate_crystal(folder / "made", 1.2, 2, 0, permuted=True)
+    assert item["status"] == "not solved" and not item["solved"] and item["starts"] == 2
+
+
 def test_atoms_are_compared_over_shifts_and_hands():
     made = make_crystal("P 21 21 21")
     matrix = orthogonalization_matrix(made.cell)
@@ -72,8 +79,8 @@ def test_atoms_are_compared_over_shifts_and_hands():
 def test_a_crystal_with_an_inversion_is_not_left_in_a_group_without(folder):
     made = make_crystal("P -1")
     lower, right = make_crystal("P 1").operators, made.operators
-    tried = crystals.solve_in_groups([lower, right], made.reflections, made.cell, made.composition, radiation="xray",
-                                     num_starts=6, seed=0)
-    best = crystals.choose_group(tried)
+    tried = crystal_pipeline.solve_in_groups([lower, right], made.reflections, made.cell, made.composition,
+                                             radiation="xray", num_starts=6, seed=0)
+    best = crystal_pipeline.choose_group(tried)
     assert best.operators is right and best.solution.status == "solved" and not best.has_extra_inversion
     assert len(tried) == 2

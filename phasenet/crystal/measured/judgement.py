@@ -39,6 +39,8 @@ from phasenet.crystal.measured.space_groups import SpaceGroupCandidate, laue_ope
 from phasenet.crystal.measured.wilson import fit_wilson, normalized_intensities
 from phasenet.errors import InputError
 
+_MIN_REFLECTIONS = 8  # of a cubic crystal to 1.2 A
+
 
 def judge_data(
     reflections: Intensities,
@@ -59,7 +61,7 @@ def judge_data(
       radiation: "xray", "electron" or "neutron".
 
     Raises:
-      InputError: the cell has no volume, a reflection cannot be used, or fewer than ten reflections are allowed.
+      InputError: the cell has no volume, a reflection cannot be used, or fewer than eight reflections are allowed.
     """
     if radiation not in RADIATIONS:
         raise InputError(f"radiation {radiation}: expected one of {', '.join(RADIATIONS)}")
@@ -72,9 +74,9 @@ def judge_data(
     lattice = shown_lattice if operators is None else laue_operators(np.eye(3)[None], operators)
     lattice_absences = summarize_forbidden(all_merged, find_absences(all_merged.hkl, lattice))
     present = ~find_absences(reflections.hkl, lattice)
-    if present.sum() < 10:
-        raise InputError(f"{present.sum()} of {len(present)} reflections are allowed by the lattice: expected 10 or "
-                         "more; is the centring right?")
+    if present.sum() < _MIN_REFLECTIONS:
+        raise InputError(f"{present.sum()} of {len(present)} reflections are allowed by the lattice: expected "
+                         f"{_MIN_REFLECTIONS} or more; is the centring right?")
     used = Intensities(*(column[present] for column in reflections))
     symmetry = find_laue_symmetry(used, cell, lattice, radiation)
 

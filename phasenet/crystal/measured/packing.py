@@ -50,6 +50,11 @@ class CellContents(NamedTuple):
     is_unusual: bool
 
 
+def element_volume(symbol: str) -> float:
+    """Returns the volume that an atom of an element usually takes in a crystal, Angstrom^3."""
+    return _HOFMANN_VOLUMES.get(symbol, _OTHER_ELEMENT)
+
+
 def assess_contents(cell: np.ndarray, composition: Mapping[str, float] | None = None) -> CellContents:
     """Returns the volume per non-hydrogen atom and the ratio to the volume that the elements usually take.
 
@@ -63,7 +68,7 @@ def assess_contents(cell: np.ndarray, composition: Mapping[str, float] | None = 
     if not heavy:
         return CellContents(volume, volume / 18.0, 18.0, np.nan, np.nan, False, False)
     num_atoms = float(sum(heavy.values()))
-    expected = sum(count * _HOFMANN_VOLUMES.get(symbol, _OTHER_ELEMENT) for symbol, count in present.items())
+    expected = sum(count * element_volume(symbol) for symbol, count in present.items())
     has_hydrogen = len(present) > len(heavy)
     is_organic = "C" in present and has_hydrogen
     ratio, per_atom = volume / expected, volume / num_atoms

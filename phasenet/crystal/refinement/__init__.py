@@ -8,4 +8,5 @@ In reading order:
     verdict            what R1 proves
     standard_deviations of coordinates, from the normal equations
     density_maps       F_obs and F_obs - F_calc on an absolute scale
+    absolute_structure the hand, by anomalous scattering
 """

@@ -16,7 +16,7 @@ import numpy as np
 from phasenet.crystal import form_factors, grids
 from phasenet.crystal.grids import CrystalGrid
 from phasenet.crystal.normalisation import UniqueReflections
-from phasenet.crystal.refinement import least_squares, peaks, verdict
+from phasenet.crystal.refinement import elements, least_squares, peaks, verdict
 from phasenet.crystal.refinement.least_squares import (
     CrystalAtoms,
     MeasuredAmplitudes,
@@ -33,6 +33,8 @@ _HOPELESS_R1 = 0.40  # above it atoms are not moved one by one
 _PEAKS_PER_ATOM = 1.6
 _SPARE_PEAKS = 30
 _EXCHANGE_ROUNDS = 4
+_FREE_B_SHARE = 0.3
+_MAX_RISE = 0.002  # of R1, against which lengths of bonds are believed
 _MAX_PAIRS = 8
 
 
@@ -80,12 +82,12 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
     best = recycle(atoms, problem)
     if best.figures.r1 > _HOPELESS_R1:
         return best
-    best = _refine(best.result.atoms, problem, _FINAL_STEPS)
+    best = refine_atoms(best.result.atoms, problem, _FINAL_STEPS)
     best = replace_atoms(best, problem)
     best = exchange_elements(best, problem)
     if best.figures.r1 < _HOPELESS_R1:
         best = replace_atoms(best, problem)
-    final = _refine(best.result.atoms, problem, _FINAL_STEPS)
+    final = refine_atoms(best.result.atoms, problem, _FINAL_STEPS)
     return final if final.figures.r1 <= best.figures.r1 else best
 
 
@@ -95,9 +97,9 @@ def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms
     mates = count * len(problem.grid.centring)
     positions, heights = peaks.find_peaks(density, int(_PEAKS_PER_ATOM * mates) + _SPARE_PEAKS)
     unique = peaks.select_unique(positions, heights, problem.grid, cell_count=count)
-    elements = assign_elements(unique.heights, unique.multiplicities, problem)
-    n = len(elements)
-    return CrystalAtoms(unique.positions, elements, np.full(n, max(problem.b_iso, 0.5)), np.ones(n),
+    dealt = assign_elements(unique.heights, unique.multiplicities, problem)
+    n = len(dealt)
+    return CrystalAtoms(unique.positions, dealt, np.full(n, max(problem.b_iso, 0.5)), np.ones(n),
                         unique.projections, unique.multiplicities)
 
 
@@ -123,12 +125,12 @@ def assign_elements(strengths: np.ndarray, multiplicities: np.ndarray, problem: 
 
 def recycle(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
     """Refines atoms, and takes new peaks of the map with their phases while R1 falls."""
-    best = _refine(atoms, problem, _RECYCLE_STEPS)
+    best = refine_atoms(atoms, problem, _RECYCLE_STEPS)
     for _ in range(_MAX_RECYCLES):
         trial_atoms = build_atoms(_sharpened_map(best.result, problem, observed_part=2.0), problem)
         if not trial_atoms.elements:
             break
-        trial = _refine(trial_atoms, problem, _RECYCLE_STEPS)
+        trial = refine_atoms(trial_atoms, problem, _RECYCLE_STEPS)
         gain = best.figures.r1 - trial.figures.r1
         if gain > 0:
             best = trial
@@ -158,27 +160,65 @@ def replace_atoms(best: CompletedModel, problem: CompletionProblem) -> Completed
 
 
 def exchange_elements(best: CompletedModel, problem: CompletionProblem) -> CompletedModel:
-    """Deals the elements out again by refined occupancies, then swaps pairs whose B say so; keeps what lowers R1."""
+    """Deals the elements out again by the atoms' strengths, exchanges pairs by strengths and bonds, then by B.
+
+    What lowers R1 is kept; bonds are believed against a small rise of R1.
+    """
     if len(set(best.result.atoms.elements)) == 1:
         return best
+    mates = problem.grid.rotations.shape[0] / best.result.atoms.multiplicities
+    powers = problem.model.scattering.mean(1)
     for _ in range(_EXCHANGE_ROUNDS):
         atoms = best.result.atoms
-        flat = atoms._replace(b_iso=np.full(len(atoms.elements), np.median(atoms.b_iso)))
-        free = least_squares.refine(flat, problem.observed, problem.model, 4, ("occupancies",)).atoms
-        powers = np.array([_scattering_power(element, problem) for element in atoms.elements])
-        elements = assign_elements(free.occupancies * powers, atoms.multiplicities, problem)
-        if elements == atoms.elements:
-            break
-        trial = _refine(flat._replace(elements=elements), problem, _MOVE_STEPS + 2)
-        if trial.figures.r1 >= best.figures.r1:
-            break
-        best = trial
-    for _ in range(_EXCHANGE_ROUNDS):
-        improved = _swap_pair(best, problem)
+        strengths = refine_strengths(atoms, problem)
+        dealt = assign_elements(strengths, atoms.multiplicities, problem)
+        gains = [_MAX_RISE, 0.0]
+        trials = [elements.exchange_by_evidence(strengths, mates, powers, problem.model.elements,
+                                                find_bonds(atoms, problem), dealt), dealt]
+        improved = None
+        for symbols, tolerated in zip(trials, gains, strict=True):
+            if symbols == atoms.elements:
+                break
+            trial = _with_elements(atoms, symbols, problem)
+            if trial.figures.r1 < best.figures.r1 + tolerated:
+                improved = trial
+                break
         if improved is None:
             break
         best = improved
+    for _ in range(_EXCHANGE_ROUNDS):
+        swapped = _swap_pair(best, problem)
+        if swapped is None:
+            break
+        best = swapped
     return best
+
+
+def _with_elements(atoms: CrystalAtoms, symbols: tuple[str, ...], problem: CompletionProblem) -> CompletedModel:
+    """Returns the refined model with other elements, all B at their median first."""
+    flat = atoms._replace(elements=symbols, b_iso=np.full(len(symbols), np.median(atoms.b_iso)))
+    return refine_atoms(flat, problem, _MOVE_STEPS + 2)
+
+
+def refine_strengths(atoms: CrystalAtoms, problem: CompletionProblem) -> np.ndarray:
+    """Returns the strength of each atom, (n,): occupancy times mean form factor, refined.
+
+    With one B for all, an atom of large B looks weak; with B refined, one of small B does. The error is least between.
+    """
+    powers = np.array([_scattering_power(element, problem) for element in atoms.elements])
+    flat = atoms._replace(b_iso=np.full(len(atoms.elements), np.median(atoms.b_iso)))
+    with_one_b = least_squares.refine(flat, problem.observed, problem.model, 4, ("occupancies",)).atoms
+    with_all = least_squares.refine(atoms, problem.observed, problem.model, 4, ("b_iso", "occupancies")).atoms
+    return powers * with_one_b.occupancies**(1 - _FREE_B_SHARE) * with_all.occupancies**_FREE_B_SHARE
+
+
+def find_bonds(atoms: CrystalAtoms, problem: CompletionProblem) -> elements.Bonds:
+    """Returns the neighbours of each atom at the distance of a bond of C, N and O."""
+    grid = problem.grid
+    images = atoms.positions @ np.swapaxes(grid.rotations, 1, 2) + grid.translations[:, None]
+    images = images[None] + grid.centring[:, None, None]
+    return elements.find_bonds(atoms.positions, images.reshape(-1, len(atoms.elements), 3), atoms.multiplicities,
+                               grid.metric_root.T)
 
 
 def difference_map(result: RefinementResult, problem: CompletionProblem) -> np.ndarray:
@@ -194,10 +234,10 @@ def _swap_pair(best: CompletedModel, problem: CompletionProblem) -> CompletedMod
              for heavy in range(len(powers)) for light in range(len(powers))
              if powers[heavy] > powers[light] and atoms.multiplicities[heavy] == atoms.multiplicities[light]]
     for _, heavy, light in sorted(pairs, reverse=True)[:_MAX_PAIRS]:
-        elements, b_iso = list(atoms.elements), atoms.b_iso.copy()
-        elements[heavy], elements[light] = elements[light], elements[heavy]
+        symbols, b_iso = list(atoms.elements), atoms.b_iso.copy()
+        symbols[heavy], symbols[light] = symbols[light], symbols[heavy]
         b_iso[[heavy, light]] = np.median(atoms.b_iso)
-        trial = _refine(atoms._replace(elements=tuple(elements), b_iso=b_iso), problem, _MOVE_STEPS)
+        trial = refine_atoms(atoms._replace(elements=tuple(symbols), b_iso=b_iso), problem, _MOVE_STEPS)
         if trial.figures.r1 < best.figures.r1 - _MIN_GAIN / 4:
             return trial
     return None
@@ -208,7 +248,7 @@ def _move(atoms: CrystalAtoms, worst: np.ndarray, problem: CompletionProblem) ->
     kept = np.setdiff1d(np.arange(len(atoms.elements)), worst)
     if len(kept) == 0:
         return None
-    rest = _refine(_take(atoms, kept), problem, 2)
+    rest = refine_atoms(take_atoms(atoms, kept), problem, 2)
     positions, heights = peaks.find_peaks(difference_map(rest.result, problem), 4 * len(worst) + _SPARE_PEAKS)
     atoms_left = rest.result.atoms
     primitive = len(problem.grid.rotations)
@@ -218,24 +258,29 @@ def _move(atoms: CrystalAtoms, worst: np.ndarray, problem: CompletionProblem) ->
         return rest
     removed = [atoms.elements[place] for place in worst]
     spare = [problem.model.elements[int(np.argmax(problem.counts))]] * max(0, len(found.heights) - len(removed))
-    elements = sorted(removed, key=problem.model.elements.index) + spare
+    symbols = sorted(removed, key=problem.model.elements.index) + spare
     n = len(found.heights)
-    trial = CrystalAtoms(np.concatenate([atoms_left.positions, found.positions]),
-                         (*atoms_left.elements, *elements[:n]),
-                         np.concatenate([atoms_left.b_iso, np.full(n, np.median(atoms_left.b_iso))]),
-                         np.concatenate([atoms_left.occupancies, np.ones(n)]),
-                         np.concatenate([atoms_left.projections, found.projections]),
-                         np.concatenate([atoms_left.multiplicities, found.multiplicities]))
-    return _refine(trial, problem, _MOVE_STEPS)
+    more = CrystalAtoms(found.positions, tuple(symbols[:n]), np.full(n, np.median(atoms_left.b_iso)), np.ones(n),
+                        found.projections, found.multiplicities)
+    return refine_atoms(join_atoms(atoms_left, more), problem, _MOVE_STEPS)
 
 
-def _take(atoms: CrystalAtoms, places: np.ndarray) -> CrystalAtoms:
+def join_atoms(first: CrystalAtoms, second: CrystalAtoms) -> CrystalAtoms:
+    """Returns all atoms of two sets."""
+    return CrystalAtoms(
+        np.concatenate([first.positions, second.positions]), first.elements + second.elements,
+        np.concatenate([first.b_iso, second.b_iso]), np.concatenate([first.occupancies, second.occupancies]),
+        np.concatenate([first.projections, second.projections]),
+        np.concatenate([first.multiplicities, second.multiplicities]))
+
+
+def take_atoms(atoms: CrystalAtoms, places: np.ndarray) -> CrystalAtoms:
     """Returns some of the atoms."""
     return CrystalAtoms(atoms.positions[places], tuple(atoms.elements[place] for place in places), atoms.b_iso[places],
                         atoms.occupancies[places], atoms.projections[places], atoms.multiplicities[places])
 
 
-def _refine(atoms: CrystalAtoms, problem: CompletionProblem, steps: int) -> CompletedModel:
+def refine_atoms(atoms: CrystalAtoms, problem: CompletionProblem, steps: int) -> CompletedModel:
     """Returns atoms refined by at most `steps` steps, with their figures of merit."""
     result = least_squares.refine(atoms, problem.observed, problem.model, steps)
     return CompletedModel(result, verdict.judge_fit(result, problem.reflections, problem.observed))

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import gemmi
 
-# What tags of needed items begin with.
+# What tags of needed items begin with; the last two tell the user which crystal it is.
 _NEEDED = ("_cell_", "_symmetry", "_space_group", "_chemical_formula_", "_diffrn_radiation", "_diffrn_source",
            "_refln_", "_diffrn_refln_", "_shelx_hkl_file", "_shelx_res_file", "_iucr_refine_", "_twin_",
-           "_exptl_crystal_f_000")
+           "_exptl_crystal_f_000", "_publ_section_title", "_journal_")
 _WORD = re.compile(r"""'(?P<single>(?:[^']|'(?=\S))*)'(?=\s|$)|"(?P<double>(?:[^"]|"(?=\S))*)"(?=\s|$)"""
                    r"""|(?P<open>['"].*)|(?P<comment>\#.*)|(?P<plain>\S+)""")
 

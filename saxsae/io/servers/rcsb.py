@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from phasenet.io.decompression import GZIP_MAGIC
-from saxsae.io.servers.download import Server, read_ids
+from phasenet.io.servers.download import Server
+from phasenet.io.servers.ids import read_ids
 from saxsae.io.structures.structure_files import PDB_ID
 
 URL = "https://files.rcsb.org"
@@ -51,7 +52,7 @@ def download_structures(ids: Iterable[str], folder: str | os.PathLike, url: str 
       folder: made if it does not exist.
       url: the server; a file has the address url/download/NAME.
       report: called with a line of progress every few seconds.
-      **server_options: arguments of `download.Server` (workers, attempts, pause_seconds, timeout_seconds).
+      **server_options: arguments of `Server` (workers, attempts, pause_seconds, timeout_seconds).
 
     Raises:
       InputError: `url` is not an http(s) address, or several entries in a row failed; a later run continues there.

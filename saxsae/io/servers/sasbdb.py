@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 from phasenet.errors import InputError, one_line
 from phasenet.io.atomic_writes import replacing
+from phasenet.io.servers import ids as entry_ids
+from phasenet.io.servers.download import DownloadFailed, Server, UnusableFile, check_not_web_page
 from saxsae.io.curves.measured_curves import Curve, read_curve
-from saxsae.io.servers.download import DownloadFailed, Server, UnusableFile, read_ids
 from saxsae.io.structures.structure_files import read_structure
 
 URL = "https://www.sasbdb.org"
@@ -83,18 +84,13 @@ def parse_ids(text: str) -> list[str]:
     """Returns the ids in a text such as "SASDA28,SASDAC2", in upper case, each once.
 
     Args:
-      text: ids separated by commas, semicolons or blanks; or the name of a text file of ids (see `download.read_ids`).
+      text: ids separated by commas, semicolons or blanks; or the name of a text file of ids (see
+        `phasenet.io.servers.ids.read_ids`).
 
     Raises:
       InputError: the text is neither, or the file cannot be read, has no id, or has a word that is not an id.
     """
-    words = [word for word in re.split(r"[\s,;]+", text) if word]
-    wrong = next((word for word in words or [text] if not _ID.fullmatch(word.upper())), None)
-    if wrong is None:
-        return list(dict.fromkeys(word.upper() for word in words))
-    if os.path.exists(text):
-        return read_ids(text, _ID, "SASBDB id", _ID_EXAMPLE, str.upper)
-    raise InputError(f"{wrong[:60]!r} is neither a SASBDB id nor a file; {_ID_EXAMPLE} is needed")
+    return entry_ids.parse_ids(text, _ID, "SASBDB id", _ID_EXAMPLE, str.upper)
 
 
 def download_entries(ids: Iterable[str], folder: str | os.PathLike, url: str = URL,
@@ -108,7 +104,7 @@ def download_entries(ids: Iterable[str], folder: str | os.PathLike, url: str = U
       url: the server. Files that an entry's metadata place on another server are not downloaded.
       report: called with a line of progress every few seconds.
       workers: how many entries are downloaded at the same time.
-      **server_options: further arguments of `download.Server` (attempts, pause_seconds, timeout_seconds).
+      **server_options: further arguments of `Server` (attempts, pause_seconds, timeout_seconds).
 
     Raises:
       InputError: an id is not one of the data bank's, `url` is not an http(s) address, or several entries in a row
@@ -264,7 +260,7 @@ def _fetch_file(server: Server, address: str, target: pathlib.Path, max_bytes: i
     try:
         if not server.holds(address):
             raise UnusableFile(f"not on {server.url}, so not downloaded")
-        if server.fetch(address, target, _check_not_web_page, max_bytes):
+        if server.fetch(address, target, check_not_web_page, max_bytes):
             return True
         notes.append(one_line(f"{address}: the server has no such file"))
     except UnusableFile as error:
@@ -272,14 +268,6 @@ def _fetch_file(server: Server, address: str, target: pathlib.Path, max_bytes: i
     except DownloadFailed as error:
         raise DownloadFailed(f"{address}: {error}") from None
     return False
-
-
-def _check_not_web_page(path: pathlib.Path) -> None:
-    """Raises ValueError where the file is empty or begins as HTML or XML does."""
-    with open(path, "rb") as file:
-        head = file.read(200).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head or head.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise ValueError("the answer is a web page" if head else "the answer is empty")
 
 
 def _write_source(server: Server, entry_id: str, entry: dict, folder: pathlib.Path, profile: pathlib.Path | None,

@@ -70,6 +70,30 @@ def test_cells_that_disagree_are_said_and_the_instructions_win(made):
     assert crystal.cell[0] == 8.5 and said(crystal, "command line", "disagree: cell 8.5")
 
 
+def test_published_atoms_in_the_files_change_nothing(made):
+    tags = "\n".join(f"_atom_site_{name}" for name in ("label", "type_symbol", "fract_x", "fract_y", "fract_z"))
+    loop = f"loop_\n{tags}\nC1 C 0.1 0.2 0.3\nS2 S 0.4 0.2 0.1\n_refine_ls_R_factor_gt 0.03\n"
+    read = []
+    for sites, atoms in (("", ""), (loop, "FVAR 0.8 0.5\nC1 1 0.1 0.2 0.3 11.0 0.04\nS2 5 0.4 0.2 0.1 11.0 0.05\n")):
+        embedded = f"_shelx_res_file\n;\n{made.ins.replace('HKLF', atoms + 'HKLF')};\n"
+        read.append(read_crystal(made.write(a_hkl=made.fixed(), a_cif=made.cif_head + sites + embedded)))
+    for name, without, with_atoms in zip(read[0]._fields, *read, strict=True):
+        assert np.array_equal(without, with_atoms), name
+    assert "C" in read[0].elements and read[0].wavelength == 0.71073
+
+
+def test_rows_behind_the_head_of_a_cif_are_read(made):
+    path = made.write(a_hkl=made.cif_head + made.fixed())
+    crystal = read_crystal(path)
+    assert made.agrees_with(crystal) and crystal.form == "HKLF 4" and np.allclose(crystal.cell, made.cell)
+    tags = "\n".join(f"_refln_{name}" for name in ("index_h", "index_k", "index_l", "x", "y"))
+    with pytest.raises(InputError, match="no reflections"):  # the rows belong to items of another meaning
+        read_crystal(made.write(a_hkl=f"{made.cif_head}loop_\n{tags}\n{made.fixed('')}"))
+    path.unlink()
+    with pytest.raises(InputError, match="no reflections"):  # they may be faces of the crystal, say
+        read_crystal(made.write(b_cif=made.cif_head + made.fixed()))
+
+
 def test_what_is_given_wins_and_disagreements_are_said(made):
     path = made.write(a_hkl=made.fixed(), a_ins=made.ins)
     crystal = read_crystal(path, space_group="P 1 21/n 1", formula="C9 H17 N O2", radiation="neutron")

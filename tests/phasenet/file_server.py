@@ -4,14 +4,23 @@ import collections
 import contextlib
 import http.server
 import threading
+from typing import NamedTuple
+
+
+class Page(NamedTuple):
+    """An answer with headers of its own."""
+
+    body: bytes
+    headers: dict[str, str]
+    code: int = 200
 
 
 class FileServer:
     """answers: name -> what to do at each request for it, the last for all that follow; what has none is a 404.
 
     "503" and the like are answered without a body, "hang up" and "cut" come to an early end, "page" is a web page, "no
-    length" does not tell the file's size; bytes are the file; ("to", address) redirects; any other word is the file
-    that the server has for all names.
+    length" does not tell the file's size; bytes are the file; a Page has headers, too; ("to", address) redirects; any
+    other word is the file that the server has for all names.
     """
 
     def __init__(self, body):
@@ -42,6 +51,13 @@ def serving(body=b"", prefix="/"):
 
         def reply(self, what):
             if what == "hang up":
+                return
+            if isinstance(what, Page):
+                self.send_response(what.code)
+                for name, value in (what.headers | {"Content-Length": str(len(what.body))}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(what.body)
                 return
             if isinstance(what, tuple):
                 self.send_response(302)

@@ -1,11 +1,12 @@
 """Downloads files from one public server, a few at a time, with growing pauses between attempts.
 
-`rcsb` and `sasbdb` build on it. A file gets its name only when it is complete, so a later run downloads
-only the files that are missing.
+`phasenet.io.servers.cod` and `saxsae.io.servers` build on it. A file gets its name only when it is complete, so a later
+run downloads only the files that are missing.
 """
 
 import concurrent.futures
 import errno
+import gzip
 import http.client
 import os
 import pathlib
@@ -16,16 +17,17 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterable
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from phasenet.errors import InputError, one_line
+from phasenet.io.decompression import GZIP_MAGIC, gunzip
 
 _Result = TypeVar("_Result")
 
 _CHUNK_BYTES = 1 << 16
 _MAX_FILE_BYTES = 2**30
-_MAX_LIST_BYTES = 2**24  # the ids of the whole Protein Data Bank take 2 MB
 _MAX_FAILURES_IN_A_ROW = 5  # of different files; the server or the connection is then at fault
 _TRANSIENT_CODES = (408, 425, 429)  # 4xx status codes after which a later attempt may succeed
 
@@ -39,6 +41,18 @@ class DownloadFailed(Exception):
 
 class UnusableFile(DownloadFailed):
     """Says that no later attempt will help: the file is too large, or not on this server."""
+
+
+class ServedFile(NamedTuple):
+    """What the server says of a file that it has.
+
+    Attributes:
+      address: the file's address, after redirects.
+      last_modified: the header Last-Modified; "" where the server sends none.
+    """
+
+    address: str
+    last_modified: str
 
 
 class Server:
@@ -76,8 +90,10 @@ class Server:
         return place in ((ours.scheme, ours.netloc.lower()), ("https", ours.hostname))
 
     def fetch(self, address: str, target: pathlib.Path, check: Callable[[pathlib.Path], object] | None = None,
-              max_bytes: int = _MAX_FILE_BYTES, missing_codes: tuple[int, ...] = (404, 410)) -> bool:
-        """Downloads one file, and returns whether the server has it.
+              max_bytes: int = _MAX_FILE_BYTES, missing_codes: tuple[int, ...] = (404, 410)) -> ServedFile | None:
+        """Downloads one file, and returns what the server says of it; None where the server has no such file.
+
+        A gzipped answer is unpacked, unless the name of `target` ends in .gz.
 
         Args:
           address: the file's address on this server; redirects are followed as long as they stay on it.
@@ -86,9 +102,6 @@ class Server:
             as a proxy's page), and another attempt follows.
           max_bytes: larger files are refused.
           missing_codes: HTTP status codes that mean that the server has no such file.
-
-        Returns:
-          True where the file is now at `target`, False where the server has no such file.
 
         Raises:
           DownloadFailed: all attempts failed.
@@ -100,15 +113,17 @@ class Server:
             for attempt in range(1, self.attempts + 1):
                 wait, last = 0.0, attempt == self.attempts
                 try:
-                    self._save(address, part, max_bytes)
+                    served = self._save(address, part, max_bytes)
+                    if target.suffix.lower() != ".gz":
+                        _unpack(part)
                     if check is not None:
                         check(part)
                     os.replace(part, target)
-                    return True
+                    return served
                 except urllib.error.HTTPError as error:
                     error.close()
                     if error.code in missing_codes:
-                        return False
+                        return None
                     reason, wait = f"HTTP {error.code}", _retry_after_seconds(error.headers.get("Retry-After"))
                     last = last or (error.code // 100 == 4 and error.code not in _TRANSIENT_CODES)
                 except (OSError, http.client.HTTPException, ValueError) as error:
@@ -164,10 +179,11 @@ class Server:
             pool.shutdown(wait=True, cancel_futures=True)
         return found, failed
 
-    def _save(self, address: str, part: pathlib.Path, max_bytes: int) -> None:
+    def _save(self, address: str, part: pathlib.Path, max_bytes: int) -> ServedFile:
         """Writes the body of the answer to `part`; raises OSError where its length is not the announced one."""
         request = urllib.request.Request(address, headers={"User-Agent": "phasenet-saxsae"})
         with self._opener.open(request, timeout=self.timeout_seconds) as response, open(part, "wb") as file:
+            served = ServedFile(response.url, response.headers.get("Last-Modified") or "")
             announced, size = response.headers.get("Content-Length"), 0
             while size <= max_bytes and (chunk := response.read(_CHUNK_BYTES)):
                 size += file.write(chunk)
@@ -175,6 +191,7 @@ class Server:
             raise UnusableFile(f"larger than {max_bytes / 2**20:.3g} MB")
         if announced is not None and announced != str(size):
             raise OSError(f"only {size} of {announced} bytes arrived")
+        return served
 
 
 class _SameServerRedirects(urllib.request.HTTPRedirectHandler):
@@ -191,39 +208,23 @@ class _SameServerRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def read_ids(path: str | os.PathLike, pattern: re.Pattern[str], kind: str, example: str,
-             normalize: Callable[[str], str] = str.lower) -> list[str]:
-    """Returns the ids in a text file, in order, each once.
+def check_not_web_page(path: pathlib.Path) -> None:
+    """Raises ValueError where the file is empty or begins as HTML or XML does."""
+    with open(path, "rb") as file:
+        head = file.read(200).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head or head.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ValueError("the answer is a web page" if head else "the answer is empty")
 
-    Ids are separated by blanks, commas, semicolons or line ends; `#` starts a comment.
 
-    Args:
-      path: the text file, in UTF-8.
-      pattern: what a whole id matches after `normalize`.
-      kind: the name of such ids in error messages, such as "PDB id".
-      example: what an id looks like, for error messages.
-      normalize: brings an id to upper or lower case.
-
-    Raises:
-      InputError: the file is missing, too large or not text, has no id, or has a word that is not an id.
-    """
+def _unpack(path: pathlib.Path) -> None:
+    """Replaces a gzipped file by its content; raises ValueError where it is damaged or unpacks to too much."""
+    with open(path, "rb") as file:
+        if file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
+            return
     try:
-        if os.path.getsize(path) > _MAX_LIST_BYTES:
-            raise InputError(f"{path}: larger than {_MAX_LIST_BYTES // 2**20} MB; a text file of {kind}s is needed")
-        lines = pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: not a text file of {kind}s ({error})") from None
-    ids: dict[str, None] = {}  # an ordered set
-    for number, line in enumerate(lines, 1):
-        for word in filter(None, re.split(r"[\s,;]+", line.partition("#")[0])):
-            if not pattern.fullmatch(normalize(word)):
-                raise InputError(f"{path}: line {number}: {word[:40]!r} is not a {kind}; {example} is needed")
-            ids[normalize(word)] = None
-    if not ids:
-        raise InputError(f"{path}: no {kind} in it")
-    return list(ids)
+        path.write_bytes(gunzip(path.read_bytes()))
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise ValueError("the answer is a damaged gzip file") from None
 
 
 def _retry_after_seconds(retry_after: str | None) -> float:

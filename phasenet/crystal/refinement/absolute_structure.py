@@ -1,0 +1,147 @@
+"""Tells a structure from its inverse by anomalous scattering, which makes Friedel mates unequal.
+
+The Flack parameter x is the share of the inverse in the crystal (Flack, Acta Cryst. A39, 876, 1983). It is fitted here
+to quotients of Friedel mates, which do not depend on the scale and little on what the model lacks (Parsons, Flack,
+Wagner, Acta Cryst. B69, 249, 2013):
+
+    Q = (I(h) - I(-h)) / (I(h) + I(-h)),    Q_obs = (1 - 2 x) Q_calc
+
+f' and f'' are those of Cromer and Liberman, from gemmi.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import gemmi
+import numpy as np
+
+from phasenet.crystal.form_factors import atomic_number, form_factors, scattering
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, inverse_spacing, operators_of
+from phasenet.crystal.measured.merging import find_rows, merge
+
+_MIN_PAIRS = 20
+_MAX_QUOTIENT_ERROR = 0.25  # pairs whose Q is less certain say nothing
+_OUTLIER_SIGMAS = 5.0
+_ORIGIN_STEPS = 24  # possible inversion points lie at multiples of 1/24 of the edges
+# From this standard deviation of x on, the hand is not determined (Flack, Bernardinelli, J. Appl. Cryst. 33, 1143,
+# 2000: 0.04 in general, 0.1 where the crystal is known to hold one hand).
+MAX_SIGMA = 0.1
+
+
+class FlackParameter(NamedTuple):
+    """Share of the inverse structure in the crystal.
+
+    Attributes:
+      x: 0 for the structure as it is, 1 for its inverse, 0.5 for equal shares.
+      sigma: standard deviation of x.
+      num_pairs: number of Friedel pairs that were used.
+    """
+
+    x: float
+    sigma: float
+    num_pairs: int
+
+
+def has_inversion(operators: SpaceGroupOperators) -> bool:
+    """Returns whether a space group is centrosymmetric."""
+    return bool((operators.rotations == -np.eye(3, dtype=int)).all((1, 2)).any())
+
+
+def fit_flack_parameter(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
+                        positions: np.ndarray, elements: Sequence[str], b_iso: np.ndarray, occupancies: np.ndarray,
+                        wavelength: float) -> FlackParameter | None:
+    """Fits x to the Friedel pairs of X-ray data.
+
+    Args:
+      reflections: N measurements, Friedel mates not merged.
+      cell: (6,) Angstrom and degrees.
+      operators: of the space group.
+      positions: (n, 3) fractional, symmetry-unique atoms.
+      elements: n symbols.
+      b_iso: (n,) Angstrom^2.
+      occupancies: (n,) with the crystallographic share.
+      wavelength: Angstrom.
+
+    Returns:
+      None in a centrosymmetric group, or where fewer than 20 pairs were measured.
+    """
+    if has_inversion(operators):
+        return None
+    merged = merge(reflections, operators.rotations, keep_friedel_mates=True)
+    mates = find_rows(merged.hkl, -merged.hkl)
+    first = np.flatnonzero(~merged.centric & (mates > np.arange(len(mates))))
+    second = mates[first]
+    total = merged.intensity[first] + merged.intensity[second]
+    error = np.hypot(merged.sigma[first], merged.sigma[second]) / np.maximum(total, 1e-30)
+    known = (total > 0) & (error < _MAX_QUOTIENT_ERROR)
+    first, second, total, error = first[known], second[known], total[known], error[known]
+    if len(first) < _MIN_PAIRS:
+        return None
+    observed = (merged.intensity[first] - merged.intensity[second]) / total
+    calculated = _calculated_quotients(merged.hkl[first], cell, operators, positions, elements, b_iso, occupancies,
+                                       wavelength)
+    for _ in range(2):  # again without the pairs that fit no x
+        weight = error**-2.0
+        norm = max(float((weight * calculated**2).sum()), 1e-30)
+        slope = float((weight * calculated * observed).sum()) / norm
+        residual = (observed - slope * calculated) / error
+        spread = max(1.0, float(np.sqrt(np.square(residual).mean())))
+        kept = np.abs(residual) < _OUTLIER_SIGMAS * spread
+        observed, calculated, error = observed[kept], calculated[kept], error[kept]
+    return FlackParameter((1 - slope) / 2, spread / (2 * norm**0.5), len(observed))
+
+
+def invert(positions: np.ndarray, operators: SpaceGroupOperators) -> tuple[np.ndarray, SpaceGroupOperators]:
+    """Returns the inverse structure, and its group: the same one, or the other of a pair like P 41 and P 43.
+
+    Args:
+      positions: (n, 3) fractional.
+      operators: of the group.
+    """
+    rotations = operators.rotations.astype(int)
+    listed = {(turn.tobytes(), *_steps(shift)) for turn, shift in
+              zip(rotations, operators.translations, strict=True)}
+    # Axes along which all operators leave an origin free need no search.
+    free = [(rotations[:, axis] == np.eye(3, dtype=int)[axis]).all() for axis in range(3)]
+    for steps in itertools.product(*[(0,) if fixed else range(_ORIGIN_STEPS) for fixed in free]):
+        point = np.array(steps) / _ORIGIN_STEPS
+        if all((turn.tobytes(), *_steps(point - turn @ point - shift)) in listed
+               for turn, shift in zip(rotations, operators.translations, strict=True)):
+            return _move_to_cell(point - positions), operators
+    group = []
+    for turn, shift in zip(rotations, operators.translations, strict=True):
+        op = gemmi.Op()
+        op.rot, op.tran = (turn * gemmi.Op.DEN).tolist(), [step for step in _steps(-shift)]
+        group.append(op)
+    inverted = gemmi.GroupOps(group)
+    named = gemmi.find_spacegroup_by_ops(inverted)
+    return _move_to_cell(-positions), operators_of(inverted, named.xhm() if named is not None else "")
+
+
+def _move_to_cell(positions: np.ndarray) -> np.ndarray:
+    """Returns positions (n, 3) moved together, so that molecules stay whole, until their mean lies in the cell."""
+    return positions - np.floor(positions.mean(0))
+
+
+def _steps(shift: np.ndarray) -> tuple[int, ...]:
+    """Returns a translation (3,) in 1/24, modulo lattice translations."""
+    return tuple(int(step) for step in np.rint(shift * gemmi.Op.DEN).astype(int) % gemmi.Op.DEN)
+
+
+def _calculated_quotients(hkl: np.ndarray, cell: np.ndarray, operators: SpaceGroupOperators, positions: np.ndarray,
+                          elements: Sequence[str], b_iso: np.ndarray, occupancies: np.ndarray,
+                          wavelength: float) -> np.ndarray:
+    """Returns Q_calc, (N,), of the reflections (N, 3) and their mates; see `fit_flack_parameter`."""
+    s = inverse_spacing(hkl, cell)
+    rows = np.array([sorted(set(elements)).index(element) for element in elements])
+    normal = scattering(form_factors(sorted(set(elements))), s)
+    anomalous = np.array([complex(*gemmi.cromer_liberman(z=atomic_number(element), energy=gemmi.hc / wavelength))
+                          for element in sorted(set(elements))])
+    waves = np.zeros((len(hkl), len(elements)), complex)
+    for turn, shift in zip(operators.rotations, operators.translations, strict=True):
+        waves += np.exp(2j * np.pi * (hkl @ (positions @ turn.T + shift).T))
+    waves *= np.exp(-np.square(s)[:, None] * b_iso / 4) * occupancies
+    factors = (normal + anomalous[:, None])[rows].T
+    plus, minus = np.abs((waves * factors).sum(1))**2, np.abs((np.conj(waves) * factors).sum(1))**2
+    return (plus - minus) / np.maximum(plus + minus, 1e-30)
