@@ -42,8 +42,8 @@ SCALES = {
     "unique atoms":
         "Good: as many as the composition has without hydrogen.",
     "highest difference":
-        "What the atoms leave unexplained. Good: below about 1 e/A^3 where no heavy atom is near; hydrogens give 0.5 "
-        "to 1. Bad: as high as a missing atom, 2 and more.",
+        "What the atoms leave unexplained. Good, with X-rays: below about 1 e/A^3 where no heavy atom is near; "
+        "hydrogens give 0.5 to 1. Bad: as high as a missing atom, 2 and more.",
     "deepest difference":
         "Good: as small as the highest. Bad: deep at an atom, which then is of too heavy an element or in a wrong "
         "place.",

@@ -15,8 +15,9 @@ from phasenet.crystal.lattice import SpaceGroupOperators, orthogonalization_matr
 
 _TOLERANCE = 0.4  # Angstrom
 _SAME_SITE = 0.6  # Angstrom; nearer atoms are alternatives of one site, or one atom on a special position
-# Cations of these metals repel each other at distances at which their radii would make a bond.
+# Cations of these metals lie near other electropositive atoms at distances at which their radii would make a bond.
 _CATIONS = frozenset("Li Na K Rb Cs Be Mg Ca Sr Ba".split())
+_BONDED_TO_CATIONS = frozenset("H D C N O F P S Cl Se Br I".split())
 _SHIFTS = np.stack(np.meshgrid(*[[0, -1, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
 
 
@@ -63,12 +64,11 @@ def longest_bonds(elements: Sequence[str], others: Sequence[str], with_cations: 
     Args:
       elements: n symbols.
       others: m symbols.
-      with_cations: whether cations of alkali and alkaline-earth metals are bonded to other atoms; never to each other.
+      with_cations: whether cations of alkali and alkaline-earth metals are bonded to non-metals; never to other atoms.
     """
-    first = np.array([element in _CATIONS for element in elements], bool)[:, None]
-    second = np.array([element in _CATIONS for element in others], bool)
-    longest = covalent_radii(elements)[:, None] + covalent_radii(others) + _TOLERANCE
-    return np.where(first & second if with_cations else first | second, 0.0, longest)
+    never = np.array([[bool({one, other} & _CATIONS) and not (with_cations and {one, other} & _BONDED_TO_CATIONS)
+                       for other in others] for one in elements]).reshape(len(elements), len(others))
+    return np.where(never, 0.0, covalent_radii(elements)[:, None] + covalent_radii(others) + _TOLERANCE)
 
 
 def find_bonds(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,

@@ -110,10 +110,10 @@ def bonded_pairs(shown: CopiedAtoms, elements: Sequence[str], cell: np.ndarray) 
       elements: n symbols of the unique atoms.
       cell: (6,) Angstrom and degrees.
     """
-    named = [elements[source] for source in shown.sources]
     places = shown.positions @ orthogonalization_matrix(cell).T
     distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
-    bonded = (distances > _SAME_SITE) & (distances < longest_bonds(named, named))
+    longest = longest_bonds(elements, elements)[np.ix_(shown.sources, shown.sources)]
+    bonded = (distances > _SAME_SITE) & (distances < longest)
     return np.argwhere(np.triu(bonded))
 
 

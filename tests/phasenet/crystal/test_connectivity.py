@@ -55,6 +55,12 @@ def test_bonds_and_lengths_of_a_salt():
     np.testing.assert_allclose(apart, 2.82)
 
 
+def test_a_cation_is_bonded_to_anions_only():
+    longest = connectivity.longest_bonds(("Na", "Si", "O"), ("Na", "Si", "O"))
+    np.testing.assert_array_equal(longest > 0, [[False, False, True], [False, True, True], [True, True, True]])
+    assert not connectivity.longest_bonds(("Na",), ("O", "Na"), with_cations=False).any()
+
+
 def test_a_salt_fills_its_cell_with_faces_and_corners_and_grows_its_neighbours():
     operators = lattice.operators_of(gemmi.SpaceGroup("F m -3 m"))
     positions, elements = np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), ("Na", "Cl")
