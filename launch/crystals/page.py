@@ -94,21 +94,21 @@ def _views(crystal: CrystalFile, result: CrystalResult, matrix: np.ndarray) -> d
     Each picture has the unique atom of each atom, its position in Angstrom, and the pairs that are bonded.
     """
     solution, operators = result.best.solution, result.best.operators
-    n = len(solution.elements)
-    stages = [CopiedAtoms(np.arange(n), solution.positions)]
+    unique = symmetry_copies.prepare_unique(solution.positions, solution.molecules, solution.elements, crystal.cell,
+                                            operators)
+    stages = [symmetry_copies.show_unique(unique)]
     for _ in range(_MAX_GROWTH):
-        grown = symmetry_copies.grow(stages[-1], solution.positions, solution.molecules, solution.elements,
-                                     crystal.cell, operators)
+        grown = symmetry_copies.grow(stages[-1], unique)
         if len(grown.sources) == len(stages[-1].sources) or len(grown.sources) > _MAX_SHOWN:
             break
         stages.append(grown)
-    cell = symmetry_copies.fill_cell(solution.positions, solution.molecules, solution.elements, crystal.cell, operators)
+    cell = symmetry_copies.fill_cell(unique)
     if len(cell.sources) > 2 * _MAX_SHOWN:
         cell = stages[0]
 
     def describe(atoms: CopiedAtoms) -> dict[str, Any]:
         return {"sources": atoms.sources, "points": page.round_to_digits(atoms.positions @ matrix.T, 5),
-                "bonds": symmetry_copies.bonded_pairs(atoms, solution.elements, crystal.cell)}
+                "bonds": symmetry_copies.bonded_pairs(atoms, unique)}
 
     return {"grown": [describe(stage) for stage in stages], "cell": [describe(cell)]}
 

@@ -82,15 +82,27 @@ def find_bonds(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,
       operators: all of the space group.
       with_cations: see `longest_bonds`.
     """
+    return find_neighbours(positions, longest_bonds(elements, elements, with_cations), cell, operators)
+
+
+def find_neighbours(positions: np.ndarray, reach: np.ndarray, cell: np.ndarray,
+                    operators: SpaceGroupOperators) -> BondList:
+    """Returns all copies around unique atoms that are nearer than `reach`, the nearest first.
+
+    Args:
+      positions: (n, 3) fractional.
+      reach: (n, n) Angstrom, for each pair of unique atoms.
+      cell: (6,) Angstrom and degrees.
+      operators: all of the space group.
+    """
     matrix = orthogonalization_matrix(cell)
-    longest = longest_bonds(elements, elements, with_cations)
     images = np.einsum("mij,nj->nmi", operators.rotations, positions) + operators.translations
     found: list[tuple[int, int, int, np.ndarray, float]] = []
     for first, position in enumerate(positions):
         nearest = -np.rint(images - position).astype(int)
         shifts = nearest[:, :, None] + _SHIFTS  # (n, m, 27, 3)
         distances = np.linalg.norm((images[:, :, None] + shifts - position) @ matrix.T, axis=-1)
-        near = np.argwhere((distances > _SAME_SITE) & (distances < longest[first][:, None, None]))
+        near = np.argwhere((distances > _SAME_SITE) & (distances < reach[first][:, None, None]))
         for second, operator, shift in near[np.argsort(distances[tuple(near.T)], kind="stable")]:
             found.append((first, second, operator, shifts[second, operator, shift],
                           distances[second, operator, shift]))

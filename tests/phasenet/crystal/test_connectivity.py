@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from phasenet.crystal import connectivity, lattice, symmetry_copies
-from phasenet.crystal.symmetry_copies import CopiedAtoms
 
 GROUPS = ("P 1", "P -1", "P 1 21/c 1", "P 21 21 21", "C 1 2/c 1")
 _SALT = np.array([5.64, 5.64, 5.64, 90.0, 90.0, 90.0])
@@ -61,54 +60,52 @@ def test_a_cation_is_bonded_to_anions_only():
     assert not connectivity.longest_bonds(("Na",), ("O", "Na"), with_cations=False).any()
 
 
+def unique_of(positions, elements, cell, operators):
+    """Unique atoms, assembled, and as a picture."""
+    placed = connectivity.assemble(np.asarray(positions), elements, cell, operators)
+    unique = symmetry_copies.prepare_unique(placed.positions, placed.molecules, elements, cell, operators)
+    return unique, symmetry_copies.show_unique(unique)
+
+
 def test_a_salt_fills_its_cell_with_faces_and_corners_and_grows_its_neighbours():
     operators = lattice.operators_of(gemmi.SpaceGroup("F m -3 m"))
-    positions, elements = np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), ("Na", "Cl")
-    placed = connectivity.assemble(positions, elements, _SALT, operators)
-    assert placed.molecules.tolist() == [0, 1]  # a cation makes no molecule, but lies beside its neighbour
-    assert np.linalg.norm((placed.positions[1] - placed.positions[0]) * 5.64) == pytest.approx(2.82)
-    cell = symmetry_copies.fill_cell(placed.positions, placed.molecules, elements, _SALT, operators)
-    assert np.bincount(cell.sources).tolist() == [14, 13] or np.bincount(cell.sources).tolist() == [13, 14]
-    assert len(symmetry_copies.bonded_pairs(cell, elements, _SALT)) == 54
-    np.testing.assert_array_equal(symmetry_copies.site_multiplicities(positions, _SALT, operators), [4, 4])
-    shown = CopiedAtoms(np.arange(2), placed.positions)
-    grown = symmetry_copies.grow(shown, placed.positions, placed.molecules, elements, _SALT, operators)
-    assert len(grown.sources) == 2 + 5 + 5
+    unique, shown = unique_of([[0, 0, 0], [0.5, 0.5, 0.5]], ("Na", "Cl"), _SALT, operators)
+    assert unique.molecules.tolist() == [0, 1]  # a cation makes no molecule, but lies beside its neighbour
+    assert np.linalg.norm((unique.positions[1] - unique.positions[0]) * 5.64) == pytest.approx(2.82)
+    cell = symmetry_copies.fill_cell(unique)
+    assert sorted(np.bincount(cell.sources)) == [13, 14]
+    assert len(symmetry_copies.bonded_pairs(cell, unique)) == 54
+    np.testing.assert_array_equal(symmetry_copies.site_multiplicities(unique.positions, _SALT, operators), [4, 4])
+    assert len(symmetry_copies.grow(shown, unique).sources) == 2 + 5 + 5
 
 
 def test_a_network_grows_by_its_bonds():
     operators, cell = lattice.operators_of(gemmi.SpaceGroup("P m -3 m")), np.array([3.2, 3.2, 3.2, 90.0, 90.0, 90.0])
-    placed = connectivity.assemble(np.array([[0, 0, 0], [0.5, 0, 0]]), ("Si", "O"), cell, operators)
-    shown = CopiedAtoms(np.arange(2), placed.positions)
+    unique, shown = unique_of([[0, 0, 0], [0.5, 0, 0]], ("Si", "O"), cell, operators)
     for count in (2 + 5 + 1, 2 + 5 + 1 + 5 + 5):
-        shown = symmetry_copies.grow(shown, placed.positions, placed.molecules, ("Si", "O"), cell, operators)
+        shown = symmetry_copies.grow(shown, unique)
         assert len(shown.sources) == count
-    filled = symmetry_copies.fill_cell(placed.positions, placed.molecules, ("Si", "O"), cell, operators)
-    assert np.bincount(filled.sources).tolist() == [8, 12]
+    assert np.bincount(symmetry_copies.fill_cell(unique).sources).tolist() == [8, 12]
 
 
 def test_the_cell_holds_whole_molecules_and_molecules_grow_their_neighbours(made_crystal):
     crystal = made_crystal("P -1")
-    placed = connectivity.assemble(scattered(crystal), crystal.elements, crystal.cell, crystal.operators)
-    cell = symmetry_copies.fill_cell(placed.positions, placed.molecules, crystal.elements, crystal.cell,
-                                     crystal.operators)
+    unique, shown = unique_of(scattered(crystal), crystal.elements, crystal.cell, crystal.operators)
+    cell = symmetry_copies.fill_cell(unique)
     assert len(cell.sources) == 24
-    pairs = symmetry_copies.bonded_pairs(cell, crystal.elements, crystal.cell)
-    assert len(pairs) == 24  # a ring of six atoms with six others, twice
-    shown = CopiedAtoms(np.arange(12), placed.positions)
-    grown = symmetry_copies.grow(shown, placed.positions, placed.molecules, crystal.elements, crystal.cell,
-                                 crystal.operators)
+    assert len(symmetry_copies.bonded_pairs(cell, unique)) == 24  # a ring of six atoms with six others, twice
+    grown = symmetry_copies.grow(shown, unique)
     assert len(grown.sources) % 12 == 0 and len(grown.sources) > 24
     np.testing.assert_array_equal(grown.sources[:12], np.arange(12))
+    np.testing.assert_allclose(
+        np.einsum("aij,aj->ai", grown.turns, unique.positions[grown.sources]) + grown.moves, grown.positions)
 
 
 def test_half_a_molecule_on_an_inversion_is_completed():
     operators = lattice.operators_of(gemmi.SpaceGroup("P -1"))
     cell = np.array([8.0, 9.0, 10.0, 90.0, 100.0, 90.0])
-    positions = np.array([[0.09, 0.0, 0.0], [0.15, 0.14, 0.0]])  # C-C across the inversion, and its O
-    placed = connectivity.assemble(positions, ("C", "O"), cell, operators)
-    shown = CopiedAtoms(np.arange(2), placed.positions)
-    grown = symmetry_copies.grow(shown, placed.positions, placed.molecules, ("C", "O"), cell, operators)
-    assert sorted(grown.sources.tolist()) == [0, 0, 1, 1]
-    filled = symmetry_copies.fill_cell(placed.positions, placed.molecules, ("C", "O"), cell, operators)
-    assert len(filled.sources) == 4 and len(symmetry_copies.bonded_pairs(filled, ("C", "O"), cell)) == 3
+    # C-C across the inversion, and its O.
+    unique, shown = unique_of([[0.09, 0.0, 0.0], [0.15, 0.14, 0.0]], ("C", "O"), cell, operators)
+    assert sorted(symmetry_copies.grow(shown, unique).sources.tolist()) == [0, 0, 1, 1]
+    filled = symmetry_copies.fill_cell(unique)
+    assert len(filled.sources) == 4 and len(symmetry_copies.bonded_pairs(filled, unique)) == 3
