@@ -1,4 +1,4 @@
-"""Serves a local web page that takes a SAXS curve or a Patterson map and shows the shape or the atoms found.
+"""Serves a local web page that takes a SAXS curve, a Patterson map or a crystal and shows the shape or the atoms found.
 
     python -m launch.serve [--host=127.0.0.1] [--port=8000] [--folder=out/serve]
 

@@ -4,8 +4,13 @@
     python -m launch.solve --amplitudes=FILE --output=DIR
     python -m launch.solve --reflections=FILE --output=DIR [--cell=a,b,c,alpha,beta,gamma] [--formula=C15H12N2O]
 
-Of a measured crystal (SHELX .hkl with .ins, .res or .cif beside it, CIF, MTZ) it writes solution.res, solution.cif,
-solution.pdb and log.json, and ends with a verdict. Otherwise it writes to DIR:
+Of a measured crystal (SHELX .hkl with .ins, .res or .cif beside it, CIF, MTZ) it ends with a verdict and writes to DIR:
+
+    solution.res, solution.cif, solution.pdb   the atoms, with standard deviations in the CIF
+    solution_density.ccp4, solution_difference.ccp4   maps of F_obs and of F_obs - F_calc with calculated phases
+    report.html, log.json                      as below
+
+Otherwise it writes to DIR:
 
     positions.csv     the atoms relative to their mean: in voxels, in Angstrom where the pitch is known, and with
                       standard deviations where the atoms were refined

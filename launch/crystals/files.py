@@ -2,15 +2,28 @@
 
 import pathlib
 
+from launch.pages import page
+from phasenet.crystal.refinement.density_maps import DensityMaps
+from phasenet.io.ccp4 import write_cell_map
 from phasenet.io.crystal_structures import CrystalStructure, write_cif, write_pdb, write_res
 
-NAMES = ("solution.res", "solution.cif", "solution.pdb")
+DENSITY, DIFFERENCE = "solution_density.ccp4", "solution_difference.ccp4"
+NAMES = ("solution.res", "solution.cif", "solution.pdb", DENSITY, DIFFERENCE, page.NAME)
 LOG = "log.json"
 
 
 def write_structure(folder: pathlib.Path, structure: CrystalStructure) -> None:
-    """Writes the structure in each format; the log of an earlier run is removed, as it describes other atoms."""
-    (folder / LOG).unlink(missing_ok=True)
+    """Writes the structure in each format; what an earlier run left is removed, as it describes other atoms."""
+    for stale in (LOG, page.NAME, DENSITY, DIFFERENCE):
+        (folder / stale).unlink(missing_ok=True)
     write_res(folder / "solution.res", structure)
     write_cif(folder / "solution.cif", structure)
     write_pdb(folder / "solution.pdb", structure)
+
+
+def write_maps(folder: pathlib.Path, structure: CrystalStructure, maps: DensityMaps) -> None:
+    """Writes both maps of the whole cell; the header of each has what it is and the title of the structure."""
+    for name, values, kind in ((DENSITY, maps.density, "F_obs, calculated phases"),
+                               (DIFFERENCE, maps.difference, "F_obs - F_calc")):
+        write_cell_map(folder / name, values, structure.cell, structure.symbol,
+                       f"{kind}, {maps.unit}; {structure.title}")

@@ -3,6 +3,8 @@
 import pathlib
 from typing import Any
 
+from launch.crystals.evidence import Evidence
+from phasenet.crystal.refinement.density_maps import DifferencePeak
 from phasenet.crystal_pipeline import CrystalResult
 from phasenet.errors import one_line
 from phasenet.io.crystal_structures import CrystalStructure, label_atoms
@@ -32,9 +34,10 @@ def list_assumptions(crystal: CrystalFile) -> list[str]:
     return assumed + ([] if crystal.z else ["Z is not known: solution.res says 1"])
 
 
-def rows(crystal: CrystalFile, result: CrystalResult) -> list[tuple[str, str, str]]:
+def rows(crystal: CrystalFile, result: CrystalResult, evidence: Evidence) -> list[tuple[str, str, str]]:
     """Returns (name, value, remark) of each line of the table."""
     solution, merged = result.best.solution, result.report.merged
+    labels = label_atoms(solution.elements)
     counted: dict[str, int] = {}
     for element in solution.elements:
         counted[element] = counted.get(element, 0) + 1
@@ -44,11 +47,19 @@ def rows(crystal: CrystalFile, result: CrystalResult) -> list[tuple[str, str, st
         ("resolution", f"{solution.d_min:.2f} A",
          f"{solution.reflections_per_parameter:.1f} reflections per parameter"),
         ("unique reflections", f"{len(merged.hkl)}", f"of {len(crystal.hkl)} measured"),
-        ("atoms", f"{len(solution.elements)}", " ".join(f"{symbol}{count}" for symbol, count in counted.items())
+        ("unique atoms", f"{len(solution.elements)}", " ".join(f"{symbol}{count}" for symbol, count in counted.items())
          + " in the asymmetric unit"),
+        ("highest difference", *_describe_peak(evidence.highest, evidence.maps.unit, labels)),
+        ("deepest difference", *_describe_peak(evidence.deepest, evidence.maps.unit, labels)),
         ("symmetry of the map", f"{solution.overlap:.2f}",
          "correlation with its symmetry copies; right maps: 0.3 to 1"),
         ("start", f"{solution.start + 1}", f"of {solution.num_starts}")]
+
+
+def _describe_peak(peak: DifferencePeak, unit: str, labels: tuple[str, ...]) -> tuple[str, str]:
+    """Returns height, and place, of a peak of the difference map."""
+    place = " ".join(f"{value:.3f}" for value in peak.position)
+    return f"{peak.height:+.2f} {unit}", f"at {place}, {peak.distance:.2f} A from {labels[peak.atom]}"
 
 
 def verdict(result: CrystalResult) -> str:
@@ -63,10 +74,12 @@ def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStruct
         f"{one_line(pathlib.PurePath(crystal.path).stem)[:28]}: {result.status}", crystal.cell, crystal.cell_sigma,
         crystal.wavelength or _DEFAULT_WAVELENGTH, operators.rotations, operators.translations, operators.symbol,
         crystal.z or 0, result.composition, label_atoms(solution.elements), solution.elements,
-        solution.positions, solution.b_iso, solution.occupancies, solution.scale, solution.r1, crystal.hklf)
+        solution.positions, solution.standard_deviations / crystal.cell[:3], solution.b_iso, solution.occupancies,
+        solution.scale, solution.r1, crystal.hklf)
 
 
-def log(crystal: CrystalFile, result: CrystalResult, structure: CrystalStructure) -> dict[str, Any]:
+def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
+        structure: CrystalStructure) -> dict[str, Any]:
     """Returns the part of log.json that describes the crystal and the result."""
     solution, data = result.best.solution, result.report
     return {
@@ -84,7 +97,19 @@ def log(crystal: CrystalFile, result: CrystalResult, structure: CrystalStructure
         "flack": result.flack._asdict() if result.flack is not None else None,
         "tried": [{"space_group": one.operators.symbol, "status": one.solution.status, "r1": one.solution.r1}
                   for one in result.tried],
-        "atoms": [{"label": label, "element": element, "position": position, "b_iso": b_iso, "occupancy": occupancy}
-                  for label, element, position, b_iso, occupancy in zip(
-                      structure.labels, structure.elements, structure.positions, structure.b_iso,
-                      structure.occupancies, strict=True)]}
+        "maps": {"unit": evidence.maps.unit, "voxels": evidence.maps.density.shape,
+                 "difference_sigma": float(evidence.maps.difference.std()),
+                 "highest": _log_peak(evidence.highest, structure), "deepest": _log_peak(evidence.deepest, structure)},
+        "r1_by_resolution": [{"d_min": end, "r1": r1, "reflections": count} for end, r1, count in zip(
+            evidence.shell_ends, evidence.shell_r1, evidence.shell_counts, strict=True)],
+        "atoms": [{"label": label, "element": element, "position": position, "standard_deviation": deviation,
+                   "b_iso": b_iso, "occupancy": occupancy}
+                  for label, element, position, deviation, b_iso, occupancy in zip(
+                      structure.labels, structure.elements, structure.positions, structure.standard_deviations,
+                      structure.b_iso, structure.occupancies, strict=True)]}
+
+
+def _log_peak(peak: DifferencePeak, structure: CrystalStructure) -> dict[str, Any]:
+    """Returns a peak of the difference map with the label of the nearest atom."""
+    return {"height": peak.height, "position": peak.position, "nearest_atom": structure.labels[peak.atom],
+            "distance_angstrom": peak.distance}

@@ -4,7 +4,8 @@ import time
 from typing import Any
 
 from launch import app
-from launch.crystals import files, report
+from launch.crystals import files, page, report
+from launch.crystals.evidence import collect_evidence
 from launch.machine import provenance
 from phasenet import crystal_pipeline
 from phasenet.io.reflections.crystal_files import read_crystal
@@ -37,11 +38,14 @@ def run(path: str, output: str, given: dict[str, Any], *, unknown_group: bool, n
                                          progress=app.print_line)
     for note in (*result.report.notes, *result.notes, *result.best.solution.notes, *report.list_assumptions(crystal)):
         app.print_line(f"  {note}")
+    evidence = collect_evidence(crystal, result)
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     structure = report.make_structure(crystal, result)
     files.write_structure(folder, structure)
-    log = report.log(crystal, result, structure) | {"timing": timing, **provenance.describe_run()}
+    files.write_maps(folder, structure, evidence.maps)
+    log = report.log(crystal, result, evidence, structure) | {"timing": timing, **provenance.describe_run()}
+    page.write(folder, crystal, result, evidence, structure, log)
     app.write_log(folder / files.LOG, log, json_path)
-    table = app.format_table(report.rows(crystal, result), timing)
+    table = app.format_table(report.rows(crystal, result, evidence), timing)
     names = "  ".join((*files.NAMES, files.LOG))
     app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {names}\n\n{report.verdict(result)}")

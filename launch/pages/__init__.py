@@ -6,7 +6,8 @@
 * `page.html`, `page.css`, `page.js`: the frame of every report.
 * `reconstruction.html`, `reconstruction.js`: the body of a report of `launch.reconstruct`.
 * `solution.html`, `solution.js`: the body of a report of `launch.solve`.
+* `crystal.html`, `crystal.js`: the body of a report of `launch.solve --reflections`.
 * `elements.js`, `charts.js`, `sections.js`: page elements, charts of curves, sections of a map.
-* `scene.js`, `surface.js`, `balls.js`: the 3D view, its surfaces and its balls.
+* `scene.js`, `surface.js`, `balls.js`, `sticks.js`: the 3D view, its surfaces, balls and bonds.
 * `vendor`: the libraries 3Dmol and uPlot with their licences; `vendor/fetch` is the script that fetched them.
 """

@@ -17,7 +17,7 @@ function onSchemeChange(draw) {
 }
 
 // Returns a line of the terminal with typographic signs, which a terminal may lack.
-const typeset = (text) => text.replaceAll("chi^2", "χ²").replaceAll("1/A", "1/Å").replace(/(\d) A\b/g, "$1 Å")
+const typeset = (text) => text.replaceAll("chi^2", "χ²").replaceAll("1/A", "1/Å").replaceAll("A^2", "Å²").replaceAll("A^3", "Å³").replace(/(\d) A\b/g, "$1 Å")
   .replaceAll("+-", "±").replace(/(^|[ (])-(?=\d)/g, "$1−");
 
 const fixed = (value, digits) => (value === null ? "–" : value.toFixed(digits).replace(/^-/, "−"));

@@ -1,7 +1,7 @@
 """Writes report.html, one file that shows a result: text, styles, scripts, libraries and data are in it.
 
-The page fetches nothing, so it can be sent or archived alone. `launch.solution.page` and `launch.reconstruction.page`
-call `write` with the data of their kind of result.
+The page fetches nothing, so it can be sent or archived alone. `launch.solution.page`, `launch.crystals.page` and
+`launch.reconstruction.page` call `write` with the data of their kind of result.
 """
 
 import base64
@@ -21,8 +21,9 @@ from launch.plotting import style
 NAME = "report.html"
 _FOLDER = pathlib.Path(__file__).parent
 _LIBRARIES = {"3Dmol-min.js": "3dmol.LICENSE", "uPlot.iife.min.js": "uplot.LICENSE"}
-_SCRIPTS = ("elements.js", "page.js", "surface.js", "balls.js", "scene.js", "charts.js", "sections.js")
-_ABOUT = {"reconstruction": "Shape from a scattering curve", "solution": "Atoms from a Patterson map"}
+_SCRIPTS = ("elements.js", "page.js", "surface.js", "balls.js", "sticks.js", "scene.js", "charts.js", "sections.js")
+_ABOUT = {"reconstruction": "Shape from a scattering curve", "solution": "Atoms from a Patterson map",
+          "crystal": "Atoms of a measured crystal"}
 _COLOURS = {"blue": style.BLUE, "red": style.RED, "grey": style.GREY, "green": style.GREEN, "orange": style.ORANGE,
             "light": style.LIGHT}
 
@@ -32,7 +33,8 @@ def write(folder: pathlib.Path, kind: str, title: str, payload: dict[str, Any]) 
 
     Args:
       folder: the output folder; it must exist.
-      kind: "reconstruction" or "solution"; the .html and .js files of this name in launch/pages make the body.
+      kind: "reconstruction", "solution" or "crystal"; the .html and .js files of this name in launch/pages make the
+        body.
       title: title of the page, any text.
       payload: the data that the scripts show. Arrays, NumPy's numbers and named tuples become JSON, NaN becomes null.
         Its "rows" are the table (name, value, remark) at the top; `write` adds "scales": what is good and bad in each.

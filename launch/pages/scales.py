@@ -1,6 +1,7 @@
 """Says beside each number of report.html what is good and what is bad, as the user guides of the packages do.
 
-The keys are the names of the rows of `launch.reconstruction.report.rows` and `launch.solution.report.rows`.
+The keys are the names of the rows of `launch.reconstruction.report.rows`, `launch.solution.report.rows` and
+`launch.crystals.report.rows`.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,31 @@ SCALES = {
     "correlation with reference":
         "1: the same shape. On measured curves the mean is 0.910; a fitted ellipsoid reaches 0.875, a sphere of the "
         "curve's radius of gyration 0.772.",
+    # launch.solve --reflections
+    "R1":
+        "Good: below the limit of the chart of R1 against reflections per parameter. Without hydrogens and with one B "
+        "an atom, right structures end at 0.05 to 0.17; refinement with SHELXL lowers it. Bad: above the upper limit.",
+    "wR2":
+        "Of F^2, all reflections. Good: about 2 to 3 times R1. Bad: far more.",
+    "space group":
+        "See the table of space groups: how the data rank them, and what was tried.",
+    "resolution":
+        "Good: 1.0 A or better, and more than 5 reflections per parameter. Bad: beyond 1.2 A, or fewer than 3.5; then "
+        "wrong atoms fit as well.",
+    "unique reflections":
+        "After merging symmetry equivalents.",
+    "unique atoms":
+        "Good: as many as the composition has without hydrogen.",
+    "highest difference":
+        "What the atoms leave unexplained. Good, with X-rays: below about 1 e/A^3 where no heavy atom is near; "
+        "hydrogens give 0.5 to 1. Bad: as high as a missing atom, 2 and more.",
+    "deepest difference":
+        "Good: as small as the highest. Bad: deep at an atom, which then is of too heavy an element or in a wrong "
+        "place.",
+    "symmetry of the map":
+        "The map was phased without symmetry. Good: 0.3 to 1. Bad: near 0; phases or space group are wrong.",
+    "start":
+        "The number of the start from random phases that gave the best model.",
     # launch.solve, as in phasenet/README.md
     "atoms":
         "Good: as many as you expect. Without --num_atoms the number is estimated from the map.",

@@ -8,6 +8,7 @@
 * `worker`: the process of one launch, which ends with the server.
 * `truth`: compares the atoms found with those of a random case.
 * `reading`: describes an uploaded file before anything is computed.
+* `crystals`: describes the files of a crystal, which are read together.
 * `events`: streams the progress of a job as server-sent events.
 * `frame`: sends the files of a result, and the report for a frame of the page.
 * `static`: the pages, their scripts and styles.

@@ -23,7 +23,7 @@ new ResizeObserver(() => parent.postMessage({height: document.documentElement.of
 </script>
 """
 _SHOWN = {".png": "image/png", ".html": "text/html; charset=utf-8"}  # other files are sent as text or as a download
-_TEXT = (".cif", ".csv", ".fit", ".json", ".pdb", ".txt", ".xyz")
+_TEXT = (".cif", ".csv", ".fit", ".json", ".pdb", ".res", ".txt", ".xyz")
 
 
 def make_response(path: pathlib.Path, framed: bool) -> Response:

@@ -41,9 +41,9 @@ class Job(NamedTuple):
     Attributes:
       number: position in the order of submission.
       id: random name, 16 hexadecimal digits.
-      kind: "curve" or "patterson".
+      kind: "curve", "patterson" or "crystal".
       name: display name of the input.
-      settings: what `commands.validate_settings` returns, and "reference", the display name of one if given.
+      settings: what `commands.validate_settings` returns, and the display name of each further file by its kind.
       status: "queued", "running", "done", "failed" or "cancelled".
       message: why the job failed; otherwise empty.
       created: time of submission, seconds since 1970 (UTC).
@@ -157,7 +157,7 @@ class Store:
         """Queues a job and returns it.
 
         Args:
-          kind: "curve" or "patterson".
+          kind: "curve", "patterson" or "crystal".
           name: the user's name of the input.
           settings: what `commands.validate_settings` returns.
           files: the files to copy into the folder of the job, by the names that its commands use.

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from launch.serving import crystals
 from phasenet.errors import InputError
 from phasenet.io.amplitudes import read_amplitudes
 from phasenet.io.patterson_maps import MeasuredMap, read_patterson
+from phasenet.io.reflections.user_files import read_text
 from saxsae.io.curves.measured_curves import read_curve
 from saxsae.io.curves.units import UndecidedUnitError
 from saxsae.io.structures.structure_files import read_structure
@@ -16,7 +18,8 @@ from saxsae.verdict import judge_curve
 
 MEGABYTE = 2**20
 # Largest size of a file, by what it is uploaded as.
-MAX_BYTES = {"curve": 8 * MEGABYTE, "reference": 64 * MEGABYTE, "patterson": 64 * MEGABYTE, "amplitudes": 64 * MEGABYTE}
+MAX_BYTES = {"curve": 8 * MEGABYTE, "reference": 64 * MEGABYTE, "patterson": 64 * MEGABYTE,
+             "amplitudes": 64 * MEGABYTE, **dict.fromkeys(crystals.FILES, 64 * MEGABYTE)}
 _MAX_POINTS_SHOWN = 400  # points of a curve
 _GRID = 40  # voxels per edge of the map that a table of reflections becomes, as for the released weights
 
@@ -25,7 +28,7 @@ def describe_file(kind: str, path: pathlib.Path, name: str, unit: str | None = N
     """Returns what a file holds, as JSON for the page.
 
     Args:
-      kind: a key of `MAX_BYTES`.
+      kind: a key of `MAX_BYTES` but the reflections of a crystal, which `crystals.describe_crystal` describes.
       path: the file.
       name: display name of the file, which messages use.
       unit: unit of q of a curve, as `read_curve` takes it; None to read or guess it.
@@ -74,6 +77,11 @@ def _reference(path: pathlib.Path, _: str | None) -> dict[str, Any]:
     return {"atoms": len(structure.xyz_angstrom), "of": structure.kind, "notes": structure.notes}
 
 
+def _companion(path: pathlib.Path, _: str | None) -> dict[str, Any]:
+    """Returns the number of lines of a text that belongs to the reflections of a crystal, which are read with it."""
+    return {"lines": read_text(str(path)).count("\n") + 1}
+
+
 def _patterson(path: pathlib.Path, _: str | None) -> dict[str, Any]:
     """Returns what a file of a Patterson map holds."""
     return _map(read_patterson(path))
@@ -90,4 +98,5 @@ def _map(measured: MeasuredMap) -> dict[str, Any]:
     return {"voxels": values.shape, "pitch": measured.pitch_angstrom, "notes": measured.notes}
 
 
-_READERS = {"curve": _curve, "reference": _reference, "patterson": _patterson, "amplitudes": _amplitudes}
+_READERS = {"curve": _curve, "reference": _reference, "patterson": _patterson, "amplitudes": _amplitudes,
+            **dict.fromkeys(crystals.COMPANIONS, _companion)}

@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from launch import app
 from launch.pages.templates import fill_template
-from launch.serving import commands, events, frame, reading
+from launch.serving import commands, crystals, events, frame, reading
 from launch.serving.guard import Guard
 from launch.serving.jobs import ENDED, QUEUED, Job, QueueFull, Store, Upload
 from launch.serving.queue import Queue
@@ -37,7 +37,7 @@ EXAMPLE = "example"  # stands for the id of an upload: the shipped example
 _MAX_SETTINGS_BYTES = 10_000
 # For each page: its address, the name of its files in static/, its title, and the address of its tab.
 _ADDRESSES = (("/", "curve", "Curve to shape", "/"),
-              ("/patterson", "patterson", "Patterson map to atoms", "/patterson"),
+              ("/patterson", "patterson", "Diffraction amplitudes to atoms", "/patterson"),
               ("/runs", "runs", "Runs", "/runs"),
               ("/jobs/{id}", "job", "Run", "/runs"))
 
@@ -124,7 +124,8 @@ async def _http_error(_: Request, error: Exception) -> Response:
 async def add_upload(request: Request) -> Response:
     """Stores the file in the request's body and answers how the program reads it.
 
-    Query: `kind`, a key of `reading.MAX_BYTES`; `name`, the user's file name; `unit` of q, if it is a curve.
+    Query: `kind`, a key of `reading.MAX_BYTES`; `name`, the user's file name; `unit` of q, if it is a curve. Of the
+    reflections of a crystal: `beside`, ids of the files that belong to them, and the settings of `crystals.GIVEN`.
 
     Raises:
       InputError: the kind is unknown, or the file cannot be read and is not kept.
@@ -137,33 +138,42 @@ async def add_upload(request: Request) -> Response:
     content = await _body(request, reading.MAX_BYTES[kind], name)
     upload = await run_in_threadpool(store.add_upload, kind, name, content)
     try:
-        return JSONResponse(await _reading(store, upload, request.query_params.get("unit") or None))
-    except InputError:
+        return JSONResponse(await _reading(request, upload))
+    except (InputError, HTTPException):
         store.remove_upload(upload)
         raise
 
 
 async def read_upload(request: Request) -> Response:
-    """Answers how an upload, or the example, is read; query: `unit` of q."""
+    """Answers how an upload, or the example, is read; query as that of `add_upload`."""
     unit = request.query_params.get("unit") or None
     if request.path_params["id"] == EXAMPLE:
         path = _EXAMPLES / "three_lobes.dat"
         found = await run_in_threadpool(reading.describe_file, "curve", path, path.name, unit)
         return JSONResponse({"id": EXAMPLE, "kind": "curve", "name": path.name} | found)
-    return JSONResponse(await _reading(request.app.state.store, _upload(request, request.path_params["id"]), unit))
+    return JSONResponse(await _reading(request, _upload(request, request.path_params["id"])))
 
 
-async def _reading(store: Store, upload: Upload, unit: str | None) -> dict[str, Any]:
+async def _reading(request: Request, upload: Upload) -> dict[str, Any]:
     """Returns the JSON of an upload: its id, kind and name, and how it is read."""
-    found = await run_in_threadpool(reading.describe_file, upload.kind, store.upload_path(upload), upload.name, unit)
+    store, query = request.app.state.store, request.query_params
+    if upload.kind == crystals.REFLECTIONS:
+        uploads = [upload, *(_upload(request, id) for id in query.get("beside", "").split(",") if id)]
+        files = {one.kind: crystals.NamedFile(store.upload_path(one), one.name) for one in uploads
+                 if one.kind in crystals.FILES}
+        given = commands.validate_settings("crystal", {name: query.get(name) for name in crystals.GIVEN})
+        found = await run_in_threadpool(crystals.describe_crystal, files, given)
+    else:
+        found = await run_in_threadpool(reading.describe_file, upload.kind, store.upload_path(upload), upload.name,
+                                        query.get("unit") or None)
     return {"id": upload.id, "kind": upload.kind, "name": upload.name} | found
 
 
 async def add_job(request: Request) -> Response:
     """Queues a job and answers with it.
 
-    The body is {"source", "input", "reference", "settings"}: a key of `commands.FIELDS`, the id of an upload (not for
-    "random"), the id of a reference (optional), and the settings.
+    The body is {"source", "input", "beside", "settings"}: a key of `commands.FIELDS`, the id of an upload (not for
+    "random"), the ids of further uploads by their kind (optional), and the settings.
 
     Raises:
       InputError: the body or a setting is not valid.
@@ -173,20 +183,18 @@ async def add_job(request: Request) -> Response:
     state = request.app.state
     try:
         asked = json.loads(await _body(request, _MAX_SETTINGS_BYTES, "settings"))
-        source, given = asked["source"], asked.get("settings", {})
-        if source not in commands.FIELDS or not isinstance(given, dict):
+        source, given, beside = asked["source"], asked.get("settings", {}), asked.get("beside") or {}
+        if source not in commands.FIELDS or not isinstance(given, dict) or not isinstance(beside, dict):
             raise ValueError
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise InputError("the request is not a job: expected JSON {source, input, reference, settings}") from None
+        raise InputError("the request is not a job: expected JSON {source, input, beside, settings}") from None
     settings, files, name = commands.validate_settings(source, given), {}, "random atoms"
-    for part, kind in (("input", source), ("reference", "reference")):
-        if part == "input" and source == "random" or part == "reference" and not asked.get(part):
-            continue
-        files[kind], called = _given_file(request, asked.get(part), kind)
-        if part == "input":
-            name = called
-        else:
-            settings["reference"] = called
+    if source != "random":
+        kind = commands.input_kind(source)
+        files[kind], name = _given_file(request, asked.get("input"), kind)
+    for kind in commands.companion_kinds(source):
+        if beside.get(kind):
+            files[kind], settings[kind] = _given_file(request, beside[kind], kind)
     job = await run_in_threadpool(state.store.add_job, commands.KINDS[source], name, settings, files)
     state.queue.wake()
     return JSONResponse(describe_job(state.store, job), 201)

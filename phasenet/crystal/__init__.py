@@ -11,5 +11,7 @@ In reading order:
     one_atom_moves     phases of small crystals by moving one atom at a time
     origin             the symmetry of a map: its origin, and the average over the group
     refinement/        atoms from a map, least squares, atoms added and exchanged, what R1 proves
+    connectivity       bonds, and the unique atoms put together as molecules
     solve              the whole way: `solve_crystal`
+    symmetry_copies    the whole cell and neighbouring molecules, for pictures
 """

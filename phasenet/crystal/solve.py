@@ -5,6 +5,7 @@
    few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
 3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
 4. The verdict (`verdict`); the first start that is solved ends the search.
+5. The atoms are put together as molecules (`connectivity`), with the standard deviations of their coordinates.
 """
 
 import itertools
@@ -14,14 +15,15 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from phasenet.crystal import grids, normalisation, one_atom_moves, origin, phasing
+from phasenet.crystal import connectivity, grids, normalisation, one_atom_moves, origin, phasing
 from phasenet.crystal.grids import CrystalGrid
 from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
 from phasenet.crystal.normalisation import NormalisedAmplitudes
 from phasenet.crystal.phasing import AmplitudeConstraint
 from phasenet.crystal.refinement import completion, free_composition, least_squares, verdict
 from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
-from phasenet.crystal.refinement.least_squares import CrystalAtoms
+from phasenet.crystal.refinement.least_squares import CrystalAtoms, RefinementResult
+from phasenet.crystal.refinement.standard_deviations import estimate_standard_deviations
 from phasenet.errors import InputError
 
 _ROUNDS_PER_BLOCK = 50
@@ -39,7 +41,9 @@ class CrystalSolution(NamedTuple):
     """The best model of a search.
 
     Attributes:
-      positions: (n, 3) fractional coordinates of symmetry-unique atoms, in [0, 1).
+      positions: (n, 3) fractional coordinates of symmetry-unique atoms, those that are bonded together.
+      standard_deviations: (n, 3) of x, y and z, times the edges, Angstrom; 0 where the site symmetry fixes them.
+      molecules: (n,) int, the connected fragment that an atom belongs to, from 0.
       elements: n symbols.
       b_iso: (n,) Angstrom^2.
       occupancies: (n,) with the crystallographic share: 1 over the multiplicity on a special position.
@@ -61,6 +65,8 @@ class CrystalSolution(NamedTuple):
     """
 
     positions: np.ndarray
+    standard_deviations: np.ndarray
+    molecules: np.ndarray
     elements: tuple[str, ...]
     b_iso: np.ndarray
     occupancies: np.ndarray
@@ -134,9 +140,11 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
             break
     if best is None:
         raise InputError(f"no start of {num_starts} gave a map with peaks; check cell, space group and composition")
-    atoms, figures = best.model.result.atoms, best.model.figures
+    result, molecules = _assemble(best.model.result, cell, operators)
+    atoms, figures = result.atoms, best.model.figures
     return CrystalSolution(
-        atoms.positions % 1, atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
+        atoms.positions, estimate_standard_deviations(result, problem.observed, problem.model), molecules,
+        atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
         figures.wr2, verdict.decide_status(figures), best.overlap, best.start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
@@ -201,6 +209,15 @@ def _polish(density: np.ndarray, constraint: AmplitudeConstraint, grid: CrystalG
     state = phasing.state_from_maps(copies, thresholds, constraint, grid.shape)
     _, maps = phasing.run_rounds(state, constraint, grid.shape, _POLISHING_ROUNDS)
     return grids.average_over_group(np.asarray(maps.density[0], np.float64), grid)
+
+
+def _assemble(result: RefinementResult, cell: np.ndarray,
+              operators: SpaceGroupOperators) -> tuple[RefinementResult, np.ndarray]:
+    """Returns the same atoms as symmetry copies that lie together, and the molecule of each atom (n,)."""
+    atoms = result.atoms
+    placed = connectivity.assemble(atoms.positions, atoms.elements, cell, operators)
+    projections = placed.rotations @ atoms.projections @ np.linalg.inv(placed.rotations)
+    return result._replace(atoms=atoms._replace(positions=placed.positions, projections=projections)), placed.molecules
 
 
 def _notes(best: _Attempt, problem: CompletionProblem, composition: Mapping[str, float],

@@ -3,7 +3,7 @@
 Two fields of the header state where a map lies: N*START, in voxels, and ORIGIN, in Angstrom. Coot, PyMOL and gemmi use
 N*START; ChimeraX and Mol* use ORIGIN if ORIGIN is not 0. As in EMDB, maps are written here with N*START and ORIGIN = 0,
 which all programs place alike; only a map that lies between voxels gets an ORIGIN. Called by `patterson_maps`, which
-reads maps, and by the launches of saxsae, which write maps.
+reads maps, and by the launches, which write maps.
 """
 
 import math
@@ -83,10 +83,32 @@ def write_map(
     for word, origin_word, value in zip(_START, _ORIGIN, start, strict=True):
         ccp4.set_header_i32(word, int(np.rint(value)) if is_at_voxel else 0)
         ccp4.set_header_float(origin_word, 0.0 if is_at_voxel else float(value * pitch_angstrom))
-    if label:
-        ccp4.set_header_str(57, label.encode("ascii", "replace").decode()[:80].ljust(80))
-    with replacing(path) as part:
-        ccp4.write_ccp4_map(part)
+    _write(path, ccp4, label)
+
+
+def write_cell_map(path: str | os.PathLike, density: ArrayLike, cell: ArrayLike, space_group: str = "",
+                   label: str = "") -> None:
+    """Writes a map of a whole unit cell of any lattice: mode 2 (float32), voxel (0, 0, 0) at the origin of the cell.
+
+    Args:
+      path: the file; its suffix is usually .ccp4 or .map.
+      density: (X, Y, Z), finite, any unit; voxel (i, j, k) lies at the fractional coordinates (i / X, j / Y, k / Z).
+      cell: (6,) a, b, c in Angstrom, alpha, beta, gamma in degrees.
+      space_group: Hermann-Mauguin symbol; the header says P 1 where no table has it.
+      label: text for the header, up to 80 ASCII characters.
+
+    Raises:
+      ValueError: the density has not three axes or is not finite.
+      OSError: the file cannot be written.
+    """
+    density = np.ascontiguousarray(density, np.float32)
+    if density.ndim != 3 or not np.isfinite(density).all():
+        raise ValueError(f"expected a finite density (X, Y, Z); the shape is {density.shape}")
+    group = gemmi.find_spacegroup_by_name(space_group) if space_group else None
+    ccp4 = gemmi.Ccp4Map()
+    ccp4.grid = gemmi.FloatGrid(density, gemmi.UnitCell(*np.asarray(cell, float)), group or gemmi.SpaceGroup("P 1"))
+    ccp4.update_ccp4_header(2, True)
+    _write(path, ccp4, label)
 
 
 def read_map(path: str | os.PathLike) -> DensityMap:
@@ -137,6 +159,14 @@ def read_map(path: str | os.PathLike) -> DensityMap:
         place = tuple(map(int, np.argwhere(~np.isfinite(density))[0]))
         raise InputError(f"{path}: the value at voxel {place} is {density[place]}; expected finite values")
     return DensityMap(density, pitch, origin if origin.any() else start * pitch)
+
+
+def _write(path: str | os.PathLike, ccp4: gemmi.Ccp4Map, label: str) -> None:
+    """Writes a map whose header is complete but for the label; the file appears only when it is complete."""
+    if label:
+        ccp4.set_header_str(57, label.encode("ascii", "replace").decode()[:80].ljust(80))
+    with replacing(path) as part:
+        ccp4.write_ccp4_map(part)
 
 
 def _check_header(path: str) -> None:

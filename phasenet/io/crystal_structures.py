@@ -32,6 +32,7 @@ class CrystalStructure(NamedTuple):
       labels: n names, unique.
       elements: n symbols.
       positions: (n, 3) fractional.
+      standard_deviations: (n, 3) of the fractional coordinates; 0 where they are fixed or unknown.
       b_iso: (n,) Angstrom^2.
       occupancies: (n,) with the crystallographic share: 1 over the multiplicity on a special position.
       scale: factor from calculated to measured amplitudes.
@@ -51,6 +52,7 @@ class CrystalStructure(NamedTuple):
     labels: tuple[str, ...]
     elements: tuple[str, ...]
     positions: np.ndarray
+    standard_deviations: np.ndarray
     b_iso: np.ndarray
     occupancies: np.ndarray
     scale: float
@@ -107,10 +109,33 @@ def write_cif(path: str | os.PathLike, structure: CrystalStructure) -> None:
     loop = block.init_loop("_atom_site_", ["label", "type_symbol", "fract_x", "fract_y", "fract_z", "U_iso_or_equiv",
                                            "occupancy"])
     multiplicities = _multiplicities(structure)
-    for (label, element, position, b_iso, share), multiplicity in zip(_rows(structure), multiplicities, strict=True):
-        loop.add_row([label, element, *(f"{value:.5f}" for value in position), f"{b_iso / _B_OVER_U:.5f}",
+    for (label, element, position, b_iso, share), deviations, multiplicity in zip(
+            _rows(structure), structure.standard_deviations, multiplicities, strict=True):
+        loop.add_row([label, element, *map(format_uncertain, position, deviations), f"{b_iso / _B_OVER_U:.5f}",
                       f"{min(share * multiplicity, 1):.4f}"])
     _write(path, document.as_string().splitlines())
+
+
+def format_triplet(rotation: np.ndarray, translation: np.ndarray) -> str:
+    """Returns an operator, (3, 3) int and (3,) fractional, as a triplet such as -x,y+1/2,z."""
+    op = gemmi.Op()
+    op.rot = (np.asarray(rotation) * gemmi.Op.DEN).astype(int).tolist()
+    op.tran = np.rint(np.asarray(translation) * gemmi.Op.DEN).astype(int).tolist()
+    return op.triplet()
+
+
+def format_uncertain(value: float, deviation: float) -> str:
+    """Returns a number with its standard deviation in parentheses, in units of its last digit: 0.12345(6).
+
+    The standard deviation has the digits that make it 2 to 19; without one, 0 or not finite, the number has five
+    decimals and no parentheses.
+    """
+    if not (np.isfinite(deviation) and deviation > 0):
+        return f"{value:.5f}"
+    decimals = 0
+    while decimals < 7 and round(deviation * 10**(decimals + 1)) < 20:
+        decimals += 1
+    return f"{value:.{decimals}f}({round(deviation * 10**decimals)})"
 
 
 def write_pdb(path: str | os.PathLike, structure: CrystalStructure) -> None:
@@ -139,13 +164,8 @@ def _carbon_first(element: str) -> tuple[int, str]:
 
 def _triplets(structure: CrystalStructure) -> list[str]:
     """Returns all operators as triplets such as -x,y+1/2,z."""
-    triplets = []
-    for rotation, translation in zip(structure.rotations, structure.translations, strict=True):
-        op = gemmi.Op()
-        op.rot = (np.asarray(rotation) * gemmi.Op.DEN).astype(int).tolist()
-        op.tran = np.rint(np.asarray(translation) * gemmi.Op.DEN).astype(int).tolist()
-        triplets.append(op.triplet())
-    return triplets
+    return [format_triplet(rotation, translation)
+            for rotation, translation in zip(structure.rotations, structure.translations, strict=True)]
 
 
 def _multiplicities(structure: CrystalStructure) -> np.ndarray:

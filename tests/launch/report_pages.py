@@ -1,18 +1,30 @@
 """Small results for the tests of report.html, made without any launch, and what such a page holds."""
 
+import functools
 import json
 import pathlib
 import re
 
 import numpy as np
+from made_crystals import MadeCrystal, make_crystal
 
 from launch import app
+from launch.crystals import page as crystal_page
+from launch.crystals import report as crystal_report
+from launch.crystals.evidence import Evidence, collect_evidence
 from launch.machine import provenance
 from launch.reconstruction import page as reconstruction_page
 from launch.reconstruction import report as reconstruction_report
 from launch.reconstruction.reference import PlacedMap, Reference
 from launch.solution import page as solution_page
 from launch.solution import report as solution_report
+from phasenet.crystal import connectivity
+from phasenet.crystal.measured.judgement import judge_data
+from phasenet.crystal.measured.report import DataReport
+from phasenet.crystal.solve import ENGINE, CrystalSolution
+from phasenet.crystal_pipeline import CrystalResult, TriedGroup
+from phasenet.io.crystal_structures import CrystalStructure
+from phasenet.io.reflections.crystal_files import CrystalFile
 from phasenet.maps import density, patterson, reflections, synthesis
 from phasenet.maps.atoms import AtomRules
 from phasenet.pipeline import Solution
@@ -74,6 +86,36 @@ def solution(folder: pathlib.Path, status: str = "solved") -> Solution:
     solution_page.write(folder, answer, log, fitted)
     app.write_json(folder / "log.json", log)
     return answer
+
+
+def crystal(folder: pathlib.Path, status: str = "solved") -> tuple[CrystalResult, Evidence, CrystalStructure]:
+    """Writes report.html and log.json of a made crystal of twelve atoms; returns what they are of."""
+    made, data, positions = _crystal_data()
+    n = len(made.elements)
+    # Chlorine's B is too low, so that the difference map has a hole and a ring there.
+    b_iso = np.where(np.array(made.elements) == "Cl", 0.6, 1) * made.b_iso
+    r1 = {"solved": 0.05, "ambiguous": 0.25, "not solved": 0.6}[status]
+    read = CrystalFile(
+        *made.reflections, None, made.cell, None, None, "", None, "xray", made.composition, 4, "", 4, None, "", (),
+        "HKLF 4", f"crystals/{NAME}", ("xray is assumed",))
+    solution = CrystalSolution(
+        positions, np.full((n, 3), 0.004), np.zeros(n, int), made.elements, b_iso, np.ones(n), r1, 3 * r1,
+        status, 0.9, 0, 1, 20.0, 1.0, 2.5**0.5, 2.5, 0.97, ENGINE, (r1,), (0.9,), ("a note",))
+    group = TriedGroup(made.operators, solution, False)
+    result = CrystalResult(data, made.composition, group, (group,), status, None, ("another note",))
+    evidence, structure = collect_evidence(read, result), crystal_report.make_structure(read, result)
+    log = crystal_report.log(read, result, evidence, structure) | _made()
+    del log["weights"]
+    crystal_page.write(folder, read, result, evidence, structure, log)
+    app.write_json(folder / "log.json", log)
+    return result, evidence, structure
+
+
+@functools.cache
+def _crystal_data() -> tuple[MadeCrystal, DataReport, np.ndarray]:
+    made = make_crystal("P 1 21/c 1")
+    placed = connectivity.assemble(made.positions, made.elements, made.cell, made.operators)
+    return made, judge_data(made.reflections, made.cell, None, made.composition), placed.positions
 
 
 def _made() -> dict:

@@ -26,9 +26,11 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Each kind's page as an address."""
-    folders = {kind: tmp_path_factory.mktemp(kind) for kind in ("reconstruction", "solution")}
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in ("reconstruction", "solution", "crystal", "unsolved")}
     report_pages.reconstruction(folders["reconstruction"])
     report_pages.solution(folders["solution"])
+    report_pages.crystal(folders["crystal"])
+    report_pages.crystal(folders["unsolved"], "not solved")
     return types.SimpleNamespace(**{kind: (folder / "report.html").as_uri() for kind, folder in folders.items()})
 
 
@@ -57,7 +59,7 @@ def share_drawn(pixels):
     return (np.abs(pixels - pixels[0, pixels.shape[1] // 2]).sum(-1) > 30).mean()
 
 
-@pytest.mark.parametrize("kind", ["reconstruction", "solution"])
+@pytest.mark.parametrize("kind", ["reconstruction", "solution", "crystal"])
 def test_a_narrow_dark_page_runs_no_name_and_names_its_controls(browser, pages, kind):
     opened(browser, getattr(pages, kind), 390, "dark")
     assert "<img src=x" in browser.title and not browser.find_elements(By.TAG_NAME, "img")
@@ -105,3 +107,50 @@ def test_atoms_and_sections_are_drawn_and_moved_by_keys(browser, pages):
     rows = browser.find_elements(By.CSS_SELECTOR, "#table tbody tr")
     assert rows[0].text.split() == ["1", "−2.0000", "0.0123", "−1.5000", "0.0123", "1.0000", "0.0123", "−1.000",
                                     "−0.750", "0.500"]
+
+
+def test_a_crystal_is_drawn_grown_and_moved_by_keys(browser, pages):
+    opened(browser, pages.crystal)
+    first = seen(browser, "#scene")
+    assert share_drawn(first) > 0.01
+    assert [label.text for label in browser.find_elements(By.CSS_SELECTOR, "#elements .key")] == ["C", "N", "O", "Cl"]
+    def press(part):
+        browser.find_element(By.XPATH, f"//label[contains(., '{part}')]/input").send_keys(Keys.SPACE)
+
+    press("Atoms and bonds")  # what lies within a ball is seen without the balls
+    empty = seen(browser, "#scene")
+    assert share_drawn(empty) < share_drawn(first)
+    for part in ("Density", "Positive difference", "Negative difference"):
+        press(part)
+        surface = seen(browser, "#scene")
+        assert (surface != empty).any(-1).mean() > 0.0002, part
+        if part == "Density":
+            browser.find_element(By.ID, "density").send_keys(*[Keys.ARROW_RIGHT] * 5)
+            assert (seen(browser, "#scene") != surface).any(-1).mean() > 0.001
+        press(part)
+    press("Atoms and bonds")
+    browser.find_element(By.ID, "view-cell").send_keys(Keys.ENTER)
+    assert browser.find_element(By.ID, "view-cell").get_attribute("aria-pressed") == "true"
+    whole = seen(browser, "#scene")
+    assert share_drawn(whole) > 1.2 * share_drawn(first)
+    browser.find_element(By.ID, "view-grow").send_keys(Keys.ENTER)
+    assert (seen(browser, "#scene") != whole).any(-1).mean() > 0.01
+    for chart in ("#limits", "#shells", "#wilson"):
+        assert share_drawn(seen(browser, chart)) > 0.005
+    browser.find_element(By.ID, "shells").send_keys(Keys.ARROW_RIGHT)
+    assert "R1 0." in browser.find_element(By.CSS_SELECTOR, "#shells + .readout").text
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#atom-table tbody tr")) == 12
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#bond-table tbody tr")) == 12
+
+
+def test_what_is_not_solved_does_not_look_solved(browser, pages):
+    opened(browser, pages.unsolved)
+    claim = browser.find_element(By.CSS_SELECTOR, "#lead strong")
+    assert claim.text == "Not solved:"
+    red, green, _ = map(int, claim.value_of_css_property("color").strip("rgba()").split(",")[:3])
+    assert red > 2 * green
+    assert browser.find_element(By.ID, "structure").text == "Atoms that do not explain the data"
+    assert not browser.find_elements(By.CSS_SELECTOR, "#elements .key")
+    picture = seen(browser, "#scene")
+    # Balls and sticks are grey; the axes alone have colours.
+    assert (picture.max(-1) - picture.min(-1) > 60).mean() < 0.005

@@ -12,8 +12,10 @@ import chromium
 import numpy as np
 import PIL.Image
 import pytest
+from made_crystals import make_crystal
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from served import EXAMPLE, HERE, wait_for
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
@@ -21,9 +23,9 @@ ROOT = HERE.parents[1]
 pytestmark = chromium.needed
 
 _DROP = """
-const file = new File([Uint8Array.from(atob(arguments[1]), (c) => c.charCodeAt(0))], arguments[2]);
 const data = new DataTransfer();
-data.items.add(file);
+for (const [content, name] of arguments[1])
+  data.items.add(new File([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], name));
 for (const name of ["dragenter", "dragover", "drop"])
   arguments[0].dispatchEvent(new DragEvent(name, {dataTransfer: data, bubbles: true, cancelable: true}));
 """
@@ -80,7 +82,7 @@ def test_from_a_dropped_file_to_a_result_taken_home(server, browser, tmp_path):
         return wait_for(look, seconds)
 
     def drop(content, name):
-        browser.execute_script(_DROP, one("#drop-curve"), base64.b64encode(content).decode(), name)
+        browser.execute_script(_DROP, one("#drop-curve"), [[base64.b64encode(content).decode(), name]])
 
     def set_to(css, value):
         one(css).clear()
@@ -159,3 +161,40 @@ def test_from_a_dropped_file_to_a_result_taken_home(server, browser, tmp_path):
                   if entry["level"] == "SEVERE" and "status of 422" not in entry["message"]
                   and "ERR_CONNECTION_REFUSED" not in entry["message"] and "ERR_INCOMPLETE" not in entry["message"]]
     assert complaints == []
+
+
+def test_the_files_of_a_crystal_are_dropped_together_or_one_after_the_other(server, browser):
+    made = make_crystal("P 1 21/c 1")
+    rows = "".join(f"{h:4d}{k:4d}{l:4d}{i:8.2f}{s:8.2f}\n" for (h, k, l), i, s in zip(
+        made.reflections.hkl, 9000 * made.reflections.intensity / made.reflections.intensity.max(),
+        np.ones(len(made.reflections.hkl)), strict=True))
+    instructions = (f"TITL made\nCELL 0.71073 {' '.join(map(str, made.cell))}\nZERR 4 0 0 0 0 0 0\nLATT 1\n"
+                    "SYMM -x,y+1/2,-z+1/2\nSFAC C N O Cl\nUNIT 28 8 8 4\nHKLF 4\nEND\n")
+
+    def drop(*files):
+        place = browser.find_element(By.ID, "drop-crystal")
+        browser.execute_script(_DROP, place, [[base64.b64encode(text.encode()).decode(), name] for text, name in files])
+
+    def text_of(id):
+        return wait_for(lambda: browser.find_element(By.ID, id).text)
+
+    def open_page():
+        browser.get("about:blank")
+        browser.get(f"{server.address}patterson#crystal")
+        wait_for(lambda: browser.find_element(By.ID, "for-crystal").is_displayed())
+
+    open_page()
+    drop((rows, "mine.hkl"), (instructions, "mine.ins"))
+    assert text_of("crystal-called") == "mine.hkl with mine.ins"
+    assert "7.4 × 11.3 × 11.6 Å" in text_of("crystal-facts") and "Cl4" in text_of("crystal-facts")
+
+    open_page()
+    drop((rows, "mine.hkl"))
+    assert text_of("crystal-error").startswith("mine.hkl: no unit cell") and "below" in text_of("crystal-error")
+    browser.find_element(By.ID, "c-cell").send_keys("7.4 11.3 11.6 90 104 90", Keys.TAB)
+    assert "not given: taken from the data" in text_of("crystal-facts")
+    drop((instructions, "mine.ins"))
+    wait_for(lambda: browser.find_element(By.ID, "crystal-called").text == "mine.hkl with mine.ins")
+    assert "given by its operators" in text_of("crystal-facts")
+    browser.find_element(By.ID, "c-formula").send_keys("C7;N2", Keys.TAB)
+    assert "formula: a text such as" in text_of("crystal-error")

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import gemmi
 import numpy as np
 import pytest
 from made_crystals import make_crystal
@@ -38,17 +39,33 @@ def write(folder, *, intensity=None, stretch=1.0, symmetry=True, contents=True):
     return folder / "made.hkl"
 
 
+def check_maps(folder, log):
+    """The density of other programs is high at each atom of the CIF, whose coordinates have standard deviations."""
+    read = gemmi.read_ccp4_map(str(folder / "solution_density.ccp4"), setup=True).grid
+    atoms = gemmi.read_small_structure(str(folder / "solution.cif"))
+    assert read.spacegroup.xhm() == atoms.spacegroup.xhm() == SYMBOL
+    np.testing.assert_allclose(read.unit_cell.parameters, atoms.cell.parameters, rtol=1e-5)
+    heights = [read.interpolate_value(read.unit_cell.orthogonalize(site.fract)) for site in atoms.sites]
+    assert min(heights) > 4 and len(heights) == 12
+    deviations = np.array([atom["standard_deviation"] for atom in log["atoms"]])
+    assert (deviations > 0).all() and deviations.max() < 0.002
+    assert (folder / "solution.cif").read_text().count("(") == 3 * 12
+    assert log["maps"]["highest"]["height"] > 0 > log["maps"]["deepest"]["height"]
+
+
 @pytest.mark.slow
 def test_a_made_crystal_is_solved_and_written(tmp_path):
     done = launch(f"--reflections={write(tmp_path)}", f"--output={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().splitlines()[-1].startswith("Solved: ")
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
-        "solution.res", "solution.cif", "solution.pdb", "log.json"}
+        "solution.res", "solution.cif", "solution.pdb", "solution_density.ccp4", "solution_difference.ccp4",
+        "report.html", "log.json"}
     log = json.loads((tmp_path / "out" / "log.json").read_text())
     assert log["status"] == "solved" and log["solution"]["r1"] < 0.06
     assert sorted(atom["element"] for atom in log["atoms"]) == sorted(make_crystal(SYMBOL).elements)
-    for words in ("HKLF 4", "R_int", "space group", "reflections per parameter"):
+    check_maps(tmp_path / "out", log)
+    for words in ("highest difference", "HKLF 4", "R_int", "space group", "reflections per parameter"):
         assert words in done.stdout
 
 

@@ -22,8 +22,8 @@ export async function ask(path, options = {}) {
 
 export const post = (path, value) => ask(path, {method: "POST", body: JSON.stringify(value ?? {})});
 
-export const upload = (kind, file, unit = "") =>
-  ask(`/api/uploads?${new URLSearchParams({kind, name: file.name, unit})}`, {method: "POST", body: file});
+export const upload = (kind, file, more = {}) =>
+  ask(`/api/uploads?${new URLSearchParams({kind, name: file.name, ...more})}`, {method: "POST", body: file});
 
 // Shows a message in an alert; hides the alert without one.
 export function say(alert, message = "") {
@@ -48,7 +48,8 @@ export const when = (seconds) =>
 // Returns a number to this many significant digits, with a typographic minus.
 export const figure = (value, digits = 3) => String(+value.toPrecision(digits)).replace("-", "−");
 
-const KINDS = {curve: "Shape from a curve", patterson: "Atoms from a Patterson map"};
+const KINDS = {curve: "Shape from a curve", patterson: "Atoms from a Patterson map",
+  crystal: "Atoms of a measured crystal"};
 export const kindOf = (job) => KINDS[job.kind];
 
 const STATUS = {queued: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled"};
@@ -64,6 +65,12 @@ export function askedFor({settings: s}) {
     if (s.reference) said.push(`compared with ${s.reference}`);
     if (s.background === "yes") said.push("with a background");
     if (s.generations) said.push(`${s.generations} generations at most`);
+  } else if (s.source === "crystal") {
+    said.push(s.formula ?? "composition from the files", s.unknown_group === "yes" ? "space group left aside"
+      : s.space_group ?? "space group from the files", `${s.num_starts} starts at most`);
+    if (s.cell) said.push(`cell ${s.cell}`);
+    if (s.radiation) said.push(s.radiation);
+    for (const kind of ["crystal.ins", "crystal.cif"]) if (s[kind]) said.push(`with ${s[kind]}`);
   } else {
     said.push(s.num_atoms === null ? "number of atoms estimated" : `${s.num_atoms} atoms`);
     if (s.source === "random") said.push(`box of ${s.inner_box}`);

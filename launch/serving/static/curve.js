@@ -96,7 +96,7 @@ byId("form").addEventListener("submit", async (event) => {
   const button = event.submitter;
   button.disabled = true;
   try {
-    const job = await post("/api/jobs", {source: "curve", input: curve.id, reference: reference?.id,
+    const job = await post("/api/jobs", {source: "curve", input: curve.id, beside: {reference: reference?.id},
       settings: values(byId("settings"))});
     location.href = `/jobs/${job.id}`;
   } catch (error) {

@@ -4,18 +4,20 @@ import {say, upload} from "./api.js";
 
 // input: of type file.   place: takes dropped files.   alert: shows the server's message if the file is not readable.
 // kind(): "curve", "reference", ...   onRead(reading): gets null when reading begins or fails.
-export function filePlace({input, place, alert, kind, onRead}) {
+// read(files): uploads the files in another way and returns the reading.   Returns take(files), which does the same
+// for files that were chosen before.
+export function filePlace({input, place, alert, kind, onRead, read = ([file]) => upload(kind(), file)}) {
   let latest = 0;
-  const take = async (file) => {
-    if (!file) return;
+  const take = async (files) => {
+    if (!files.length) return;
     const mine = ++latest;
     say(alert);
     onRead(null);
     place.dataset.state = "reading";
-    place.dataset.saying = `Reading ${file.name} …`;
+    place.dataset.saying = `Reading ${files.map((file) => file.name).join(", ")} …`;
     place.setAttribute("aria-busy", "true");
     try {
-      const reading = await upload(kind(), file);
+      const reading = await read(files);
       if (mine === latest) onRead(reading);
     } catch (error) {
       if (mine === latest) say(alert, error.message);
@@ -27,7 +29,7 @@ export function filePlace({input, place, alert, kind, onRead}) {
       input.value = "";  // the same file can be chosen again
     }
   };
-  input.addEventListener("change", () => take(input.files[0]));
+  input.addEventListener("change", () => take([...input.files]));
   for (const name of ["dragenter", "dragover"]) {
     place.addEventListener(name, (event) => {
       event.preventDefault();
@@ -40,8 +42,9 @@ export function filePlace({input, place, alert, kind, onRead}) {
   place.addEventListener("drop", (event) => {
     event.preventDefault();
     delete place.dataset.state;
-    take(event.dataTransfer.files[0]);
+    take([...event.dataTransfer.files]);
   });
+  return take;
 }
 
 // Without this, a file that is dropped beside a place replaces the page.
@@ -55,10 +58,11 @@ export function facts(table, rows) {
     element("th", {scope: "row"}, name), element("td", {}, value))));
 }
 
-// Returns the values of the fields in a part of a form, by their names.
+// Returns the values of the fields in a part of a form, by their names; a number may have a decimal comma.
 export function values(part) {
   return Object.fromEntries([...part.querySelectorAll("input[name], select[name]")]
-    .map((field) => [field.name, field.value.trim().replace(",", ".")]));
+    .map((field) => [field.name,
+      field.inputMode ? field.value.trim().replace(",", ".") : field.value.trim()]));
 }
 
 // Shows why the server refused a form, and moves to the field that the message begins with.

@@ -12,6 +12,8 @@ const FILES = {
   "fit.fit": "curve and fit",
   "density_on_reference.ccp4": "the mean superposed on the structure", "log.json": "all settings and numbers", "report.html": "the report in one file",
   "positions.csv": "table of the atoms", "positions.pdb": "atoms for viewers", "positions.xyz": "atoms for viewers",
+  "solution.res": "SHELX instructions", "solution.cif": "CIF", "solution.pdb": "atoms for viewers",
+  "solution_density.ccp4": "F_obs with calculated phases, CCP4", "solution_difference.ccp4": "F_obs − F_calc, CCP4",
   "truth.json": "true and found atoms"};
 let live = null, job = null, clock = null;
 
@@ -38,7 +40,7 @@ function buttons() {
   if (!job.ended) return [button("Cancel", () => post(`${path}/cancel`))];
   return [
     button("Run it again", async () => (location.href = `/jobs/${(await post(`${path}/again`)).id}`)),
-    element("a", {className: "button", href: job.kind === "curve" ? "/" : "/patterson"}, "Start another"),
+    element("a", {className: "button", href: {curve: "/", patterson: "/patterson", crystal: "/patterson#crystal"}[job.kind]}, "Start another"),
     button("Remove", async () => {
       if (!confirm(`Remove ${job.name} and its files?`)) return;
       await ask(path, {method: "DELETE"});
@@ -102,7 +104,7 @@ function showDone() {
 
 function begin() {
   live?.remove();
-  live = job?.kind === "patterson" ? null : new Live();
+  live = job?.kind === "curve" ? new Live() : null;
   byId("log").textContent = "";
   byId("log-part").hidden = true;
 }

@@ -1,11 +1,14 @@
-// The page of a Patterson map: starts a run on random atoms, a map or amplitudes.
+// The page of amplitudes: starts a run on random atoms, a Patterson map, amplitudes or a crystal.
 
 import {post, say} from "./api.js";
+import {crystal} from "./crystal.js";
 import {facts, filePlace, fillWeights, refuse, values} from "./files.js";
 
 let map = null;
 const source = () => document.querySelector("[name=source]:checked").value;
-const part = () => byId(source() === "random" ? "for-random" : "for-measured");
+const SECTIONS = {random: "for-random", patterson: "for-measured", amplitudes: "for-measured", crystal: "for-crystal"};
+const part = () => byId(SECTIONS[source()]);
+const input = () => ({patterson: map, amplitudes: map, crystal: crystal.reading}[source()]);
 
 function showMap(reading) {
   map = reading;
@@ -20,9 +23,7 @@ function showMap(reading) {
 }
 
 function showSource() {
-  const random = source() === "random";
-  byId("for-random").hidden = !random;
-  byId("for-measured").hidden = random;
+  for (const id of new Set(Object.values(SECTIONS))) byId(id).hidden = id !== SECTIONS[source()];
   say(byId("error"));
   say(byId("refused"));
   // A file that was read as a map is not one of amplitudes.
@@ -35,22 +36,24 @@ filePlace({input: byId("file-map"), place: byId("drop-map"), alert: byId("error"
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   say(byId("refused"));
-  if (source() !== "random" && !map) {
+  if (source() !== "random" && !input()) {
     say(byId("refused"), "Choose a file first.");
-    byId("file-map").focus();
+    part().querySelector("[type=file]").focus();
     return;
   }
   const button = event.submitter;
   button.disabled = true;
   const {source: _, ...settings} = values(part());
   try {
-    const job = await post("/api/jobs", {source: source(), input: map?.id, settings});
+    const job = await post("/api/jobs", {source: source(), input: input()?.id, settings,
+      ...(source() === "crystal" ? {beside: crystal.beside} : {})});
     location.href = `/jobs/${job.id}`;
   } catch (error) {
     refuse(byId("refused"), part(), error.message);
     button.disabled = false;
   }
 });
+if (location.hash === "#crystal") document.querySelector("[name=source][value=crystal]").checked = true;
 addEventListener("pageshow", () => {
   byId("form").querySelectorAll("button").forEach((button) => (button.disabled = false));
   showSource();

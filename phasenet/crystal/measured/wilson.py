@@ -91,6 +91,21 @@ def fit_wilson(
                      anisotropy_sigma)
 
 
+def wilson_points(
+    merged: Merged, cell: np.ndarray, composition: Mapping[str, float], radiation: str = "xray"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns s^2 = 1/d^2 in 1/A^2 and ln(<I/epsilon> / sum f^2) in shells of equal numbers of reflections, each (K,).
+
+    Shells whose mean intensity is not positive are left out. Arguments as those of `fit_wilson`.
+    """
+    inverse_d = inverse_spacing(merged.hkl, cell)
+    ratios = merged.intensity / merged.epsilon / sum_of_squared_form_factors(inverse_d, composition, radiation)
+    shells = np.array_split(np.argsort(inverse_d, kind="stable"), max(2, len(ratios) // _REFLECTIONS_PER_SHELL))
+    points = np.array([[np.square(inverse_d[shell]).mean(), ratios[shell].mean()] for shell in shells if len(shell)])
+    points = points[points[:, 1] > 0]
+    return points[:, 0], np.log(points[:, 1])
+
+
 def normalized_intensities(merged: Merged, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns E^2 = I / (epsilon <I/epsilon>) and its standard deviation, each (M,), from a smooth local mean of I.
 

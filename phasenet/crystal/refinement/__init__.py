@@ -6,5 +6,7 @@ In reading order:
     least_squares      refines atoms against F
     completion         adds, removes and exchanges atoms
     verdict            what R1 proves
+    standard_deviations of coordinates, from the normal equations
+    density_maps       F_obs and F_obs - F_calc on an absolute scale
     absolute_structure the hand, by anomalous scattering
 """

@@ -108,7 +108,7 @@ def invert(positions: np.ndarray, operators: SpaceGroupOperators) -> tuple[np.nd
         point = np.array(steps) / _ORIGIN_STEPS
         if all((turn.tobytes(), *_steps(point - turn @ point - shift)) in listed
                for turn, shift in zip(rotations, operators.translations, strict=True)):
-            return (point - positions) % 1, operators
+            return _move_to_cell(point - positions), operators
     group = []
     for turn, shift in zip(rotations, operators.translations, strict=True):
         op = gemmi.Op()
@@ -116,7 +116,12 @@ def invert(positions: np.ndarray, operators: SpaceGroupOperators) -> tuple[np.nd
         group.append(op)
     inverted = gemmi.GroupOps(group)
     named = gemmi.find_spacegroup_by_ops(inverted)
-    return -positions % 1, operators_of(inverted, named.xhm() if named is not None else "")
+    return _move_to_cell(-positions), operators_of(inverted, named.xhm() if named is not None else "")
+
+
+def _move_to_cell(positions: np.ndarray) -> np.ndarray:
+    """Returns positions (n, 3) moved together, so that molecules stay whole, until their mean lies in the cell."""
+    return positions - np.floor(positions.mean(0))
 
 
 def _steps(shift: np.ndarray) -> tuple[int, ...]:

@@ -55,6 +55,32 @@ def judge_fit(result: RefinementResult, reflections: UniqueReflections, observed
     return FiguresOfMerit(float(r1), float(wr2), int(strong.sum()), float(len(reflections.hkl) / parameters))
 
 
+def r1_in_shells(amplitude: np.ndarray, calculated: np.ndarray, reflections: UniqueReflections,
+                 num_shells: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns R1 over F > 4 sigma(F) in shells with equal numbers of reflections.
+
+    Args:
+      amplitude: (N,) measured |F|.
+      calculated: (N,) |F| of the atoms, on the same scale.
+      reflections: N unique reflections.
+      num_shells: at most; a shell has at least 20 reflections where there are so many.
+
+    Returns:
+      The smallest spacing in each shell in Angstrom, descending; R1, NaN in a shell without strong reflections; the
+      number of strong reflections. Each (K,).
+    """
+    order = np.argsort(reflections.inverse_spacing, kind="stable")
+    strong = reflections.intensity > 2 * reflections.sigma
+    ends, r1, counts = [], [], []
+    for shell in np.array_split(order, int(np.clip(len(order) // 20, 1, num_shells))):
+        used = shell[strong[shell]]
+        ends.append(1 / reflections.inverse_spacing[shell].max())
+        total = amplitude[used].sum()
+        r1.append(np.abs(amplitude - calculated)[used].sum() / total if total > 0 else np.nan)
+        counts.append(len(used))
+    return np.array(ends), np.array(r1), np.array(counts)
+
+
 def decide_status(figures: FiguresOfMerit) -> str:
     """Returns "solved", "ambiguous" or "not solved" from R1 and the number of reflections per parameter."""
     highest, lowest = r1_limits(figures.reflections_per_parameter)

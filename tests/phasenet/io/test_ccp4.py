@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phasenet.errors import InputError
-from phasenet.io.ccp4 import read_map, write_map
+from phasenet.io.ccp4 import read_map, write_cell_map, write_map
 from saxsae.io.structures.beads import beads_above, fits_pdb, write_beads
 from saxsae.io.structures.structure_files import read_structure
 
@@ -105,6 +105,23 @@ def test_arrays_that_are_no_maps(tmp_path, density):
     with pytest.raises(ValueError):
         write_map(tmp_path / "map.ccp4", density, 0.0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("symbol", "number"), [("P 1 21/n 1", 14), ("no such group", 1), ("", 1)])
+def test_a_map_of_an_oblique_cell_lies_where_its_atoms_do(tmp_path, symbol, number):
+    cell = (7.0, 8.0, 9.0, 90.0, 104.0, 90.0) if number == 14 else (7.0, 8.0, 9.0, 80.0, 104.0, 95.0)
+    values = np.random.default_rng(2).random((12, 14, 16)).astype(np.float32)
+    write_cell_map(tmp_path / "cell.ccp4", values, cell, symbol, "F_obs")
+    assert mrcfile.validate(tmp_path / "cell.ccp4")
+    read = gemmi.read_ccp4_map(str(tmp_path / "cell.ccp4"), setup=True)
+    assert read.grid.spacegroup.number == number
+    np.testing.assert_allclose(read.grid.unit_cell.parameters, cell, rtol=1e-6)
+    np.testing.assert_array_equal(np.array(read.grid.array), values)
+    place = read.grid.unit_cell.orthogonalize(gemmi.Fractional(3 / 12, 5 / 14, 9 / 16))
+    assert read.grid.interpolate_value(place) == pytest.approx(values[3, 5, 9], abs=1e-5)
+    for bad in (values[0], values * np.nan):
+        with pytest.raises(ValueError):
+            write_cell_map(tmp_path / "cell.ccp4", bad, cell)
 
 
 def test_beads_lie_where_the_map_does(tmp_path, density):

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from made_crystals import make_crystal
 
-from phasenet.io.crystal_structures import CrystalStructure, label_atoms, write_cif, write_pdb, write_res
+from phasenet.io.crystal_structures import (
+    CrystalStructure,
+    format_uncertain,
+    label_atoms,
+    write_cif,
+    write_pdb,
+    write_res,
+)
 from phasenet.io.reflections.shelx_instructions import read_instructions
 
 SYMBOLS = ("P 1", "P -1", "P 1 21/c 1", "P 21 21 21", "C 1 2/c 1")
@@ -15,7 +22,8 @@ def structure(symbol):
     made = make_crystal(symbol)
     return CrystalStructure(
         "made", made.cell, np.full(6, 0.001), 0.71073, made.operators.rotations, made.operators.translations, symbol, 4,
-        made.composition, label_atoms(made.elements), made.elements, made.positions, made.b_iso,
+        made.composition, label_atoms(made.elements), made.elements, made.positions,
+        np.full((len(made.elements), 3), 2e-5), made.b_iso,
         np.ones(len(made.elements)), 1.5, 0.05, 4)
 
 
@@ -62,6 +70,20 @@ def test_gemmi_finds_the_same_structure_factors_in_the_cif(tmp_path, symbol):
     for hkl in ([1, 0, 2], [3, 1, 0], [2, 2, 2]):
         assert abs(calculator.calculate_sf_from_small_structure(read, hkl)
                    - calculator.calculate_sf_from_small_structure(made, hkl)) < 0.02
+
+
+@pytest.mark.parametrize(("value", "deviation", "text"), [
+    (0.123456, 6e-5, "0.12346(6)"), (-0.5, 0.0012, "-0.5000(12)"), (0.25, 0.0, "0.25000"), (0.1, 0.19, "0.10(19)"),
+    (0.75, 0.195, "0.8(2)"), (0.1, np.nan, "0.10000"), (1.5, 4.0, "2(4)")])
+def test_standard_deviations_stand_in_parentheses(value, deviation, text):
+    assert format_uncertain(value, deviation) == text
+
+
+def test_the_cif_has_them(tmp_path):
+    given = structure("P 1")
+    write_cif(tmp_path / "a.cif", given)
+    first = next(line for line in (tmp_path / "a.cif").read_text().splitlines() if line.startswith("C1 C "))
+    assert first.split()[2] == f"{given.positions[0, 0]:.5f}(2)"
 
 
 def test_viewers_read_the_pdb(tmp_path):

@@ -8,7 +8,7 @@ from phasenet.crystal.form_factors import sum_of_squared_form_factors
 from phasenet.crystal.lattice import Intensities, find_absences, inverse_spacing
 from phasenet.crystal.measured.merging import merge, select_reflections
 from phasenet.crystal.measured.packing import assess_contents
-from phasenet.crystal.measured.wilson import fit_wilson, normalized_intensities
+from phasenet.crystal.measured.wilson import fit_wilson, normalized_intensities, wilson_points
 from phasenet.errors import InputError
 
 
@@ -30,6 +30,16 @@ def test_scale_and_b_are_those_of_the_data(made, noise):
     plot = fit_wilson(wilson_data(made, cell, 2.5, 4.0 * np.eye(3), noise=noise), cell, {"C": 40})
     assert plot.b == pytest.approx(4.0, abs=4 * plot.b_sigma) and plot.b_sigma < 0.4
     assert plot.scale == pytest.approx(2.5, rel=0.2)
+
+
+def test_the_points_of_the_plot_lie_about_the_fitted_line(made):
+    cell = made.CELLS["triclinic"]
+    merged = wilson_data(made, cell, 2.5, 4.0 * np.eye(3))
+    plot = fit_wilson(merged, cell, {"C": 40})
+    s2, log = wilson_points(merged, cell, {"C": 40})
+    assert len(s2) > 10 and (np.diff(s2) > 0).all() and s2[-1] < 1 / 0.85**2
+    # The mean of 60 exponentially distributed intensities scatters by 13%.
+    assert np.abs(log - (np.log(plot.scale) - plot.b * s2 / 2)).std() < 0.2
 
 
 def test_the_stated_standard_deviation_of_b_is_its_scatter(made):

@@ -3,32 +3,15 @@
 import gemmi
 import numpy as np
 import pytest
+from made_models import prepare, true_atoms
 
-from phasenet.crystal import grids, lattice, normalisation
+from phasenet.crystal import lattice, normalisation
 from phasenet.crystal.lattice import Intensities
 from phasenet.crystal.refinement import completion, least_squares, verdict
-from phasenet.crystal.refinement.completion import CompletionProblem
 from phasenet.crystal.refinement.least_squares import CrystalAtoms
 
 GROUPS = ("P 1", "P -1", "P 1 21/c 1", "P 21 21 21", "C 1 2/c 1")
 ALL = ("positions", "b_iso", "occupancies")
-
-
-def true_atoms(crystal):
-    n = len(crystal.elements)
-    return CrystalAtoms(crystal.positions, crystal.elements, crystal.b_iso, np.ones(n), np.tile(np.eye(3), (n, 1, 1)),
-                        np.ones(n, int))
-
-
-def prepare(crystal):
-    unique = normalisation.merge_equivalents(crystal.reflections, crystal.cell, crystal.operators)
-    amplitudes = normalisation.normalise(unique, crystal.composition, "xray")
-    grid = grids.build_grid(unique.hkl, crystal.cell, crystal.operators, amplitudes.d_min)
-    elements = completion.order_elements(crystal.composition, "xray")
-    counts = tuple(crystal.composition[element] / len(grid.centring) for element in elements)
-    model = least_squares.build_model(unique, crystal.cell, crystal.operators, elements, "xray")
-    return CompletionProblem(unique, least_squares.measure_amplitudes(unique), model, grid, amplitudes.sharpening,
-                             counts, amplitudes.wilson.b_iso)
 
 
 def judge(result, problem):
@@ -152,3 +135,17 @@ def test_elements_are_dealt_out_by_strength_and_multiplicity(made_crystal):
     assert elements == ("C", "Cl", "O", "O", "N", "N", "C")
     halves = completion.assign_elements(strengths, np.array([1, 2, 2, 1, 1, 1, 1]), problem)
     assert halves == ("C", "Cl", "Cl", "O", "O", "N", "N")
+
+
+def test_r1_by_resolution_adds_up_to_r1(made_crystal):
+    crystal = made_crystal("P 1 21/c 1")
+    problem = prepare(crystal)
+    result = least_squares.refine(true_atoms(crystal), problem.observed, problem.model, 5)
+    calculated = result.scale * np.abs(result.factors)
+    ends, r1, counts = verdict.r1_in_shells(problem.observed.amplitude, calculated, problem.reflections)
+    figures = judge(result, problem)
+    assert counts.sum() == figures.num_strong and (np.diff(ends) < 0).all()
+    assert ends[-1] == pytest.approx(1 / problem.reflections.inverse_spacing.max())
+    assert r1.min() < figures.r1 < r1.max()
+    (_, (whole,), _) = verdict.r1_in_shells(problem.observed.amplitude, calculated, problem.reflections, 1)
+    assert whole == pytest.approx(figures.r1)

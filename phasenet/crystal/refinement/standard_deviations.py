@@ -1,0 +1,57 @@
+"""Standard deviations of refined coordinates, from the normal equations of least squares.
+
+The covariance is the inverse of J^T J times chi^2 over the degrees of freedom, as SHELXL gives it (Sheldrick, Acta
+Cryst. C71, 3, 2015). Directions that nothing fixes, such as the origin of P 1, are left out. `solve` calls it.
+"""
+
+import numpy as np
+
+from phasenet.crystal.refinement.least_squares import (
+    MeasuredAmplitudes,
+    RefinementResult,
+    ScatteringModel,
+    normal_equations,
+)
+
+_UNDETERMINED = 1e-9  # of the largest eigenvalue of the scaled normal matrix
+
+
+def estimate_standard_deviations(result: RefinementResult, observed: MeasuredAmplitudes,
+                                 model: ScatteringModel) -> np.ndarray:
+    """Returns the standard deviations (n, 3) of x, y and z, each times its edge a, b or c, in Angstrom.
+
+    A coordinate that the site symmetry fixes has 0.
+
+    Args:
+      result: n atoms that were refined with their B.
+      observed: amplitudes of N unique reflections.
+      model: of the same reflections.
+    """
+    n = len(result.atoms.elements)
+    matrix, _ = normal_equations(result.atoms, result.scale, observed, model, ("positions", "b_iso"))
+    allowed = _allowed_shifts(result, model)
+    matrix = allowed @ matrix @ allowed
+    scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-12 * np.diag(matrix).max()))
+    inverse = np.linalg.pinv(matrix * scale[:, None] * scale, rcond=_UNDETERMINED, hermitian=True)
+    residual = observed.weight * (result.scale * np.abs(result.factors) - observed.amplitude)
+    freedom = max(len(residual) - np.trace(allowed), 1.0)
+    covariance = inverse * scale[:, None] * scale * np.square(residual).sum() / freedom
+    places = 1 + np.arange(n)[:, None] + n * np.arange(3)  # of x, y, z in Angstrom of each atom
+    blocks = covariance[places[:, :, None], places[:, None, :]]
+    to_fractional = np.linalg.inv(model.orthogonalization)
+    variances = np.einsum("ij,njk,ik->ni", to_fractional, blocks, to_fractional)
+    edges = np.linalg.norm(model.orthogonalization, axis=0)
+    deviations = np.sqrt(np.maximum(variances, 0.0)) * edges
+    free = np.abs(result.atoms.projections).max(2) > 1e-6
+    return np.where(free, deviations, 0.0)
+
+
+def _allowed_shifts(result: RefinementResult, model: ScatteringModel) -> np.ndarray:
+    """Returns the projection (p, p) of the parameters onto what the site symmetries allow; p = 1 + 4 n."""
+    n = len(result.atoms.elements)
+    root = model.orthogonalization
+    projection = np.eye(1 + 4 * n)
+    for atom, fractional in enumerate(result.atoms.projections):
+        places = 1 + atom + n * np.arange(3)
+        projection[np.ix_(places, places)] = root @ fractional @ np.linalg.inv(root)
+    return projection
