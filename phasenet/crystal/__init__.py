@@ -11,4 +11,5 @@ In reading order:
     origin             the symmetry of a map: its origin, and the average over the group
     refinement/        atoms from a map, least squares, atoms added and exchanged, what R1 proves
     solve              the whole way: `solve_crystal`
+    made/              made crystals for examples, tests and training, and their measurement
 """
