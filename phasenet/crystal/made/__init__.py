@@ -9,5 +9,6 @@ In reading order:
     packing        molecules grown in a unit cell
     compression    pressed together to the density of real crystals
     crystals       the whole way: `draw_crystal`
+    arrays         many crystals as a few arrays
     measurement    structure factors, errors, what is missing: `measure`
 """

@@ -21,6 +21,7 @@ MIN_VOLUME, MAX_VOLUME = 100.0, 4000.0
 # A^3 for each non-hydrogen atom: where a crystal is grown, and where the pressing may end.
 _GROWN_AT, _VOLUME_PER_ATOM = 22.5, (15.0, 19.0)
 _LOOSEST = 24.0
+_VOLUME_POWER = 1.5  # half of the volumes lie in the lower third of the range
 _MIN_ATOMS = 3
 _MAX_TRIES = 300
 _SAME_POSITION_ANGSTROM = 0.3
@@ -38,6 +39,7 @@ class MadeCrystal(NamedTuple):
       hydrogens: (h, 3) fractional coordinates in [0, 1); hydrogen scatters, but is not part of the answer.
       hydrogen_b_iso: (h,) Angstrom^2.
       composition: atoms of each element in the unit cell, hydrogen among them.
+      kind: "organic".
     """
 
     cell: np.ndarray
@@ -48,6 +50,7 @@ class MadeCrystal(NamedTuple):
     hydrogens: np.ndarray
     hydrogen_b_iso: np.ndarray
     composition: dict[str, float]
+    kind: str
 
 
 def draw_crystal(rng: np.random.Generator, volumes: tuple[float, float] = (MIN_VOLUME, MAX_VOLUME),
@@ -63,7 +66,7 @@ def draw_crystal(rng: np.random.Generator, volumes: tuple[float, float] = (MIN_V
       InputError: no crystal was found, because the volumes are too small for the groups.
     """
     for _ in range(_MAX_TRIES):
-        volume = float(np.exp(rng.uniform(*np.log(volumes))))
+        volume = volumes[0] + (volumes[1] - volumes[0]) * rng.random() ** _VOLUME_POWER
         operators = unit_cells.draw_space_group(rng, volume, space_groups)
         volume_per_atom = rng.uniform(*_VOLUME_PER_ATOM)
         num_atoms = round(volume / (len(operators.rotations) * volume_per_atom))
@@ -91,14 +94,18 @@ def finish(rng: np.random.Generator, packed: PackedAtoms, operators: SpaceGroupO
     carriers = np.linalg.norm(packed.positions[~heavy][:, None] - packed.positions[heavy], axis=-1).argmin(1) \
         if (~heavy).any() else np.zeros(0, int)
     crystal = MadeCrystal(packed.cell, operators, fractional[heavy], elements, b_iso, fractional[~heavy],
-                          1.3 * b_iso[carriers], {})
-    counts = {element: 0.0 for element in sorted(set(elements), key=lambda symbol: (symbol != "C", symbol))}
-    _, places = expand(crystal.positions, operators, packed.cell)
-    for place in places:
-        counts[elements[place]] += 1
+                          1.3 * b_iso[carriers], {}, "organic")
+    return crystal._replace(composition=count_atoms(crystal))
+
+
+def count_atoms(crystal: MadeCrystal) -> dict[str, float]:
+    """Returns the atoms of each element in the unit cell: carbon first, hydrogen last."""
+    counts = {element: 0.0 for element in sorted(set(crystal.elements), key=lambda symbol: (symbol != "C", symbol))}
+    for place in expand(crystal.positions, crystal.operators, crystal.cell)[1]:
+        counts[crystal.elements[place]] += 1
     if len(crystal.hydrogens):
-        counts["H"] = float(len(crystal.hydrogens) * len(operators.rotations))
-    return crystal._replace(composition=counts)
+        counts["H"] = float(len(expand(crystal.hydrogens, crystal.operators, crystal.cell)[1]))
+    return counts
 
 
 def expand(positions: np.ndarray, operators: SpaceGroupOperators, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,12 +22,14 @@ class Site(NamedTuple):
     """An open site of an atom in a crystal.
 
     Attributes:
-      atom: its number.
+      number: differs for all sites of a crystal.
+      atom: number of the atom.
       direction: (3,) unit vector.
       normal: (3,) unit vector across the plane of its bonds, where these lie in a plane.
       hydrogen: number of the hydrogen atom that holds the site, or -1.
     """
 
+    number: int
     atom: int
     direction: np.ndarray
     normal: np.ndarray
@@ -92,7 +94,7 @@ class GrowingCrystal:
         self._atom_of_point = np.zeros(_CHUNK, int)
         self._operator_of_point = np.zeros(_CHUNK, int)
         self._translation_of_point = np.zeros((_CHUNK, 3), int)
-        self._num_points = 0
+        self._num_points = self._num_sites = 0
 
     def count_heavy(self, molecule: int | None = None) -> int:
         """Returns the number of independent atoms other than hydrogen, of all molecules or of one."""
@@ -156,7 +158,7 @@ class GrowingCrystal:
         if site is not None:
             if site.hydrogen >= 0:
                 self.alive[site.hydrogen] = False
-            self.sites[molecule] = [other for other in self.sites[molecule] if other is not site]
+            self.sites[molecule] = [other for other in self.sites[molecule] if other.number != site.number]
         elements, local = _with_hydrogens(fragment, used)
         first, count = len(self.elements), len(fragment.elements)
         self._add(elements, local @ pose.rotation.T + pose.shift, molecule)
@@ -166,8 +168,9 @@ class GrowingCrystal:
             if number == used:
                 continue
             has_hydrogen = fragment.elements[atom] in fragments.HYDROGEN_BONDS
-            self.sites[molecule].append(Site(first + int(atom), pose.rotation @ way, pose.rotation[:, 2],
-                                             hydrogen if has_hydrogen else -1))
+            self.sites[molecule].append(Site(self._num_sites, first + int(atom), pose.rotation @ way,
+                                             pose.rotation[:, 2], hydrogen if has_hydrogen else -1))
+            self._num_sites += 1
             hydrogen += has_hydrogen
 
     def _add(self, elements: list[str], positions: np.ndarray, molecule: int) -> None:

@@ -32,7 +32,8 @@ class MeasurementConditions(NamedTuple):
       missing_cone: half the opening of a cone of directions that were never measured, degrees.
       cone_axis: (3,) unit vector, Cartesian.
       weakest: intensities below so many mean intensities are missing.
-      merged: one reflection of each set of equivalents; otherwise all that were measured.
+      merged: one reflection of each set of equivalents, none that the space group forbids; otherwise all that were
+        measured, of each Friedel pair one.
     """
 
     radiation: str
@@ -85,7 +86,11 @@ def measure(rng: np.random.Generator, crystal: MadeCrystal, conditions: Measurem
       conditions: of the measurement.
     """
     sphere = list_reflections(crystal.cell, conditions.d_min)
-    sphere = sphere[~lattice.find_absences(sphere, crystal.operators)]
+    # Unmerged data hold what glide planes and screw axes forbid, but not what the lattice forbids.
+    centring = (crystal.operators.rotations == np.eye(3)).all((1, 2))
+    forbidding = np.ones(len(centring), bool) if conditions.merged else centring
+    sphere = sphere[~lattice.find_absences(sphere, crystal.operators._replace(
+        rotations=crystal.operators.rotations[forbidding], translations=crystal.operators.translations[forbidding]))]
     unique_of = merging.unique_indices(sphere, crystal.operators.rotations)
     unique, index = np.unique(unique_of, axis=0, return_inverse=True)
     true = np.abs(structure_factors(crystal, unique, conditions.radiation)) ** 2

@@ -75,13 +75,13 @@ def grow_molecule(rng: np.random.Generator, crystal: GrowingCrystal, molecule: i
     """Binds fragments to a molecule until it has `size` atoms other than hydrogen, or no room."""
     tries: dict[int, int] = {}
     while (left := size - crystal.count_heavy(molecule)) > 0:
-        sites = [site for site in crystal.sites[molecule] if tries.get(id(site), 0) < _TRIES_OF_A_SITE]
+        sites = [site for site in crystal.sites[molecule] if tries.get(site.number, 0) < _TRIES_OF_A_SITE]
         if not sites:
             return
         site = sites[rng.integers(len(sites))]
         # Where a site was tried in vain, smaller fragments may fit.
-        limit = min(left, (left, left, 4, 2)[tries.get(id(site), 0)])
-        tries[id(site)] = tries.get(id(site), 0) + 1
+        limit = min(left, (left, left, 4, 2)[tries.get(site.number, 0)])
+        tries[site.number] = tries.get(site.number, 0) + 1
         fragment = _draw_fragment(rng, limit)
         element = crystal.elements[site.atom]
         usable = [number for number, atom in enumerate(fragment.site_atoms)
