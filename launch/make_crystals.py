@@ -6,8 +6,8 @@ The file holds N crystals as arrays (phasenet/crystal/made/arrays.py; `unpack` t
 
     cell              (N, 6)      float64   Angstrom and degrees
     space_group       (N,)        str       extended Hermann-Mauguin symbol
-    kind              (N,)        str       "organic"
-    offsets           (N + 1,)    int64     the independent atoms of crystal i are rows offsets[i] to offsets[i + 1] of
+    kind              (N,)        str       "organic", "complex" (about a metal atom) or "mineral" (ions)
+    offsets           (N + 1,)    int64     the independent atoms of crystal i are rows offsets[i] to offsets[i + 1]
     positions         (A, 3)      float32   fractional, in [0, 1)
     atomic_numbers    (A,)        uint8
     b_iso             (A,)        float32   Angstrom^2
@@ -43,7 +43,7 @@ _MAX_VOLUME = flags.DEFINE_float("max_volume", 4000.0, "Largest volume of a unit
 _SPACE_GROUPS = flags.DEFINE_list(
     "space_groups", [], "Symbols to choose from; by default all that are usual, as often as they are met.")
 
-_PART = 50  # crystals of a part, which one process makes at a time
+_PART = 20  # crystals of a part, which one process makes at a time
 
 
 def main(_: list[str]) -> None:
@@ -131,7 +131,9 @@ def _describe(made: dict[str, np.ndarray]) -> None:
                 for z in np.argsort(-numbers)[:10] if numbers[z]]
     app.print_line(f"{len(sizes)} crystals of {sizes.min()} to {sizes.max()} independent atoms, half of them below "
                    f"{np.median(sizes):.0f}")
-    app.print_line("  " + ", ".join(f"{count} {symbol}" for symbol, count in groups))
+    kinds = collections.Counter(map(str, made["kind"])).most_common()
+    for counted in (kinds, groups):
+        app.print_line("  " + ", ".join(f"{count} {name}" for name, count in counted))
     app.print_line("  " + ", ".join(" ".join(pair) for pair in elements))
 
 

@@ -32,7 +32,7 @@ def main(_: list[str]) -> None:
     from phasenet.io.atomic_writes import replacing
 
     rng = np.random.default_rng(_SEED.value)
-    crystal = crystals.draw_crystal(rng, _VOLUMES, (SPACE_GROUP,))
+    crystal = crystals.draw_crystal(rng, _VOLUMES, (SPACE_GROUP,), "organic")
     crystal = crystal._replace(cell=np.round(crystal.cell, 3), positions=np.round(crystal.positions, 5),
                                b_iso=np.round(crystal.b_iso, 2), hydrogens=np.round(crystal.hydrogens, 5))
     # Not merged, so that there is something to merge.

@@ -23,14 +23,14 @@ def launch(output, *flags):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     path = tmp_path_factory.mktemp("made") / "one.npz"
-    done = launch(path, "--count=60", "--seed=3", *SMALL)
+    done = launch(path, "--count=24", "--seed=3", *SMALL)
     assert done.returncode == 0, done.stderr
-    assert "60 crystals of " in done.stdout
+    assert "24 crystals of " in done.stdout
     return path
 
 
 def test_the_file_does_not_depend_on_the_number_of_processes(made, tmp_path):
-    done = launch(tmp_path / "two.npz", "--count=60", "--seed=3", "--processes=2", *SMALL)
+    done = launch(tmp_path / "two.npz", "--count=24", "--seed=3", "--processes=2", *SMALL)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "two.npz").read_bytes() == made.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["two.npz"]
@@ -38,8 +38,8 @@ def test_the_file_does_not_depend_on_the_number_of_processes(made, tmp_path):
 
 def test_a_crystal_of_the_file_is_the_one_of_its_number(made):
     held = read_npz(made, arrays.NAMES)
-    assert len(held["cell"]) == 60 and held["offsets"][-1] == len(held["positions"])
-    for number in (0, 59):
+    assert len(held["cell"]) == 24 and held["offsets"][-1] == len(held["positions"])
+    for number in (0, 23):
         drawn = crystals.draw_crystal(np.random.default_rng((3, number)), (200.0, 300.0))
         read = arrays.unpack(held, number)
         assert read.elements == drawn.elements and read.composition == drawn.composition
@@ -54,9 +54,9 @@ def test_a_run_that_was_ended_goes_on_from_its_parts(made, tmp_path):
     held = read_npz(made, arrays.NAMES)
     parts = tmp_path / "again.npz.parts"
     parts.mkdir()
-    np.savez(parts / f"50_{name}.npz", **arrays.pack([arrays.unpack(held, number) for number in range(50, 60)]))
+    np.savez(parts / f"20_{name}.npz", **arrays.pack([arrays.unpack(held, number) for number in range(20, 24)]))
     (parts / f"0_{name}.npz").write_bytes(b"cut short")
-    done = launch(output, "--count=60", "--seed=3", *SMALL)
+    done = launch(output, "--count=24", "--seed=3", *SMALL)
     assert done.returncode == 0, done.stderr
     assert "1 of 2 parts are there" in done.stdout
     assert output.read_bytes() == made.read_bytes()

@@ -11,7 +11,7 @@ import numpy as np
 
 from phasenet.crystal import lattice
 from phasenet.crystal.lattice import SpaceGroupOperators
-from phasenet.crystal.made import contacts
+from phasenet.crystal.made.chemistry import contacts
 from phasenet.crystal.made.growth import GrowingCrystal
 
 _KEPT_DISTANCE = 3.05  # Angstrom; shorter distances within a molecule stay
@@ -100,7 +100,7 @@ class _Model:
         self.elements, self.molecules = elements, molecules
         self.operators: SpaceGroupOperators = crystal.operators
         self.site_symmetries = crystal.site_symmetries
-        self.between = contacts.limits_between_molecules(elements, elements)
+        self.between = crystal.limits_between(elements, elements)
         self.within = contacts.limits_within_molecule(elements, elements)
         matrix = lattice.orthogonalization_matrix(cell)
         pairs = self._pairs_near(positions, matrix, self._limit(None) + _SKIN)

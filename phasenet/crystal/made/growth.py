@@ -10,12 +10,14 @@ import numpy as np
 
 from phasenet.crystal import lattice
 from phasenet.crystal.lattice import SpaceGroupOperators
-from phasenet.crystal.made import contacts, fragments
-from phasenet.crystal.made.fragments import Fragment
+from phasenet.crystal.made.chemistry import contacts, fragments
+from phasenet.crystal.made.chemistry.fragments import Fragment
+from phasenet.crystal.made.special_positions import GENERAL_POSITION, SiteSymmetry
 
 _CHUNK = 4096
 _FARTHEST_ATOM = 7.5  # Angstrom, from the atom that binds a fragment to its farthest
 _DONORS = ("N", "O")
+_SAME_ATOM = 0.05  # Angstrom
 
 
 class Site(NamedTuple):
@@ -43,16 +45,6 @@ class Pose(NamedTuple):
     shift: np.ndarray
 
 
-class SiteSymmetry(NamedTuple):
-    """Operators that map a molecule onto itself: s numbers of operators, and lattice translations (s, 3) int."""
-
-    operators: np.ndarray
-    translations: np.ndarray
-
-
-GENERAL_POSITION = SiteSymmetry(np.zeros(1, int), np.zeros((1, 3), int))
-
-
 class _Points(NamedTuple):
     """k images of atoms: positions (k, 3), numbers of the atoms (k,), whether they are of the growing molecule (k,)."""
 
@@ -75,8 +67,15 @@ class GrowingCrystal:
       sites: the open sites of each molecule.
     """
 
-    def __init__(self, cell: np.ndarray, operators: SpaceGroupOperators) -> None:
-        """Starts an empty crystal of a unit cell (6,), Angstrom and degrees."""
+    def __init__(self, cell: np.ndarray, operators: SpaceGroupOperators, ionic: bool = False) -> None:
+        """Starts an empty crystal.
+
+        Args:
+          cell: (6,) Angstrom and degrees.
+          operators: of the space group.
+          ionic: whether its atoms are ions, which come nearer to each other than molecules do.
+        """
+        self.limits_between = contacts.limits_between_ions if ionic else contacts.limits_between_molecules
         self.orthogonalization = lattice.orthogonalization_matrix(cell)
         self.fractionalization = np.linalg.inv(self.orthogonalization)
         self.operators = operators
@@ -118,7 +117,7 @@ class GrowingCrystal:
         return places[squared.min(1).argmax()]
 
     def find_pose(self, fragment: Fragment, poses: list[Pose], molecule: int, site: Site | None = None,
-                  used: int = -1) -> Pose | None:
+                  used: int = -1, donors: tuple[int, ...] = ()) -> Pose | None:
         """Returns the first pose in which a fragment fits, or None.
 
         Args:
@@ -127,29 +126,27 @@ class GrowingCrystal:
           molecule: that the fragment is to belong to.
           site: that it is to be bound to, if any; its hydrogen atom is left aside.
           used: number of the fragment's site of this bond.
+          donors: atoms of the fragment that are bound instead, without a site of their own.
         """
+        binding = [*donors] if used < 0 else [int(fragment.site_atoms[used])]
         elements, local = _with_hydrogens(fragment, used)
         positions = np.stack([local @ pose.rotation.T + pose.shift for pose in poses])
         centre = positions[:, :len(fragment.elements)].mean((0, 1))
         radius = np.linalg.norm(positions - centre, axis=-1).max()
         points = self._points_near(centre, radius + contacts.REACH, molecule, -1 if site is None else site.hydrogen)
         others = [self.elements[atom] for atom in points.atoms]
-        limits = contacts.limits_between_molecules(elements, others)
+        limits = self.limits_between(elements, others)
         own = np.flatnonzero(points.is_own)
         if len(own):
             names = [others[point] for point in own]
             limits[:, own] = contacts.limits_within_molecule(elements, names)
             if site is not None:
-                near = contacts.limits_within_molecule(elements, names, two_bonds=True)
-                joined = points.atoms[own] == site.atom
-                binding = fragment.site_atoms[used]
-                limits[:, own[joined]] = near[:, joined]
-                limits[binding, own] = near[binding]
-                limits[binding, own[joined]] = 0.0
+                self._spare_bonds(limits, own, elements, binding, self.positions[site.atom],
+                                  points.atoms[own] == site.atom, points.positions[own], names)
         squared = ((positions[:, :, None] - points.positions)**2).sum(-1)
         fits = (squared > limits**2).all((1, 2))
         for number in np.flatnonzero(fits):
-            if self._keeps_from_own_images(elements, positions[number], molecule, used, fragment, site is None):
+            if self._keeps_from_own_images(elements, positions[number], molecule, binding if site is None else []):
                 return poses[number]
         return None
 
@@ -223,10 +220,38 @@ class GrowingCrystal:
             same |= (operators == number) & (translations == shift).all(1)
         return same
 
-    def _keeps_from_own_images(self, elements: list[str], positions: np.ndarray, molecule: int, used: int,
-                               fragment: Fragment, is_first: bool) -> bool:
-        """Returns whether atoms (n, 3) in Angstrom keep their distances from their own images."""
-        count = len(elements)
+    @staticmethod
+    def _spare_bonds(limits: np.ndarray, columns: np.ndarray, elements: list[str], binding: list[int],
+                     place: np.ndarray, joined: np.ndarray, positions: np.ndarray, names: list[str]) -> None:
+        """Lowers limits, in place, about a new bond.
+
+        Args:
+          limits: (n, k) shortest distances between new atoms and points.
+          columns: (c,) points of the own molecule.
+          elements: n symbols.
+          binding: new atoms that are bound.
+          place: (3,) of the atom that they are bound to.
+          joined: (c,) which of the points are this atom.
+          positions: (c, 3) of the points.
+          names: c symbols.
+        """
+        near = contacts.limits_within_molecule(elements, names, two_bonds=True)
+        beside = np.linalg.norm(positions - place, axis=1) < contacts.longest_bonds(names, names[joined.argmax()])
+        limits[:, columns[joined]] = near[:, joined]
+        rows = np.array(binding, int)[:, None]
+        limits[rows, columns[beside]] = near[rows, np.flatnonzero(beside)]
+        limits[rows, columns[joined]] = 0.0
+
+    def _keeps_from_own_images(self, elements: list[str], positions: np.ndarray, molecule: int,
+                               binding: list[int]) -> bool:
+        """Returns whether atoms (n, 3) in Angstrom keep their distances from their own images.
+
+        Args:
+          elements: n symbols.
+          positions: of the atoms.
+          molecule: of the atoms.
+          binding: atoms that are bound to their own images.
+        """
         centre = positions.mean(0)
         cell = np.floor(self.fractionalization @ centre).astype(int)
         images, lowest = self._images(positions)
@@ -240,18 +265,18 @@ class GrowingCrystal:
         identical = (operator == 0) & (translations == 0).all(1)
         near, operator, atom, translations = (x[~identical] for x in (near, operator, atom, translations))
         own = self._is_of_one_molecule(operator, translations, molecule)
-        limits = contacts.limits_between_molecules(elements, elements)[:, atom]
+        limits = self.limits_between(elements, elements)[:, atom]
         if own.any():
-            limits[:, own] = contacts.limits_within_molecule(elements, elements)[:, atom[own]]
-            if is_first and used >= 0:  # bound to its own image
-                binding = fragment.site_atoms[used]
-                near_limits = contacts.limits_within_molecule(elements, elements, two_bonds=True)
-                at_bond = own & (atom == binding)
-                limits[:, at_bond] = near_limits[:, [binding]]
-                limits[binding, own] = near_limits[binding, atom[own]]
-                limits[binding, at_bond] = 0.0
+            columns, names = np.flatnonzero(own), [elements[number] for number in atom[own]]
+            limits[:, columns] = contacts.limits_within_molecule(elements, elements)[:, atom[own]]
+            for number in binding:
+                at_bond = atom[own] == number
+                for place in points[near][own][at_bond]:
+                    self._spare_bonds(limits, columns, elements, binding, place, at_bond, points[near][own], names)
         squared = ((positions[:, None] - points[near])**2).sum(-1)
-        return bool((squared.reshape(count, -1) > limits**2).all())
+        # An atom on a special position is its own image.
+        itself = own & (squared[atom, np.arange(len(atom))] < _SAME_ATOM**2)
+        return bool((squared[:, ~itself] > limits[:, ~itself] ** 2).all())
 
 
 def _with_hydrogens(fragment: Fragment, used: int) -> tuple[list[str], np.ndarray]:

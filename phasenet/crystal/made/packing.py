@@ -1,74 +1,91 @@
 """Fills a unit cell with molecules that grow where they lie: `fill_cell`.
 
-1. A molecule starts with a fragment in the largest void.
+1. A molecule starts with a fragment in the largest void, or with a metal atom (`complexes`); a molecule that is its own
+   image by an inversion or an axis starts with a fragment bound to its image.
 2. It grows: a fragment is bound to one of its open sites, turned about the bond until it touches nothing.
-3. When it is as large as was drawn, or has no room, the next molecule starts, until the cell is full.
+3. When it is as large as was drawn, or has no room, the next molecule starts; solvent and counter-ions come last.
 """
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from phasenet.crystal.lattice import SpaceGroupOperators
-from phasenet.crystal.made import fragments
-from phasenet.crystal.made.fragments import Fragment
+from phasenet.crystal.made import complexes, special_positions
+from phasenet.crystal.made.chemistry import fragments
+from phasenet.crystal.made.chemistry.fragments import Fragment
 from phasenet.crystal.made.growth import GrowingCrystal, Pose, Site
+from phasenet.crystal.made.rotations import about_first_axis, axis_of, frame, random_rotation
 
-_TORSIONS, _ORIENTATIONS = 8, 12
+_TORSIONS, _ORIENTATIONS, _GUEST_ORIENTATIONS = 8, 12, 24
 _COPLANAR_SHARE = 0.6  # of bonds between two planar atoms
 _TRIES_OF_A_SITE = 4
 _MAX_FAILURES = 4  # of starts of molecules in a row
 _MAX_FILLERS = 3  # molecules in voids that are left, where the wanted ones stayed small
 _SMALLEST_SHARE = 0.6  # of the wanted size of a molecule of which it needs as much, or the cell is given up
 _RING_START = 0.7
-# What may be a molecule of one atom, without its hydrogen: water and chloride.
-_SINGLE_ATOMS = {"oxygen": 1.0, "Cl": 0.15}
 
 
-def fill_cell(rng: np.random.Generator, cell: np.ndarray, operators: SpaceGroupOperators, num_atoms: int,
-              molecule_sizes: Sequence[int]) -> GrowingCrystal | None:
-    """Returns a crystal of organic molecules; None where a molecule finds no room.
+class Contents(NamedTuple):
+    """What a cell is filled with.
+
+    Attributes:
+      sizes: independent non-hydrogen atoms wanted in each molecule.
+      has_metal: whether the first molecule is one about a metal atom.
+      is_special: whether the first molecule lies on a special position, if there is one that it fits.
+      guests: solvent and counter-ions; the asymmetric unit holds one of each.
+    """
+
+    sizes: tuple[int, ...]
+    has_metal: bool = False
+    is_special: bool = False
+    guests: tuple[Fragment, ...] = ()
+
+
+def fill_cell(rng: np.random.Generator, cell: np.ndarray, operators: SpaceGroupOperators,
+              contents: Contents) -> GrowingCrystal | None:
+    """Returns a crystal of molecules; None where one of them finds no room.
 
     Args:
       rng: source of random numbers.
       cell: (6,) Angstrom and degrees.
       operators: of the space group.
-      num_atoms: non-hydrogen atoms wanted in the asymmetric unit; fewer where they find no room.
-      molecule_sizes: atoms wanted in each molecule; when they are used up, small molecules fill the voids.
+      contents: what is wanted.
     """
     crystal = GrowingCrystal(cell, operators)
+    wanted = sum(contents.sizes)
     fillers = [int(rng.integers(1, 9)) for _ in range(_MAX_FILLERS)]
-    failures = 0
-    for number, size in enumerate([*molecule_sizes, *fillers]):
-        left = num_atoms - crystal.count_heavy()
-        while left > 0 and failures < _MAX_FAILURES:
-            size = min(left, size)
-            molecule = start_molecule(rng, crystal, size)
-            if molecule is None:
-                failures += 1
-                continue
-            grow_molecule(rng, crystal, molecule, size)
-            if number < len(molecule_sizes) and crystal.count_heavy(molecule) < _SMALLEST_SHARE * size:
-                return None
+    for number, size in enumerate([*contents.sizes, *fillers]):
+        size = min(wanted - crystal.count_heavy(), size)
+        if size <= 0:
             break
-    return crystal if crystal.count_heavy() >= _SMALLEST_SHARE * num_atoms else None
+        molecule, failures = None, 0
+        while molecule is None and failures < _MAX_FAILURES:
+            molecule = _start(rng, crystal, size, contents, is_first=number == 0)
+            failures += 1
+        is_wanted = number < len(contents.sizes)
+        if molecule is not None:
+            grow_molecule(rng, crystal, molecule, size)
+        if is_wanted and (molecule is None or crystal.count_heavy(molecule) < _SMALLEST_SHARE * size):
+            return None
+    if crystal.count_heavy() < _SMALLEST_SHARE * wanted:
+        return None
+    return crystal if all([place_guest(rng, crystal, guest) for guest in contents.guests]) else None
 
 
-def start_molecule(rng: np.random.Generator, crystal: GrowingCrystal, size: int) -> int | None:
-    """Puts a fragment of at most `size` atoms into a void; returns the molecule's number, or None without room."""
+def place_guest(rng: np.random.Generator, crystal: GrowingCrystal, guest: Fragment) -> bool:
+    """Puts a molecule that does not grow into a void; returns whether it has room."""
     molecule = crystal.start_molecule()
-    place = crystal.find_void(rng)
-    for limit in (size, 3, 1):
-        fragment = _draw_first_fragment(rng, min(limit, size))
-        poses = []
-        for _ in range(_ORIENTATIONS):
-            rotation = random_rotation(rng)
-            poses.append(Pose(rotation, place - rotation @ fragment.positions.mean(0)))
-        pose = crystal.find_pose(fragment, poses, molecule)
+    for _ in range(_MAX_FAILURES):
+        place = crystal.find_void(rng)
+        poses = [Pose(rotation, place - rotation @ guest.positions.mean(0))
+                 for rotation in (random_rotation(rng) for _ in range(_GUEST_ORIENTATIONS))]
+        pose = crystal.find_pose(guest, poses, molecule)
         if pose is not None:
-            crystal.place(fragment, pose, molecule)
-            return molecule
-    return None
+            crystal.place(guest, pose, molecule)
+            crystal.sites[molecule] = []
+            return True
+    return False
 
 
 def grow_molecule(rng: np.random.Generator, crystal: GrowingCrystal, molecule: int, size: int) -> None:
@@ -94,13 +111,56 @@ def grow_molecule(rng: np.random.Generator, crystal: GrowingCrystal, molecule: i
             crystal.place(fragment, pose, molecule, site, used)
 
 
-def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """Returns a rotation (3, 3), uniformly distributed."""
-    q = rng.normal(size=4)
-    w, x, y, z = q / np.linalg.norm(q)
-    return np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                     [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                     [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]])
+def _start(rng: np.random.Generator, crystal: GrowingCrystal, size: int, contents: Contents,
+           is_first: bool) -> int | None:
+    """Starts a molecule; returns its number, or None without room."""
+    if is_first and contents.has_metal:
+        return complexes.start_complex(rng, crystal, size, contents.is_special)
+    if is_first and contents.is_special:
+        return _start_on_special_position(rng, crystal, size)
+    if size == 1:
+        return len(crystal.sites) - 1 if place_guest(rng, crystal, fragments.solvents()[0][0]) else None
+    molecule, place = crystal.start_molecule(), crystal.find_void(rng)
+    for limit in (size, 3):
+        fragment = _draw_first_fragment(rng, min(limit, size))
+        poses = [Pose(rotation, place - rotation @ fragment.positions.mean(0))
+                 for rotation in (random_rotation(rng) for _ in range(_ORIENTATIONS))]
+        pose = crystal.find_pose(fragment, poses, molecule)
+        if pose is not None:
+            crystal.place(fragment, pose, molecule)
+            return molecule
+    return None
+
+
+def _start_on_special_position(rng: np.random.Generator, crystal: GrowingCrystal, size: int) -> int | None:
+    """Starts a molecule with a fragment that is bound to its own image, across an inversion centre or an axis."""
+    drawn = special_positions.draw_special_position(rng, crystal.operators)
+    if drawn is None or drawn[1].order != 2:
+        return None
+    point, symmetry = drawn
+    place = crystal.orthogonalization @ point
+    image = special_positions.cartesian_rotations(symmetry, crystal.operators, crystal.orthogonalization)[1]
+    is_inversion = np.trace(image) < -2.9
+    if not is_inversion and np.linalg.det(image) < 0:
+        return None  # a mirror plane would make the two halves eclipsed
+    molecule = crystal.start_molecule(symmetry)
+    fragment = _draw_first_fragment(rng, size)
+    usable = [number for number, atom in enumerate(fragment.site_atoms) if fragment.elements[atom] == "C"]
+    if not usable:
+        return None
+    used = usable[rng.integers(len(usable))]
+    atom = fragment.site_atoms[used]
+    length = fragments.bond_length("C", bool(fragment.is_planar[atom]), "C", bool(fragment.is_planar[atom]))
+    axis, poses = axis_of(image), []
+    for _ in range(_ORIENTATIONS):
+        direction = frame(axis, rng.normal(size=3))[:, 1] if not is_inversion else random_rotation(rng)[0]
+        rotation = frame(direction, rng.normal(size=3)) @ frame(fragment.site_directions[used], np.eye(3)[2]).T
+        poses.append(Pose(rotation, place - length / 2 * direction - rotation @ fragment.positions[atom]))
+    pose = crystal.find_pose(fragment, poses, molecule, used=used)
+    if pose is None:
+        return None
+    crystal.place(fragment, pose, molecule, used=used)
+    return molecule
 
 
 def _poses_at(rng: np.random.Generator, crystal: GrowingCrystal, site: Site, fragment: Fragment,
@@ -115,24 +175,13 @@ def _poses_at(rng: np.random.Generator, crystal: GrowingCrystal, site: Site, fra
     rng.shuffle(turns)
     if planar and own_planar and rng.random() < _COPLANAR_SHARE:
         turns[:2] = rng.permutation([0.0, np.pi]) + 0.15 * rng.normal(size=2)
-    local = _frame(fragment.site_directions[used], np.array([0.0, 0.0, 1.0]))
-    outer = _frame(-site.direction, site.normal)
+    local = frame(fragment.site_directions[used], np.array([0.0, 0.0, 1.0]))
+    outer = frame(-site.direction, site.normal)
     poses = []
     for turn in turns:
-        cosine, sine = np.cos(turn), np.sin(turn)
-        rotation = outer @ np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]]) @ local.T
+        rotation = outer @ about_first_axis(turn) @ local.T
         poses.append(Pose(rotation, end - rotation @ fragment.positions[atom]))
     return poses
-
-
-def _frame(direction: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Returns a right-handed basis as columns (3, 3): a unit vector, and that part of a second one across it."""
-    across = normal - direction * (direction @ normal)
-    if np.linalg.norm(across) < 0.1:
-        across = np.eye(3)[np.abs(direction).argmin()]
-        across = across - direction * (direction @ across)
-    across = across / np.linalg.norm(across)
-    return np.stack([direction, across, np.cross(direction, across)], 1)
 
 
 def _draw_fragment(rng: np.random.Generator, largest: int) -> Fragment:
@@ -143,12 +192,10 @@ def _draw_fragment(rng: np.random.Generator, largest: int) -> Fragment:
 
 
 def _draw_first_fragment(rng: np.random.Generator, size: int) -> Fragment:
-    """Returns a fragment of at most `size` atoms to start a molecule with: often a ring, never a lone methane."""
+    """Returns a fragment of at most `size` atoms to start a molecule with, often a ring."""
     library, weights = fragments.organic_fragments()
     sizes = np.array([len(fragment.elements) for fragment in library])
     chosen = weights * (sizes <= size)
-    if size == 1:
-        chosen = np.array([_SINGLE_ATOMS.get(fragment.name, 0.0) for fragment in library])
-    elif rng.random() < _RING_START and (sizes[chosen > 0] >= 5).any():
+    if rng.random() < _RING_START and (sizes[chosen > 0] >= 5).any():
         chosen = chosen * (sizes >= 5)
     return library[rng.choice(len(library), p=chosen / chosen.sum())]

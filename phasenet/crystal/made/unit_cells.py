@@ -1,5 +1,7 @@
 """Draws a space group and a unit cell for a made crystal, as often as each is met in collections of crystals."""
 
+from collections.abc import Mapping
+
 import gemmi
 import numpy as np
 
@@ -15,24 +17,28 @@ FREQUENCIES = {
     "P 41 21 2": 0.4, "P 43 21 2": 0.3, "P 41": 0.2, "I -4": 0.2, "P -4 21 c": 0.3, "R -3 :H": 0.7, "P 31": 0.2,
     "P 32 2 1": 0.2, "R 3 :H": 0.2, "P 61": 0.2, "P a -3": 0.2, "P 21 3": 0.1,
 }  # fmt: skip
-SMALLEST_VOLUME_PER_OPERATOR = 85.0
+_SMALLEST_VOLUME_PER_OPERATOR = 85.0
 _MIN_EDGE = 4.6
 _EDGE_SPREAD = 0.32
 
 
-def draw_space_group(rng: np.random.Generator, volume: float, symbols: tuple[str, ...] = ()) -> SpaceGroupOperators:
-    """Returns a space group that leaves room for a molecule in the asymmetric unit.
+def draw_space_group(rng: np.random.Generator, volume: float, symbols: tuple[str, ...] = (),
+                     frequencies: Mapping[str, float] = FREQUENCIES,
+                     smallest_room: float = _SMALLEST_VOLUME_PER_OPERATOR) -> SpaceGroupOperators:
+    """Returns a space group that leaves room for what is wanted in the asymmetric unit.
 
     Args:
       rng: source of random numbers.
       volume: of the unit cell, A^3.
-      symbols: groups to choose from; by default all of `FREQUENCIES`.
+      symbols: groups to choose from; by default all of `frequencies`.
+      frequencies: how often each group is met.
+      smallest_room: volume for each operator that is needed, A^3.
     """
-    names = symbols or tuple(FREQUENCIES)
+    names = symbols or tuple(frequencies)
     groups = [lattice.operators_of(gemmi.SpaceGroup(name)) for name in names]
-    weights = np.array([FREQUENCIES.get(name, 1.0) for name in names])
+    weights = np.array([frequencies.get(name, 1.0) for name in names])
     room = volume / np.array([len(group.rotations) for group in groups])
-    roomy = weights * (room >= SMALLEST_VOLUME_PER_OPERATOR)
+    roomy = weights * (room >= smallest_room)
     # In a large cell of low symmetry there are more independent atoms than are usual.
     roomy *= np.where(room > 1000, 0.1, 1.0)
     weights = roomy if roomy.sum() > 0 else weights * (room == room.max())

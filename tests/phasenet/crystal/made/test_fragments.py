@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from phasenet.crystal.made import fragments
+from phasenet.crystal.made.chemistry import fragments, ligands
 
-LIBRARY, WEIGHTS = fragments.organic_fragments()
+LIBRARY = fragments.organic_fragments()[0]
+OTHERS = (*fragments.solvents()[0], *fragments.counter_ions()[0], *(each.fragment for each in ligands.ligands()[0]))
 by_name = {fragment.name: fragment for fragment in LIBRARY}
 
 
@@ -13,7 +14,7 @@ def distances(fragment):
     return np.linalg.norm(fragment.positions[:, None] - fragment.positions, axis=-1)
 
 
-@pytest.mark.parametrize("fragment", LIBRARY, ids=lambda fragment: fragment.name)
+@pytest.mark.parametrize("fragment", [*LIBRARY, *OTHERS], ids=lambda fragment: fragment.name)
 def test_bonds_have_usual_lengths_and_other_atoms_keep_apart(fragment):
     distance = distances(fragment)[np.triu_indices(len(fragment.elements), 1)]
     assert not ((distance < 1.1) | ((distance > 1.9) & (distance < 2.1))).any()
@@ -52,3 +53,22 @@ def test_bond_lengths_are_those_of_the_tables():
     assert length("O", False, "C", True) == length("C", True, "O", False) == pytest.approx(1.36, abs=0.01)
     assert length("C", True, "Br", False) == pytest.approx(1.90, abs=0.02)
     assert not fragments.can_bond("O", "O") and fragments.can_bond("N", "S")
+
+
+@pytest.mark.parametrize("shape", ["line", "tetrahedron", "square", "pyramid", "octahedron", "cube", "stool"])
+def test_corners_of_a_polyhedron_keep_apart(shape):
+    corners = ligands.corners_of(shape)
+    np.testing.assert_allclose(np.linalg.norm(corners, axis=1), 1)
+    cosines = (corners @ corners.T)[np.triu_indices(len(corners), 1)]
+    assert np.rad2deg(np.arccos(np.clip(cosines, -1, 1))).min() > 70
+
+
+@pytest.mark.parametrize("ligand", ligands.ligands()[0], ids=lambda ligand: ligand.fragment.name)
+def test_nothing_of_a_ligand_stands_in_the_way_of_the_metal(ligand):
+    donors = ligand.fragment.positions[list(ligand.donors)]
+    metal = donors.mean(0) + (1.4 if ligand.is_chelate else 2.0) * ligand.towards
+    others = np.delete(ligand.fragment.positions, ligand.donors, axis=0)
+    assert np.linalg.norm(ligand.towards) == pytest.approx(1)
+    assert not len(others) or np.linalg.norm(others - metal, axis=1).min() > 2.3
+    spread = np.linalg.norm(donors - metal, axis=1)
+    assert np.ptp(spread) < 1e-6 or ligand.is_ring and np.ptp(spread) < 0.05

@@ -45,14 +45,17 @@ class Fragment(NamedTuple):
 
 def bond_length(element: str, is_planar: bool, other: str, other_is_planar: bool) -> float:
     """Returns the length of a single bond in Angstrom."""
-    length = 0.0
-    for symbol, planar in ((element, is_planar), (other, other_is_planar)):
-        length += _PLANAR_CARBON_RADIUS if symbol == "C" and planar else _RADII[symbol]
+    length = bond_radius(element, is_planar) + bond_radius(other, other_is_planar)
     if element == "C" and is_planar:
         length -= _CONJUGATED_SHORTENING.get(other, 0.0)
     if other == "C" and other_is_planar:
         length -= _CONJUGATED_SHORTENING.get(element, 0.0)
     return length
+
+
+def bond_radius(element: str, is_planar: bool) -> float:
+    """Returns half of the length of a single bond in Angstrom."""
+    return _PLANAR_CARBON_RADIUS if element == "C" and is_planar else _RADII[element]
 
 
 def can_bond(element: str, other: str) -> bool:
@@ -65,6 +68,47 @@ def can_bond(element: str, other: str) -> bool:
 def organic_fragments() -> tuple[tuple[Fragment, ...], np.ndarray]:
     """Returns the fragments of organic chemistry and their probabilities, (number of fragments,)."""
     weighted = [*_rings(), *_chains(), *_end_groups()]
+    weights = np.array([weight for weight, _ in weighted])
+    return tuple(fragment for _, fragment in weighted), weights / weights.sum()
+
+
+@functools.cache
+def solvents() -> tuple[tuple[Fragment, ...], np.ndarray]:
+    """Returns molecules that crystals hold beside the main one, and their probabilities, (number,)."""
+    four, three = tetrahedron(), trigon()
+    methyl = [(0, way) for way in four[1:]]
+    weighted = [
+        (8.0, group("water", ["O"], [[0, 0, 0]], [(0, four[0]), (0, four[1])])),
+        (2.0, group("methanol", ["C", "O"], [[0, 0, 0], 1.425 * four[0]], [*methyl, (1, [0.94, 0, 0.34])])),
+        (1.5, group("dichloromethane", ["C", "Cl", "Cl"], [[0, 0, 0], *(1.765 * four[:2])],
+                    [(0, four[2]), (0, four[3])])),
+        (0.7, group("chloroform", ["C", "Cl", "Cl", "Cl"], [[0, 0, 0], *(1.76 * four[1:])], [(0, four[0])])),
+        (1.5, group("acetonitrile", ["C", "C", "N"], [[0, 0, 0], [0, 0, 1.46], [0, 0, 2.605]], methyl, [1])),
+        (0.7, group("acetone", ["C", "C", "C", "O"], [[0, 0, 0], 1.50 * three[1], 1.50 * three[2], 1.215 * three[0]],
+                    [(atom, way) for atom, side in ((1, 1), (2, -1))
+                     for way in ([0.33, 0.94 * side, 0], [-0.75, 0.1 * side, 0.75], [-0.75, 0.1 * side, -0.75])], [0])),
+        (0.5, planar_ring("benzene", "CCCCCC")), (0.7, saturated_ring("tetrahydrofuran", "OCCCC")),
+    ]
+    weights = np.array([weight for weight, _ in weighted])
+    return tuple(fragment for _, fragment in weighted), weights / weights.sum()
+
+
+@functools.cache
+def counter_ions() -> tuple[tuple[Fragment, ...], np.ndarray]:
+    """Returns small anions, and their probabilities, (number,)."""
+    four, three = tetrahedron(), trigon()
+    six = np.concatenate([np.eye(3), -np.eye(3)])
+    weighted = [
+        *((weight, group(symbol, [symbol], [[0, 0, 0]], []))
+          for symbol, weight in {"Cl": 5.0, "Br": 2.0, "I": 1.2}.items()),
+        *((weight, group(name, [centre, *[outer] * len(ways)], [[0, 0, 0], *(length * ways)], []))
+          for weight, name, centre, outer, length, ways in (
+              (2.5, "perchlorate", "Cl", "O", 1.43, four), (2.0, "hexafluorophosphate", "P", "F", 1.585, six),
+              (1.5, "tetrafluoroborate", "B", "F", 1.385, four), (1.5, "nitrate", "N", "O", 1.245, three),
+              (0.8, "sulfate", "S", "O", 1.475, four), (0.4, "phosphate", "P", "O", 1.54, four))),
+        (0.8, group("triflate", ["S", "O", "O", "O", "C", "F", "F", "F"],
+                    [[0, 0, 0], *(1.44 * four[1:]), 1.82 * four[0], *(1.82 * four[0] + 1.33 * -four[1:])], [])),
+    ]
     weights = np.array([weight for weight, _ in weighted])
     return tuple(fragment for _, fragment in weighted), weights / weights.sum()
 
@@ -117,17 +161,14 @@ def saturated_ring(name: str, letters: str) -> Fragment:
     positions = _settle(positions, lengths, across)
     directions = []
     for k in range(size):
-        before = _unit(positions[k - 1] - positions[k])
-        after = _unit(positions[(k + 1) % size] - positions[k])
-        bisector, normal = -_unit(before + after), _unit(np.cross(before, after))
-        sine, cosine = np.sin(np.deg2rad(54.7)), np.cos(np.deg2rad(54.7))
-        both = [bisector * cosine + normal * sine, bisector * cosine - normal * sine]
-        directions.append(sorted(both, key=lambda way: abs(way[2])) if letters[k] != "K" else [bisector])
+        both = tetrahedral_sites(positions[k - 1] - positions[k], positions[(k + 1) % size] - positions[k])
+        equatorial_first = sorted(both, key=lambda way: abs(way[2]))
+        directions.append(equatorial_first if letters[k] != "K" else [_unit(both[0] + both[1])])
     return _finish(name, list(letters), positions, directions, planar=False)
 
 
-def group(name: str, elements: Sequence[str], positions: Sequence[Sequence[float]],
-          sites: Sequence[tuple[int, Sequence[float]]], planar: Sequence[int] = ()) -> Fragment:
+def group(name: str, elements: Sequence[str], positions: Sequence[Sequence[float] | np.ndarray],
+          sites: Sequence[tuple[int, Sequence[float] | np.ndarray]], planar: Sequence[int] = ()) -> Fragment:
     """Returns a fragment from its atoms.
 
     Args:
@@ -149,6 +190,14 @@ def tetrahedron() -> np.ndarray:
     angles = 2 * np.pi * np.arange(3) / 3
     base = np.stack([np.cos(angles) * np.sqrt(8) / 3, np.sin(angles) * np.sqrt(8) / 3, np.full(3, -1 / 3)], 1)
     return np.concatenate([[[0.0, 0.0, 1.0]], base])
+
+
+def tetrahedral_sites(before: np.ndarray, after: np.ndarray) -> list[np.ndarray]:
+    """Returns the two free directions (3,) of a tetrahedral atom with bonds along two vectors (3,)."""
+    first, second = _unit(before), _unit(after)
+    bisector, normal = -_unit(first + second), _unit(np.cross(first, second))
+    sine, cosine = np.sin(np.deg2rad(54.7)), np.cos(np.deg2rad(54.7))
+    return [bisector * cosine + normal * sine, bisector * cosine - normal * sine]
 
 
 def trigon(opening_degrees: float = 120.0) -> np.ndarray:
