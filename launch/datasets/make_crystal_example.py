@@ -1,6 +1,6 @@
 """Makes the shipped example phasenet/examples/made_crystal: a crystal of known atoms, measured as SHELX reads it.
 
-    python -m launch.datasets.make_crystal_example [--output=phasenet/examples] [--seed=5]
+    python -m launch.datasets.make_crystal_example [--output=phasenet/examples] [--seed=18]
 
 A molecule that nobody has met is grown in P 1 21/c 1 (phasenet/crystal/made). Its intensities, hydrogen included, are
 written with noise to made_crystal.hkl (HKLF 4), cell, symmetry and contents to made_crystal.ins, and the atoms that are
@@ -15,7 +15,7 @@ from absl import flags
 from launch import app
 
 _OUTPUT = flags.DEFINE_string("output", "phasenet/examples", "Folder to write made_crystal.hkl, .ins and .csv to.")
-_SEED = flags.DEFINE_integer("seed", 5, "Seed of the atoms and the noise.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 18, "Seed of the atoms and the noise.", lower_bound=0)
 
 NAME = "made_crystal"
 SPACE_GROUP = "P 1 21/c 1"

@@ -18,6 +18,7 @@ from phasenet.io.reflections.crystal_files import read_crystal
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "phasenet" / "examples"
 REFLECTIONS = SHIPPED / "made_crystal.hkl"
+OPERATORS = lattice.operators_of(gemmi.SpaceGroup("P 1 21/c 1"))
 
 
 def launch(module, *flags):
@@ -42,9 +43,8 @@ def test_it_is_made_again_byte_for_byte(tmp_path):
 
 def test_the_files_say_what_the_table_says(true):
     crystal = read_crystal(REFLECTIONS)
-    operators = lattice.operators_of(gemmi.SpaceGroup("P 1 21/c 1"))
     assert len(crystal.operators) == 4 and not any("differ" in note for note in crystal.notes)
-    assert not lattice.find_absences(crystal.hkl, operators).all()
+    assert not lattice.find_absences(crystal.hkl, OPERATORS).all()
     for element in set(true[0]):
         assert crystal.elements[element] == 4 * true[0].count(element)
     assert crystal.elements["H"] > 0
@@ -58,9 +58,8 @@ def test_the_launch_finds_every_atom(true, tmp_path):
     log = json.loads((tmp_path / "log.json").read_text())
     crystal = read_crystal(REFLECTIONS)
     matrix = lattice.orthogonalization_matrix(crystal.cell)
-    operators = lattice.operators_of(gemmi.SpaceGroup("P 1 21/c 1"))
-    true_positions, true_rows = crystals.expand(true[1], operators, crystal.cell)
-    found, rows = crystals.expand(np.array([[atom[axis] for axis in "xyz"] for atom in log["atoms"]]), operators,
+    true_positions, true_rows = crystals.expand(true[1], OPERATORS, crystal.cell)
+    found, rows = crystals.expand(np.array([atom["position"] for atom in log["atoms"]]), OPERATORS,
                                   crystal.cell)
     matched, right, rms = compare_atoms(found, [log["atoms"][row]["element"] for row in rows], true_positions,
                                         tuple(true[0][row] for row in true_rows), matrix, 0.3)
