@@ -108,13 +108,15 @@ class GrowingCrystal:
 
     def find_void(self, rng: np.random.Generator, tries: int = 40) -> np.ndarray:
         """Returns the place (3,), Angstrom, of some random ones that is farthest from all atoms."""
-        places = rng.random((tries, 3)) @ self.orthogonalization.T
-        if not self._num_points:
-            return places[0]
-        alive = np.array(self.alive)[self._atom_of_point[:self._num_points]]
-        points = self._points[:self._num_points][alive]
-        squared = (places**2).sum(1)[:, None] - 2 * places @ points.T + (points**2).sum(1)
-        return places[squared.min(1).argmax()]
+        places = rng.random((tries, 3))
+        alive = np.flatnonzero(self.alive)
+        if not len(alive):
+            return self.orthogonalization @ places[0]
+        images, _ = self._images(np.array(self.positions)[alive])
+        # The nearest image along each edge: exact near an atom, and good enough where it is not.
+        difference = images.reshape(-1, 3) - places[:, None]
+        vectors = (difference - np.round(difference)) @ self.orthogonalization.T
+        return self.orthogonalization @ places[np.square(vectors).sum(-1).min(1).argmax()]
 
     def find_pose(self, fragment: Fragment, poses: list[Pose], molecule: int, site: Site | None = None,
                   used: int = -1, donors: tuple[int, ...] = ()) -> Pose | None:
