@@ -30,12 +30,12 @@ def pack(made: Sequence[MadeCrystal]) -> dict[str, np.ndarray]:
         "space_group": np.array([crystal.operators.symbol for crystal in made], str),
         "kind": np.array([crystal.kind for crystal in made], str),
         "offsets": np.cumsum([0, *(len(crystal.positions) for crystal in made)]),
-        "positions": np.concatenate([np.zeros((0, 3)), *(crystal.positions for crystal in made)]).astype(np.float32),
+        "positions": _rounded([crystal.positions for crystal in made]),
         "atomic_numbers": np.array([gemmi.Element(element).atomic_number for crystal in made
                                     for element in crystal.elements], np.uint8),
         "b_iso": np.concatenate([np.zeros(0), *(crystal.b_iso for crystal in made)]).astype(np.float32),
         "hydrogen_offsets": np.cumsum([0, *(len(crystal.hydrogens) for crystal in made)]),
-        "hydrogens": np.concatenate([np.zeros((0, 3)), *(crystal.hydrogens for crystal in made)]).astype(np.float32),
+        "hydrogens": _rounded([crystal.hydrogens for crystal in made]),
         "hydrogen_b_iso": np.concatenate(
             [np.zeros(0), *(crystal.hydrogen_b_iso for crystal in made)]).astype(np.float32),
     }
@@ -51,6 +51,11 @@ def unpack(arrays: Mapping[str, np.ndarray], index: int) -> MadeCrystal:
         arrays["b_iso"][rows].astype(float), arrays["hydrogens"][hydrogen_rows].astype(float),
         arrays["hydrogen_b_iso"][hydrogen_rows].astype(float), {}, str(arrays["kind"][index]))
     return crystal._replace(composition=crystals.count_atoms(crystal))
+
+
+def _rounded(positions: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns all fractional coordinates, (A, 3) float32, again in [0, 1), which rounding may leave."""
+    return np.concatenate([np.zeros((0, 3)), *positions]).astype(np.float32) % 1
 
 
 def join(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

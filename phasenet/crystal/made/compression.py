@@ -17,7 +17,8 @@ from phasenet.crystal.made.growth import GrowingCrystal
 _KEPT_DISTANCE = 3.05  # Angstrom; shorter distances within a molecule stay
 _STEPS, _ROUNDS_PER_STEP, _LAST_ROUNDS = 14, 4, 24
 _BOND_SWEEPS = 3
-_PUSH, _PULL = 0.35, 0.3
+# Shares of a lack of distance and of a stretch that one move mends; an atom in many bonds moves less for each.
+_PUSH, _PULL, _PULL_POWER = 0.35, 0.75, 0.75
 _SKIN = 0.9  # Angstrom, how far atoms may come nearer before the list of neighbours is made anew
 # What is left of a clash, and of a bond's change, in Angstrom.
 MAX_OVERLAP, MAX_STRAIN = 0.2, 0.06
@@ -151,11 +152,10 @@ class _Model:
                 distance = np.linalg.norm(difference, axis=1)
                 stretch = (distance - self.lengths) / np.maximum(distance, 0.1)
                 pull = _sum_rows(self.kept.atoms, difference * stretch[:, None], count)
-                positions = positions + _PULL * 2.5 * pull / self.counts ** 0.75
+                positions = positions + _PULL * pull / self.counts**_PULL_POWER
             positions = self._on_special_positions(positions, matrix)
         overlap, strain = self._measure(positions, matrix)
-        elements = self.elements
-        return PackedAtoms(np.asarray(cell, float), elements, positions, overlap, strain)
+        return PackedAtoms(np.asarray(cell, float), self.elements, positions, overlap, strain)
 
     def _measure(self, positions: np.ndarray, matrix: np.ndarray) -> tuple[float, float]:
         """Returns the largest overlap and the largest strain."""

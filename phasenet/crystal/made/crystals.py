@@ -38,8 +38,6 @@ _SHARE_OF_IONS, _ROOM_OF_AN_ION = 0.4, 8.0
 _HEAVY = 18
 _MAX_TRIES = 300
 _SAME_POSITION_ANGSTROM = 0.3
-
-
 # What is made, and how often.
 KINDS = {"organic": 0.7, "complex": 0.22, "mineral": 0.08}
 
@@ -137,8 +135,10 @@ def _press(crystal: GrowingCrystal, cell: np.ndarray,
                       if not contacts.is_hydrogen(element)])
     num_atoms = len(expand(heavy @ crystal.fractionalization.T, crystal.operators, cell)[1])
     packed = compression.compress(crystal, cell, volume_per_atom * num_atoms)
-    loose = packed.volume / num_atoms > _LOOSEST * volume_per_atom
-    return None if loose or packed.overlap > compression.MAX_OVERLAP else (packed, crystal.operators)
+    if packed.volume / num_atoms > _LOOSEST * volume_per_atom:
+        return None
+    fits = packed.overlap <= compression.MAX_OVERLAP and packed.strain <= compression.MAX_STRAIN
+    return (packed, crystal.operators) if fits else None
 
 
 def finish(rng: np.random.Generator, packed: PackedAtoms, operators: SpaceGroupOperators, kind: str) -> MadeCrystal:

@@ -65,6 +65,8 @@ class GrowingCrystal:
       is_planar: whether the bonds of an atom lie in a plane.
       alive: False for a hydrogen atom that has given way to a bond.
       sites: the open sites of each molecule.
+      site_symmetries: of each molecule.
+      limits_between: function that returns the shortest distances between atoms of different molecules.
     """
 
     def __init__(self, cell: np.ndarray, operators: SpaceGroupOperators, ionic: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Shortest distances between atoms of made crystals, within a molecule and between molecules."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def longest_bonds(elements: Sequence[str], other: str) -> np.ndarray:
                      for element in elements])
 
 
-def _lookup(function, elements: Sequence[str], others: Sequence[str]) -> np.ndarray:
+def _lookup(function: Callable[[str, str], float], elements: Sequence[str], others: Sequence[str]) -> np.ndarray:
     """Returns a function's values (n, k) of pairs of elements; it is asked once for each pair of kinds."""
     kinds, places = np.unique(elements, return_inverse=True)
     other_kinds, other_places = np.unique(others, return_inverse=True) if len(others) else (np.zeros(0), [])
