@@ -5,7 +5,7 @@ import pathlib
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SHIPPED = ("configs/", "phasenet/examples/", "saxsae/examples/")
 # The flags of all launches that a guide gives a shipped file to. A path to write to is never replaced.
-_INPUT_FLAGS = ("config", "patterson", "profile", "reference")
+_INPUT_FLAGS = ("config", "patterson", "profile", "reference", "reflections")
 
 
 def resolve_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:

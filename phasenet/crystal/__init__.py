@@ -14,4 +14,5 @@ In reading order:
     connectivity       bonds, and the unique atoms put together as molecules
     solve              the whole way: `solve_crystal`
     symmetry_copies    the whole cell and neighbouring molecules, for pictures
+    made/              made crystals for examples, tests and training, and their measurement
 """

@@ -33,6 +33,7 @@ def test_a_notebook_runs_in_little(name, tmp_path, monkeypatch):
     assert "finished after 2 steps" in text
     if name == "phasenet":
         assert "6 of 6 atoms" in text
+        assert re.search(r"P 1 21/c 1: 20 atoms, R1 0\.0\d+, solved", text)
     else:
         assert float(re.search(r"15 A resolution: ([\d.]+)", text)[1]) > 0.6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["work"]

@@ -19,6 +19,8 @@ def elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("given", "expected"), [
     ([f"--patterson={MAP}"], [f"--patterson={ROOT / MAP}"]),
     (["--patterson", MAP], ["--patterson", str(ROOT / MAP)]),
+    (["--reflections=phasenet/examples/made_crystal.hkl"],
+     [f"--reflections={ROOT}/phasenet/examples/made_crystal.hkl"]),
     (["--config=configs/patterson_paper/twin.py:box18"], [f"--config={ROOT}/configs/patterson_paper/twin.py:box18"]),
 ])
 def test_an_input_is_taken_from_the_installation_and_named(given, expected):
