@@ -32,7 +32,8 @@ _POLISHING_ROUNDS = 40
 _GOOD_AGREEMENT = 0.985
 _STARTS_AT_ONCE = {"cpu": 1}
 _STARTS_AT_ONCE_ELSEWHERE = 8
-_SWEEPS_PER_BLOCK, _SWEEP_BLOCKS = 12, 40
+_SWEEPS_PER_BLOCK = 12
+_BLOCKS_PER_START = 2  # of the starts asked for
 ENGINE = "relaxed reflections in P1, no training"
 MOVES_ENGINE = "moves of single atoms in the space group"
 
@@ -179,7 +180,7 @@ def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem
         return
     state = one_atom_moves.draw_start(jax.random.key(seed), moves)
     seen: set[bytes] = set()
-    for block in range(_SWEEP_BLOCKS):
+    for block in range(_BLOCKS_PER_START * first):
         state = one_atom_moves.run_sweeps(state, moves, _SWEEPS_PER_BLOCK)
         positions = one_atom_moves.positions_of(state.kept, moves)
         if positions.tobytes() in seen:

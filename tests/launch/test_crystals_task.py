@@ -57,7 +57,7 @@ def test_a_made_crystal_is_solved_without_its_group_and_composition(folder):
 @pytest.mark.slow
 def test_permuted_intensities_are_not_called_solved(folder):
     item = crystals.evaluate_crystal(folder / "made", 1.2, 2, 0, permuted=True)
-    assert item["status"] == "not solved" and not item["solved"] and item["starts"] == 2
+    assert item["status"] == "not solved" and not item["solved"] and item["starts"] >= 2
 
 
 def test_atoms_are_compared_over_shifts_and_hands():

@@ -1,4 +1,4 @@
-"""launch.datasets.make_crystals: the same file from one process or two, a run that was ended goes on, mistakes in one line."""
+"""make_crystals: the same file from one process or two, a run that was ended goes on, mistakes in one line."""
 
 import pathlib
 import subprocess
@@ -16,8 +16,8 @@ SMALL = ("--min_volume=200", "--max_volume=300")
 
 
 def launch(output, *flags):
-    return subprocess.run([sys.executable, "-m", "launch.datasets.make_crystals", f"--output={output}", *flags], cwd=ROOT,
-                          capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-m", "launch.datasets.make_crystals", f"--output={output}", *flags],
+                          cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
