@@ -2,20 +2,21 @@
 
 import importlib.util
 import json
+import os
 import pathlib
+import subprocess
+import sys
 import types
 
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 
-from launch import benchmark
-from launch.benchmarks import children
 from launch.benchmarks.suites.crystals import made_crystals, suite
 from launch.evaluation import crystals as evaluation
 from phasenet.crystal.lattice import inverse_spacing, orthogonalization_matrix
 from phasenet.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -128,35 +129,40 @@ def test_a_failing_peer_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(suite, "_CHILD", broken)
     with pytest.raises(RuntimeError, match="no such group"):
         suite.theirs(made_crystals.make_crystal("P 21 21 21", 1.5), 0.5, 1.0)
-    assert children.ROOT.is_dir()
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({"suite": "conv", "crystals": "folder"}, "--crystals has no meaning for --suite=conv, only for suite crystals"),
-    ({"suite": "all", "cases": 3}, "--cases has no meaning for --suite=all, only for suite phasing"),
-    ({"suite": "crystals", "resolutions": ["1.0", "good"]}, "'good' is no resolution from 0.3 to 5 Angstrom"),
-    ({"suite": "crystals", "resolutions": ["1.0", "1.00"]}, "give different numbers, at least one")])
-def test_flags_that_do_not_fit_are_refused(given, message):
-    with flagsaver.flagsaver(**given), pytest.raises(InputError, match=message):
-        benchmark.main([])
+# Launches share names of flags, so each is imported in a process of its own; the suite only writes what it was given.
+_LAUNCH = """
+import json, pathlib, sys
+from launch import app, benchmark
+def run(report, **options):
+    pathlib.Path("options.json").write_text(json.dumps(options))
+    pathlib.Path("out.json.partial").write_text("{}")
+    return {"bars": []}
+benchmark.load_suite = lambda name: run
+app.run(benchmark.main)
+"""
 
 
-def test_flags_become_the_suites_options(monkeypatch, tmp_path):
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    path = tmp_path / "out.json"
-    kept = tmp_path / "out.json.partial"
-    taken = {}
+def launch(folder, *arguments):
+    return subprocess.run([sys.executable, "-c", _LAUNCH, *arguments], cwd=folder, capture_output=True, text=True,
+                          check=False, env=os.environ | {"XDG_CACHE_HOME": str(folder), "PYTHONPATH": str(ROOT)})
 
-    def run(report, **options):
-        taken.update(options)
-        kept.write_text("{}\n")
-        return {"bars": []}
 
-    monkeypatch.setattr(benchmark, "load_suite", lambda name: run)
-    monkeypatch.setattr(benchmark.app, "enable_compilation_cache", lambda: None)
-    with flagsaver.flagsaver(suite="crystals", crystals="folder", resolutions=["0.84", "1.2"], peer_seconds=5.0,
-                             json=str(path)):
-        benchmark.main([])
-    assert taken == {"crystals": "folder", "resolutions": (0.84, 1.2), "peer_seconds": 5.0, "json_path": str(path)}
-    assert path.is_file() and not kept.exists()
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--suite=conv", "--crystals=folder"], "--crystals has no meaning for --suite=conv, only for suite crystals"),
+    (["--suite=crystals", "--resolutions=1.0,good"], "'good' is no resolution from 0.3 to 5 Angstrom"),
+    (["--suite=crystals", "--resolutions=1.0,1.00"], "give different numbers, at least one")])
+def test_flags_that_do_not_fit_are_refused(arguments, message, tmp_path):
+    done = launch(tmp_path, *arguments)
+    assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "options.json").exists()
+
+
+def test_flags_become_the_suites_options(tmp_path):
+    done = launch(tmp_path, "--suite=crystals", "--crystals=folder", "--resolutions=0.84,1.2", "--peer_seconds=5",
+                  "--json=out.json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "options.json").read_text()) == {
+        "crystals": "folder", "resolutions": [0.84, 1.2], "peer_seconds": 5.0, "json_path": "out.json"}
+    assert (tmp_path / "out.json").is_file() and not (tmp_path / "out.json.partial").exists()
