@@ -92,10 +92,11 @@ def _read_options() -> dict[str, Any]:
         if flags.FLAGS[name].value is not None and _SUITE.value != suite:
             raise InputError(f"--{name} has no meaning for --suite={_SUITE.value}, only for suite {suite}")
     given = {name: flags.FLAGS[name].value for name in _SUITE_OF_FLAG if flags.FLAGS[name].value is not None}
-    if "resolutions" in given:
-        given["resolutions"] = tuple(_read_resolution(text) for text in given["resolutions"])
-        if len(set(given["resolutions"])) < max(1, len(given["resolutions"])):
+    if _RESOLUTIONS.value is not None:
+        resolutions = tuple(map(_read_resolution, _RESOLUTIONS.value))
+        if not resolutions or len(set(resolutions)) < len(resolutions):
             raise InputError(f"--resolutions={','.join(_RESOLUTIONS.value)}: give different numbers, at least one")
+        given["resolutions"] = resolutions
     if _SUITE.value == "crystals" and _JSON.value:
         given["json_path"] = _JSON.value
     return given
