@@ -7,8 +7,8 @@ This file is run by its path and imports nothing of ours, because cctbx crashes 
 1. Amplitudes from the intensities, normalised in shells of resolution (`amplitude_quasi_normalisations`).
 2. Runs of `solving_iterator` with the weak-reflection variant (Oszlanyi and Suto, Acta Cryst. A61 (2005) 147), each
    from new random phases. A run that finds the symmetry of the space group in its map says how well the symmetric map
-   agrees with the data. The first run with a correlation of 0.97 ends the search; otherwise the best of five such runs,
-   or of those within the time, counts. (cctbx itself stops at 0.9, where a third of the maps at 1.0 A are wrong.)
+   agrees with the data. The first run with a correlation of 0.97 ends the search; otherwise the best of ten such runs,
+   or of those within the time, counts. cctbx itself stops at 0.9, where several maps at 1.0 A are wrong.
 3. Peaks of three maps, by cctbx's own search: the symmetric map with calculated and with measured amplitudes, and the
    map in P1. The suite judges the map that shows most atoms, which favours the peer.
 """
@@ -30,10 +30,11 @@ _PEAKS_PER_ATOM = 1.25  # highest peaks that are handed over, for each atom of t
 _MIN_PEAK_DISTANCE_ANGSTROM = 0.8
 _GRID_SPACING = 1 / 3  # of the maps for the peak search, in units of the resolution
 _ITERATIONS, _ITERATIONS_GROWTH, _MAX_ITERATIONS = 500, 1.5, 5000  # of a run's search for a phase transition
-# cctbx's own restarts with more iterations end in a TypeError or ValueError from the third on, since a number of
-# iterations times 1.5 is no integer: so a run has two of them, and the next run more iterations.
+# From the third attempt of a run on, cctbx multiplies the number of iterations by 1.5, and its islice refuses the
+# fraction. So a run has two attempts, and the next run more iterations.
 _ATTEMPTS_PER_RUN = 2
-_CERTAIN_CORRELATION, _MOST_SYMMETRIC_RUNS = 0.97, 5
+# A symmetric map with this correlation ends the search, and so does this number of runs with a symmetric map.
+_CERTAIN_CORRELATION, _MOST_SYMMETRIC_RUNS = 0.97, 10
 
 
 def solve(problem: dict[str, Any]) -> dict[str, Any]:
