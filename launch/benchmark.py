@@ -1,6 +1,7 @@
 """Measures the speed of our code against other programs, the peers; our code and the peer run in turn.
 
     python -m launch.benchmark --suite=conv [--json=FILE]
+    python -m launch.benchmark --suite=crystals [--crystals=DIR] [--resolutions=0.84,1.0] [--json=FILE]
 
 It prints a row for each measurement, then whether each required bound holds, and writes rows and summary to FILE.
 Read the ratios (the peer's time over ours): on a busy machine both times grow alike. GFLOP/s count the operations of
@@ -15,6 +16,7 @@ from absl import flags
 
 from launch import app
 from launch.benchmarks import SUITES, describe_missing_peer, load_suite, timing
+from launch.evaluation import resumable
 from launch.machine import provenance
 from phasenet.errors import InputError
 
@@ -23,7 +25,18 @@ _SUITE = flags.DEFINE_enum(
 _JSON = flags.DEFINE_string("json", None, "File for the measured rows and the summary.")
 _CASES = flags.DEFINE_integer(
     "cases", None, "Number of cases of each kind in suite phasing. By default a few.", lower_bound=1)
+_CRYSTALS = flags.DEFINE_string(
+    "crystals", None, "Folder of folders, each with merged.csv, atoms.csv and source.json, for suite crystals. By "
+    "default two crystals are made.")
+_RESOLUTIONS = flags.DEFINE_list(
+    "resolutions", None, "Resolutions in Angstrom to which suite crystals cuts the data. By default 0.84,1.0,1.2,1.5.")
+_PEER_SECONDS = flags.DEFINE_float(
+    "peer_seconds", None, "Processor time, in seconds, that the peer of suite crystals may take for a crystal. By "
+    "default 20.", lower_bound=0.1)
 _PLOT = flags.DEFINE_string("plot", None, "File for a picture of what suite scaling measured.")
+# Flags that only one suite has.
+_SUITE_OF_FLAG = {"cases": "phasing", "crystals": "crystals", "resolutions": "crystals", "peer_seconds": "crystals"}
+_RESOLUTION_BOUNDS_ANGSTROM = (0.3, 5.0)
 
 _HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CPU':>7} "
            f"{'GFLOP/s':>8} {'peer':>6} {'floor':>6}")
@@ -37,8 +50,7 @@ def main(_: list[str]) -> None:
     """
     if _PLOT.value and _SUITE.value not in ("scaling", "all"):
         raise InputError(f"--plot={_PLOT.value}: only suite scaling draws a picture")
-    if _CASES.value and _SUITE.value != "phasing":
-        raise InputError(f"--cases={_CASES.value}: only suite phasing has cases")
+    options = _read_options()
     app.enable_compilation_cache()
     names = _list_runnable_suites() if _SUITE.value == "all" else [_SUITE.value]
     items: list[dict[str, Any]] = []
@@ -52,7 +64,7 @@ def main(_: list[str]) -> None:
             items.append({**row._asdict(), "suite": name} | _rates(row))
             app.print_line(_format_row(row))
 
-        summary[name] = run(report, **({"cases": _CASES.value} if _CASES.value else {}))
+        summary[name] = run(report, **(options if name == _SUITE.value else {}))
         app.print_line(f"{time.perf_counter() - start:.0f} s")
     app.print_line()
     for name, values in summary.items():
@@ -65,12 +77,41 @@ def main(_: list[str]) -> None:
         values["bars"] = [bar.as_json() for bar in values.get("bars", ())]
     if _JSON.value:
         app.write_json(_JSON.value, {"items": items, "summary": summary, **provenance.describe_run()})
+        resumable.remove_kept_items(_JSON.value)
         app.print_line(f"written to {_JSON.value}")
     if _PLOT.value:
         from launch.plotting import scaling
 
         scaling.draw(_PLOT.value, items, summary["scaling"])
         app.print_line(f"drawn to {_PLOT.value}")
+
+
+def _read_options() -> dict[str, Any]:
+    """Returns the keyword arguments of the suite's `run` that flags give; InputError for a flag of another suite."""
+    for name, suite in _SUITE_OF_FLAG.items():
+        if flags.FLAGS[name].value is not None and _SUITE.value != suite:
+            raise InputError(f"--{name} has no meaning for --suite={_SUITE.value}, only for suite {suite}")
+    given = {name: flags.FLAGS[name].value for name in _SUITE_OF_FLAG if flags.FLAGS[name].value is not None}
+    if _RESOLUTIONS.value is not None:
+        resolutions = tuple(map(_read_resolution, _RESOLUTIONS.value))
+        if not resolutions or len(set(resolutions)) < len(resolutions):
+            raise InputError(f"--resolutions={','.join(_RESOLUTIONS.value)}: give different numbers, at least one")
+        given["resolutions"] = resolutions
+    if _SUITE.value == "crystals" and _JSON.value:
+        given["json_path"] = _JSON.value
+    return given
+
+
+def _read_resolution(text: str) -> float:
+    """Returns a resolution, Angstrom; raises InputError for what is none."""
+    low, high = _RESOLUTION_BOUNDS_ANGSTROM
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not low <= value <= high:
+        raise InputError(f"--resolutions: {text!r} is no resolution from {low:g} to {high:g} Angstrom")
+    return value
 
 
 def _list_runnable_suites() -> list[str]:

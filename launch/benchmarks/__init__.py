@@ -21,10 +21,10 @@ from phasenet.errors import InputError
 
 SUITES = {name: f"launch.benchmarks.suites.{name}" for name in (
     "conv", "train_phasenet", "train_saxsae", "anneal", "synthesis", "zernike", "genetic", "align", "scaling",
-    "reconstruct", "memory", "phasing")}
+    "reconstruct", "memory", "phasing")} | {"crystals": "launch.benchmarks.suites.crystals.suite"}
 # Peers that a plain installation lacks. The benchmark extra installs all but classical_phasing, a single file.
 PEERS = {"train_phasenet": "torch", "train_saxsae": "torch", "zernike": "ZMPY3D", "align": "freesas",
-         "reconstruct": "denss", "phasing": "classical_phasing"}
+         "reconstruct": "denss", "phasing": "classical_phasing", "crystals": "cctbx"}
 
 
 def load_suite(name: str) -> Callable[[Callable[[Row], None]], dict[str, Any]]:

@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gemmi
@@ -27,7 +28,7 @@ from phasenet.errors import InputError
 
 _NEAR, _FAR = 0.3, 0.5  # Angstrom within which an atom counts as found, to 1.3 A resolution and beyond
 _FAR_RESOLUTION = 1.3
-_SOLVED_FRACTION = 0.9
+SOLVED_FRACTION = 0.9  # of the atoms of the cell, beyond which a crystal counts as solved
 _MAX_SHIFTS = 1500  # shifts between two sets of atoms that are tried
 
 
@@ -163,13 +164,11 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
                  if _are_of_one_type(candidate.operators, crystal.operators)), 0)
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
-    images = [expand_positions(site[None], operators, matrix) for site in found.positions]
-    positions = np.concatenate(images) if images else np.zeros((0, 3))
-    elements = [element for element, ones in zip(found.elements, images, strict=True) for _ in ones]
-    cutoff = _NEAR if found.d_min <= _FAR_RESOLUTION else _FAR
-    matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix, cutoff)
+    positions, elements = fill_cell(found.positions, found.elements, operators, matrix)
+    matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix,
+                                        match_distance(found.d_min))
     return {
-        "status": result.status, "solved": matched >= _SOLVED_FRACTION and not permuted, "fraction_atoms": matched,
+        "status": result.status, "solved": matched >= SOLVED_FRACTION and not permuted, "fraction_atoms": matched,
         "fraction_elements": right, "rms_angstrom": rms, "r1": found.r1, "d_min": found.d_min,
         "space_group": crystal.operators.symbol, "space_group_found": operators.symbol,
         **({"group_rank": rank} if unknown_group else {}), "reflections_per_parameter": found.reflections_per_parameter,
@@ -189,6 +188,26 @@ def _are_of_one_type(first: SpaceGroupOperators, second: SpaceGroupOperators) ->
         found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(ops))
         types.append(found.number if found is not None else None)
     return types[0] is not None and types[0] == types[1]
+
+
+def match_distance(d_min: float) -> float:
+    """Returns the distance, A, within which an atom counts as found at a resolution of d_min, A."""
+    return _NEAR if d_min <= _FAR_RESOLUTION else _FAR
+
+
+def fill_cell(positions: np.ndarray, elements: Sequence[str], operators: SpaceGroupOperators,
+              matrix: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Returns all atoms (m, 3) of the unit cell, fractional, and their m elements.
+
+    Args:
+      positions: (n, 3) fractional, symmetry-unique atoms.
+      elements: n symbols.
+      operators: of the group.
+      matrix: (3, 3) from fractional coordinates to Angstrom.
+    """
+    images = [expand_positions(site[None], operators, matrix) for site in positions]
+    return (np.concatenate(images) if images else np.zeros((0, 3)),
+            [element for element, ones in zip(elements, images, strict=True) for _ in ones])
 
 
 def expand_positions(positions: np.ndarray, operators: SpaceGroupOperators, matrix: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 RESULT.json.partial holds one JSON object per line: first the settings on which the items depend, then the items. When
 several processes share the items, each writes its own file: RESULT.json.partial, RESULT.json.partial.1 and so on.
-`write_result` removes these files. `launch.evaluate` calls this module.
+`write_result` removes these files. `launch.evaluate` calls this module, and suite crystals of `launch.benchmark`.
 """
 
 import glob
@@ -95,9 +95,14 @@ def write_result(result: dict[str, Any], json_path: str | None) -> None:
         first = items[0]
         raise InputError(f"none of {len(items)} cases gave a result; {first['id']}: {first['error']}")
     if json_path is not None:
-        for path in _partials(json_path):
-            path.unlink(missing_ok=True)
+        remove_kept_items(json_path)
         app.print_line(f"written to {json_path}")
+
+
+def remove_kept_items(json_path: str) -> None:
+    """Removes the files of kept items, after the result is written."""
+    for path in _partials(json_path):
+        path.unlink(missing_ok=True)
 
 
 def _partial(json_path: str, index: int = 0) -> pathlib.Path:

@@ -1,4 +1,4 @@
-"""The suites of `launch.benchmark`, one module each; `launch.benchmarks.SUITES` names them.
+"""The suites of `launch.benchmark`, one module or folder each; `launch.benchmarks.SUITES` names them.
 
     conv             3D convolutions against XLA's direct ones
     train_phasenet   training steps of the published Patterson network against PyTorch
@@ -12,4 +12,5 @@
     reconstruct      `launch.reconstruct` against DENSS
     memory           peak resident memory of the launches
     phasing          the search for atoms against classical phasing methods
+    crystals         measured or made crystals against charge flipping
 """
