@@ -3,7 +3,8 @@
 1. `phasenet.crystal.measured` judges the data: Laue group, completeness, Wilson plot, space groups in their order.
 2. The space group is the given one; without one, or if asked, the likeliest groups are tried in turn.
 3. The composition is the given one; without one, C, N and O are guessed from the volume of the cell.
-4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search.
+4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search. A model that
+   is promising, but not solved with the numbers of atoms given, gets a few starts more with free numbers.
 5. The verdict is lowered where the cell looks wrong, or the atoms of an organic crystal do not lie at bond lengths.
 6. Of a solved crystal without an inversion, anomalous scattering tells the hand, where it was measured.
 """
@@ -37,6 +38,7 @@ _MIN_BONDED = 0.7
 _INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED = 0.65, 0.6, 3, 60
 _TWINNED_X = 0.3  # of the better hand
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
+_PROMISING_R1, _FREED_STARTS = 0.45, 4
 _POSSIBLE_VOLUMES = (0.3, 1.8)  # times the volume that the elements usually take
 _GUESSED_FRACTIONS = {"C": 0.78, "O": 0.14, "N": 0.08}
 # Where not even the elements are known, a heavy atom gets the nearest of these.
@@ -144,6 +146,14 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
     tried = solve_in_groups(groups, reflections, cell, composition, radiation=radiation,
                             composition_known=composition_known, num_starts=num_starts, seed=seed, progress=progress)
     best = choose_group(tried)
+    if composition_known and best.solution.status != "solved" and best.solution.r1 < _PROMISING_R1:
+        freed = solve_in_groups([best.operators], reflections, cell, composition, radiation=radiation,
+                                composition_known=False, num_starts=min(num_starts, _FREED_STARTS), seed=seed,
+                                progress=lambda line: progress(f"{line}, other numbers of atoms"))
+        if freed[0].solution.status == "solved":
+            tried, best, composition_known = (*tried, *freed), freed[0], False
+            notes.append("the numbers of atoms are not those that were given, which do not explain the reflections: "
+                         "Z or the formula may be wrong, or solvent is in the crystal")
     status = best.solution.status
     if best.has_extra_inversion:
         if given is None or unknown_group:

@@ -8,7 +8,7 @@ import numpy as np
 from phasenet.errors import InputError
 from phasenet.io.reflections.crystal_facts import CrystalFacts
 from phasenet.io.reflections.formulas import format_formula, parse_elements, parse_formula
-from phasenet.io.reflections.space_groups import metric_tensor
+from phasenet.io.reflections.space_groups import metric_tensor, operators_from_symbol
 
 # Mean volume of a non-hydrogen atom in crystals of molecules, A^3.
 _ATOM_VOLUME = 18.0
@@ -47,7 +47,7 @@ def fill_composition(facts: CrystalFacts, given: CrystalFacts, formula: str | No
     if counts is not None:
         z = facts.z
         if z is None:
-            z = _estimate_z(counts, facts)
+            z = _estimate_z(counts, facts, given.space_group)
             notes.append("Z is not given, nor a cell" if z is None else
                          f"Z is not given: Z = {z} is estimated from {_ATOM_VOLUME:g} A^3 for each non-hydrogen atom")
         in_cell = {symbol: round(count * (z or 0), 3) for symbol, count in counts.items()}
@@ -66,13 +66,14 @@ def fill_composition(facts: CrystalFacts, given: CrystalFacts, formula: str | No
     return facts._replace(notes=tuple(notes))
 
 
-def _estimate_z(counts: dict[str, float], facts: CrystalFacts) -> int | None:
+def _estimate_z(counts: dict[str, float], facts: CrystalFacts, space_group: str) -> int | None:
     """Returns the multiple or divisor of the group's order nearest to the number of formulas that fill the cell."""
     atoms = sum(count for symbol, count in counts.items() if gemmi.Element(symbol).atomic_number > 1)
     if facts.cell is None or not atoms:
         return None
     ratio = float(np.sqrt(np.linalg.det(metric_tensor(facts.cell)))) / (_ATOM_VOLUME * atoms)
-    order = len(facts.operators) if facts.operators else 1
+    operators = (operators_from_symbol(space_group, facts.cell) if space_group else None) or facts.operators
+    order = len(operators) if operators else 1
     candidates = {order * factor for factor in range(1, 25)} | {order // part for part in range(1, order + 1)
                                                                 if order % part == 0}
     return min(candidates, key=lambda z: abs(np.log(z / ratio)))

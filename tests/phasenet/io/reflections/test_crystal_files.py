@@ -220,3 +220,11 @@ def test_files_that_hold_no_reflections_are_refused_in_one_line(tmp_path, conten
         read_crystal(tmp_path)
     with pytest.raises(InputError, match="no such file"):
         read_crystal(tmp_path / "absent.hkl")
+
+
+def test_z_is_estimated_with_the_space_group_of_the_command_line(tmp_path):
+    path = tmp_path / "crystal.hkl"
+    path.write_text("   1   0   0   10.00    1.00\n   0   2   0   20.00    1.00\n   0   0   0    0.00    0.00\n")
+    crystal = read_crystal(path, cell=[6.9, 14.6, 9.7, 90, 90.6, 90], space_group="P 1 21/n 1",
+                           formula="C10 H10 F2 N4")
+    assert crystal.z == 4  # not 3, which 18 A^3 an atom would give
