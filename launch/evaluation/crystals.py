@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import gemmi
 import numpy as np
 
+from launch.evaluation import made_cases
 from phasenet.crystal.lattice import (
     Intensities,
     SpaceGroupOperators,
@@ -64,12 +65,14 @@ class CrystalFolder(NamedTuple):
 
 
 def list_crystals(folder: str) -> list[CrystalFolder]:
-    """Returns the folders that hold a crystal, by name.
+    """Returns the folders that hold a crystal, by name; of a file of made crystals (.npz), FILE/NUMBER for each.
 
     Raises:
-      InputError: there is no such folder, or no merged.csv in any subfolder.
+      InputError: there is no such folder or file, or no merged.csv in any subfolder.
     """
     path = pathlib.Path(folder)
+    if path.suffix == ".npz":
+        return [CrystalFolder(number, path / number) for number in made_cases.list_numbers(path)]
     found = sorted(inner for inner in path.iterdir() if (inner / "merged.csv").is_file()) if path.is_dir() else []
     if not found:
         raise InputError(f"{folder}: no folder in it holds a merged.csv")
@@ -78,6 +81,10 @@ def list_crystals(folder: str) -> list[CrystalFolder]:
 
 def read_published(folder: pathlib.Path) -> PublishedCrystal:
     """Reads one crystal; raises InputError where a file cannot be used."""
+    if folder.parent.suffix == ".npz":
+        made, measured, probe, places, symbols = made_cases.measure_made(folder.parent, int(folder.name))
+        return PublishedCrystal(folder.name, measured, made.cell, made.operators, made.composition, probe, places,
+                                symbols)
     try:
         source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
         table = np.loadtxt(folder / "merged.csv", delimiter=",", skiprows=1, ndmin=2)

@@ -1,0 +1,34 @@
+"""Reads made crystals, as `launch.datasets.make_crystals` writes them, and measures them for an evaluation."""
+
+import pathlib
+
+import numpy as np
+
+from phasenet.crystal.lattice import Intensities
+from phasenet.crystal.made import arrays, crystals, measurement
+from phasenet.crystal.made.crystals import MadeCrystal
+from phasenet.io.npz import read_npz
+
+_D_MIN = 0.82  # Angstrom; an evaluation cuts the data as it wants
+_SEED = 7  # beside the number of the crystal, of the conditions and errors of its measurement
+
+
+def list_numbers(path: pathlib.Path) -> list[str]:
+    """Returns the numbers of the crystals of a file as names; raises InputError where it cannot be used."""
+    held = _read(path)
+    return [f"{number:05d}" for number in range(len(held["cell"]))]
+
+
+def measure_made(path: pathlib.Path, number: int) -> tuple[MadeCrystal, Intensities, str, np.ndarray, tuple[str, ...]]:
+    """Returns a made crystal, its intensities, the radiation, and all atoms of its cell, (n, 3) and n symbols."""
+    crystal = arrays.unpack(_read(path), number)
+    rng = np.random.default_rng((_SEED, number))
+    conditions = measurement.draw_conditions(rng, (_D_MIN, _D_MIN))
+    reflections = measurement.measure(rng, crystal, conditions)
+    positions, owners = crystals.expand(crystal.positions, crystal.operators, crystal.cell)
+    return crystal, reflections, conditions.radiation, positions, tuple(crystal.elements[owner] for owner in owners)
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a file of made crystals."""
+    return read_npz(path, arrays.NAMES)
