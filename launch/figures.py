@@ -23,12 +23,14 @@ others are left out. The names follow the numbers of the figures in the papers:
     patterson6  vectors from the nearest corner    patterson11  the annealer's error by swaps
                                                    patterson12  distances from the true atoms
     certificate  misfit of right and of wrong sets of atoms (not in a paper)
+    crystal_verdicts  R1 of right and of wrong structures of crystals (not in a paper)
 
 Among `--results`, saxs1c needs the JSON of `launch.evaluate --task=autoencoder`; saxs2d, 2e and 2f the JSON of
-`--task=reconstruction` or `simulated`; patterson12 the JSON of `--task=phasing`. saxs2f also needs the `--pairs` of the
-evaluation, and as `--maps` its `--maps_dir`. The other saxs figures use `--profile` and `--reference`, by default the
-shipped example. patterson7 needs the workdir of a `launch.train`; patterson8 to 9b need several workdirs, each with the
-name of an experiment as shown above. patterson2, 10 and 11 use the weights `--network`.
+`--task=reconstruction` or `simulated`; patterson12 the JSON of `--task=phasing`; crystal_verdicts that of
+`--task=crystals`, also with `--permuted`. saxs2f also needs the `--pairs` of the evaluation, and as `--maps` its
+`--maps_dir`. The other saxs figures use `--profile` and `--reference`, by default the shipped example. patterson7 needs
+the workdir of a `launch.train`; patterson8 to 9b need several workdirs, each with the name of an experiment as shown
+above. patterson2, 10 and 11 use the weights `--network`.
 """
 
 import json
@@ -43,7 +45,7 @@ _EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "saxsae" / "examples"
 _SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "saxs2d", "saxs2e", "saxs2f",
          "samples"]
 _PATTERSON = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
-_NAMES = [*_SAXS, *_PATTERSON, "certificate"]
+_NAMES = [*_SAXS, *_PATTERSON, "certificate", "crystal_verdicts"]
 _RUN = ("saxs2a", "saxs2b", "saxs2c")  # drawn from one reconstruction
 _FIGURE = flags.DEFINE_enum("figure", None, [*_NAMES, "all"], "Name of the figure, or all.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures; it is made where it is missing.", required=True)
@@ -98,6 +100,8 @@ def main(_: list[str]) -> None:
                 _draw_saxs(name, path, results)
             elif name == "certificate":
                 _draw_certificate(path)
+            elif name == "crystal_verdicts":
+                _draw_crystal_verdicts(path, results)
             else:
                 all_figures.draw(name, path, all_figures.Inputs(
                     _NETWORK.value, _WORKDIR.value, _WORKDIRS.value, results, _SEED.value))
@@ -144,6 +148,13 @@ def _draw_certificate(path: pathlib.Path) -> None:
     for problem, counts in certificate.draw(path, _SEED.value).items():
         numbers = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in counts.items())
         app.print_line(f"{problem}: " + ", ".join(numbers))
+
+
+def _draw_crystal_verdicts(path: pathlib.Path, results: list[dict]) -> None:
+    """Draws the figure `crystal_verdicts` and prints its counts."""
+    from launch.plotting import crystal_verdicts
+
+    app.print_line("; ".join(f"{name} {count}" for name, count in crystal_verdicts.draw(path, results).items()))
 
 
 def _read_results(path: str) -> dict:

@@ -7,8 +7,12 @@ import pytest
 from made_crystals import make_crystal
 
 from launch.evaluation import crystals
+from launch.plotting import crystal_verdicts
+from launch.plotting.missing import MissingInput
 from phasenet import crystal_pipeline
 from phasenet.crystal.lattice import orthogonalization_matrix
+from phasenet.crystal.made import arrays
+from phasenet.crystal.made.crystals import draw_crystal
 from phasenet.errors import InputError
 
 SYMBOL = "P 1 21/c 1"
@@ -84,3 +88,32 @@ def test_a_crystal_with_an_inversion_is_not_left_in_a_group_without(folder):
     best = crystal_pipeline.choose_group(tried)
     assert best.operators is right and best.solution.status == "solved" and not best.has_extra_inversion
     assert len(tried) == 2
+
+
+def test_made_crystals_are_measured_for_an_evaluation(tmp_path):
+    drawn = [draw_crystal(np.random.default_rng(seed), (250.0, 350.0), kind="organic")
+             for seed in (1, 2)]
+    np.savez(tmp_path / "set.npz", **arrays.pack(drawn))
+    listed = crystals.list_crystals(str(tmp_path / "set.npz"))
+    assert [one.id for one in listed] == ["00000", "00001"]
+    read = crystals.read_published(listed[1].path)
+    assert read.composition == drawn[1].composition and len(read.positions) == len(read.elements)
+    heavy = sum(count for element, count in read.composition.items() if element != "H")
+    assert heavy == len(read.positions) and len(read.reflections.hkl) > 100
+    again = crystals.read_published(listed[1].path)
+    np.testing.assert_array_equal(read.reflections.intensity, again.reflections.intensity)
+    with pytest.raises(InputError, match="missing.npz"):
+        crystals.list_crystals(str(tmp_path / "missing.npz"))
+
+
+def test_the_figure_of_verdicts_counts_right_wrong_and_permuted(tmp_path):
+    item = {"r1": 0.05, "reflections_per_parameter": 9.0, "solved": True, "status": "solved"}
+    results = [{"task": "crystals", "items": [item, item | {"solved": False, "r1": 0.4, "status": "not solved"}]},
+               {"task": "crystals", "permuted": True, "items": [item | {"solved": False}, {"id": "x", "error": "bad"}]},
+               {"task": "phasing", "items": [{}]}]
+    counts = crystal_verdicts.draw(tmp_path / "figure.png", results)
+    assert (tmp_path / "figure.png").stat().st_size > 5000
+    assert counts == {"right": 1, "right, called solved": 1, "wrong": 1, "wrong, called solved": 0,
+                      "intensities permuted": 1, "intensities permuted, called solved": 1}
+    with pytest.raises(MissingInput, match="--task=crystals"):
+        crystal_verdicts.draw(tmp_path / "figure.png", results[2:])
