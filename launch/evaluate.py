@@ -49,7 +49,7 @@ _REFERENCES = flags.DEFINE_string("references", None, "Archive (.npz) with the r
 _PAIRS = flags.DEFINE_string(
     "pairs", None, "Folder of folders, each with a measured curve profile.* and its known model reference.*.")
 _CRYSTALS = flags.DEFINE_string(
-    "crystals", None, "Folder of folders, each with merged.csv, atoms.csv and source.json.")
+    "crystals", None, "Folder of folders, each with merged.csv, atoms.csv and source.json; or made crystals (.npz).")
 _D_MIN = flags.DEFINE_float("d_min", None, "Resolution to which the data of crystals are cut, in Angstrom.",
                             lower_bound=0.3, upper_bound=5.0)
 _NUM_STARTS = flags.DEFINE_integer("num_starts", 16, "Largest number of starts for a crystal.", lower_bound=1)

@@ -21,6 +21,7 @@ from phasenet.crystal.measured.judgement import judge_data
 from phasenet.crystal.measured.report import DataReport
 from phasenet.crystal.refinement.absolute_structure import (
     MAX_SIGMA,
+    SAFE_SIGMA,
     FlackParameter,
     fit_flack_parameter,
     has_inversion,
@@ -35,11 +36,11 @@ _BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it 
 _SAME_SITE_ANGSTROM = 0.6
 _MIN_BONDED = 0.7
 # An inversion maps more than this fraction of the atoms on atoms within this distance; few are tested in a large cell.
-_INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED = 0.65, 0.6, 3, 60
-_TWINNED_X = 0.3  # of the better hand
+_INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED, _ANCHORS = 0.65, 0.6, 5, 60, 2
+_TWINNED_X = 0.2  # of the better hand
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
-_PROMISING_R1, _FREED_STARTS = 0.45, 4
-_POSSIBLE_VOLUMES = (0.3, 1.8)  # times the volume that the elements usually take
+_PROMISING_R1, _FREED_STARTS, _MIN_GAIN_OF_FREED = 0.45, 4, 0.02
+_POSSIBLE_VOLUMES = (0.3, 3.0)  # times the volume that the elements usually take; hydrogens are often left out
 _GUESSED_FRACTIONS = {"C": 0.78, "O": 0.14, "N": 0.08}
 # Where not even the elements are known, a heavy atom gets the nearest of these.
 _UNKNOWN_FRACTIONS = _GUESSED_FRACTIONS | {"S": 1e-3, "Fe": 1e-3, "Br": 1e-3, "I": 1e-3}
@@ -62,7 +63,8 @@ class CrystalResult(NamedTuple):
       best: the group and the model that are the answer.
       tried: all groups that were tried, in order.
       status: "solved", "ambiguous" or "not solved"; that of the best model, or a lower one.
-      flack: the Flack parameter of the answer, where Friedel pairs were measured with X-rays of a known wavelength.
+      flack: the Flack parameter of a solved crystal without an inversion, where Friedel pairs were measured with
+        X-rays of a known wavelength.
       notes: what was assumed, one line each; the notes of the file and of the report are not among them.
     """
 
@@ -126,8 +128,11 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
       InputError: the data or the composition cannot be used.
     """
     notes: list[str] = []
-    report = judge_data(reflections, cell, given, composition, wavelength, radiation)
+    report = judge_data(reflections, cell, None if unknown_group else given, composition, wavelength, radiation)
     reason = "no formula is known"
+    hydrogens = {symbol: count for symbol, count in (composition or {}).items() if symbol in ("H", "D")}
+    if composition is not None and len(hydrogens) == len(composition):
+        raise InputError("composition: no element other than hydrogen, so there is no atom to place")
     if composition is not None and not _POSSIBLE_VOLUMES[0] < report.contents.ratio < _POSSIBLE_VOLUMES[1]:
         reason = f"the cell has {report.contents.ratio:.1f} times the volume of the given contents"
         symbols, composition = tuple(composition), None
@@ -150,10 +155,10 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
         freed = solve_in_groups([best.operators], reflections, cell, composition, radiation=radiation,
                                 composition_known=False, num_starts=min(num_starts, _FREED_STARTS), seed=seed,
                                 progress=lambda line: progress(f"{line}, other numbers of atoms"))
-        if freed[0].solution.status == "solved":
+        if freed[0].solution.status == "solved" and freed[0].solution.r1 < best.solution.r1 - _MIN_GAIN_OF_FREED:
             tried, best, composition_known = (*tried, *freed), freed[0], False
-            notes.append("the numbers of atoms are not those that were given, which do not explain the reflections: "
-                         "Z or the formula may be wrong, or solvent is in the crystal")
+            notes.append("solved with other numbers of atoms than were given, which do not explain the reflections: Z "
+                         "or the formula may be wrong, or solvent is in the crystal")
     status = best.solution.status
     if best.has_extra_inversion:
         if given is None or unknown_group:
@@ -163,14 +168,14 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
     if suggests_wrong_cell(report.axis_scale):
         status = "not solved"
         notes.append("not called solved, because the cell looks wrong")
-    elif (share := fraction_bonded(best.solution, cell, best.operators)) < _MIN_BONDED:
+    elif "C" in composition and (share := fraction_bonded(best.solution, cell, best.operators)) < _MIN_BONDED:
         status = "ambiguous" if status == "solved" else status
         notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond")
     flack = None
     if status == "solved" and not has_inversion(best.operators):
         best, flack, note = _determine_hand(best, reflections, cell, wavelength if radiation == "xray" else None)
         notes.append(note)
-    contents = dict(composition) if composition_known else _count_atoms(best)
+    contents = dict(composition) if composition_known else _count_atoms(best) | hydrogens
     return CrystalResult(report, contents, best, tried, status, flack, tuple(notes))
 
 
@@ -216,22 +221,23 @@ def has_extra_inversion(solution: CrystalSolution, cell: np.ndarray, operators: 
       cell: (6,) Angstrom and degrees.
       operators: of the group.
     """
-    if has_inversion(operators) or len(solution.elements) < _MIN_INVERTED:
+    if has_inversion(operators) or len(solution.elements) * len(operators.rotations) < _MIN_INVERTED:
         return False
     matrix = orthogonalization_matrix(cell)
     images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
     positions = images.reshape(-1, 3)
     some = positions[:: max(1, len(positions) // _MAX_INVERTED)]
-    for place in range(len(positions)):
-        offset = some[:, None] + positions[None] - (positions[0] + positions[place])
-        near = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1) < _INVERTED_ANGSTROM
-        if near.any(1).mean() > _INVERTED_FRACTION:
-            return True
+    for anchor in positions[:_ANCHORS]:  # one of which has its inverse among the atoms
+        for partner in positions:
+            offset = some[:, None] + positions[None] - (anchor + partner)
+            near = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1) < _INVERTED_ANGSTROM
+            if near.any(1).mean() > _INVERTED_FRACTION:
+                return True
     return False
 
 
 def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> float:
-    """Returns the share of C, N and O atoms whose nearest atom lies at the length of a bond; 1 without carbon.
+    """Returns the share of C, N and O atoms whose nearest atom lies at the length of a bond; 0 without carbon.
 
     Args:
       solution: the atoms.
@@ -239,7 +245,9 @@ def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: Spac
       operators: of the group.
     """
     light = np.array([element in ("C", "N", "O") for element in solution.elements])
-    if "C" not in solution.elements or light.sum() < 4:
+    if "C" not in solution.elements:
+        return 0.0
+    if light.sum() < 4:
         return 1.0
     matrix = orthogonalization_matrix(cell)
     images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
@@ -282,7 +290,10 @@ def _determine_hand(best: TriedGroup, reflections: Intensities, cell: np.ndarray
         return best, flack, f"the hand is not determined: {value}"
     if flack.x > _TWINNED_X:
         return best, flack, f"the hand is not determined: {value}; a twin by inversion, or Friedel mates were averaged"
-    return best, flack, f"the hand is determined: {value}"
+    if flack.x < -max(3 * flack.sigma, 0.1):
+        return best, flack, f"the hand is not determined: {value} is impossible; check the Friedel pairs"
+    condition = ", if the crystal is known to hold one hand" if flack.sigma > SAFE_SIGMA else ""
+    return best, flack, f"the hand is determined{condition}: {value}"
 
 
 def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, float]:
@@ -298,7 +309,7 @@ def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, f
     heavy = [symbol for symbol in symbols if symbol not in ("H", "D")]
     shares = {symbol: _GUESSED_FRACTIONS.get(symbol, 0.05) for symbol in heavy} or _UNKNOWN_FRACTIONS
     total = float(np.linalg.det(orthogonalization_matrix(cell))) / _VOLUME_PER_ATOM_ANGSTROM3
-    guessed = {symbol: round(share * total / sum(shares.values()), 2) for symbol, share in shares.items()}
+    guessed = {symbol: max(0.01, round(share * total / sum(shares.values()), 2)) for symbol, share in shares.items()}
     if sum(guessed.values()) < 1:
         raise InputError(f"cell {' '.join(f'{value:g}' for value in cell)}: it has no room for an atom")
     return guessed

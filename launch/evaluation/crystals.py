@@ -8,7 +8,6 @@ solver gets cell, group and the composition of the cell, as a user has them; nev
 import csv
 import json
 import pathlib
-import re
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from phasenet.crystal.lattice import (
 )
 from phasenet.crystal_pipeline import solve_measured
 from phasenet.errors import InputError
+from phasenet.io.reflections.formulas import parse_formula
 
 _NEAR, _FAR = 0.3, 0.5  # Angstrom within which an atom counts as found, to 1.3 A resolution and beyond
 _FAR_RESOLUTION = 1.3
@@ -120,7 +120,10 @@ def read_published(folder: pathlib.Path) -> PublishedCrystal:
 
 def _count_hydrogens(formula: str, composition: dict[str, float]) -> dict[str, float]:
     """Returns the hydrogens of the cell, from their ratio to carbon in a formula."""
-    counts = {symbol: float(number or 1) for symbol, number in re.findall(r"([A-Z][a-z]?) ?([0-9.]*)", formula)}
+    try:
+        counts = parse_formula(formula)
+    except ValueError:
+        return {}
     ratio = composition.get("C", 0.0) / counts["C"] if counts.get("C") else 0.0
     return {symbol: counts[symbol] * ratio for symbol in ("H", "D") if symbol in counts and ratio}
 

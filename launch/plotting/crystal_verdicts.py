@@ -11,6 +11,7 @@ from launch.plotting.missing import MissingInput
 from phasenet.crystal.refinement import verdict
 
 _RANGE = (1.0, 100.0)  # reflections per parameter that are shown
+_HIGHEST_R1 = 0.8
 
 
 def draw(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> dict[str, int]:
@@ -42,8 +43,10 @@ def draw(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> dict[str, int
         axes = figure.subplots()
         for (name, items), colour, marker in zip(groups.items(), (style.BLUE, style.RED, style.GREY), "o^x",
                                                  strict=True):
-            axes.scatter([item["reflections_per_parameter"] for item in items], [item["r1"] for item in items], s=14,
-                         color=colour, marker=marker, alpha=0.7, linewidths=0.8, label=f"{name}: {len(items)}")
+            # What lies outside the frame is drawn at its edge.
+            axes.scatter(np.clip([item["reflections_per_parameter"] for item in items], *_RANGE),
+                         np.clip([item["r1"] for item in items], 0.0, _HIGHEST_R1), s=14, color=colour,
+                         marker=marker, alpha=0.7, linewidths=0.8, label=f"{name}: {len(items)}")
         grid = np.geomspace(*_RANGE, 400)
         limits = np.array([verdict.r1_limits(value) for value in grid])
         axes.plot(grid, np.where(limits[:, 0] > 0, limits[:, 0], np.nan), color="black", linewidth=0.8,
@@ -51,7 +54,7 @@ def draw(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> dict[str, int
         axes.plot(grid, limits[:, 1], color="black", linewidth=0.8, linestyle="--", label="not solved above")
         axes.set_xscale("log")
         axes.set_xlim(*_RANGE)
-        axes.set_ylim(0.0, 0.8)
+        axes.set_ylim(0.0, _HIGHEST_R1)
         axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
         axes.set_xlabel("reflections per parameter")
         axes.set_ylabel("R1")

@@ -61,7 +61,7 @@ class MoveState(NamedTuple):
       places: (n,) int32, the point of each atom.
       fit: () correlation of the amplitudes after the last sweep.
       last_fit: () that of the sweep before; 0 after atoms were scattered.
-      kept: (n,) the best places since all atoms started anew.
+      kept: (n,) the best places since all atoms started anew; those before until a first sweep has ended.
       kept_fit: () their fit.
       failures: () int32, scatterings without a gain since.
       best: (n,) the best places of all.
@@ -80,7 +80,7 @@ class MoveState(NamedTuple):
 
 
 def list_atoms(counts: Sequence[float], elements: Sequence[str], num_operators: int) -> tuple[str, ...] | None:
-    """Returns the elements of the asymmetric unit, the first first, or None where the method does not apply.
+    """Returns the elements of the atoms in the asymmetric unit, or None where the method does not apply.
 
     It applies where all atoms have general positions, and are 14 at most.
 

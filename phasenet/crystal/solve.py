@@ -134,10 +134,12 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     starts = _attempts(constraint, problem, composition_known, num_starts, seed)
     moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
     for attempt in itertools.chain(starts, moves):
+        attempt = attempt._replace(start=len(attempts))
         attempts.append(attempt)
-        if best is None or attempt.model.figures.r1 < best.model.figures.r1:
+        solved = verdict.decide_status(attempt.model.figures) == "solved"
+        if best is None or solved or attempt.model.figures.r1 < best.model.figures.r1:
             best = attempt
-        if verdict.decide_status(attempt.model.figures) == "solved":
+        if solved:
             break
     if best is None:
         raise InputError(f"no start of {num_starts} gave a map with peaks; check cell, space group and composition")

@@ -24,9 +24,9 @@ _MIN_PAIRS = 20
 _MAX_QUOTIENT_ERROR = 0.25  # pairs whose Q is less certain say nothing
 _OUTLIER_SIGMAS = 5.0
 _ORIGIN_STEPS = 24  # possible inversion points lie at multiples of 1/24 of the edges
-# From this standard deviation of x on, the hand is not determined (Flack, Bernardinelli, J. Appl. Cryst. 33, 1143,
-# 2000: 0.04 in general, 0.1 where the crystal is known to hold one hand).
-MAX_SIGMA = 0.1
+# Largest standard deviations of x that determine the hand: in general, and of a crystal that is known to hold one hand
+# (Flack, Bernardinelli, J. Appl. Cryst. 33, 1143, 2000).
+SAFE_SIGMA, MAX_SIGMA = 0.04, 0.1
 
 
 class FlackParameter(NamedTuple):
@@ -64,9 +64,9 @@ def fit_flack_parameter(reflections: Intensities, cell: np.ndarray, operators: S
       wavelength: Angstrom.
 
     Returns:
-      None in a centrosymmetric group, or where fewer than 20 pairs were measured.
+      None in a centrosymmetric group, without a wavelength, or where fewer than 20 pairs were measured.
     """
-    if has_inversion(operators):
+    if has_inversion(operators) or not wavelength > 0:
         return None
     merged = merge(reflections, operators.rotations, keep_friedel_mates=True)
     mates = find_rows(merged.hkl, -merged.hkl)

@@ -5,7 +5,7 @@
 3. `replace_atoms`: the atoms with the highest B are taken out, the highest peaks of the difference map put in.
 4. `exchange_elements`: the elements are dealt out again by refined occupancies, then pairs are swapped by B.
 
-Each change is kept only if R1 falls. `solve` calls `complete`.
+A change is kept only if R1 falls; elements that fit their bonds may raise it a little. `solve` calls `complete`.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from phasenet.crystal.refinement.least_squares import (
     ScatteringModel,
 )
 from phasenet.crystal.refinement.verdict import FiguresOfMerit
+from phasenet.errors import InputError
 
 _MAX_RECYCLES = 8
 _MAX_FAILURES = 3  # moves of atoms in a row without a gain
@@ -68,9 +69,16 @@ class CompletedModel(NamedTuple):
 
 
 def order_elements(composition: Mapping[str, float], radiation: str) -> tuple[str, ...]:
-    """Returns the elements that are placed, hydrogen not, in order of scattering power, the strongest first."""
+    """Returns the elements that are placed, hydrogen not, in order of scattering power, the strongest first.
+
+    Raises:
+      InputError: an element's neutron scattering length is not positive, so that its atoms are no peaks of a map.
+    """
     placed = [symbol for symbol, count in composition.items() if symbol not in ("H", "D") and count > 0]
     power = form_factors.scattering(form_factors.form_factors(placed, radiation), np.array([0.3]))[:, 0]
+    if not (power > 0).all():
+        raise InputError(f"{', '.join(placed[row] for row in np.flatnonzero(power <= 0))}: the scattering length for "
+                         f"{radiation}s is not positive; crystals with such atoms cannot be solved")
     return tuple(placed[row] for row in np.argsort(-power, kind="stable"))
 
 
@@ -109,18 +117,16 @@ def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms
 def assign_elements(strengths: np.ndarray, multiplicities: np.ndarray, problem: CompletionProblem) -> tuple[str, ...]:
     """Deals out the elements of the composition: the strongest scatterers to the largest of `strengths` (n,).
 
-    An element takes sites until its atoms in the cell are used up to half a site. What is left over is of the most
-    frequent element.
+    A site gets the strongest element of which at least half as many atoms are left as the site has mates; what is left
+    over is of the most frequent element.
     """
     sites = len(problem.grid.rotations) / multiplicities
     left = np.array(problem.counts, float)
     most_frequent = int(left.argmax())
     chosen = [""] * len(strengths)
-    current = 0
     for place in np.argsort(-strengths, kind="stable"):
-        while current < len(left) and left[current] < 0.5 * sites[place] - 1e-6:
-            current += 1
-        row = current if current < len(left) else most_frequent
+        fitting = np.flatnonzero(left >= 0.5 * sites[place] - 1e-6)
+        row = int(fitting[0]) if len(fitting) else most_frequent
         left[row] -= sites[place]
         chosen[place] = problem.model.elements[row]
     return tuple(chosen)

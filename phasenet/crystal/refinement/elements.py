@@ -131,7 +131,9 @@ def find_bonds(positions: np.ndarray, images: np.ndarray, multiplicities: np.nda
 
 
 def bond_evidence(bonds: Bonds, elements: Sequence[str], symbols: Sequence[str]) -> np.ndarray:
-    """Returns the log likelihood (n, E) of each element by lengths and number of bonds; 0 for all but C, N and O.
+    """Returns the log likelihood (n, E) of each element by lengths and number of bonds.
+
+    It is 0 for an atom that is not C, N or O, or has a bond to another element.
 
     Args:
       bonds: from `find_bonds`.

@@ -6,7 +6,8 @@
 2. Atoms of less than half the strength of the lightest element are taken out.
 3. The highest peaks of the difference map come in, and must prove themselves in the next round.
 
-The round of the lowest R1, corrected for the number of parameters, is the answer.
+The round of the lowest R1, corrected for the number of parameters, goes on to the moves of `completion`, and is revised
+once more.
 """
 
 import numpy as np
@@ -23,6 +24,8 @@ _MIN_STRENGTH = 0.5  # of the lightest element, below which an atom is none
 _PEAKS_A_ROUND = 0.15  # new atoms, of those that are there
 _MIN_PEAKS = 3
 _STEPS, _FINAL_STEPS = 6, 20
+# Share of the cell that the usual volumes of the atoms may fill; minerals are far denser than these volumes.
+_FULL = {True: 1.1, False: 2.5}
 _MAX_RISE = 0.003  # of R1, against which strengths and bonds are believed
 
 
@@ -64,6 +67,8 @@ def _revise(atoms: CrystalAtoms, problem: CompletionProblem) -> CrystalAtoms:
                                 float(np.linalg.det(problem.grid.metric_root)))
     kept = np.flatnonzero(factor * strengths > _MIN_STRENGTH * powers.min())
     atoms = completion.take_atoms(atoms, kept)
+    if not len(kept):
+        return atoms
     bonds = completion.find_bonds(atoms, problem)
     chosen = elements.choose_elements(factor * strengths[kept], powers, symbols, bonds)
     b_iso = np.clip(atoms.b_iso, 0.5 * np.median(atoms.b_iso), 2 * np.median(atoms.b_iso))
@@ -74,6 +79,10 @@ def _add_peaks(model: CompletedModel, problem: CompletionProblem) -> CompletedMo
     """Returns the model with the highest difference peaks as atoms of the lightest element, refined."""
     atoms = model.result.atoms
     count = max(_MIN_PEAKS, int(_PEAKS_A_ROUND * len(atoms.elements)))
+    mates = len(problem.grid.rotations) * len(problem.grid.centring) / atoms.multiplicities
+    filled = sum(mates * np.array([element_volume(symbol) for symbol in atoms.elements]))
+    if filled > _FULL["C" in problem.model.elements] * np.linalg.det(problem.grid.metric_root):
+        return model
     positions, heights = peaks.find_peaks(completion.difference_map(model.result, problem), 8 * count + 30)
     found = peaks.select_unique(positions, heights, problem.grid, existing=atoms.positions)
     n = min(count, len(found.heights))

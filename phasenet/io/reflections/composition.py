@@ -18,7 +18,8 @@ def fill_composition(facts: CrystalFacts, given: CrystalFacts, formula: str | No
                      elements: Iterable[str] | str | None, path: str) -> CrystalFacts:
     """Returns the facts with the atoms in the cell of the caller's formula or elements, or of the file's formula.
 
-    If Z is not known, it is estimated from the volume of the cell, 18 A^3 for each non-hydrogen atom.
+    If Z is not known, it is estimated from the volume of the cell, 18 A^3 for each non-hydrogen atom; without carbon,
+    whose crystals need anything from 9 to 30 A^3, the numbers of atoms stay unknown.
 
     Args:
       facts: of the files.
@@ -46,10 +47,13 @@ def fill_composition(facts: CrystalFacts, given: CrystalFacts, formula: str | No
             counts = None
     if counts is not None:
         z = facts.z
-        if z is None:
+        if z is None and "C" in counts:
             z = _estimate_z(counts, facts, given.space_group)
             notes.append("Z is not given, nor a cell" if z is None else
                          f"Z is not given: Z = {z} is estimated from {_ATOM_VOLUME:g} A^3 for each non-hydrogen atom")
+        elif z is None:
+            notes.append("Z is not given, and the volume of a crystal without carbon does not tell it: the numbers of "
+                         "atoms are not known")
         in_cell = {symbol: round(count * (z or 0), 3) for symbol, count in counts.items()}
         if formula is not None and any(facts.elements.values()) and in_cell != facts.elements:
             notes.append(f"--formula: {format_formula(in_cell)} in the cell, the files give "
@@ -73,7 +77,9 @@ def _estimate_z(counts: dict[str, float], facts: CrystalFacts, space_group: str)
         return None
     ratio = float(np.sqrt(np.linalg.det(metric_tensor(facts.cell)))) / (_ATOM_VOLUME * atoms)
     operators = (operators_from_symbol(space_group, facts.cell) if space_group else None) or facts.operators
-    order = len(operators) if operators else 1
-    candidates = {order * factor for factor in range(1, 25)} | {order // part for part in range(1, order + 1)
-                                                                if order % part == 0}
+    operators = operators or ("x,y,z",)
+    order = len(operators)
+    lattice_points = sum(gemmi.Op(operator).rot == gemmi.Op("x,y,z").rot for operator in operators)
+    candidates = {order * factor for factor in range(1, 25)}
+    candidates |= {order // part for part in range(1, order + 1) if order % (part * lattice_points) == 0}
     return min(candidates, key=lambda z: abs(np.log(z / ratio)))

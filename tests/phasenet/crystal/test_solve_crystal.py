@@ -3,6 +3,7 @@
 import gemmi
 import numpy as np
 import pytest
+from made_crystals import make_crystal
 
 from phasenet.crystal import form_factors, lattice, solve
 from phasenet.errors import InputError
@@ -90,3 +91,9 @@ def test_an_atom_on_a_special_position_has_its_share_as_occupancy():
     assert solution.r1 < 0.02
     found = dict(zip(solution.elements, solution.occupancies, strict=True))
     assert found == {"Ca": pytest.approx(1 / 48), "F": pytest.approx(1 / 24)}
+
+
+def test_atoms_that_are_no_peaks_are_refused():
+    made = make_crystal("P -1")
+    with pytest.raises(InputError, match="Mn: the scattering length"):
+        solve.solve_crystal(made.reflections, made.cell, made.operators, {"C": 8.0, "Mn": 2.0}, radiation="neutron")

@@ -228,3 +228,18 @@ def test_z_is_estimated_with_the_space_group_of_the_command_line(tmp_path):
     crystal = read_crystal(path, cell=[6.9, 14.6, 9.7, 90, 90.6, 90], space_group="P 1 21/n 1",
                            formula="C10 H10 F2 N4")
     assert crystal.z == 4  # not 3, which 18 A^3 an atom would give
+
+
+def test_without_carbon_the_volume_does_not_tell_z(tmp_path):
+    path = tmp_path / "salt.hkl"
+    path.write_text("   1   1   1   10.00    1.00\n   0   0   2   20.00    1.00\n   0   0   0    0.00    0.00\n")
+    crystal = read_crystal(path, cell=[5.64, 5.64, 5.64, 90, 90, 90], space_group="F m -3 m", formula="Na Cl")
+    assert crystal.z is None and not any(crystal.elements.values()) and set(crystal.elements) == {"Na", "Cl"}
+    assert any("without carbon" in note for note in crystal.notes)
+
+
+def test_z_is_a_multiple_of_the_points_of_the_lattice(tmp_path):
+    path = tmp_path / "centred.hkl"
+    path.write_text("   1   1   0   10.00    1.00\n   0   2   0   20.00    1.00\n   0   0   0    0.00    0.00\n")
+    crystal = read_crystal(path, cell=[6.0, 7.0, 6.5, 90, 100, 90], space_group="C 1 2/c 1", formula="C4 O1")
+    assert crystal.z == 2
