@@ -9,6 +9,7 @@ from phasenet.crystal_pipeline import CrystalResult
 from phasenet.errors import one_line
 from phasenet.io.crystal_structures import CrystalStructure, label_atoms
 from phasenet.io.reflections.crystal_files import CrystalFile
+from phasenet.io.reflections.space_groups import symbol_of_operators
 
 _VERDICTS = {
     "solved": "Solved: the atoms explain the reflections as well as these data allow. Hydrogen atoms are not placed.",
@@ -23,8 +24,13 @@ def describe_crystal(crystal: CrystalFile) -> list[str]:
     contents = " ".join(f"{symbol}{count:g}" for symbol, count in crystal.elements.items()) or "not known"
     lines = [f"{crystal.path}: {crystal.form}, {len(crystal.hkl)} reflections, {crystal.radiation}",
              "  cell " + " ".join(f"{value:g}" for value in crystal.cell)
-             + f", space group {crystal.space_group or 'not given'}, in the cell: {contents}"]
+             + f", space group {_name_group(crystal) or 'not given'}, in the cell: {contents}"]
     return lines + [f"  {note}" for note in crystal.notes]
+
+
+def _name_group(crystal: CrystalFile) -> str:
+    """Returns the symbol that the files give, or that of their operators."""
+    return crystal.space_group or (symbol_of_operators(crystal.operators) if crystal.operators else "")
 
 
 def list_assumptions(crystal: CrystalFile) -> list[str]:
