@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from launch.datasets import make_crystals
 from phasenet.crystal.made import arrays, crystals
 from phasenet.io.npz import read_npz
 
@@ -50,7 +49,7 @@ def test_a_crystal_of_the_file_is_the_one_of_its_number(made):
 
 def test_a_run_that_was_ended_goes_on_from_its_parts(made, tmp_path):
     output = tmp_path / "again.npz"
-    name = make_crystals._name((3, (200.0, 300.0), ()))
+    name = "3-200-300"  # seed and volumes
     held = read_npz(made, arrays.NAMES)
     parts = tmp_path / "again.npz.parts"
     parts.mkdir()

@@ -241,5 +241,5 @@ def test_without_carbon_the_volume_does_not_tell_z(tmp_path):
 def test_z_is_a_multiple_of_the_points_of_the_lattice(tmp_path):
     path = tmp_path / "centred.hkl"
     path.write_text("   1   1   0   10.00    1.00\n   0   2   0   20.00    1.00\n   0   0   0    0.00    0.00\n")
-    crystal = read_crystal(path, cell=[6.0, 7.0, 6.5, 90, 100, 90], space_group="C 1 2/c 1", formula="C4 O1")
-    assert crystal.z == 2
+    crystal = read_crystal(path, cell=[6.0, 7.0, 6.5, 90, 100, 90], space_group="C 1 2/c 1", formula="C12 O2")
+    assert crystal.z == 2  # though one formula fills the cell, as 18 A^3 an atom would have it
