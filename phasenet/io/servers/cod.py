@@ -27,6 +27,7 @@ from phasenet.io.reflections.hklf import has_rows_first
 from phasenet.io.reflections.user_files import is_cif, read_text
 from phasenet.io.servers import ids as entry_ids
 from phasenet.io.servers.download import DownloadFailed, Server, check_not_web_page
+from phasenet.io.servers.entries import EntryDownloads, download_each
 
 URL = "https://www.crystallography.net/cod"
 _ID = re.compile(r"[1-9]\d{6}", re.ASCII)
@@ -62,20 +63,6 @@ class CodEntry(NamedTuple):
     notes: tuple[str, ...]
 
 
-class CodDownloads(NamedTuple):
-    """The outcome for each entry that was asked for.
-
-    Attributes:
-      entries: those that the server has, in the order asked.
-      unknown: ids that the server does not have.
-      failed: (id, reason) of each entry that could not be downloaded.
-    """
-
-    entries: list[CodEntry]
-    unknown: list[str]
-    failed: list[tuple[str, str]]
-
-
 def parse_ids(text: str) -> list[str]:
     """Returns the ids in a text such as "2016452,2242624", each once.
 
@@ -90,7 +77,7 @@ def parse_ids(text: str) -> list[str]:
 
 def download_entries(ids: Iterable[str], folder: str | os.PathLike, url: str = URL,
                      report: Callable[[str], None] | None = None, workers: int = 2, **server_options: Any
-                     ) -> CodDownloads:
+                     ) -> EntryDownloads[CodEntry]:
     """Downloads entries, each into folder/ID; files that are already there are kept and not asked for again.
 
     Args:
@@ -105,14 +92,8 @@ def download_entries(ids: Iterable[str], folder: str | os.PathLike, url: str = U
       InputError: an id is not one of the data bank's, `url` is not an http(s) address, or several entries in a row
         failed; a later run continues there.
     """
-    ids, server = list(ids), Server(url, workers, **server_options)
-    for entry_id in ids:
-        if not _ID.fullmatch(entry_id):  # the id becomes the name of a folder
-            raise InputError(f"{entry_id[:60]!r} is not a {_ID_KIND}; {_ID_EXAMPLE} is needed")
-    found, failed = server.fetch_all(ids, lambda i: _fetch_entry(server, i, pathlib.Path(folder) / i), report)
-    return CodDownloads([entry for i in ids if (entry := found.get(i))],
-                        [i for i in ids if i in found and not found[i]],
-                        [(i, failed[i]) for i in ids if i in failed])
+    return download_each(_fetch_entry, ids, folder, Server(url, workers, **server_options), report, _ID, _ID_KIND,
+                         _ID_EXAMPLE)
 
 
 def _fetch_entry(server: Server, entry_id: str, folder: pathlib.Path) -> CodEntry | None:

@@ -23,12 +23,13 @@ from phasenet.errors import InputError, one_line
 from phasenet.io.atomic_writes import replacing
 from phasenet.io.servers import ids as entry_ids
 from phasenet.io.servers.download import DownloadFailed, Server, UnusableFile, check_not_web_page
+from phasenet.io.servers.entries import EntryDownloads, download_each
 from saxsae.io.curves.measured_curves import Curve, read_curve
 from saxsae.io.structures.structure_files import read_structure
 
 URL = "https://www.sasbdb.org"
 _ID = re.compile(r"SAS[A-Z][A-Z0-9]{3,5}")
-_ID_EXAMPLE = "seven characters such as SASDA28"
+_ID_KIND, _ID_EXAMPLE = "SASBDB id", "seven characters such as SASDA28"
 # Metadata come from the data bank's REST interface, which the server documents at /rest-api/docs/. This module reads
 # the fields named below and in `_list_models`, and `code`, `angular_unit`, `long_name` and `doi`. Every field may be
 # absent, and entries nest their models differently, so models are searched for at every depth.
@@ -57,20 +58,6 @@ class Entry(NamedTuple):
     notes: tuple[str, ...]
 
 
-class EntryDownloads(NamedTuple):
-    """The outcome for each entry that was asked for.
-
-    Attributes:
-      entries: those that the server has, in the order asked.
-      unknown: ids that the server does not have.
-      failed: (id, reason) of each entry that could not be downloaded.
-    """
-
-    entries: list[Entry]
-    unknown: list[str]
-    failed: list[tuple[str, str]]
-
-
 class _Model(NamedTuple):
     """A model as the metadata describe it; source.json holds these fields."""
 
@@ -90,12 +77,12 @@ def parse_ids(text: str) -> list[str]:
     Raises:
       InputError: the text is neither, or the file cannot be read, has no id, or has a word that is not an id.
     """
-    return entry_ids.parse_ids(text, _ID, "SASBDB id", _ID_EXAMPLE, str.upper)
+    return entry_ids.parse_ids(text, _ID, _ID_KIND, _ID_EXAMPLE, str.upper)
 
 
 def download_entries(ids: Iterable[str], folder: str | os.PathLike, url: str = URL,
                      report: Callable[[str], None] | None = None, workers: int = 2, **server_options: Any
-                     ) -> EntryDownloads:
+                     ) -> EntryDownloads[Entry]:
     """Downloads entries, each into folder/ID; files that are already there are kept and not asked for again.
 
     Args:
@@ -110,14 +97,8 @@ def download_entries(ids: Iterable[str], folder: str | os.PathLike, url: str = U
       InputError: an id is not one of the data bank's, `url` is not an http(s) address, or several entries in a row
         failed; a later run continues there.
     """
-    ids, server = list(ids), Server(url, workers, **server_options)
-    for entry_id in ids:
-        if not _ID.fullmatch(entry_id):  # the id becomes the name of a folder
-            raise InputError(f"{entry_id[:60]!r} is not a SASBDB id; {_ID_EXAMPLE} is needed")
-    found, failed = server.fetch_all(ids, lambda i: _fetch_entry(server, i, pathlib.Path(folder) / i), report)
-    return EntryDownloads([entry for i in ids if (entry := found.get(i))],
-                          [i for i in ids if i in found and not found[i]],
-                          [(i, failed[i]) for i in ids if i in failed])
+    return download_each(_fetch_entry, ids, folder, Server(url, workers, **server_options), report, _ID, _ID_KIND,
+                         _ID_EXAMPLE)
 
 
 def _fetch_entry(server: Server, entry_id: str, folder: pathlib.Path) -> Entry | None:
