@@ -1,4 +1,4 @@
-"""Downloads entries of a data bank, each into a folder of its id; the module of each data bank calls `download_each`."""
+"""Downloads entries of a data bank, each into a folder of its id; the module of each data bank calls this one."""
 
 import os
 import pathlib
