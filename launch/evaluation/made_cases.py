@@ -4,8 +4,9 @@ import pathlib
 
 import numpy as np
 
+from phasenet.crystal import symmetry_copies
 from phasenet.crystal.lattice import Intensities
-from phasenet.crystal.made import arrays, crystals, measurement
+from phasenet.crystal.made import arrays, measurement
 from phasenet.crystal.made.crystals import MadeCrystal
 from phasenet.io.npz import read_npz
 
@@ -20,12 +21,24 @@ def list_numbers(path: pathlib.Path) -> list[str]:
 
 
 def measure_made(path: pathlib.Path, number: int) -> tuple[MadeCrystal, Intensities, str, np.ndarray, tuple[str, ...]]:
-    """Returns a made crystal, its intensities, the radiation, and all atoms of its cell, (n, 3) and n symbols."""
+    """Returns a made crystal and its measurement under conditions that depend on its number alone.
+
+    Args:
+      path: file of made crystals.
+      number: of the crystal in the file, from 0.
+
+    Returns:
+      The crystal, its intensities, the radiation, and all non-hydrogen atoms of its cell: (n, 3) fractional and n
+      symbols.
+
+    Raises:
+      InputError: the file cannot be used.
+    """
     crystal = arrays.unpack(_read(path), number)
     rng = np.random.default_rng((_SEED, number))
     conditions = measurement.draw_conditions(rng, (_D_MIN, _D_MIN))
     reflections = measurement.measure(rng, crystal, conditions)
-    positions, owners = crystals.expand(crystal.positions, crystal.operators, crystal.cell)
+    positions, owners = symmetry_copies.expand_to_cell(crystal.positions, crystal.operators, crystal.cell)
     return crystal, reflections, conditions.radiation, positions, tuple(crystal.elements[owner] for owner in owners)
 
 

@@ -20,6 +20,7 @@ from phasenet.crystal.made.chemistry.fragments import Fragment
 from phasenet.crystal.made.compression import PackedAtoms
 from phasenet.crystal.made.growth import GrowingCrystal
 from phasenet.crystal.made.packing import Contents
+from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.errors import InputError
 
 MIN_VOLUME, MAX_VOLUME = 100.0, 4000.0
@@ -37,7 +38,6 @@ _MIN_ATOMS_WITH_GUESTS = 8
 _SHARE_OF_IONS, _ROOM_OF_AN_ION = 0.4, 8.0
 _HEAVY = 18
 _MAX_TRIES = 300
-_SAME_POSITION_ANGSTROM = 0.3
 # What is made, and how often.
 KINDS = {"organic": 0.7, "complex": 0.22, "mineral": 0.08}
 
@@ -133,7 +133,7 @@ def _press(crystal: GrowingCrystal, cell: np.ndarray,
     """
     heavy = np.array([x for x, element in zip(crystal.positions, crystal.elements, strict=True)
                       if not contacts.is_hydrogen(element)])
-    num_atoms = len(expand(heavy @ crystal.fractionalization.T, crystal.operators, cell)[1])
+    num_atoms = len(expand_to_cell(heavy @ crystal.fractionalization.T, crystal.operators, cell)[1])
     packed = compression.compress(crystal, cell, volume_per_atom * num_atoms)
     if packed.volume / num_atoms > _LOOSEST * volume_per_atom:
         return None
@@ -158,32 +158,11 @@ def finish(rng: np.random.Generator, packed: PackedAtoms, operators: SpaceGroupO
 def count_atoms(crystal: MadeCrystal) -> dict[str, float]:
     """Returns the atoms of each element in the unit cell: carbon first, hydrogen last."""
     counts = {element: 0.0 for element in sorted(set(crystal.elements), key=lambda symbol: (symbol != "C", symbol))}
-    for place in expand(crystal.positions, crystal.operators, crystal.cell)[1]:
+    for place in expand_to_cell(crystal.positions, crystal.operators, crystal.cell)[1]:
         counts[crystal.elements[place]] += 1
     if len(crystal.hydrogens):
-        counts["H"] = float(len(expand(crystal.hydrogens, crystal.operators, crystal.cell)[1]))
+        counts["H"] = float(len(expand_to_cell(crystal.hydrogens, crystal.operators, crystal.cell)[1]))
     return counts
-
-
-def expand(positions: np.ndarray, operators: SpaceGroupOperators, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns all atoms of a unit cell; images that fall together are one atom.
-
-    Args:
-      positions: (n, 3) fractional coordinates.
-      operators: of the space group.
-      cell: (6,) Angstrom and degrees.
-
-    Returns:
-      Fractional coordinates (m, 3), and the independent atom of each, (m,).
-    """
-    matrix = lattice.orthogonalization_matrix(cell)
-    images = np.einsum("mij,nj->nmi", operators.rotations, positions) + operators.translations
-    difference = images[:, :, None] - images[:, None]
-    distance = np.linalg.norm((difference - np.round(difference)) @ matrix.T, axis=-1)
-    # The first of the images that fall together stays.
-    first = (distance < _SAME_POSITION_ANGSTROM).argmax(2) == np.arange(images.shape[1])
-    atoms, operator = np.nonzero(first)
-    return images[atoms, operator] % 1, atoms
 
 
 def _draw_contents(rng: np.random.Generator, num_atoms: int, has_metal: bool) -> Contents:

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal import form_factors, lattice
+from phasenet.crystal import form_factors, lattice, symmetry_copies
 from phasenet.crystal.lattice import Intensities
-from phasenet.crystal.made import crystals
 from phasenet.crystal.made.crystals import MadeCrystal
 from phasenet.crystal.measured import merging
 
@@ -138,7 +137,7 @@ def structure_factors(crystal: MadeCrystal, hkl: np.ndarray, radiation: str = "x
     b_iso = np.concatenate([crystal.b_iso, crystal.hydrogen_b_iso])
     names = np.array([*crystal.elements, *["H"] * len(crystal.hydrogens)])
     kinds, kind_of = np.unique(names, return_inverse=True)
-    images, atoms = crystals.expand(positions, crystal.operators, crystal.cell)
+    images, atoms = symmetry_copies.expand_to_cell(positions, crystal.operators, crystal.cell)
     order = np.argsort(kind_of[atoms], kind="stable")
     images, atoms = images[order], atoms[order]
     starts = np.searchsorted(kind_of[atoms], np.arange(len(kinds)))
