@@ -36,7 +36,7 @@ _SPECIAL_SHARE, _SPECIAL_SHARE_OF_COMPLEXES = 0.08, 0.35
 _MIN_ATOMS_WITH_GUESTS = 8
 # Cells of ions are so much smaller than those of molecules; volume for each operator that ions need, A^3.
 _SHARE_OF_IONS, _ROOM_OF_AN_ION = 0.4, 8.0
-_HEAVY = 18
+_LAST_LIGHT_ELEMENT = 18  # atomic number
 _MAX_TRIES = 300
 # What is made, and how often.
 KINDS = {"organic": 0.7, "complex": 0.22, "mineral": 0.08}
@@ -80,16 +80,19 @@ def draw_crystal(rng: np.random.Generator, volumes: tuple[float, float] = (MIN_V
       kind: one of `KINDS`; by default one is drawn.
 
     Raises:
-      InputError: no crystal was found, because the volumes are too small for the groups.
+      InputError: the kind is not known, or no crystal was found, because the volumes are too small for the groups.
     """
+    if kind and kind not in KINDS:
+        raise InputError(f"kind {kind!r} of a made crystal is not known: give one of {', '.join(KINDS)}")
     kind = kind or str(rng.choice(list(KINDS), p=list(KINDS.values())))
     for _ in range(_MAX_TRIES):
         volume = volumes[0] + (volumes[1] - volumes[0]) * rng.random() ** _VOLUME_POWER
         drawn = _draw_ions(rng, volume, space_groups) if kind == "mineral" else _draw_molecules(
             rng, volume, space_groups, kind)
         if drawn is not None:
-            return finish(rng, *drawn, kind)
-    raise InputError(f"nothing fits cells of {volumes[0]:g} to {volumes[1]:g} A^3; raise the volume")
+            return _with_displacements(rng, *drawn, kind)
+    raise InputError(f"no {kind} crystal fits a unit cell of {volumes[0]:g} to {volumes[1]:g} A^3 in "
+                     f"{' or '.join(space_groups) or 'any usual space group'}: raise the volume")
 
 
 def _draw_molecules(rng: np.random.Generator, volume: float, space_groups: tuple[str, ...],
@@ -141,7 +144,8 @@ def _press(crystal: GrowingCrystal, cell: np.ndarray,
     return (packed, crystal.operators) if fits else None
 
 
-def finish(rng: np.random.Generator, packed: PackedAtoms, operators: SpaceGroupOperators, kind: str) -> MadeCrystal:
+def _with_displacements(rng: np.random.Generator, packed: PackedAtoms, operators: SpaceGroupOperators,
+                        kind: str) -> MadeCrystal:
     """Returns a crystal of packed atoms with displacements drawn for each."""
     matrix = lattice.orthogonalization_matrix(packed.cell)
     fractional = packed.positions @ np.linalg.inv(matrix).T % 1
@@ -187,5 +191,5 @@ def _draw_b(rng: np.random.Generator, positions: np.ndarray, elements: tuple[str
     relative = (distance / max(distance.max(), 1e-6)) ** 2
     growth, spread = rng.uniform(0.0, 0.7), rng.uniform(0.05, 0.25)
     drawn = mean * (1 + growth * (relative - relative.mean())) * np.exp(spread * rng.normal(size=len(positions)))
-    heavy = np.array([gemmi.Element(element).atomic_number > _HEAVY for element in elements])
+    heavy = np.array([gemmi.Element(element).atomic_number > _LAST_LIGHT_ELEMENT for element in elements])
     return np.clip(np.where(heavy, 0.75, 1.0) * drawn, 0.6, 12.0)

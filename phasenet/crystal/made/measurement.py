@@ -84,7 +84,7 @@ def measure(rng: np.random.Generator, crystal: MadeCrystal, conditions: Measurem
       crystal: what is measured.
       conditions: of the measurement.
     """
-    sphere = list_reflections(crystal.cell, conditions.d_min)
+    sphere = _list_reflections(crystal.cell, conditions.d_min)
     # Unmerged data hold what glide planes and screw axes forbid, but not what the lattice forbids.
     centring = (crystal.operators.rotations == np.eye(3)).all((1, 2))
     forbidding = np.ones(len(centring), bool) if conditions.merged else centring
@@ -113,7 +113,7 @@ def measure(rng: np.random.Generator, crystal: MadeCrystal, conditions: Measurem
     return Intensities(hkl[strong].astype(np.int32), intensity[strong], np.maximum(sigma, 1e-6)[strong])
 
 
-def list_reflections(cell: np.ndarray, d_min: float) -> np.ndarray:
+def _list_reflections(cell: np.ndarray, d_min: float) -> np.ndarray:
     """Returns all reflections (N, 3) int of a cell (6,) down to `d_min` Angstrom, of each Friedel pair one."""
     matrix = lattice.orthogonalization_matrix(cell)
     largest = np.floor(np.linalg.norm(matrix, axis=0) / d_min).astype(int)

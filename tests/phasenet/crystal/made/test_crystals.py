@@ -123,6 +123,17 @@ def test_a_volume_without_room_for_a_molecule_is_refused():
         draw(0, kind="organic", volumes=(100.0, 110.0), space_groups=("P b c a",))
 
 
+def test_a_kind_that_is_not_known_is_refused():
+    with pytest.raises(InputError, match="one of organic, complex, mineral"):
+        draw(0, kind="organics")
+
+
+def test_a_group_is_drawn_as_often_by_its_short_symbol():
+    short, full = ([unit_cells.draw_space_group(np.random.default_rng(seed), 900.0, symbols).symbol
+                    for seed in range(30)] for symbols in (("P21/c", "P212121"), ("P 1 21/c 1", "P 21 21 21")))
+    assert short == full and len(set(full)) == 2
+
+
 @pytest.mark.parametrize("symbol", sorted(unit_cells.FREQUENCIES))
 def test_a_cell_has_the_metric_of_its_group(symbol):
     operators = lattice.operators_of(gemmi.SpaceGroup(symbol))
