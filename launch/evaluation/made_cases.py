@@ -11,11 +11,15 @@ from phasenet.crystal.made.crystals import MadeCrystal
 from phasenet.io.npz import read_npz
 
 _D_MIN = 0.82  # Angstrom; an evaluation cuts the data as it wants
-_SEED = 7  # beside the number of the crystal, of the conditions and errors of its measurement
+_SEED = 7  # seeds, together with the number of a crystal, the conditions and errors of its measurement
 
 
 def list_numbers(path: pathlib.Path) -> list[str]:
-    """Returns the numbers of the crystals of a file as names; raises InputError where it cannot be used."""
+    """Returns the numbers of the crystals of a file as names, "00000" first.
+
+    Raises:
+      InputError: the file cannot be used.
+    """
     held = _read(path)
     return [f"{number:05d}" for number in range(len(held["cell"]))]
 

@@ -40,7 +40,7 @@ class UniqueAtoms(NamedTuple):
 
 
 class CopiedAtoms(NamedTuple):
-    """Atoms of a picture, which are copies of n symmetry-unique atoms: turn @ position + move. A atoms.
+    """A atoms of a picture, each at turn @ position + move of a symmetry-unique atom.
 
     Attributes:
       sources: (A,) int, the unique atom that an atom is a copy of.
@@ -161,7 +161,12 @@ def grow(shown: CopiedAtoms, unique: UniqueAtoms) -> CopiedAtoms:
 
 
 def bonded_pairs(shown: CopiedAtoms, unique: UniqueAtoms) -> np.ndarray:
-    """Returns the pairs (B, 2) of atoms of a picture that are bonded, those of cations too."""
+    """Returns the pairs (B, 2) int of atoms of a picture that are bonded, cations and their neighbours among them.
+
+    Args:
+      shown: atoms of the picture.
+      unique: the atoms that they are copies of.
+    """
     places = shown.positions @ orthogonalization_matrix(unique.cell).T
     distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
     longest = longest_bonds(unique.elements, unique.elements)[np.ix_(shown.sources, shown.sources)]

@@ -21,8 +21,8 @@ _TORSIONS, _ORIENTATIONS, _GUEST_ORIENTATIONS = 8, 12, 24
 _COPLANAR_SHARE = 0.6  # of bonds between two planar atoms
 _TRIES_OF_A_SITE = 4
 _MAX_FAILURES = 4  # of starts of molecules in a row
-_MAX_FILLERS = 3  # molecules in voids that are left, where the wanted ones stayed small
-_SMALLEST_SHARE = 0.6  # of the wanted size of a molecule of which it needs as much, or the cell is given up
+_MAX_FILLERS = 3  # molecules that fill the voids where the wanted ones stayed small
+_SMALLEST_SHARE = 0.6  # of the wanted size of a molecule; the cell is given up if one stays smaller
 _RING_START = 0.7
 
 
