@@ -2,9 +2,13 @@
 
     python -m launch.datasets.make_crystal_example [--output=phasenet/examples] [--seed=18]
 
-A molecule that nobody has met is grown in P 1 21/c 1 (phasenet/crystal/made). Its intensities, hydrogen included, are
-written with noise to made_crystal.hkl (HKLF 4), cell, symmetry and contents to made_crystal.ins, and the atoms that are
-to be found, without hydrogen, to made_crystal.csv. The intensities belong to the atoms as rounded in the table.
+`phasenet.crystal.made` grows a molecule, which is none of nature, in P 1 21/c 1. Three files are written:
+
+    made_crystal.hkl  intensities with noise (HKLF 4); hydrogen atoms scatter too
+    made_crystal.ins  unit cell, symmetry and contents
+    made_crystal.csv  the atoms that are to be found, without hydrogen
+
+The intensities are calculated from the atoms as the table rounds them.
 """
 
 import pathlib

@@ -23,10 +23,10 @@ the parts beside the output.
 import collections
 import concurrent.futures
 import multiprocessing
-import os
 import pathlib
 import shutil
 import time
+import zlib
 
 import numpy as np
 from absl import flags
@@ -44,6 +44,7 @@ _SPACE_GROUPS = flags.DEFINE_list(
     "space_groups", [], "Symbols to choose from; by default all that are usual, as often as they are met.")
 
 _PART = 20  # crystals of a part, which one process makes at a time
+_LONGEST_NAME = 150  # characters of the name of a part; a file system takes 255
 
 
 def main(_: list[str]) -> None:
@@ -55,8 +56,9 @@ def main(_: list[str]) -> None:
     output = pathlib.Path(_OUTPUT.value)
     if output.suffix != ".npz":
         raise InputError(f"--output={output}: a file name that ends in .npz is needed")
-    if _MIN_VOLUME.value > _MAX_VOLUME.value:
-        raise InputError(f"--min_volume={_MIN_VOLUME.value:g}: is above --max_volume={_MAX_VOLUME.value:g}")
+    if not _MIN_VOLUME.value <= _MAX_VOLUME.value:  # NaN is not either
+        raise InputError(f"--min_volume={_MIN_VOLUME.value:g}, --max_volume={_MAX_VOLUME.value:g}: give two numbers, "
+                         "the first not above the second")
     start = time.monotonic()
     settings = (_SEED.value, (_MIN_VOLUME.value, _MAX_VOLUME.value), tuple(_SPACE_GROUPS.value or ()))
     _check_groups(settings[2])
@@ -97,17 +99,18 @@ def _name(settings: tuple[int, tuple[float, float], tuple[str, ...]]) -> str:
     """Returns a name that differs for other settings."""
     seed, (smallest, largest), groups = settings
     text = "-".join([str(seed), f"{smallest:g}", f"{largest:g}", *groups])
-    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in text)[:150]
+    name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in text)
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}-{zlib.crc32(text.encode()):08x}"
 
 
 def _holds(path: pathlib.Path, count: int) -> bool:
-    """Returns whether a part from an earlier run holds so many crystals."""
+    """Returns whether a part from an earlier run can be read and holds so many crystals."""
+    from phasenet.crystal.made import arrays
     from phasenet.io.npz import read_npz
 
     try:
-        return len(read_npz(path, ("cell",))["cell"]) == count
+        return len(read_npz(path, arrays.NAMES)["cell"]) == count
     except InputError:
-        os.unlink(path)
         return False
 
 
@@ -117,7 +120,7 @@ def _check_groups(symbols: tuple[str, ...]) -> None:
 
     for symbol in symbols:
         if gemmi.find_spacegroup_by_name(symbol) is None:
-            raise InputError(f"--space_groups={symbol}: no such space group")
+            raise InputError(f"--space_groups={symbol}: no such space group; give symbols such as P 1 21/c 1")
 
 
 def _describe(made: dict[str, np.ndarray]) -> None:

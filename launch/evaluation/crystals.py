@@ -9,7 +9,6 @@ import csv
 import json
 import pathlib
 import time
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gemmi
@@ -23,6 +22,7 @@ from phasenet.crystal.lattice import (
     operators_of,
     orthogonalization_matrix,
 )
+from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.crystal_pipeline import solve_measured
 from phasenet.errors import InputError
 from phasenet.io.reflections.formulas import parse_formula
@@ -106,7 +106,7 @@ def read_published(folder: pathlib.Path) -> PublishedCrystal:
     elements: list[str] = []
     for element, site, share in sites:
         composition[element] = composition.get(element, 0.0) + share * count
-        images = expand_positions(site[None], operators, orthogonalization_matrix(cell))
+        images, _ = expand_to_cell(site[None], operators, cell)
         if share * count / len(images) >= 0.5:
             positions += list(images)
             elements += [element] * len(images)
@@ -174,7 +174,8 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
                  if _are_of_one_type(candidate.operators, crystal.operators)), 0)
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
-    positions, elements = fill_cell(found.positions, found.elements, operators, matrix)
+    positions, sources = expand_to_cell(found.positions, operators, crystal.cell)
+    elements = [found.elements[source] for source in sources]
     matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix,
                                         match_distance(found.d_min))
     return {
@@ -203,38 +204,6 @@ def _are_of_one_type(first: SpaceGroupOperators, second: SpaceGroupOperators) ->
 def match_distance(d_min: float) -> float:
     """Returns the distance, A, within which an atom counts as found at a resolution of d_min, A."""
     return _NEAR if d_min <= _FAR_RESOLUTION else _FAR
-
-
-def fill_cell(positions: np.ndarray, elements: Sequence[str], operators: SpaceGroupOperators,
-              matrix: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Returns all atoms (m, 3) of the unit cell, fractional, and their m elements.
-
-    Args:
-      positions: (n, 3) fractional, symmetry-unique atoms.
-      elements: n symbols.
-      operators: of the group.
-      matrix: (3, 3) from fractional coordinates to Angstrom.
-    """
-    images = [expand_positions(site[None], operators, matrix) for site in positions]
-    return (np.concatenate(images) if images else np.zeros((0, 3)),
-            [element for element, ones in zip(elements, images, strict=True) for _ in ones])
-
-
-def expand_positions(positions: np.ndarray, operators: SpaceGroupOperators, matrix: np.ndarray) -> np.ndarray:
-    """Returns all distinct images (m, 3) of one site (1, 3) in the unit cell; closer than 0.4 A they are one.
-
-    Args:
-      positions: (1, 3) fractional.
-      operators: of the group.
-      matrix: (3, 3) from fractional coordinates to Angstrom.
-    """
-    images: list[np.ndarray] = []
-    for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
-        image = (rotation @ positions[0] + translation) % 1
-        offsets = np.array([image - other for other in images]).reshape(-1, 3)
-        if not (np.linalg.norm((offsets - np.rint(offsets)) @ matrix.T, axis=1) < 0.4).any():
-            images.append(image)
-    return np.array(images)
 
 
 def compare_atoms(found: np.ndarray, found_elements: list[str], true: np.ndarray, true_elements: tuple[str, ...],

@@ -13,6 +13,6 @@ In reading order:
     refinement/        atoms from a map, least squares, atoms added and exchanged, what R1 proves
     connectivity       bonds, and the unique atoms put together as molecules
     solve              the whole way: `solve_crystal`
-    symmetry_copies    the whole cell and neighbouring molecules, for pictures
+    symmetry_copies    all atoms of the cell; for pictures whole and neighbouring molecules
     made/              made crystals for examples, tests and training, and their measurement
 """

@@ -22,13 +22,13 @@ _SHIFTS = np.stack(np.meshgrid(*[[0, -1, 1]] * 3, indexing="ij"), -1).reshape(-1
 
 
 class BondList(NamedTuple):
-    """Bonds from n symmetry-unique atoms to the copy of an atom each. B bonds, each pair of unique atoms both ways.
+    """B bonds, each from a symmetry-unique atom to a copy of one. A bond between two atoms is listed from both.
 
     Attributes:
-      first: (B,) int, the unique atom, where it is given.
-      second: (B,) int, the unique atom whose copy is bonded to it.
-      operators: (B,) int, operator that makes the copy.
-      shifts: (B, 3) int, lattice translation after the operator.
+      first: (B,) int, the unique atom; it stays at its given position.
+      second: (B,) int, the unique atom whose copy is bonded to `first`.
+      operators: (B,) int, number of the operator that makes the copy.
+      shifts: (B, 3) int, lattice translation of the copy after the operator.
       lengths: (B,) Angstrom.
     """
 
@@ -87,7 +87,7 @@ def find_bonds(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,
 
 def find_neighbours(positions: np.ndarray, reach: np.ndarray, cell: np.ndarray,
                     operators: SpaceGroupOperators) -> BondList:
-    """Returns all copies around unique atoms that are nearer than `reach`, the nearest first.
+    """Returns all copies around unique atoms that are nearer than `reach`, those of each atom by distance.
 
     Args:
       positions: (n, 3) fractional.

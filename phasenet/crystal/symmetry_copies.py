@@ -1,4 +1,4 @@
-"""Symmetry copies of a structure for pictures: the whole cell, and what is bonded or near to the atoms shown."""
+"""Symmetry copies of atoms: all atoms of a unit cell, and for pictures what is bonded or near to the atoms shown."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from phasenet.crystal.connectivity import BondList, find_bonds, find_neighbours,
 from phasenet.crystal.lattice import SpaceGroupOperators, orthogonalization_matrix
 
 _SAME_SITE = 0.6  # Angstrom
+_SAME_COPY = 0.4  # Angstrom
 _SAME_PLACE = 0.05  # Angstrom
 _MAX_COMPLETION = 12  # times as many atoms: what grows beyond is a chain or a network
 _CONTACT = 3.6  # Angstrom between molecules that are neighbours
@@ -39,7 +40,7 @@ class UniqueAtoms(NamedTuple):
 
 
 class CopiedAtoms(NamedTuple):
-    """Atoms of a picture, which are copies of n symmetry-unique atoms: turn @ position + move. A atoms.
+    """A atoms of a picture, each at turn @ position + move of a symmetry-unique atom.
 
     Attributes:
       sources: (A,) int, the unique atom that an atom is a copy of.
@@ -52,6 +53,29 @@ class CopiedAtoms(NamedTuple):
     turns: np.ndarray
     moves: np.ndarray
     positions: np.ndarray
+
+
+def expand_to_cell(positions: np.ndarray, operators: SpaceGroupOperators,
+                   cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns all atoms of a unit cell; copies of one atom within 0.4 A of each other are one.
+
+    Args:
+      positions: (n, 3) fractional.
+      operators: all of the space group.
+      cell: (6,) Angstrom and degrees.
+
+    Returns:
+      The m atoms of the cell, (m, 3) fractional in [0, 1), and the row of `positions` that each is a copy of, (m,) int.
+    """
+    matrix = orthogonalization_matrix(cell)
+    images = np.einsum("mij,nj->nmi", operators.rotations, positions) + operators.translations
+    kept = np.zeros(images.shape[:2], bool)
+    for number in range(images.shape[1]):
+        offset = images[:, number, None] - images[:, :number]
+        near = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1) < _SAME_COPY
+        kept[:, number] = ~(near & kept[:, :number]).any(1)
+    sources, numbers = np.nonzero(kept)
+    return images[sources, numbers] % 1, sources
 
 
 def prepare_unique(positions: np.ndarray, molecules: np.ndarray, elements: Sequence[str], cell: np.ndarray,
@@ -137,7 +161,12 @@ def grow(shown: CopiedAtoms, unique: UniqueAtoms) -> CopiedAtoms:
 
 
 def bonded_pairs(shown: CopiedAtoms, unique: UniqueAtoms) -> np.ndarray:
-    """Returns the pairs (B, 2) of atoms of a picture that are bonded, those of cations too."""
+    """Returns the pairs (B, 2) int of atoms of a picture that are bonded, cations and their neighbours among them.
+
+    Args:
+      shown: atoms of the picture.
+      unique: the atoms that they are copies of.
+    """
     places = shown.positions @ orthogonalization_matrix(unique.cell).T
     distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
     longest = longest_bonds(unique.elements, unique.elements)[np.ix_(shown.sources, shown.sources)]

@@ -13,6 +13,7 @@ from phasenet import crystal_pipeline
 from phasenet.crystal.lattice import orthogonalization_matrix
 from phasenet.crystal.made import arrays
 from phasenet.crystal.made.crystals import draw_crystal
+from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.errors import InputError
 
 SYMBOL = "P 1 21/c 1"
@@ -67,8 +68,8 @@ def test_permuted_intensities_are_not_called_solved(folder):
 def test_atoms_are_compared_over_shifts_and_hands():
     made = make_crystal("P 21 21 21")
     matrix = orthogonalization_matrix(made.cell)
-    true = np.concatenate([crystals.expand_positions(site[None], made.operators, matrix) for site in made.positions])
-    names = tuple(element for element in made.elements for _ in range(4))
+    true, sources = expand_to_cell(made.positions, made.operators, made.cell)
+    names = tuple(made.elements[source] for source in sources)
     rng = np.random.default_rng(0)
     order = rng.permutation(len(true))
     moved = (-true + [0.5, 0.0, 0.5] + 0.003 * rng.normal(size=true.shape))[order]

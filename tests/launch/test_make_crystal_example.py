@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from launch.evaluation.crystals import compare_atoms
-from phasenet.crystal import lattice
-from phasenet.crystal.made import crystals
+from phasenet.crystal import lattice, symmetry_copies
 from phasenet.io.reflections.crystal_files import read_crystal
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -58,8 +57,8 @@ def test_the_launch_finds_every_atom(true, tmp_path):
     log = json.loads((tmp_path / "log.json").read_text())
     crystal = read_crystal(REFLECTIONS)
     matrix = lattice.orthogonalization_matrix(crystal.cell)
-    true_positions, true_rows = crystals.expand(true[1], OPERATORS, crystal.cell)
-    found, rows = crystals.expand(np.array([atom["position"] for atom in log["atoms"]]), OPERATORS,
+    true_positions, true_rows = symmetry_copies.expand_to_cell(true[1], OPERATORS, crystal.cell)
+    found, rows = symmetry_copies.expand_to_cell(np.array([atom["position"] for atom in log["atoms"]]), OPERATORS,
                                   crystal.cell)
     matched, right, rms = compare_atoms(found, [log["atoms"][row]["element"] for row in rows], true_positions,
                                         tuple(true[0][row] for row in true_rows), matrix, 0.3)

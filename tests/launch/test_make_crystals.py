@@ -61,8 +61,19 @@ def test_a_run_that_was_ended_goes_on_from_its_parts(made, tmp_path):
     assert output.read_bytes() == made.read_bytes()
 
 
+def test_parts_of_other_settings_have_other_names():
+    # In a process of its own, because launches share names of flags.
+    groups = [f"P {number}" for number in range(40)]
+    code = ("from launch.datasets.make_crystals import _name; "
+            f"print(*(_name((0, (1.0, 2.0), tuple(groups))) for groups in ({groups}, {groups[:-1]}, {groups[:1]})))")
+    names = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                           check=True).stdout.split()
+    assert len(set(names)) == 3 and max(map(len, names)) < 200
+
+
 @pytest.mark.parametrize(("flags", "words"), [
     (["--output=crystals.csv"], "ends in .npz"), (["--min_volume=900", "--max_volume=300"], "--min_volume=900"),
+    (["--min_volume=nan"], "--min_volume=nan, --max_volume=4000: give two numbers"),
     (["--space_groups=P 9"], "no such space group")])
 def test_mistakes_end_in_one_line(tmp_path, flags, words):
     done = launch(tmp_path / "x.npz", "--count=1", *flags)

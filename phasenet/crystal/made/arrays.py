@@ -20,6 +20,9 @@ _OFFSETS = ("offsets", "hydrogen_offsets")
 def pack(made: Sequence[MadeCrystal]) -> dict[str, np.ndarray]:
     """Returns N crystals as the arrays `NAMES`.
 
+    Args:
+      made: N crystals with A independent atoms and H independent hydrogen atoms in all.
+
     Returns:
       cell (N, 6) float64, Angstrom and degrees; space_group (N,) extended Hermann-Mauguin symbols; kind (N,) strings;
       offsets (N + 1,) int64; positions (A, 3) float32, fractional; atomic_numbers (A,) uint8; b_iso (A,) float32,
@@ -42,7 +45,12 @@ def pack(made: Sequence[MadeCrystal]) -> dict[str, np.ndarray]:
 
 
 def unpack(arrays: Mapping[str, np.ndarray], index: int) -> MadeCrystal:
-    """Returns one crystal of the arrays that `pack` made."""
+    """Returns one crystal of the arrays that `pack` made.
+
+    Args:
+      arrays: of N crystals, with the shapes and units that `pack` lists.
+      index: of the crystal, from 0.
+    """
     rows, hydrogen_rows = (slice(*arrays[name][index:index + 2]) for name in _OFFSETS)
     operators = lattice.operators_of(gemmi.SpaceGroup(str(arrays["space_group"][index])))
     elements = tuple(gemmi.Element(int(number)).name for number in arrays["atomic_numbers"][rows])
@@ -54,12 +62,12 @@ def unpack(arrays: Mapping[str, np.ndarray], index: int) -> MadeCrystal:
 
 
 def _rounded(positions: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns all fractional coordinates, (A, 3) float32, again in [0, 1), which rounding may leave."""
+    """Returns all fractional coordinates (A, 3) as float32 in [0, 1); rounding may give 1, which becomes 0."""
     return np.concatenate([np.zeros((0, 3)), *positions]).astype(np.float32) % 1
 
 
 def join(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Returns the arrays of the crystals of all parts, in order."""
+    """Returns the arrays of the crystals of all parts, in order; shapes and units are those that `pack` lists."""
     joined = {name: np.concatenate([part[name] for part in parts]) for name in NAMES if name not in _OFFSETS}
     for name in _OFFSETS:
         joined[name] = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part[name]) for part in parts]))])

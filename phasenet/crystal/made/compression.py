@@ -15,6 +15,7 @@ from phasenet.crystal.made.chemistry import contacts
 from phasenet.crystal.made.growth import GrowingCrystal
 
 _KEPT_DISTANCE = 3.05  # Angstrom; shorter distances within a molecule stay
+_SAME_ATOM = 0.3  # Angstrom; an atom on a special position is its own image
 _STEPS, _ROUNDS_PER_STEP, _LAST_ROUNDS = 14, 4, 24
 _BOND_SWEEPS = 3
 # Shares of a lack of distance and of a stretch that one move mends; an atom in many bonds moves less for each.
@@ -103,16 +104,16 @@ class _Model:
         self.site_symmetries = crystal.site_symmetries
         self.between = crystal.limits_between(elements, elements)
         self.within = contacts.limits_within_molecule(elements, elements)
+        self.reach = np.maximum(self.between, _KEPT_DISTANCE) + _SKIN
         matrix = lattice.orthogonalization_matrix(cell)
-        pairs = self._pairs_near(positions, matrix, self._limit(None) + _SKIN)
+        pairs = self._pairs_near(positions, matrix)
         own = self._is_own(pairs)
         distance = np.linalg.norm(self._differences(pairs, positions, matrix), axis=1)
-        self.itself = pairs.select(own & (pairs.atoms == pairs.others) & (distance < 0.3))
-        kept = own & (distance < _KEPT_DISTANCE) & ~((pairs.atoms == pairs.others) & (distance < 0.3))
-        self.kept, self.lengths = pairs.select(kept), distance[kept]
-        count = len(elements)
+        itself = own & (pairs.atoms == pairs.others) & (distance < _SAME_ATOM)
+        kept = own & (distance < _KEPT_DISTANCE) & ~itself
+        self.itself, self.kept, self.lengths = pairs.select(itself), pairs.select(kept), distance[kept]
         self.kept_keys = self._keys(self.kept)
-        self.counts = np.maximum(np.bincount(self.kept.atoms, minlength=count), 1)[:, None]
+        self.counts = np.maximum(np.bincount(self.kept.atoms, minlength=len(elements)), 1)[:, None]
 
     def carry(self, positions: np.ndarray, cell: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Returns positions (n, 3) after a change of cell that moves molecules without deforming them."""
@@ -135,12 +136,12 @@ class _Model:
         matrix = lattice.orthogonalization_matrix(cell)
         count = len(positions)
         pairs = self._contacts(positions, matrix)
-        limits = self._limit(pairs)
+        limits = self._limits(pairs)
         listed = positions
         for _ in range(rounds):
             if np.abs(positions - listed).max() > _SKIN / 2:
                 pairs, listed = self._contacts(positions, matrix), positions
-                limits = self._limit(pairs)
+                limits = self._limits(pairs)
             difference = self._differences(pairs, positions, matrix)
             distance = np.linalg.norm(difference, axis=1)
             lack = np.maximum(limits - distance, 0.0)
@@ -161,23 +162,20 @@ class _Model:
         """Returns the largest overlap and the largest strain."""
         pairs = self._contacts(positions, matrix)
         distance = np.linalg.norm(self._differences(pairs, positions, matrix), axis=1)
-        overlap = float((self._limit(pairs) - distance).max(initial=0.0))
+        overlap = float((self._limits(pairs) - distance).max(initial=0.0))
         distance = np.linalg.norm(self._differences(self.kept, positions, matrix), axis=1)
         return overlap, float(np.abs(distance - self.lengths).max(initial=0.0))
 
     def _contacts(self, positions: np.ndarray, matrix: np.ndarray) -> _Pairs:
         """Returns the pairs that are near and whose distance is not kept."""
-        pairs = self._pairs_near(positions, matrix, self._limit(None) + _SKIN)
+        pairs = self._pairs_near(positions, matrix)
         itself = (pairs.atoms == pairs.others) & self._is_own(pairs)
         return pairs.select(~np.isin(self._keys(pairs), self.kept_keys) & ~itself)
 
-    def _limit(self, pairs: _Pairs | None) -> np.ndarray:
-        """Returns the shortest distance of each pair (p,), or of all atoms, (n, n)."""
-        if pairs is None:
-            return np.maximum(self.between, _KEPT_DISTANCE)
-        limits = self.between[pairs.atoms, pairs.others]
-        own = self._is_own(pairs)
-        return np.where(own, self.within[pairs.atoms, pairs.others], limits)
+    def _limits(self, pairs: _Pairs) -> np.ndarray:
+        """Returns the shortest distance (p,) that each pair may have, Angstrom."""
+        return np.where(self._is_own(pairs), self.within[pairs.atoms, pairs.others],
+                        self.between[pairs.atoms, pairs.others])
 
     def _is_own(self, pairs: _Pairs) -> np.ndarray:
         """Returns (p,) whether the two of a pair are of one molecule."""
@@ -185,8 +183,7 @@ class _Model:
         for molecule, symmetry in enumerate(self.site_symmetries):
             here = np.flatnonzero((self.molecules[pairs.atoms] == molecule)
                                   & (self.molecules[pairs.others] == molecule))
-            for number, shift in zip(*symmetry, strict=True):
-                own[here] |= (pairs.operators[here] == number) & (pairs.translations[here] == shift).all(1)
+            own[here] = symmetry.contains(pairs.operators[here], pairs.translations[here])
         return own
 
     def _keys(self, pairs: _Pairs) -> np.ndarray:
@@ -197,31 +194,34 @@ class _Model:
             key = key * 64 + pairs.translations[:, axis] + 32
         return key
 
+    def _images(self, fractional: np.ndarray) -> np.ndarray:
+        """Returns the images (operators, n, 3) of fractional positions (n, 3) by all operators."""
+        return np.einsum("mij,nj->mni", self.operators.rotations, fractional) + self.operators.translations[:, None]
+
     def _differences(self, pairs: _Pairs, positions: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Returns the vectors (p, 3), Angstrom, from the atoms to the images."""
         fractional = positions @ np.linalg.inv(matrix).T
-        images = np.einsum("mij,nj->mni", self.operators.rotations, fractional) + self.operators.translations[:, None]
+        images = self._images(fractional)
         return (images[pairs.operators, pairs.others] + pairs.translations - fractional[pairs.atoms]) @ matrix.T
 
-    def _pairs_near(self, positions: np.ndarray, matrix: np.ndarray, limits: np.ndarray) -> _Pairs:
-        """Returns all pairs nearer than limits (n, n), an atom and itself left out."""
+    def _pairs_near(self, positions: np.ndarray, matrix: np.ndarray) -> _Pairs:
+        """Returns all pairs nearer than `reach`, an atom and itself left out."""
         inverse = np.linalg.inv(matrix)
         fractional = positions @ inverse.T
-        images = np.einsum("mij,nj->mni", self.operators.rotations, fractional) + self.operators.translations[:, None]
-        reach = np.ceil(limits.max() * np.linalg.norm(inverse, axis=1) - 0.5).astype(int).clip(0)
-        shifts = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in reach], indexing="ij"), -1).reshape(-1, 3)
+        images = self._images(fractional)
+        cells = np.ceil(self.reach.max() * np.linalg.norm(inverse, axis=1) - 0.5).astype(int).clip(0)
+        shifts = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in cells], indexing="ij"), -1).reshape(-1, 3)
         difference = images[:, None] - fractional[None, :, None]  # operator, atom, other
         nearest = -np.round(difference)
         base = (difference + nearest) @ matrix.T
         found = []
         for shift in shifts:
             moved = base + matrix @ shift
-            close = np.nonzero(np.einsum("mijk,mijk->mij", moved, moved) < limits**2)
-            cells = nearest[close].astype(int) + shift
-            found.append((close[1], close[2], close[0], cells))
-        atoms, others, operators, cells = (np.concatenate(column) for column in zip(*found, strict=True))
-        keep = (atoms != others) | (operators != 0) | cells.any(1)
-        return _Pairs(atoms, others, operators, cells).select(keep)
+            close = np.nonzero(np.einsum("mijk,mijk->mij", moved, moved) < self.reach**2)
+            found.append((close[1], close[2], close[0], nearest[close].astype(int) + shift))
+        atoms, others, operators, translations = (np.concatenate(column) for column in zip(*found, strict=True))
+        keep = (atoms != others) | (operators != 0) | translations.any(1)
+        return _Pairs(atoms, others, operators, translations).select(keep)
 
     def _on_special_positions(self, positions: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Returns positions (n, 3) with atoms on special positions put back there."""

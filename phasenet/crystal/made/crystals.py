@@ -20,6 +20,7 @@ from phasenet.crystal.made.chemistry.fragments import Fragment
 from phasenet.crystal.made.compression import PackedAtoms
 from phasenet.crystal.made.growth import GrowingCrystal
 from phasenet.crystal.made.packing import Contents
+from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.errors import InputError
 
 MIN_VOLUME, MAX_VOLUME = 100.0, 4000.0
@@ -35,9 +36,8 @@ _SPECIAL_SHARE, _SPECIAL_SHARE_OF_COMPLEXES = 0.08, 0.35
 _MIN_ATOMS_WITH_GUESTS = 8
 # Cells of ions are so much smaller than those of molecules; volume for each operator that ions need, A^3.
 _SHARE_OF_IONS, _ROOM_OF_AN_ION = 0.4, 8.0
-_HEAVY = 18
+_LAST_LIGHT_ELEMENT = 18  # atomic number
 _MAX_TRIES = 300
-_SAME_POSITION_ANGSTROM = 0.3
 # What is made, and how often.
 KINDS = {"organic": 0.7, "complex": 0.22, "mineral": 0.08}
 
@@ -80,16 +80,19 @@ def draw_crystal(rng: np.random.Generator, volumes: tuple[float, float] = (MIN_V
       kind: one of `KINDS`; by default one is drawn.
 
     Raises:
-      InputError: no crystal was found, because the volumes are too small for the groups.
+      InputError: the kind is not known, or no crystal was found, because the volumes are too small for the groups.
     """
+    if kind and kind not in KINDS:
+        raise InputError(f"kind {kind!r} of a made crystal is not known: give one of {', '.join(KINDS)}")
     kind = kind or str(rng.choice(list(KINDS), p=list(KINDS.values())))
     for _ in range(_MAX_TRIES):
         volume = volumes[0] + (volumes[1] - volumes[0]) * rng.random() ** _VOLUME_POWER
         drawn = _draw_ions(rng, volume, space_groups) if kind == "mineral" else _draw_molecules(
             rng, volume, space_groups, kind)
         if drawn is not None:
-            return finish(rng, *drawn, kind)
-    raise InputError(f"nothing fits cells of {volumes[0]:g} to {volumes[1]:g} A^3; raise the volume")
+            return _with_displacements(rng, *drawn, kind)
+    raise InputError(f"no {kind} crystal fits a unit cell of {volumes[0]:g} to {volumes[1]:g} A^3 in "
+                     f"{' or '.join(space_groups) or 'any usual space group'}: raise the volume")
 
 
 def _draw_molecules(rng: np.random.Generator, volume: float, space_groups: tuple[str, ...],
@@ -133,7 +136,7 @@ def _press(crystal: GrowingCrystal, cell: np.ndarray,
     """
     heavy = np.array([x for x, element in zip(crystal.positions, crystal.elements, strict=True)
                       if not contacts.is_hydrogen(element)])
-    num_atoms = len(expand(heavy @ crystal.fractionalization.T, crystal.operators, cell)[1])
+    num_atoms = len(expand_to_cell(heavy @ crystal.fractionalization.T, crystal.operators, cell)[1])
     packed = compression.compress(crystal, cell, volume_per_atom * num_atoms)
     if packed.volume / num_atoms > _LOOSEST * volume_per_atom:
         return None
@@ -141,7 +144,8 @@ def _press(crystal: GrowingCrystal, cell: np.ndarray,
     return (packed, crystal.operators) if fits else None
 
 
-def finish(rng: np.random.Generator, packed: PackedAtoms, operators: SpaceGroupOperators, kind: str) -> MadeCrystal:
+def _with_displacements(rng: np.random.Generator, packed: PackedAtoms, operators: SpaceGroupOperators,
+                        kind: str) -> MadeCrystal:
     """Returns a crystal of packed atoms with displacements drawn for each."""
     matrix = lattice.orthogonalization_matrix(packed.cell)
     fractional = packed.positions @ np.linalg.inv(matrix).T % 1
@@ -158,32 +162,11 @@ def finish(rng: np.random.Generator, packed: PackedAtoms, operators: SpaceGroupO
 def count_atoms(crystal: MadeCrystal) -> dict[str, float]:
     """Returns the atoms of each element in the unit cell: carbon first, hydrogen last."""
     counts = {element: 0.0 for element in sorted(set(crystal.elements), key=lambda symbol: (symbol != "C", symbol))}
-    for place in expand(crystal.positions, crystal.operators, crystal.cell)[1]:
+    for place in expand_to_cell(crystal.positions, crystal.operators, crystal.cell)[1]:
         counts[crystal.elements[place]] += 1
     if len(crystal.hydrogens):
-        counts["H"] = float(len(expand(crystal.hydrogens, crystal.operators, crystal.cell)[1]))
+        counts["H"] = float(len(expand_to_cell(crystal.hydrogens, crystal.operators, crystal.cell)[1]))
     return counts
-
-
-def expand(positions: np.ndarray, operators: SpaceGroupOperators, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns all atoms of a unit cell; images that fall together are one atom.
-
-    Args:
-      positions: (n, 3) fractional coordinates.
-      operators: of the space group.
-      cell: (6,) Angstrom and degrees.
-
-    Returns:
-      Fractional coordinates (m, 3), and the independent atom of each, (m,).
-    """
-    matrix = lattice.orthogonalization_matrix(cell)
-    images = np.einsum("mij,nj->nmi", operators.rotations, positions) + operators.translations
-    difference = images[:, :, None] - images[:, None]
-    distance = np.linalg.norm((difference - np.round(difference)) @ matrix.T, axis=-1)
-    # The first of the images that fall together stays.
-    first = (distance < _SAME_POSITION_ANGSTROM).argmax(2) == np.arange(images.shape[1])
-    atoms, operator = np.nonzero(first)
-    return images[atoms, operator] % 1, atoms
 
 
 def _draw_contents(rng: np.random.Generator, num_atoms: int, has_metal: bool) -> Contents:
@@ -208,5 +191,5 @@ def _draw_b(rng: np.random.Generator, positions: np.ndarray, elements: tuple[str
     relative = (distance / max(distance.max(), 1e-6)) ** 2
     growth, spread = rng.uniform(0.0, 0.7), rng.uniform(0.05, 0.25)
     drawn = mean * (1 + growth * (relative - relative.mean())) * np.exp(spread * rng.normal(size=len(positions)))
-    heavy = np.array([gemmi.Element(element).atomic_number > _HEAVY for element in elements])
+    heavy = np.array([gemmi.Element(element).atomic_number > _LAST_LIGHT_ELEMENT for element in elements])
     return np.clip(np.where(heavy, 0.75, 1.0) * drawn, 0.6, 12.0)

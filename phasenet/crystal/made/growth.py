@@ -213,16 +213,9 @@ class GrowingCrystal:
             keep = np.array(self.alive)[atoms] & (atoms != left_out)
             near, atoms = near[keep], atoms[keep]
         translations = self._translation_of_point[near] + cell
-        own = self._is_of_one_molecule(self._operator_of_point[near], translations, molecule)
+        own = self.site_symmetries[molecule].contains(self._operator_of_point[near], translations)
         own &= np.array(self.molecules, int)[atoms] == molecule if len(atoms) else own
         return _Points(self._points[near] + offset, atoms, own)
-
-    def _is_of_one_molecule(self, operators: np.ndarray, translations: np.ndarray, molecule: int) -> np.ndarray:
-        """Returns (k,) whether k operators, with translations (k, 3), map a molecule onto itself."""
-        same = np.zeros(len(operators), bool)
-        for number, shift in zip(*self.site_symmetries[molecule], strict=True):
-            same |= (operators == number) & (translations == shift).all(1)
-        return same
 
     @staticmethod
     def _spare_bonds(limits: np.ndarray, columns: np.ndarray, elements: list[str], binding: list[int],
@@ -268,7 +261,7 @@ class GrowingCrystal:
         translations = self._lattice[shift] + cell - lowest[operator, atom]
         identical = (operator == 0) & (translations == 0).all(1)
         near, operator, atom, translations = (x[~identical] for x in (near, operator, atom, translations))
-        own = self._is_of_one_molecule(operator, translations, molecule)
+        own = self.site_symmetries[molecule].contains(operator, translations)
         limits = self.limits_between(elements, elements)[:, atom]
         if own.any():
             columns, names = np.flatnonzero(own), [elements[number] for number in atom[own]]

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal import form_factors, lattice
+from phasenet.crystal import form_factors, lattice, symmetry_copies
 from phasenet.crystal.lattice import Intensities
-from phasenet.crystal.made import crystals
 from phasenet.crystal.made.crystals import MadeCrystal
 from phasenet.crystal.measured import merging
 
@@ -85,7 +84,7 @@ def measure(rng: np.random.Generator, crystal: MadeCrystal, conditions: Measurem
       crystal: what is measured.
       conditions: of the measurement.
     """
-    sphere = list_reflections(crystal.cell, conditions.d_min)
+    sphere = _list_reflections(crystal.cell, conditions.d_min)
     # Unmerged data hold what glide planes and screw axes forbid, but not what the lattice forbids.
     centring = (crystal.operators.rotations == np.eye(3)).all((1, 2))
     forbidding = np.ones(len(centring), bool) if conditions.merged else centring
@@ -114,7 +113,7 @@ def measure(rng: np.random.Generator, crystal: MadeCrystal, conditions: Measurem
     return Intensities(hkl[strong].astype(np.int32), intensity[strong], np.maximum(sigma, 1e-6)[strong])
 
 
-def list_reflections(cell: np.ndarray, d_min: float) -> np.ndarray:
+def _list_reflections(cell: np.ndarray, d_min: float) -> np.ndarray:
     """Returns all reflections (N, 3) int of a cell (6,) down to `d_min` Angstrom, of each Friedel pair one."""
     matrix = lattice.orthogonalization_matrix(cell)
     largest = np.floor(np.linalg.norm(matrix, axis=0) / d_min).astype(int)
@@ -138,7 +137,7 @@ def structure_factors(crystal: MadeCrystal, hkl: np.ndarray, radiation: str = "x
     b_iso = np.concatenate([crystal.b_iso, crystal.hydrogen_b_iso])
     names = np.array([*crystal.elements, *["H"] * len(crystal.hydrogens)])
     kinds, kind_of = np.unique(names, return_inverse=True)
-    images, atoms = crystals.expand(positions, crystal.operators, crystal.cell)
+    images, atoms = symmetry_copies.expand_to_cell(positions, crystal.operators, crystal.cell)
     order = np.argsort(kind_of[atoms], kind="stable")
     images, atoms = images[order], atoms[order]
     starts = np.searchsorted(kind_of[atoms], np.arange(len(kinds)))

@@ -21,8 +21,8 @@ _TORSIONS, _ORIENTATIONS, _GUEST_ORIENTATIONS = 8, 12, 24
 _COPLANAR_SHARE = 0.6  # of bonds between two planar atoms
 _TRIES_OF_A_SITE = 4
 _MAX_FAILURES = 4  # of starts of molecules in a row
-_MAX_FILLERS = 3  # molecules in voids that are left, where the wanted ones stayed small
-_SMALLEST_SHARE = 0.6  # of the wanted size of a molecule of which it needs as much, or the cell is given up
+_MAX_FILLERS = 3  # molecules that fill the voids where the wanted ones stayed small
+_SMALLEST_SHARE = 0.6  # of the wanted size of a molecule; the cell is given up if one stays smaller
 _RING_START = 0.7
 
 
@@ -65,15 +65,15 @@ def fill_cell(rng: np.random.Generator, cell: np.ndarray, operators: SpaceGroupO
             failures += 1
         is_wanted = number < len(contents.sizes)
         if molecule is not None:
-            grow_molecule(rng, crystal, molecule, size)
+            _grow_molecule(rng, crystal, molecule, size)
         if is_wanted and (molecule is None or crystal.count_heavy(molecule) < _SMALLEST_SHARE * size):
             return None
     if crystal.count_heavy() < _SMALLEST_SHARE * wanted:
         return None
-    return crystal if all([place_guest(rng, crystal, guest) for guest in contents.guests]) else None
+    return crystal if all([_place_guest(rng, crystal, guest) for guest in contents.guests]) else None
 
 
-def place_guest(rng: np.random.Generator, crystal: GrowingCrystal, guest: Fragment) -> bool:
+def _place_guest(rng: np.random.Generator, crystal: GrowingCrystal, guest: Fragment) -> bool:
     """Puts a molecule that does not grow into a void; returns whether it has room."""
     molecule = crystal.start_molecule()
     for _ in range(_MAX_FAILURES):
@@ -88,7 +88,7 @@ def place_guest(rng: np.random.Generator, crystal: GrowingCrystal, guest: Fragme
     return False
 
 
-def grow_molecule(rng: np.random.Generator, crystal: GrowingCrystal, molecule: int, size: int) -> None:
+def _grow_molecule(rng: np.random.Generator, crystal: GrowingCrystal, molecule: int, size: int) -> None:
     """Binds fragments to a molecule until it has `size` atoms other than hydrogen, or no room."""
     tries: dict[int, int] = {}
     while (left := size - crystal.count_heavy(molecule)) > 0:
@@ -119,7 +119,7 @@ def _start(rng: np.random.Generator, crystal: GrowingCrystal, size: int, content
     if is_first and contents.is_special:
         return _start_on_special_position(rng, crystal, size)
     if size == 1:
-        return len(crystal.sites) - 1 if place_guest(rng, crystal, fragments.solvents()[0][0]) else None
+        return len(crystal.sites) - 1 if _place_guest(rng, crystal, fragments.solvents()[0][0]) else None
     molecule, place = crystal.start_molecule(), crystal.find_void(rng)
     for limit in (size, 3):
         fragment = _draw_first_fragment(rng, min(limit, size))

@@ -22,6 +22,13 @@ class SiteSymmetry(NamedTuple):
         """Number of operators, the identity among them."""
         return len(self.operators)
 
+    def contains(self, operators: np.ndarray, translations: np.ndarray) -> np.ndarray:
+        """Returns (k,) whether numbers of operators (k,) with lattice translations (k, 3) are of this symmetry."""
+        found = np.zeros(len(operators), bool)
+        for number, shift in zip(*self, strict=True):
+            found |= (operators == number) & (translations == shift).all(1)
+        return found
+
 
 GENERAL_POSITION = SiteSymmetry(np.zeros(1, int), np.zeros((1, 3), int))
 

@@ -31,12 +31,14 @@ def draw_space_group(rng: np.random.Generator, volume: float, symbols: tuple[str
       rng: source of random numbers.
       volume: of the unit cell, A^3.
       symbols: groups to choose from; by default all of `frequencies`.
-      frequencies: how often each group is met.
+      frequencies: how often each group is met, per cent; a group without a frequency counts as 1.
       smallest_room: volume for each operator that is needed, A^3.
     """
     names = symbols or tuple(frequencies)
     groups = [lattice.operators_of(gemmi.SpaceGroup(name)) for name in names]
-    weights = np.array([frequencies.get(name, 1.0) for name in names])
+    # By the full symbol, because a group has several short ones.
+    shares = {gemmi.SpaceGroup(name).xhm(): share for name, share in frequencies.items()}
+    weights = np.array([shares.get(group.symbol, 1.0) for group in groups])
     room = volume / np.array([len(group.rotations) for group in groups])
     roomy = weights * (room >= smallest_room)
     # In a large cell of low symmetry there are more independent atoms than are usual.

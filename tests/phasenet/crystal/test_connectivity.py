@@ -109,3 +109,11 @@ def test_half_a_molecule_on_an_inversion_is_completed():
     assert sorted(symmetry_copies.grow(shown, unique).sources.tolist()) == [0, 0, 1, 1]
     filled = symmetry_copies.fill_cell(unique)
     assert len(filled.sources) == 4 and len(symmetry_copies.bonded_pairs(filled, unique)) == 3
+
+
+def test_images_on_a_special_position_are_one_atom():
+    operators = lattice.operators_of(gemmi.SpaceGroup("P -1"))
+    cell = np.array([8.0, 9.0, 10.0, 90.0, 90.0, 90.0])
+    positions, atoms = symmetry_copies.expand_to_cell(np.array([[0.5, 0.5, 0.0], [0.1, 0.2, 0.3]]), operators, cell)
+    np.testing.assert_array_equal(atoms, [0, 1, 1])
+    np.testing.assert_allclose(positions, [[0.5, 0.5, 0.0], [0.1, 0.2, 0.3], [0.9, 0.8, 0.7]], atol=1e-12)

@@ -1,16 +1,19 @@
 """Makes crystals of random branched molecules, for suite "crystals" without a folder of measured ones.
 
 The atoms of a molecule are placed one after another at the length of a bond from an earlier one, where they touch
-neither the molecule nor its images under the group. The intensities are those of the direct sum over all atoms of the
-cell, with noise.
+neither the molecule nor its images under the group. Unlike the crystals that `phasenet.crystal.made` draws, these have
+cells and numbers of atoms that are known beforehand, and no hydrogen. The structure factors are those of
+`phasenet.crystal.made.measurement`; noise is added to the intensities.
 """
 
 import gemmi
 import numpy as np
 
 from launch.evaluation.crystals import PublishedCrystal
-from phasenet.crystal import form_factors, lattice
+from phasenet.crystal import lattice
 from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
+from phasenet.crystal.made import crystals, measurement
+from phasenet.crystal.made.crystals import MadeCrystal
 
 CELLS = {"P 1 21/c 1": (7.4, 11.3, 11.6, 90.0, 104.0, 90.0), "P 21 21 21": (7.2, 9.6, 13.3, 90.0, 90.0, 90.0)}
 _ELEMENTS = ("C",) * 8 + ("O",) * 3 + ("N",) * 2
@@ -34,20 +37,15 @@ def make_crystal(symbol: str, d_min: float, seed: int = 0) -> PublishedCrystal:
     molecule = None
     while molecule is None:
         molecule = _grow_molecule(rng, operators, matrix)
-    count = len(operators.rotations)
-    positions = _images(molecule, operators).reshape(-1, 3) % 1  # all atoms of one operator after those of another
-    elements = _ELEMENTS * count
-    b_iso = np.tile(rng.uniform(*_B_ANGSTROM2, len(molecule)), count)
+    made = MadeCrystal(cell, operators, molecule % 1, _ELEMENTS, rng.uniform(*_B_ANGSTROM2, len(molecule)),
+                       np.zeros((0, 3)), np.zeros(0), {}, "organic")
     hkl = np.asarray(gemmi.make_miller_array(gemmi.UnitCell(*cell), group, d_min), np.int32)
-    s = lattice.inverse_spacing(hkl, cell)
-    kinds = tuple(sorted(set(elements)))
-    scattering = form_factors.scattering(form_factors.form_factors(kinds), s)[[kinds.index(one) for one in elements]]
-    amplitudes = scattering * np.exp(-b_iso[:, None] * s**2 / 4)
-    true = np.abs((amplitudes * np.exp(2j * np.pi * positions @ hkl.T)).sum(0)) ** 2
+    true = np.abs(measurement.structure_factors(made, hkl)) ** 2
     sigma = _NOISE * true + _LEAST_NOISE * true.mean()
     reflections = Intensities(hkl, true + sigma * rng.normal(size=len(true)), sigma)
-    composition = {element: float(elements.count(element)) for element in kinds}
-    return PublishedCrystal(f"made, {symbol}", reflections, cell, operators, composition, "xray", positions, elements)
+    positions = _images(molecule, operators).reshape(-1, 3) % 1  # all atoms of one operator after those of another
+    return PublishedCrystal(f"made, {symbol}", reflections, cell, operators, crystals.count_atoms(made), "xray",
+                            positions, _ELEMENTS * len(operators.rotations))
 
 
 def _images(positions: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray:

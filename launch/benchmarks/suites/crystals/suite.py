@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import gemmi
 import jax
 import numpy as np
 
@@ -32,9 +31,11 @@ from launch.evaluation import crystals as evaluation
 from launch.evaluation import resumable
 from launch.evaluation.crystals import PublishedCrystal
 from launch.machine import provenance
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, inverse_spacing, orthogonalization_matrix
+from phasenet.crystal.lattice import Intensities, inverse_spacing, orthogonalization_matrix
+from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.crystal_pipeline import choose_group, solve_in_groups
 from phasenet.errors import InputError
+from phasenet.io.crystal_structures import format_triplet
 
 RESOLUTIONS_ANGSTROM = (0.84, 1.0, 1.2, 1.5)
 PEER_SECONDS = 20.0
@@ -157,8 +158,7 @@ def ours(crystal: PublishedCrystal, distance: float) -> dict[str, Any]:
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     if solution is None:
         return {"solved": False, "fraction_atoms": 0.0, **seconds, **error}
-    matrix = orthogonalization_matrix(crystal.cell)
-    positions, _ = evaluation.fill_cell(solution.positions, solution.elements, crystal.operators, matrix)
+    positions, _ = expand_to_cell(solution.positions, crystal.operators, crystal.cell)
     return _judge(crystal, [positions], distance) | seconds | {
         "status": solution.status, "r1": solution.r1, "starts": solution.num_starts}
 
@@ -173,8 +173,10 @@ def theirs(crystal: PublishedCrystal, distance: float, seconds: float) -> dict[s
     """
     hkl, intensity, sigma = (array.tolist() for array in crystal.reflections)
     heavy = sum(count for element, count in crystal.composition.items() if element not in ("H", "D"))
-    problem = {"cell": crystal.cell.tolist(), "operators": _triplets(crystal.operators), "hkl": hkl,
-               "intensity": intensity, "sigma": sigma, "num_atoms": round(heavy), "seconds": seconds, "seed": SEED}
+    operators = crystal.operators
+    triplets = list(map(format_triplet, operators.rotations, operators.translations))
+    problem = {"cell": crystal.cell.tolist(), "operators": triplets, "hkl": hkl, "intensity": intensity, "sigma": sigma,
+               "num_atoms": round(heavy), "seconds": seconds, "seed": SEED}
     with tempfile.TemporaryDirectory() as name:
         given, result = pathlib.Path(name) / "problem.json", pathlib.Path(name) / "result.json"
         given.write_text(json.dumps(problem), encoding="utf-8")
@@ -190,17 +192,6 @@ def _judge(crystal: PublishedCrystal, found: Sequence[np.ndarray], distance: flo
     fraction = max((evaluation.compare_atoms(positions, [""] * len(positions), crystal.positions, crystal.elements,
                                              matrix, distance)[0] for positions in found), default=0.0)
     return {"solved": fraction >= evaluation.SOLVED_FRACTION, "fraction_atoms": fraction}
-
-
-def _triplets(operators: SpaceGroupOperators) -> list[str]:
-    """Returns the operators of a group as "x,y,z" and so on."""
-    triplets = []
-    for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
-        op = gemmi.Op()
-        op.rot = (rotation * gemmi.Op.DEN).tolist()
-        op.tran = np.rint(translation * gemmi.Op.DEN).astype(int).tolist()
-        triplets.append(op.triplet())
-    return triplets
 
 
 def format_item(item: dict[str, Any]) -> str:

@@ -60,7 +60,12 @@ def limits_within_molecule(elements: Sequence[str], others: Sequence[str], two_b
 
 
 def longest_bonds(elements: Sequence[str], other: str) -> np.ndarray:
-    """Returns the distances in Angstrom, (n,), below which atoms are taken to be bound to an atom of one element."""
+    """Returns the distances (n,) in Angstrom below which atoms are taken to be bound to one atom.
+
+    Args:
+      elements: n symbols.
+      other: symbol of the one atom.
+    """
     return np.array([_LONGEST_BOND if {element, other} <= _RADII.keys() else _LONGEST_BOND_OF_METAL
                      for element in elements])
 

@@ -4,7 +4,7 @@ import gemmi
 import numpy as np
 import pytest
 
-from phasenet.crystal import lattice
+from phasenet.crystal import lattice, symmetry_copies
 from phasenet.crystal.made import crystals, packing, unit_cells
 from phasenet.crystal.made.chemistry import contacts, ligands
 from phasenet.errors import InputError
@@ -24,7 +24,7 @@ def crystal(request):
 
 def neighbours(crystal):
     """Distances (n, all images) from each independent atom, itself left out."""
-    images, atoms = crystals.expand(crystal.positions, crystal.operators, crystal.cell)
+    images, atoms = symmetry_copies.expand_to_cell(crystal.positions, crystal.operators, crystal.cell)
     cells = np.stack(np.meshgrid(*[[-2, -1, 0, 1, 2]] * 3, indexing="ij"), -1).reshape(-1, 3)
     difference = (images[:, None] + cells).reshape(-1, 3) - crystal.positions[:, None]
     distance = np.linalg.norm(difference @ lattice.orthogonalization_matrix(crystal.cell).T, axis=-1)
@@ -52,7 +52,7 @@ def test_the_density_is_that_of_real_crystals(crystal):
 
 def test_hydrogen_atoms_are_bound_to_one_atom(crystal):
     matrix = lattice.orthogonalization_matrix(crystal.cell)
-    images, _ = crystals.expand(crystal.positions, crystal.operators, crystal.cell)
+    images, _ = symmetry_copies.expand_to_cell(crystal.positions, crystal.operators, crystal.cell)
     difference = crystal.hydrogens[:, None] - images
     distance = np.sort(np.linalg.norm((difference - np.round(difference)) @ matrix.T, axis=-1), 1)
     assert distance[:, 0].min() > 0.8 and distance[:, 0].max() < 1.6
@@ -123,6 +123,17 @@ def test_a_volume_without_room_for_a_molecule_is_refused():
         draw(0, kind="organic", volumes=(100.0, 110.0), space_groups=("P b c a",))
 
 
+def test_a_kind_that_is_not_known_is_refused():
+    with pytest.raises(InputError, match="one of organic, complex, mineral"):
+        draw(0, kind="organics")
+
+
+def test_a_group_is_drawn_as_often_by_its_short_symbol():
+    short, full = ([unit_cells.draw_space_group(np.random.default_rng(seed), 900.0, symbols).symbol
+                    for seed in range(30)] for symbols in (("P21/c", "P212121"), ("P 1 21/c 1", "P 21 21 21")))
+    assert short == full and len(set(full)) == 2
+
+
 @pytest.mark.parametrize("symbol", sorted(unit_cells.FREQUENCIES))
 def test_a_cell_has_the_metric_of_its_group(symbol):
     operators = lattice.operators_of(gemmi.SpaceGroup(symbol))
@@ -132,11 +143,3 @@ def test_a_cell_has_the_metric_of_its_group(symbol):
     for rotation in operators.rotations:
         turned = matrix @ rotation @ np.linalg.inv(matrix)
         np.testing.assert_allclose(turned @ turned.T, np.eye(3), atol=1e-9)
-
-
-def test_images_on_a_special_position_are_one_atom():
-    operators = lattice.operators_of(gemmi.SpaceGroup("P -1"))
-    cell = np.array([8.0, 9.0, 10.0, 90.0, 90.0, 90.0])
-    positions, atoms = crystals.expand(np.array([[0.5, 0.5, 0.0], [0.1, 0.2, 0.3]]), operators, cell)
-    np.testing.assert_array_equal(atoms, [0, 1, 1])
-    np.testing.assert_allclose(positions, [[0.5, 0.5, 0.0], [0.1, 0.2, 0.3], [0.9, 0.8, 0.7]], atol=1e-12)
