@@ -152,13 +152,13 @@ def _groups(result: CrystalResult) -> list[dict[str, Any]]:
 
 
 def _limits(result: CrystalResult) -> dict[str, Any]:
-    """Returns the R1 that proves and that disproves a structure by reflections per parameter, and this answer."""
+    """Returns the limits of R1 at reflections per parameter; those of this answer, "here", are at index "place"."""
     solution = result.best.solution
-    most = max(16.0, 1.3 * solution.reflections_per_parameter)
-    at = np.linspace(0.5, most, 240)
+    here = solution.reflections_per_parameter
+    at = np.sort(np.append(np.linspace(0.5, max(16.0, 1.3 * here), 240), here))
     limits = np.array([verdict.r1_limits(value) for value in at])
     return {"at": page.round_to_digits(at, 4), "proves": limits[:, 0], "disproves": limits[:, 1],
-            "here": [solution.reflections_per_parameter, solution.r1]}
+            "here": [here, solution.r1], "place": int(np.searchsorted(at, here))}
 
 
 def _principal_axes(points: np.ndarray) -> np.ndarray:
