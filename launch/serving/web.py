@@ -192,10 +192,15 @@ async def add_job(request: Request) -> Response:
     except (ValueError, TypeError, KeyError, RecursionError):
         raise InputError("the request is not a job: expected JSON {source, input, beside, settings}") from None
     settings, files, name = commands.validate_settings(source, given), {}, "random atoms"
+    companions = commands.companion_kinds(source)
+    for kind in beside:
+        if kind not in companions:
+            raise InputError(f"beside: a job {source} has no file {kind}; expected "
+                             f"{' or '.join(companions) or 'no further file'}")
     if source != "random":
         kind = commands.input_kind(source)
         files[kind], name = _given_file(request, asked.get("input"), kind)
-    for kind in commands.companion_kinds(source):
+    for kind in companions:
         if beside.get(kind):
             files[kind], settings[kind] = _given_file(request, beside[kind], kind)
     job = await run_in_threadpool(state.store.add_job, commands.KINDS[source], name, settings, files)

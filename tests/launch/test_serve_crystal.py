@@ -98,6 +98,8 @@ def test_a_job_has_all_files_under_names_of_ours(client, rows, instructions, tmp
         assert (folder / "crystal.ins").read_bytes() == instructions
     swapped = client.post("/api/jobs", json=asked | {"beside": {"crystal.cif": beside["id"]}})
     assert swapped.json()["error"] == "mine.ins: was given as crystal.ins, not as crystal.cif"
+    unknown = client.post("/api/jobs", json=asked | {"beside": {"crystal.res": beside["id"]}})
+    assert unknown.status_code == 422 and "expected crystal.ins or crystal.cif" in unknown.json()["error"]
 
 
 @pytest.mark.parametrize(("asked", "line"), [
