@@ -32,7 +32,7 @@ def main(_: list[str]) -> None:
     """Downloads the entries and prints, for each, what it is and the command that solves it.
 
     Raises:
-      InputError: an id or the address is none, the server cannot be reached, or no entry has reflections.
+      InputError: an id or the address is not valid, the server cannot be reached, or no entry has reflections.
     """
     ids = cod.parse_ids(_IDS.value)
     folder = app.prepare_folder(_OUTPUT.value)
@@ -44,7 +44,7 @@ def main(_: list[str]) -> None:
     for entry_id in unknown:
         app.print_line(f"{entry_id}  the data bank has no such entry")
     for entry_id, reason in failed:
-        app.print_line(f"{entry_id}  not downloaded: {reason}")
+        app.print_line(f"{entry_id}  not downloaded: {reason}; run again")
 
     with_reflections = sum(entry.reflections is not None for entry in entries)
     counts = {"asked_for": len(ids), "with_reflections": with_reflections,
@@ -58,7 +58,7 @@ def main(_: list[str]) -> None:
     if not with_reflections:
         reason = "no entry has reflections that can be read; most entries of the COD have none"
         if not entries:
-            reason = "no entry could be downloaded" if failed else "the data bank has no such entry"
+            reason = "no entry could be downloaded; run again" if failed else "the data bank has no such entry"
         raise InputError(f"--ids={_IDS.value}: {reason}")
     app.print_line("\nThe files .cif hold the published atoms; launch.solve does not use them.\n"
                    "Cite the articles and the COD (source.json).")

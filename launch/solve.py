@@ -143,11 +143,11 @@ def _solve_crystal(path: str) -> None:
         seed=_SEED.value, json_path=_JSON.value)
 
 
-def _refuse_flags(names: tuple[str, ...], where: str) -> None:
-    """Raises InputError if one of the flags is given."""
+def _refuse_flags(names: tuple[str, ...], case: str) -> None:
+    """Raises InputError if one of the flags is given in a case, such as "with --reflections"."""
     for name in names:
         if flags.FLAGS[name].present:
-            raise InputError(f"--{name} has no meaning {where}")
+            raise InputError(f"--{name} has no meaning {case}; leave it out")
 
 
 def _check_flags() -> None:

@@ -18,15 +18,15 @@ class Evidence(NamedTuple):
     """What the table, the log, the maps and the page show besides the atoms.
 
     Attributes:
-      maps: of the whole cell.
+      maps: density and difference of the whole cell.
       highest: the highest peak of the difference map.
-      deepest: its deepest hole.
+      deepest: the deepest hole of the difference map.
       shell_ends: (K,) smallest spacing of each shell of resolution, Angstrom.
       shell_r1: (K,) R1 in each shell; NaN without strong reflections.
       shell_counts: (K,) strong reflections in each shell.
-      wilson: scale and B, fitted with the contents of the cell as they are written.
+      wilson: scale and B, fitted with the contents of the cell that the result states.
       wilson_s2: (L,) 1/d^2 of the points of the Wilson plot, 1/A^2.
-      wilson_log: (L,) ln(<I> / sum f^2) there.
+      wilson_log: (L,) ln(<I> / sum f^2) of the same points.
     """
 
     maps: DensityMaps

@@ -41,6 +41,7 @@ def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evi
     """
     name = pathlib.PurePath(crystal.path).name
     matrix = orthogonalization_matrix(crystal.cell)
+    bonds = _bonds(crystal, result, structure)
     used = {flag: value for flag, value in log["flags"].items() if flag not in _FLAGS_OF_MAPS}
     page.write(folder, "crystal", f"{name}: atoms of a crystal", {
         "name": name, "status": result.status, "lead": report.verdict(result),
@@ -48,8 +49,8 @@ def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evi
         "provenance": page.select_provenance(log | {"weights": _UNTRAINED, "flags": used}),
         "cell": {"matrix": page.round_to_digits(matrix, 7), "inverse": page.round_to_digits(np.linalg.inv(matrix), 7),
                  "turn": page.round_to_digits(_principal_axes(structure.positions @ matrix.T), 7)},
-        "atoms": _atoms(crystal, result, structure), "bonds": _bonds(crystal, result, structure),
-        "views": _views(crystal, result, matrix), "maps": _maps(evidence),
+        "atoms": _atoms(crystal, result, structure), "bonds": bonds[:_MAX_BONDS],
+        "num_bonds": len(bonds), "views": _views(crystal, result, matrix), "maps": _maps(evidence),
         "wilson": _wilson(evidence), "shells": {
             "d": page.round_to_digits(evidence.shell_ends, 4), "r1": page.round_to_digits(evidence.shell_r1, 4),
             "reflections": evidence.shell_counts},
@@ -85,11 +86,11 @@ def _bonds(crystal: CrystalFile, result: CrystalResult, structure: CrystalStruct
         own = "" if is_own else format_triplet(operators.rotations[operator], operators.translations[operator] + shift)
         deviation = 2 * deviations[first] if first == second else np.hypot(deviations[first], deviations[second])
         rows.append([structure.labels[first], structure.labels[second], format_uncertain(length, deviation), own])
-    return rows[:_MAX_BONDS]
+    return rows
 
 
 def _views(crystal: CrystalFile, result: CrystalResult, matrix: np.ndarray) -> dict[str, list[dict[str, Any]]]:
-    """Returns the pictures: the unique atoms and how they grow, and the whole cell.
+    """Returns the pictures: the unique atoms and how they grow, and the whole cell unless it has too many atoms.
 
     Each picture has the unique atom of each atom, its position in Angstrom, and the pairs that are bonded.
     """
@@ -103,14 +104,13 @@ def _views(crystal: CrystalFile, result: CrystalResult, matrix: np.ndarray) -> d
             break
         stages.append(grown)
     cell = symmetry_copies.fill_cell(unique)
-    if len(cell.sources) > 2 * _MAX_SHOWN:
-        cell = stages[0]
 
     def describe(atoms: CopiedAtoms) -> dict[str, Any]:
         return {"sources": atoms.sources, "points": page.round_to_digits(atoms.positions @ matrix.T, 5),
                 "bonds": symmetry_copies.bonded_pairs(atoms, unique)}
 
-    return {"grown": [describe(stage) for stage in stages], "cell": [describe(cell)]}
+    return {"grown": [describe(stage) for stage in stages],
+            "cell": [describe(cell)] if len(cell.sources) <= 2 * _MAX_SHOWN else []}
 
 
 def _maps(evidence: Evidence) -> dict[str, Any]:
@@ -152,13 +152,13 @@ def _groups(result: CrystalResult) -> list[dict[str, Any]]:
 
 
 def _limits(result: CrystalResult) -> dict[str, Any]:
-    """Returns the R1 that proves and that disproves a structure by reflections per parameter, and this answer."""
+    """Returns the limits of R1 at reflections per parameter; those of this answer, "here", are at index "place"."""
     solution = result.best.solution
-    most = max(16.0, 1.3 * solution.reflections_per_parameter)
-    at = np.linspace(0.5, most, 240)
+    here = solution.reflections_per_parameter
+    at = np.sort(np.append(np.linspace(0.5, max(16.0, 1.3 * here), 240), here))
     limits = np.array([verdict.r1_limits(value) for value in at])
     return {"at": page.round_to_digits(at, 4), "proves": limits[:, 0], "disproves": limits[:, 1],
-            "here": [solution.reflections_per_parameter, solution.r1]}
+            "here": [here, solution.r1], "place": int(np.searchsorted(at, here))}
 
 
 def _principal_axes(points: np.ndarray) -> np.ndarray:

@@ -33,11 +33,14 @@ def _name_group(crystal: CrystalFile) -> str:
     return crystal.space_group or (symbol_of_operators(crystal.operators) if crystal.operators else "")
 
 
-def list_assumptions(crystal: CrystalFile) -> list[str]:
-    """Returns what the written files say although the reflection files do not."""
-    assumed = [] if crystal.wavelength else [
-        f"no wavelength is given: solution.res and solution.cif say {_DEFAULT_WAVELENGTH} A (Mo K alpha)"]
-    return assumed + ([] if crystal.z else ["Z is not known: solution.res says 1"])
+def list_notes(crystal: CrystalFile, result: CrystalResult) -> list[str]:
+    """Returns the notes of the solution, and what the written files say although the files that were read do not."""
+    notes = [*result.report.notes, *result.notes, *result.best.solution.notes]
+    if not crystal.wavelength:
+        notes.append(f"no wavelength is given: solution.res and solution.cif say {_DEFAULT_WAVELENGTH} A (Mo K alpha)")
+    if not crystal.z:
+        notes.append("Z is not known: solution.res says 1")
+    return notes
 
 
 def rows(crystal: CrystalFile, result: CrystalResult, evidence: Evidence) -> list[tuple[str, str, str]]:
@@ -63,7 +66,7 @@ def rows(crystal: CrystalFile, result: CrystalResult, evidence: Evidence) -> lis
 
 
 def _describe_peak(peak: DifferencePeak, unit: str, labels: tuple[str, ...]) -> tuple[str, str]:
-    """Returns height, and place, of a peak of the difference map."""
+    """Returns the height of a peak of the difference map, and its place, as the table shows them."""
     place = " ".join(f"{value:.3f}" for value in peak.position)
     return f"{peak.height:+.2f} {unit}", f"at {place}, {peak.distance:.2f} A from {labels[peak.atom]}"
 
@@ -90,7 +93,7 @@ def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
     solution, data = result.best.solution, result.report
     return {
         "reflections": crystal.path, "form": crystal.form, "status": result.status,
-        "notes": [*crystal.notes, *data.notes, *result.notes, *solution.notes, *list_assumptions(crystal)],
+        "notes": [*crystal.notes, *list_notes(crystal, result)],
         "crystal": {"cell": crystal.cell, "space_group": crystal.space_group, "wavelength": crystal.wavelength,
                     "radiation": crystal.radiation, "z": crystal.z, "formula": crystal.formula,
                     "composition": result.composition},

@@ -36,7 +36,7 @@ def run(path: str, output: str, given: dict[str, Any], *, unknown_group: bool, n
     app.print_line("the first crystal with a grid of its size compiles programs for up to half a minute")
     result = crystal_pipeline.solve_file(crystal, unknown_group=unknown_group, num_starts=num_starts, seed=seed,
                                          progress=app.print_line)
-    for note in (*result.report.notes, *result.notes, *result.best.solution.notes, *report.list_assumptions(crystal)):
+    for note in report.list_notes(crystal, result):
         app.print_line(f"  {note}")
     evidence = collect_evidence(crystal, result)
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}

@@ -1,6 +1,6 @@
 // The report of launch.solve --reflections.
 
-const {atoms, cell, maps, status} = payload;
+const {atoms, bonds, cell, maps, status} = payload;
 
 const [claim, ...rest] = payload.lead.split(": ");
 byId("lead").append(element("strong", {}, `${claim}:`), ` ${rest.join(": ")}`);
@@ -167,6 +167,7 @@ byId("view-unit").addEventListener("click", () => showView("unit", growth[0]));
 byId("view-cell").addEventListener("click", () => showView("cell", payload.views.cell[0]));
 byId("view-grow").addEventListener("click", () => showView("grow", growth[shown.stage + 1], shown.stage + 1));
 byId("reset").addEventListener("click", () => scene.reset());
+byId("view-cell").disabled = !payload.views.cell.length;
 showView("unit", growth[0]);
 
 const named = [...new Set(atoms.elements)];
@@ -179,6 +180,7 @@ byId("structure-caption").textContent = (status === "not solved"
   ? "These atoms do not explain the data; all are grey, because no element is known. " : "") +
   "Bonds by distance: below the sum of the covalent radii and 0.4 Å. " +
   "Grow neighbours adds what is bonded to the atoms shown; where all bonds are complete, the molecules around. " +
+  (payload.views.cell.length ? "" : "The unit cell has too many atoms for this page. ") +
   `Density: F_obs with calculated phases, in ${unit}, within ${REACH} Å of the atoms. ` +
   "Difference, F_obs − F_calc: green where atoms are missing, red where there is too much. " +
   "Good: small spots anywhere, or hydrogens in green. Bad: large blobs at or between the atoms. " +
@@ -186,20 +188,16 @@ byId("structure-caption").textContent = (status === "not solved"
 
 // ---- evidence
 
-const {at, proves, disproves, here} = payload.limits;
-const places = [...at, here[0]].map((x, i) => [x, i]).sort((p, q) => p[0] - q[0]);
-const sorted = (values, last) => places.map(([, i]) => (i < at.length ? values[i] : last));
-const belowAll = places.findIndex(([, i]) => i === at.length);
-const curves = [sorted(proves, null), sorted(disproves, null)];
+const {at, proves, disproves, here, place: ownPlace} = payload.limits;
 chart(byId("limits"), "R1 against reflections per parameter, with the limits of the verdict", 260, () => ({
-  data: [places.map((place) => place[0]), ...curves, sorted(at.map(() => null), here[1])],
+  data: [at, proves, disproves, at.map((_, i) => (i === ownPlace ? here[1] : null))],
   cursor: {y: false},
   scales: {x: {time: false}, y: {range: () => [0, Math.max(0.4, 1.1 * here[1])]}},
   axes: [axis("reflections per parameter", {values: plainValues}), axis("R1", {size: 56, values: plainValues})],
-  series: [{}, line("green", 2, {spanGaps: true}), line("red", 2, {spanGaps: true}), dots("blue", 5)],
-}), (i) => i === belowAll ? `this answer: ${fixed(here[0], 1)} reflections per parameter, R1 ${fixed(here[1], 4)}`
-  : `${fixed(places[i][0], 1)} reflections per parameter: solved up to ${fixed(curves[0][i], 3)}, not solved from ` +
-    `${fixed(curves[1][i], 3)}`);
+  series: [{}, line("green", 2), line("red", 2), dots("blue", 5)],
+}), (i) => i === ownPlace ? `this answer: ${fixed(here[0], 1)} reflections per parameter, R1 ${fixed(here[1], 4)}`
+  : `${fixed(at[i], 1)} reflections per parameter: solved up to ${fixed(proves[i], 3)}, not solved from ` +
+    `${fixed(disproves[i], 3)}`);
 byId("limits-caption").textContent = `Dot: this answer, R1 ${fixed(here[1], 3)} with ${fixed(here[0], 1)} reflections ` +
   "per parameter. Good: below the green line, where only right structures were met. Bad: above the red line, where all " +
   "were wrong; between the lines nothing is proven.";
@@ -255,8 +253,8 @@ fillTable("atom-table", ["atom", "element", "x", "y", "z", `B (${A}²)`, "occupa
 byId("atoms-caption").textContent = "Fractional coordinates with the standard deviation of the last digit in " +
   "parentheses, from the least squares; without one, the site symmetry fixes the coordinate. Good: a few in the fourth " +
   "decimal, B of 1 to 6. Bad: B above 10, or far above that of the neighbours; then the atom, or its element, is doubtful.";
-fillTable("bond-table", ["atom", "atom", `length (${A})`, "second atom at"],
-  payload.bonds.map(([first, second, length, operator]) => [first, second, length, operator]));
-byId("bonds-caption").textContent = payload.bonds.length ? "Second atom at: the symmetry operator where it is a copy. " +
+fillTable("bond-table", ["atom", "atom", `length (${A})`, "second atom at"], bonds);
+byId("bonds-caption").textContent = bonds.length ? (bonds.length < payload.num_bonds
+  ? `The first ${bonds.length} of ${payload.num_bonds} bonds. ` : "") + "Second atom at: the symmetry operator where it is a copy. " +
   "The standard deviations take the atoms as independent. Good: C–C 1.2 to 1.56 Å, C–N and C–O 1.15 to 1.5 Å. Bad: " +
   "lengths that no bond has." : "No two atoms are at the distance of a bond.";

@@ -27,7 +27,7 @@ def draw(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> dict[str, int
       Numbers of right, of wrong, and of permuted ones, and how many of each are called solved.
 
     Raises:
-      MissingInput: none is of crystals.
+      MissingInput: no result is one of crystals.
     """
     groups: dict[str, list[dict[str, Any]]] = {"right": [], "wrong": [], "intensities permuted": []}
     for result in results:
@@ -59,5 +59,8 @@ def draw(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> dict[str, int
         axes.set_xlabel("reflections per parameter")
         axes.set_ylabel("R1")
         axes.legend(loc="upper left", ncols=2)
-    return {f"{name}{suffix}": sum(not suffix or item["status"] == "solved" for item in items)
-            for name, items in groups.items() for suffix in ("", ", called solved")}
+    counts = {}
+    for name, items in groups.items():
+        counts[name] = len(items)
+        counts[f"{name}, called solved"] = sum(item["status"] == "solved" for item in items)
+    return counts

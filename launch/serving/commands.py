@@ -52,10 +52,12 @@ class Text(NamedTuple):
     Attributes:
       pattern: regular expression that the whole text matches.
       example: a text that does, for the message.
+      default: None, for a field without an entry.
     """
 
     pattern: str
     example: str
+    default: None = None
 
 
 def _released_weights(package: types.ModuleType) -> tuple[str, ...]:
@@ -130,7 +132,7 @@ def validate_settings(source: str, given: dict[str, Any]) -> dict[str, Any]:
 def _validate(name: str, field: Field, value: Any) -> Any:
     """Returns the value of one setting; raises InputError where it is not allowed."""
     if value is None or value == "":
-        return None if isinstance(field, Text) else field.default
+        return field.default
     if isinstance(field, Choice):
         if value not in field.words:
             raise InputError(f"{name}: one of {', '.join(field.words)} is needed, not {value!r}")

@@ -5,6 +5,7 @@ reader finds them together; messages name the user's files.
 """
 
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -42,10 +43,9 @@ def describe_crystal(files: Mapping[str, NamedFile], given: Mapping[str, Any]) -
       InputError: the files cannot be used; the message is one line.
     """
     def with_names(text: str) -> str:
-        for kind, file in files.items():
-            text = text.replace(kind, file.name)
-        # What is left are names of files that were not given.
-        text = text.replace(f"{_STEM}.", ".")
+        # A file that was not given has no name of the user's: only its ending is told. All names are replaced in one
+        # pass, as the user's name may itself be or end in one of ours.
+        text = re.sub(rf"\b{_STEM}(\.\w+)", lambda ours: files[ours[0]].name if ours[0] in files else ours[1], text)
         return text.replace("--cell=a,b,c,alpha,beta,gamma", "the unit cell below")
 
     with tempfile.TemporaryDirectory() as folder:

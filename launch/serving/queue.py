@@ -124,9 +124,9 @@ class Queue:
         if code in (1, 2) and len(lines) == 1:
             # An error of the input is one line, "reconstruct: curve: ...".
             line = lines[0].partition(": ")[2] or lines[0]
-            for ours, name in ((commands.input_kind(job.settings["source"]), job.name),
-                               *((kind, job.settings.get(kind)) for kind in commands.companion_kinds(
-                                   job.settings["source"]))):
+            source = job.settings["source"]
+            names = {kind: job.settings.get(kind) for kind in commands.companion_kinds(source)}
+            for ours, name in ({commands.input_kind(source): job.name} | names).items():
                 if name and line.startswith(f"{ours}: "):
                     line = f"{name}{line[len(ours):]}"
             return one_line(line)

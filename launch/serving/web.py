@@ -158,9 +158,12 @@ async def _reading(request: Request, upload: Upload) -> dict[str, Any]:
     """Returns the JSON of an upload: its id, kind and name, and how it is read."""
     store, query = request.app.state.store, request.query_params
     if upload.kind == crystals.REFLECTIONS:
-        uploads = [upload, *(_upload(request, id) for id in query.get("beside", "").split(",") if id)]
-        files = {one.kind: crystals.NamedFile(store.upload_path(one), one.name) for one in uploads
-                 if one.kind in crystals.FILES}
+        beside = [_upload(request, id) for id in query.get("beside", "").split(",") if id]
+        for one in beside:
+            if one.kind not in crystals.COMPANIONS:
+                raise InputError(f"{one.name}: was given as {one.kind}; beside reflections, give a file as "
+                                 f"{' or '.join(crystals.COMPANIONS)}")
+        files = {one.kind: crystals.NamedFile(store.upload_path(one), one.name) for one in (upload, *beside)}
         given = commands.validate_settings("crystal", {name: query.get(name) for name in crystals.GIVEN})
         found = await run_in_threadpool(crystals.describe_crystal, files, given)
     else:
@@ -189,10 +192,15 @@ async def add_job(request: Request) -> Response:
     except (ValueError, TypeError, KeyError, RecursionError):
         raise InputError("the request is not a job: expected JSON {source, input, beside, settings}") from None
     settings, files, name = commands.validate_settings(source, given), {}, "random atoms"
+    companions = commands.companion_kinds(source)
+    for kind in beside:
+        if kind not in companions:
+            raise InputError(f"beside: a job {source} has no file {kind}; expected "
+                             f"{' or '.join(companions) or 'no further file'}")
     if source != "random":
         kind = commands.input_kind(source)
         files[kind], name = _given_file(request, asked.get("input"), kind)
-    for kind in commands.companion_kinds(source):
+    for kind in companions:
         if beside.get(kind):
             files[kind], settings[kind] = _given_file(request, beside[kind], kind)
     job = await run_in_threadpool(state.store.add_job, commands.KINDS[source], name, settings, files)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import report_pages
 
+from launch.crystals import page as crystal_page
 from launch.crystals import report as crystal_report
 from launch.pages import page, scales
 from launch.reconstruction import report as reconstruction_report
@@ -172,6 +173,15 @@ def test_atoms_maps_and_verdict_of_a_crystal(tmp_path, status):
     # The model is the true one, but for the B of chlorine.
     assert evidence.deepest.atom == structure.labels.index("Cl1") and evidence.deepest.distance < 0.2
     assert max(payload["shells"]["r1"]) < 0.35 and payload["wilson"]["b"] == pytest.approx(2.7, abs=1)
+
+
+def test_what_is_too_much_for_the_page_of_a_crystal_is_left_out_and_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(crystal_page, "_MAX_SHOWN", 20)
+    monkeypatch.setattr(crystal_page, "_MAX_BONDS", 5)
+    report_pages.crystal(tmp_path)
+    payload = report_pages.payload_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert payload["views"]["cell"] == [] and len(payload["views"]["grown"]) == 1
+    assert len(payload["bonds"]) == 5 and payload["num_bonds"] == 12
 
 
 def test_numbers_are_rounded_to_digits_and_what_is_none_is_null():

@@ -68,6 +68,18 @@ def test_what_the_files_lack_can_be_given(client, rows, tmp_path):
     assert give(client, "crystal.ins", "mine.ins", b"\0" * 600).status_code == 422
 
 
+@pytest.mark.parametrize("name", ["crystal.hkl", "my crystal.hkl", "crystal.cif"])
+def test_messages_name_the_users_file_also_where_its_name_is_like_ours(client, rows, name):
+    assert give(client, "crystal.hkl", name, rows).json()["error"].startswith(f"{name}: no unit cell")
+
+
+def test_reflections_do_not_lie_beside_reflections(client, rows):
+    found = give(client, "crystal.hkl", "one.hkl", rows, cell=CELL).json()
+    refused = give(client, "crystal.hkl", "two.hkl", rows, cell=CELL, beside=found["id"])
+    assert refused.status_code == 422
+    assert refused.json()["error"].startswith("one.hkl: was given as crystal.hkl; beside reflections")
+
+
 def test_a_job_has_all_files_under_names_of_ours(client, rows, instructions, tmp_path):
     found, beside = give_both(client, rows, instructions, "../../mine.hkl")
     asked = {"source": "crystal", "input": found["id"], "beside": {"crystal.ins": beside["id"]},
@@ -86,6 +98,8 @@ def test_a_job_has_all_files_under_names_of_ours(client, rows, instructions, tmp
         assert (folder / "crystal.ins").read_bytes() == instructions
     swapped = client.post("/api/jobs", json=asked | {"beside": {"crystal.cif": beside["id"]}})
     assert swapped.json()["error"] == "mine.ins: was given as crystal.ins, not as crystal.cif"
+    unknown = client.post("/api/jobs", json=asked | {"beside": {"crystal.res": beside["id"]}})
+    assert unknown.status_code == 422 and "expected crystal.ins or crystal.cif" in unknown.json()["error"]
 
 
 @pytest.mark.parametrize(("asked", "line"), [

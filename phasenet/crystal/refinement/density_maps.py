@@ -17,7 +17,7 @@ from phasenet.crystal.normalisation import UniqueReflections
 from phasenet.crystal.refinement import least_squares
 from phasenet.crystal.refinement.least_squares import CrystalAtoms
 
-UNITS = {"xray": "e/A^3", "electron": "V", "neutron": "fm/A^3"}
+_UNITS = {"xray": "e/A^3", "electron": "V", "neutron": "fm/A^3"}
 _VOLT_ANGSTROM2 = 47.87801  # h^2 / (2 pi m e): from an electron structure factor in A over A^3 to volt
 _LARGEST_SPACING = 0.35  # Angstrom between voxels
 _VOXELS_PER_D_MIN = 3.0
@@ -57,9 +57,9 @@ class DifferencePeak(NamedTuple):
 
     Attributes:
       height: in the unit of the map; negative in a hole.
-      position: (3,) fractional, of the symmetry copy nearest to an atom.
-      atom: number of that atom.
-      distance: Angstrom from it.
+      position: (3,) fractional, of the symmetry copy that lies nearest to a unique atom.
+      atom: index of the nearest unique atom.
+      distance: from the nearest atom, Angstrom.
     """
 
     height: float
@@ -107,15 +107,15 @@ def compute_maps(phased: PhasedReflections, cell: np.ndarray, operators: SpaceGr
     if radiation == "xray":
         density += sum(count * form_factors.atomic_number(symbol) for symbol, count in composition.items()) / volume
     difference = factor * grids.map_from_structure_factors((phased.amplitude - size) * phase, grid)
-    return DensityMaps(density, difference, UNITS[radiation])
+    return DensityMaps(density, difference, _UNITS[radiation])
 
 
 def find_extremes(difference: np.ndarray, positions: np.ndarray, cell: np.ndarray,
                   operators: SpaceGroupOperators) -> tuple[DifferencePeak, DifferencePeak]:
-    """Returns the highest and the deepest place of a difference map (X, Y, Z).
+    """Returns the highest and the deepest place of a difference map.
 
     Args:
-      difference: map of the whole cell.
+      difference: (X, Y, Z) map of the whole cell, any unit.
       positions: (n, 3) fractional, the unique atoms.
       cell: (6,) Angstrom and degrees.
       operators: all of the space group.

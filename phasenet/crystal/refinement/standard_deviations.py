@@ -28,15 +28,15 @@ def estimate_standard_deviations(result: RefinementResult, observed: MeasuredAmp
       model: of the same reflections.
     """
     n = len(result.atoms.elements)
+    places = 1 + np.arange(n)[:, None] + n * np.arange(3)  # (n, 3) among the parameters: x, y, z in Angstrom
     matrix, _ = normal_equations(result.atoms, result.scale, observed, model, ("positions", "b_iso"))
-    allowed = _allowed_shifts(result, model)
+    allowed = _allowed_shifts(result, model, places)
     matrix = allowed @ matrix @ allowed
     scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-12 * np.diag(matrix).max()))
     inverse = np.linalg.pinv(matrix * scale[:, None] * scale, rcond=_UNDETERMINED, hermitian=True)
     residual = observed.weight * (result.scale * np.abs(result.factors) - observed.amplitude)
     freedom = max(len(residual) - np.trace(allowed), 1.0)
     covariance = inverse * scale[:, None] * scale * np.square(residual).sum() / freedom
-    places = 1 + np.arange(n)[:, None] + n * np.arange(3)  # of x, y, z in Angstrom of each atom
     blocks = covariance[places[:, :, None], places[:, None, :]]
     to_fractional = np.linalg.inv(model.orthogonalization)
     variances = np.einsum("ij,njk,ik->ni", to_fractional, blocks, to_fractional)
@@ -46,12 +46,16 @@ def estimate_standard_deviations(result: RefinementResult, observed: MeasuredAmp
     return np.where(free, deviations, 0.0)
 
 
-def _allowed_shifts(result: RefinementResult, model: ScatteringModel) -> np.ndarray:
-    """Returns the projection (p, p) of the parameters onto what the site symmetries allow; p = 1 + 4 n."""
-    n = len(result.atoms.elements)
-    root = model.orthogonalization
-    projection = np.eye(1 + 4 * n)
-    for atom, fractional in enumerate(result.atoms.projections):
-        places = 1 + atom + n * np.arange(3)
-        projection[np.ix_(places, places)] = root @ fractional @ np.linalg.inv(root)
+def _allowed_shifts(result: RefinementResult, model: ScatteringModel, places: np.ndarray) -> np.ndarray:
+    """Returns the projection (p, p) of the parameters onto what the site symmetries allow; p = 1 + 4 n.
+
+    Args:
+      result: n atoms.
+      model: gives the axes of the cell.
+      places: (n, 3) int, the parameters that are x, y and z of each atom.
+    """
+    root, inverse = model.orthogonalization, np.linalg.inv(model.orthogonalization)
+    projection = np.eye(1 + 4 * len(places))
+    for own, fractional in zip(places, result.atoms.projections, strict=True):
+        projection[np.ix_(own, own)] = root @ fractional @ inverse
     return projection
