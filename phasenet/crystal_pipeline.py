@@ -15,7 +15,13 @@ from typing import NamedTuple
 import gemmi
 import numpy as np
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, operators_of, orthogonalization_matrix
+from phasenet.crystal.lattice import (
+    Intensities,
+    SpaceGroupOperators,
+    has_inversion,
+    operators_of,
+    orthogonalization_matrix,
+)
 from phasenet.crystal.measured.cell_check import suggests_wrong_cell
 from phasenet.crystal.measured.judgement import judge_data
 from phasenet.crystal.measured.report import DataReport
@@ -24,7 +30,6 @@ from phasenet.crystal.refinement.absolute_structure import (
     SAFE_SIGMA,
     FlackParameter,
     fit_flack_parameter,
-    has_inversion,
     invert,
 )
 from phasenet.crystal.solve import CrystalSolution, solve_crystal

@@ -19,6 +19,7 @@ from launch.evaluation import made_cases
 from phasenet.crystal.lattice import (
     Intensities,
     SpaceGroupOperators,
+    group_of,
     inverse_spacing,
     operators_of,
     orthogonalization_matrix,
@@ -170,11 +171,11 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
         symbols=tuple(crystal.composition) if composition == "elements" else (), radiation=crystal.radiation,
         num_starts=num_starts, seed=seed)
     operators, found = result.best.operators, result.best.solution
-    rank = next((place for place, candidate in enumerate(result.report.space_groups, 1)
-                 if _are_of_one_type(candidate.operators, crystal.operators)), 0)
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
     positions, elements = fill_cell(found.positions, found.elements, operators, matrix)
+    rank = next((place for place, candidate in enumerate(result.report.space_groups, 1)
+                 if _are_of_one_type(candidate.operators, crystal.operators)), 0)
     matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix,
                                         match_distance(found.d_min))
     return {
@@ -187,17 +188,8 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
 
 def _are_of_one_type(first: SpaceGroupOperators, second: SpaceGroupOperators) -> bool:
     """Returns whether two groups are of one space-group type; their origins may differ."""
-    types = []
-    for operators in (first, second):
-        ops = []
-        for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
-            op = gemmi.Op()
-            op.rot = (rotation * gemmi.Op.DEN).tolist()
-            op.tran = np.rint(translation * gemmi.Op.DEN).astype(int).tolist()
-            ops.append(op)
-        found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(ops))
-        types.append(found.number if found is not None else None)
-    return types[0] is not None and types[0] == types[1]
+    one, two = (gemmi.find_spacegroup_by_ops(group_of(operators)) for operators in (first, second))
+    return one is not None and two is not None and one.number == two.number
 
 
 def match_distance(d_min: float) -> float:
