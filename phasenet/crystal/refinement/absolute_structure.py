@@ -41,7 +41,7 @@ class FlackParameter(NamedTuple):
     Attributes:
       x: 0 for the structure as it is, 1 for its inverse, 0.5 for equal shares.
       sigma: standard deviation of x.
-      num_pairs: number of Friedel pairs that were used.
+      num_pairs: number of Friedel pairs in the fit.
     """
 
     x: float
@@ -85,12 +85,13 @@ def fit_flack_parameter(reflections: Intensities, cell: np.ndarray, operators: S
     for _ in range(2):  # again without the pairs that fit no x
         weight = error**-2.0
         norm = max(float((weight * calculated**2).sum()), 1e-30)
+        num_pairs = len(observed)
         slope = float((weight * calculated * observed).sum()) / norm
         residual = (observed - slope * calculated) / error
         spread = max(1.0, float(np.sqrt(np.square(residual).mean())))
         kept = np.abs(residual) < _OUTLIER_SIGMAS * spread
         observed, calculated, error = observed[kept], calculated[kept], error[kept]
-    return FlackParameter((1 - slope) / 2, spread / (2 * norm**0.5), len(observed))
+    return FlackParameter((1 - slope) / 2, spread / (2 * norm**0.5), num_pairs)
 
 
 def invert(positions: np.ndarray, operators: SpaceGroupOperators) -> tuple[np.ndarray, SpaceGroupOperators]:
