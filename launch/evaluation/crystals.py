@@ -147,7 +147,8 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
 
     Returns:
       The item: "status", "solved", "fraction_atoms", "fraction_elements", "rms_angstrom", "r1", "d_min",
-      "space_group", "reflections_per_parameter", "starts", "cpu_seconds" and "wall_seconds".
+      "space_group", "space_group_found", "group_rank" of an unknown group, "reflections_per_parameter", "starts",
+      "atoms_in_cell", "cpu_seconds" and "wall_seconds".
 
     Raises:
       InputError: a file cannot be used, or the crystal cannot be solved at all.
@@ -157,7 +158,7 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     kept = spacing <= 1 / d_min + 1e-9 if d_min is not None else np.ones(len(spacing), bool)
     reflections = Intensities(*(array[kept] for array in crystal.reflections))
     if permuted:
-        # Among reflections of like resolution, so that the Wilson plot stays.
+        # Shells of some 20 reflections, so that the Wilson plot stays.
         order = np.argsort(spacing[kept], kind="stable")
         random = np.random.default_rng(seed)
         mixed = np.concatenate([random.permutation(shell) for shell in np.array_split(order, len(order) // 20 + 1)])
