@@ -2,10 +2,11 @@
 
 1. `phasenet.crystal.measured` judges the data: Laue group, completeness, Wilson plot, space groups in their order.
 2. The space group is the given one; without one, or if asked, the likeliest groups are tried in turn.
-3. The composition is the given one; without one, C, N and O are guessed from the volume of the cell.
-4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search. A model that
-   is promising, but not solved with the numbers of atoms given, gets a few starts more with free numbers.
-5. The verdict is lowered where the cell looks wrong, or the atoms of an organic crystal do not lie at bond lengths.
+3. The composition is the given one; without one, numbers of C, N, O and a few heavier atoms are guessed from the
+   volume of the cell.
+4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search. If no group
+   is solved with the numbers of atoms given, but R1 is promising, a few more starts find the numbers, too.
+5. The verdict is lowered where the cell looks wrong, or the model is not plausible (`plausibility`).
 6. Of a solved crystal without an inversion, anomalous scattering tells the hand, where it was measured.
 """
 
@@ -15,28 +16,30 @@ from typing import NamedTuple
 import gemmi
 import numpy as np
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, operators_of, orthogonalization_matrix
+from phasenet.crystal.lattice import (
+    Intensities,
+    SpaceGroupOperators,
+    has_inversion,
+    operators_of,
+    orthogonalization_matrix,
+)
 from phasenet.crystal.measured.cell_check import suggests_wrong_cell
 from phasenet.crystal.measured.judgement import judge_data
 from phasenet.crystal.measured.report import DataReport
+from phasenet.crystal.plausibility import fraction_bonded, has_extra_inversion
 from phasenet.crystal.refinement.absolute_structure import (
     MAX_SIGMA,
     SAFE_SIGMA,
     FlackParameter,
     fit_flack_parameter,
-    has_inversion,
     invert,
 )
 from phasenet.crystal.solve import CrystalSolution, solve_crystal
 from phasenet.errors import InputError
 from phasenet.io.reflections.crystal_files import CrystalFile
 
-GROUPS_TRIED = 3  # of the ranked list, where no group is given
-_BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it is longer
-_SAME_SITE_ANGSTROM = 0.6
+_GROUPS_TRIED = 3  # of the ranked list, where no group is given
 _MIN_BONDED = 0.7
-# An inversion maps more than this fraction of the atoms on atoms within this distance; few are tested in a large cell.
-_INVERTED_FRACTION, _INVERTED_ANGSTROM, _MIN_INVERTED, _MAX_INVERTED, _ANCHORS = 0.65, 0.6, 5, 60, 2
 _TWINNED_X = 0.2  # of the better hand
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
 _PROMISING_R1, _FREED_STARTS, _MIN_GAIN_OF_FREED = 0.45, 4, 0.02
@@ -139,13 +142,12 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
     composition_known = composition is not None
     if composition is None:
         composition = guess_composition(symbols, cell)
-        names = ", ".join(symbol for symbol in composition if composition[symbol])
         notes.append(f"{reason}: numbers of atoms and their elements are found by density, bonds and volume, out of "
-                     f"{names}")
+                     f"{', '.join(composition)}")
     if given is not None and not unknown_group:
         groups = [given]
     else:
-        groups = [candidate.operators for candidate in report.space_groups][:GROUPS_TRIED]
+        groups = [candidate.operators for candidate in report.space_groups][:_GROUPS_TRIED]
         notes.append("space group from the data, the likeliest first: " + ", ".join(
             group.symbol or "without a name" for group in groups))
     tried = solve_in_groups(groups, reflections, cell, composition, radiation=radiation,
@@ -170,7 +172,9 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
         notes.append("not called solved, because the cell looks wrong")
     elif "C" in composition and (share := fraction_bonded(best.solution, cell, best.operators)) < _MIN_BONDED:
         status = "ambiguous" if status == "solved" else status
-        notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond")
+        notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond"
+                     if "C" in best.solution.elements else
+                     "no carbon was found; if the crystal has none, give its elements")
     flack = None
     if status == "solved" and not has_inversion(best.operators):
         best, flack, note = _determine_hand(best, reflections, cell, wavelength if radiation == "xray" else None)
@@ -213,50 +217,6 @@ def choose_group(tried: Sequence[TriedGroup]) -> TriedGroup:
     return min(tried, key=lambda one: (one.solution.status != "solved", one.has_extra_inversion, one.solution.r1))
 
 
-def has_extra_inversion(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> bool:
-    """Returns whether an inversion maps most atoms on atoms, whatever their elements, although the group has none.
-
-    Args:
-      solution: the atoms.
-      cell: (6,) Angstrom and degrees.
-      operators: of the group.
-    """
-    if has_inversion(operators) or len(solution.elements) * len(operators.rotations) < _MIN_INVERTED:
-        return False
-    matrix = orthogonalization_matrix(cell)
-    images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
-    positions = images.reshape(-1, 3)
-    some = positions[:: max(1, len(positions) // _MAX_INVERTED)]
-    for anchor in positions[:_ANCHORS]:  # one of which has its inverse among the atoms
-        for partner in positions:
-            offset = some[:, None] + positions[None] - (anchor + partner)
-            near = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1) < _INVERTED_ANGSTROM
-            if near.any(1).mean() > _INVERTED_FRACTION:
-                return True
-    return False
-
-
-def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> float:
-    """Returns the share of C, N and O atoms whose nearest atom lies at the length of a bond; 0 without carbon.
-
-    Args:
-      solution: the atoms.
-      cell: (6,) Angstrom and degrees.
-      operators: of the group.
-    """
-    light = np.array([element in ("C", "N", "O") for element in solution.elements])
-    if "C" not in solution.elements:
-        return 0.0
-    if light.sum() < 4:
-        return 1.0
-    matrix = orthogonalization_matrix(cell)
-    images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
-    offset = images.reshape(-1, 1, 3) - solution.positions[light]
-    distances = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1)
-    nearest = np.where(distances > _SAME_SITE_ANGSTROM, distances, np.inf).min(0)
-    return float(((nearest > _BOND_ANGSTROM[0]) & (nearest < _BOND_ANGSTROM[1])).mean())
-
-
 def _count_atoms(best: TriedGroup) -> dict[str, float]:
     """Returns the atoms of each element in the unit cell of a model."""
     shares = best.solution.occupancies * len(best.operators.rotations)
@@ -268,7 +228,7 @@ def _determine_hand(best: TriedGroup, reflections: Intensities, cell: np.ndarray
                     wavelength: float | None) -> tuple[TriedGroup, FlackParameter | None, str]:
     """Returns the answer in the hand that the Friedel pairs show, the Flack parameter, and a note; see CrystalResult.
 
-    The wavelength is that of X-rays in Angstrom, None for none.
+    `wavelength` is that of X-rays in Angstrom, None for other or unknown radiation.
     """
     if wavelength is None:
         return best, None, "the hand is not determined: X-rays of a known wavelength would be needed"
@@ -300,7 +260,7 @@ def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, f
     """Returns the atoms of each element in the unit cell, guessed from its volume.
 
     Args:
-      symbols: the elements, where they are known; C, N and O otherwise.
+      symbols: the elements, where they are known; C, N, O, S, Fe, Br and I otherwise.
       cell: (6,) Angstrom and degrees.
 
     Raises:
@@ -311,5 +271,6 @@ def guess_composition(symbols: tuple[str, ...], cell: np.ndarray) -> dict[str, f
     total = float(np.linalg.det(orthogonalization_matrix(cell))) / _VOLUME_PER_ATOM_ANGSTROM3
     guessed = {symbol: max(0.01, round(share * total / sum(shares.values()), 2)) for symbol, share in shares.items()}
     if sum(guessed.values()) < 1:
-        raise InputError(f"cell {' '.join(f'{value:g}' for value in cell)}: it has no room for an atom")
+        raise InputError(f"cell {' '.join(f'{value:g}' for value in cell)}: it has no room for an atom; check the "
+                         "edges and angles")
     return guessed

@@ -18,6 +18,7 @@ from launch.evaluation import made_cases
 from phasenet.crystal.lattice import (
     Intensities,
     SpaceGroupOperators,
+    group_of,
     inverse_spacing,
     operators_of,
     orthogonalization_matrix,
@@ -146,7 +147,8 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
 
     Returns:
       The item: "status", "solved", "fraction_atoms", "fraction_elements", "rms_angstrom", "r1", "d_min",
-      "space_group", "reflections_per_parameter", "starts", "cpu_seconds" and "wall_seconds".
+      "space_group", "space_group_found", "group_rank" of an unknown group, "reflections_per_parameter", "starts",
+      "atoms_in_cell", "cpu_seconds" and "wall_seconds".
 
     Raises:
       InputError: a file cannot be used, or the crystal cannot be solved at all.
@@ -156,7 +158,7 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     kept = spacing <= 1 / d_min + 1e-9 if d_min is not None else np.ones(len(spacing), bool)
     reflections = Intensities(*(array[kept] for array in crystal.reflections))
     if permuted:
-        # Among reflections of like resolution, so that the Wilson plot stays.
+        # Shells of some 20 reflections, so that the Wilson plot stays.
         order = np.argsort(spacing[kept], kind="stable")
         random = np.random.default_rng(seed)
         mixed = np.concatenate([random.permutation(shell) for shell in np.array_split(order, len(order) // 20 + 1)])
@@ -170,12 +172,12 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
         symbols=tuple(crystal.composition) if composition == "elements" else (), radiation=crystal.radiation,
         num_starts=num_starts, seed=seed)
     operators, found = result.best.operators, result.best.solution
-    rank = next((place for place, candidate in enumerate(result.report.space_groups, 1)
-                 if _are_of_one_type(candidate.operators, crystal.operators)), 0)
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
     positions, sources = expand_to_cell(found.positions, operators, crystal.cell)
     elements = [found.elements[source] for source in sources]
+    rank = next((place for place, candidate in enumerate(result.report.space_groups, 1)
+                 if _are_of_one_type(candidate.operators, crystal.operators)), 0)
     matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix,
                                         match_distance(found.d_min))
     return {
@@ -188,17 +190,8 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
 
 def _are_of_one_type(first: SpaceGroupOperators, second: SpaceGroupOperators) -> bool:
     """Returns whether two groups are of one space-group type; their origins may differ."""
-    types = []
-    for operators in (first, second):
-        ops = []
-        for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
-            op = gemmi.Op()
-            op.rot = (rotation * gemmi.Op.DEN).tolist()
-            op.tran = np.rint(translation * gemmi.Op.DEN).astype(int).tolist()
-            ops.append(op)
-        found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(ops))
-        types.append(found.number if found is not None else None)
-    return types[0] is not None and types[0] == types[1]
+    one, two = (gemmi.find_spacegroup_by_ops(group_of(operators)) for operators in (first, second))
+    return one is not None and two is not None and one.number == two.number
 
 
 def match_distance(d_min: float) -> float:

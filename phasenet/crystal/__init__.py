@@ -13,6 +13,7 @@ In reading order:
     refinement/        atoms from a map, least squares, atoms added and exchanged, what R1 proves
     connectivity       bonds, and the unique atoms put together as molecules
     solve              the whole way: `solve_crystal`
+    plausibility       bonds and inversions of a model, beside its R1
     symmetry_copies    all atoms of the cell; for pictures whole and neighbouring molecules
     made/              made crystals for examples, tests and training, and their measurement
 """

@@ -73,6 +73,11 @@ def find_absences(hkl: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray
     return absent
 
 
+def has_inversion(operators: SpaceGroupOperators) -> bool:
+    """Returns whether a space group is centrosymmetric, wherever its inversion centre lies."""
+    return bool((operators.rotations == -np.eye(3, dtype=int)).all((1, 2)).any())
+
+
 def operators_of(group: gemmi.SpaceGroup | gemmi.GroupOps, symbol: str = "") -> SpaceGroupOperators:
     """Returns the operators of a space group of gemmi's, or of a list of operators without a name."""
     if isinstance(group, gemmi.SpaceGroup):
@@ -81,3 +86,14 @@ def operators_of(group: gemmi.SpaceGroup | gemmi.GroupOps, symbol: str = "") -> 
     rotations = np.array([op.rot for op in operators], np.int32) // gemmi.Op.DEN
     translations = np.array([op.tran for op in operators], np.float64) / gemmi.Op.DEN % 1
     return SpaceGroupOperators(rotations, translations, symbol)
+
+
+def group_of(operators: SpaceGroupOperators) -> gemmi.GroupOps:
+    """Returns operators as a group of gemmi's, which can look up its space group; the reverse of `operators_of`."""
+    listed = []
+    for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
+        op = gemmi.Op()
+        op.rot = (rotation * gemmi.Op.DEN).tolist()
+        op.tran = (np.rint(translation * gemmi.Op.DEN).astype(int) % gemmi.Op.DEN).tolist()
+        listed.append(op)
+    return gemmi.GroupOps(listed)

@@ -1,9 +1,8 @@
 """Phases small crystals by moving one atom at a time to its best place, in the known space group.
 
-Where the data end early, a map does not show atoms any more, but the composition still says how many there are. Each
-atom in turn goes to the point of a grid where the amplitudes of all atoms correlate best with the measured ones,
-whatever the phases. Where no move helps, a third of the atoms is scattered, and the best is kept. `solve` calls this
-after `phasing` has failed.
+At low resolution a map does not show atoms, but the composition still says how many there are. Each atom in turn moves
+to the grid point where the amplitudes of all atoms correlate best with the measured ones. Where no move helps, about a
+third of the atoms is scattered; the best places are kept. `solve` calls this after `phasing` has failed.
 
 1. `prepare`: points of the asymmetric unit and the structure factor of an atom at each.
 2. `draw_start`, `run_sweeps`: the search, one `lax` loop.
@@ -26,21 +25,21 @@ _STEP_ANGSTROM = 0.36
 _STEP_OF_D_MIN = 0.26
 _MIN_SEPARATION = 1.15  # Angstrom between two atoms
 _MIN_GAIN = 1e-5  # of the fit
-_SCATTERED_SHARE = 0.35
+_SCATTERED_SHARE = 0.35  # probability that an atom is scattered
 _MAX_FAILURES = 12  # scatterings without a gain, after which all atoms start anew
 MAX_ATOMS = 14  # in the asymmetric unit
 _MAX_ELEMENTS = 3e7  # of the table of waves
-_GENERAL_TOLERANCE = 0.02
+_GENERAL_TOLERANCE = 0.02  # by which atoms over operators may differ from a whole number
 
 
 class MoveProblem(NamedTuple):
-    """What a search needs. P points, N reflections, n atoms, M operators.
+    """What a search needs. P points, N reflections, n atoms, M operators, centring included.
 
     Attributes:
       points: (P, 3) fractional.
-      images: (M, P, 3) the mates of each point.
+      images: (M, P, 3) fractional, the mates of each point.
       waves: (P, N) sum over the mates of exp(2 pi i h . x); complex64, or float32 with an inversion at the origin.
-      factors: (n, N) form factor of each atom, normalised.
+      factors: (n, N) form factor of each atom over the root of the sum of f^2 in the cell.
       target: (N,) normalised amplitudes.
       metric_root: (3, 3) fractional rows @ metric_root are Angstrom.
     """
@@ -54,18 +53,22 @@ class MoveProblem(NamedTuple):
 
 
 class MoveState(NamedTuple):
-    """A search.
+    """State of a search between two sweeps. A place is the number of a point of `MoveProblem`.
+
+    When a sweep gains no more, some atoms are scattered. After more than 12 scatterings without a gain, all atoms start
+    anew at random places.
 
     Attributes:
-      key: typed key of what is drawn next.
-      places: (n,) int32, the point of each atom.
-      fit: () correlation of the amplitudes after the last sweep.
-      last_fit: () that of the sweep before; 0 after atoms were scattered.
-      kept: (n,) the best places since all atoms started anew; those before until a first sweep has ended.
-      kept_fit: () their fit.
-      failures: () int32, scatterings without a gain since.
-      best: (n,) the best places of all.
-      best_fit: () their fit.
+      key: typed random key of the next draws.
+      places: (n,) int32, the place of each atom.
+      fit: () float32, correlation of the amplitudes after the last sweep.
+      last_fit: () float32, `fit` that the next sweep has to exceed; 0 after atoms were scattered.
+      kept: (n,) int32, the places of the highest fit since all atoms last started anew, from which scattering begins.
+        After such a start they are the places kept before, until sweeps first gain no more.
+      kept_fit: () float32, the fit at `kept`; 0 after all atoms started anew.
+      failures: () int32, scatterings since `kept` last gained.
+      best: (n,) int32, the places of the highest fit of the whole search.
+      best_fit: () float32, the fit at `best`.
     """
 
     key: jax.Array
@@ -127,7 +130,7 @@ def prepare(atoms: Sequence[str], amplitudes: np.ndarray, d_min: float, model: S
 
 @jax.jit
 def draw_start(key: jax.Array, problem: MoveProblem) -> MoveState:
-    """Returns a search whose atoms lie anywhere."""
+    """Returns the state before the first sweep, with all atoms at random places."""
     key, key_places = jax.random.split(key)
     places = jax.random.randint(key_places, (len(problem.factors),), 0, len(problem.points))
     zero = jnp.float32(0.0)
@@ -136,12 +139,12 @@ def draw_start(key: jax.Array, problem: MoveProblem) -> MoveState:
 
 @functools.partial(jax.jit, static_argnames="sweeps")
 def run_sweeps(state: MoveState, problem: MoveProblem, sweeps: int) -> MoveState:
-    """Runs sweeps, in each of which every atom moves once."""
+    """Returns the state after a number of sweeps, in each of which every atom moves once."""
     return jax.lax.fori_loop(0, sweeps, lambda _, carry: _scatter(_sweep(carry, problem), problem), state)
 
 
 def positions_of(places: jax.Array, problem: MoveProblem) -> np.ndarray:
-    """Returns the positions (n, 3), fractional, of atoms at points (n,)."""
+    """Returns the fractional positions (n, 3) of places (n,)."""
     return np.asarray(problem.points, np.float64)[np.asarray(places)]
 
 
@@ -200,7 +203,7 @@ def _is_free(places: jax.Array, atom: jax.Array, problem: MoveProblem) -> jax.Ar
 def _asymmetric_points(step: float, grid: CrystalGrid) -> np.ndarray:
     """Returns one point (P, 3) of each set of mates of a grid of even steps, with edges of `step` Angstrom at most."""
     edges = np.linalg.norm(grid.metric_root, axis=1)
-    # A multiple of a quarter of the phasing grid's steps need not be kept: mates are found by rounding.
+    # The operators need not map this grid onto itself: the mates of a point are rounded to it.
     shape = np.maximum(2 * np.ceil(edges / step / 2), 2).astype(int)
     voxels = np.stack(np.meshgrid(*[np.arange(size) for size in shape], indexing="ij"), -1).reshape(-1, 3)
     first = np.arange(len(voxels))

@@ -51,9 +51,9 @@ class CrystalSolution(NamedTuple):
       r1: R1 over F > 4 sigma(F).
       wr2: weighted R of F^2.
       status: "solved", "ambiguous" or "not solved".
-      overlap: mean correlation of the phased map with its symmetry copies.
-      start: number of the start that gave the model, from 0.
-      num_starts: how many starts were run.
+      overlap: mean correlation of the phased map with its symmetry copies; 1 where atoms were moved in the group.
+      start: number of the start that gave the model, from 0; starts without a model are not counted.
+      num_starts: how many starts gave a model.
       reflections_per_parameter: unique reflections over the parameters of the refinement.
       d_min: resolution in Angstrom.
       scale: factor from the calculated to the measured amplitudes.
@@ -89,11 +89,10 @@ class CrystalSolution(NamedTuple):
 
 
 class _Attempt(NamedTuple):
-    """One start's model, the overlap of its map (1 where the symmetry was imposed), its number and its engine."""
+    """One start's model, the overlap of its map (1 where the symmetry was imposed), and its engine."""
 
     model: CompletedModel
     overlap: float
-    start: int
     engine: str
 
 
@@ -129,26 +128,26 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         tuple(composition[element] / centring for element in elements), amplitudes.wilson.b_iso)
     constraint = phasing.constrain(amplitudes.sharpened, grid)
 
-    best: _Attempt | None = None
     attempts: list[_Attempt] = []
+    start = 0  # of the best attempt
     starts = _attempts(constraint, problem, composition_known, num_starts, seed)
     moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
     for attempt in itertools.chain(starts, moves):
-        attempt = attempt._replace(start=len(attempts))
         attempts.append(attempt)
         solved = verdict.decide_status(attempt.model.figures) == "solved"
-        if best is None or solved or attempt.model.figures.r1 < best.model.figures.r1:
-            best = attempt
+        if solved or attempt.model.figures.r1 < attempts[start].model.figures.r1:
+            start = len(attempts) - 1
         if solved:
             break
-    if best is None:
+    if not attempts:
         raise InputError(f"no start of {num_starts} gave a map with peaks; check cell, space group and composition")
+    best = attempts[start]
     result, molecules = _assemble(best.model.result, cell, operators)
     atoms, figures = result.atoms, best.model.figures
     return CrystalSolution(
         atoms.positions, estimate_standard_deviations(result, problem.observed, problem.model), molecules,
         atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
-        figures.wr2, verdict.decide_status(figures), best.overlap, best.start, len(attempts),
+        figures.wr2, verdict.decide_status(figures), best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
         tuple(attempt.overlap for attempt in attempts), _notes(best, problem, composition, composition_known))
@@ -162,16 +161,16 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
     for first in range(0, num_starts, at_once):
         # Always as many at once, so that one program serves all.
         maps = _phase(constraint, problem.grid, range(first, first + at_once), seed)
-        for number, density in enumerate(maps[:num_starts - first]):
+        for density in maps[:num_starts - first]:
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
             polished = _polish(symmetric.density, constraint, problem.grid, at_once)
             model = complete(polished, problem)
             if model is not None:
-                yield _Attempt(model, symmetric.overlap, first + number, ENGINE)
+                yield _Attempt(model, symmetric.overlap, ENGINE)
 
 
 def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem, operators: SpaceGroupOperators,
-                    first: int, seed: int) -> Iterator[_Attempt]:
+                    num_starts: int, seed: int) -> Iterator[_Attempt]:
     """Yields the model of each new set of places that moves of single atoms keep; none for a crystal that is large."""
     atoms = one_atom_moves.list_atoms(problem.counts, problem.model.elements, len(problem.grid.rotations))
     if atoms is None:
@@ -182,7 +181,7 @@ def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem
         return
     state = one_atom_moves.draw_start(jax.random.key(seed), moves)
     seen: set[bytes] = set()
-    for block in range(_BLOCKS_PER_START * first):
+    for _ in range(_BLOCKS_PER_START * num_starts):
         state = one_atom_moves.run_sweeps(state, moves, _SWEEPS_PER_BLOCK)
         positions = one_atom_moves.positions_of(state.kept, moves)
         if positions.tobytes() in seen:
@@ -192,7 +191,7 @@ def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem
         model = completion.complete_atoms(CrystalAtoms(
             positions, atoms, np.full(n, max(problem.b_iso, 0.5)), np.ones(n), np.tile(np.eye(3), (n, 1, 1)),
             np.ones(n, int)), problem)
-        yield _Attempt(model, 1.0, first + block, MOVES_ENGINE)
+        yield _Attempt(model, 1.0, MOVES_ENGINE)
 
 
 def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, seed: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import gemmi
 import numpy as np
 
-from phasenet.crystal.lattice import SpaceGroupOperators, find_absences, operators_of
+from phasenet.crystal.lattice import SpaceGroupOperators, find_absences, has_inversion, operators_of
 from phasenet.crystal.measured.absences import (
     AbsenceData,
     AbsenceEvidence,
@@ -96,7 +96,7 @@ def rank_space_groups(
     """
     found = []
     for operators, number in _groups_of(laue, given):
-        centrosymmetric = _has_inversion(operators)
+        centrosymmetric = has_inversion(operators)
         absent = find_absences(data.hkl, operators)
         evidence = absence_classes(data, operators)
         found.append(SpaceGroupCandidate(
@@ -219,8 +219,16 @@ def _are_enantiomorphic(one: SpaceGroupOperators, two: SpaceGroupOperators) -> b
 
 def differ_by_origin(one: SpaceGroupOperators, two: SpaceGroupOperators) -> bool:
     """Returns whether a shift of the origin by multiples of 1/24 turns one space group into the other."""
+    return find_origin_shift(one, two) is not None
+
+
+def find_origin_shift(one: SpaceGroupOperators, two: SpaceGroupOperators) -> np.ndarray | None:
+    """Returns the first shift, (3,) in multiples of 1/24 of the edges, that turns one space group into the other.
+
+    The operator x -> R x + t of the first becomes x -> R x + t + (R - 1) shift; None where no shift does it.
+    """
     if _set_of_rotations(one.rotations) != _set_of_rotations(two.rotations) or _centring_of(one) != _centring_of(two):
-        return False
+        return None
     centring = np.array(sorted(_centring_of(one))) / 12
     shifts = np.array(np.meshgrid(*[range(24)] * 3, indexing="ij")).reshape(3, -1).T / 24
     translation_of = {rotation.astype(np.int8).tobytes(): translation
@@ -230,12 +238,8 @@ def differ_by_origin(one: SpaceGroupOperators, two: SpaceGroupOperators) -> bool
         remainder = moved[:, None] - centring
         shifts = shifts[(np.abs(remainder - np.round(remainder)) < 1e-3).all(2).any(1)]
         if not len(shifts):
-            return False
-    return True
-
-
-def _has_inversion(operators: SpaceGroupOperators) -> bool:
-    return bool((operators.rotations == -np.eye(3, dtype=int)).all((1, 2)).any())
+            return None
+    return np.asarray(shifts[0])
 
 
 def _inversion_at_origin(operators: SpaceGroupOperators) -> bool:

@@ -94,9 +94,17 @@ def fit_wilson(
 def wilson_points(
     merged: Merged, cell: np.ndarray, composition: Mapping[str, float], radiation: str = "xray"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns s^2 = 1/d^2 in 1/A^2 and ln(<I/epsilon> / sum f^2) in shells of equal numbers of reflections, each (K,).
+    """Returns the points of the Wilson plot: means in shells of equal numbers of reflections.
 
-    Shells whose mean intensity is not positive are left out. Arguments as those of `fit_wilson`.
+    Args:
+      merged: M unique reflections.
+      cell: (6,) Angstrom and degrees.
+      composition: atoms in the unit cell by element symbol.
+      radiation: "xray", "electron" or "neutron".
+
+    Returns:
+      s^2 = 1/d^2 in 1/A^2, and ln(<I/epsilon> / sum f^2), each (K,). Shells whose mean intensity is not positive are
+      left out.
     """
     inverse_d = inverse_spacing(merged.hkl, cell)
     ratios = merged.intensity / merged.epsilon / sum_of_squared_form_factors(inverse_d, composition, radiation)

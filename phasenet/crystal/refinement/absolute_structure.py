@@ -9,7 +9,6 @@ Wagner, Acta Cryst. B69, 249, 2013):
 f' and f'' are those of Cromer and Liberman, from gemmi.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,13 +16,20 @@ import gemmi
 import numpy as np
 
 from phasenet.crystal.form_factors import atomic_number, form_factors, scattering
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, inverse_spacing, operators_of
+from phasenet.crystal.lattice import (
+    Intensities,
+    SpaceGroupOperators,
+    group_of,
+    has_inversion,
+    inverse_spacing,
+    operators_of,
+)
 from phasenet.crystal.measured.merging import find_rows, merge
+from phasenet.crystal.measured.space_groups import find_origin_shift
 
 _MIN_PAIRS = 20
 _MAX_QUOTIENT_ERROR = 0.25  # pairs whose Q is less certain say nothing
 _OUTLIER_SIGMAS = 5.0
-_ORIGIN_STEPS = 24  # possible inversion points lie at multiples of 1/24 of the edges
 # Largest standard deviations of x that determine the hand: in general, and of a crystal that is known to hold one hand
 # (Flack, Bernardinelli, J. Appl. Cryst. 33, 1143, 2000).
 SAFE_SIGMA, MAX_SIGMA = 0.04, 0.1
@@ -35,17 +41,12 @@ class FlackParameter(NamedTuple):
     Attributes:
       x: 0 for the structure as it is, 1 for its inverse, 0.5 for equal shares.
       sigma: standard deviation of x.
-      num_pairs: number of Friedel pairs that were used.
+      num_pairs: number of Friedel pairs in the fit.
     """
 
     x: float
     sigma: float
     num_pairs: int
-
-
-def has_inversion(operators: SpaceGroupOperators) -> bool:
-    """Returns whether a space group is centrosymmetric."""
-    return bool((operators.rotations == -np.eye(3, dtype=int)).all((1, 2)).any())
 
 
 def fit_flack_parameter(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
@@ -84,12 +85,13 @@ def fit_flack_parameter(reflections: Intensities, cell: np.ndarray, operators: S
     for _ in range(2):  # again without the pairs that fit no x
         weight = error**-2.0
         norm = max(float((weight * calculated**2).sum()), 1e-30)
+        num_pairs = len(observed)
         slope = float((weight * calculated * observed).sum()) / norm
         residual = (observed - slope * calculated) / error
         spread = max(1.0, float(np.sqrt(np.square(residual).mean())))
         kept = np.abs(residual) < _OUTLIER_SIGMAS * spread
         observed, calculated, error = observed[kept], calculated[kept], error[kept]
-    return FlackParameter((1 - slope) / 2, spread / (2 * norm**0.5), len(observed))
+    return FlackParameter((1 - slope) / 2, spread / (2 * norm**0.5), num_pairs)
 
 
 def invert(positions: np.ndarray, operators: SpaceGroupOperators) -> tuple[np.ndarray, SpaceGroupOperators]:
@@ -99,22 +101,11 @@ def invert(positions: np.ndarray, operators: SpaceGroupOperators) -> tuple[np.nd
       positions: (n, 3) fractional.
       operators: of the group.
     """
-    rotations = operators.rotations.astype(int)
-    listed = {(turn.tobytes(), *_steps(shift)) for turn, shift in
-              zip(rotations, operators.translations, strict=True)}
-    # Axes along which all operators leave an origin free need no search.
-    free = [(rotations[:, axis] == np.eye(3, dtype=int)[axis]).all() for axis in range(3)]
-    for steps in itertools.product(*[(0,) if fixed else range(_ORIGIN_STEPS) for fixed in free]):
-        point = np.array(steps) / _ORIGIN_STEPS
-        if all((turn.tobytes(), *_steps(point - turn @ point - shift)) in listed
-               for turn, shift in zip(rotations, operators.translations, strict=True)):
-            return _move_to_cell(point - positions), operators
-    group = []
-    for turn, shift in zip(rotations, operators.translations, strict=True):
-        op = gemmi.Op()
-        op.rot, op.tran = (turn * gemmi.Op.DEN).tolist(), [step for step in _steps(-shift)]
-        group.append(op)
-    inverted = gemmi.GroupOps(group)
+    inverted = group_of(operators._replace(translations=-operators.translations))
+    # Where a shift of the origin turns the group into its inverse, the atoms at shift - x obey the group itself.
+    shift = find_origin_shift(operators, operators_of(inverted))
+    if shift is not None:
+        return _move_to_cell(shift - positions), operators
     named = gemmi.find_spacegroup_by_ops(inverted)
     return _move_to_cell(-positions), operators_of(inverted, named.xhm() if named is not None else "")
 
@@ -122,11 +113,6 @@ def invert(positions: np.ndarray, operators: SpaceGroupOperators) -> tuple[np.nd
 def _move_to_cell(positions: np.ndarray) -> np.ndarray:
     """Returns positions (n, 3) moved together, so that molecules stay whole, until their mean lies in the cell."""
     return positions - np.floor(positions.mean(0))
-
-
-def _steps(shift: np.ndarray) -> tuple[int, ...]:
-    """Returns a translation (3,) in 1/24, modulo lattice translations."""
-    return tuple(int(step) for step in np.rint(shift * gemmi.Op.DEN).astype(int) % gemmi.Op.DEN)
 
 
 def _calculated_quotients(hkl: np.ndarray, cell: np.ndarray, operators: SpaceGroupOperators, positions: np.ndarray,

@@ -34,8 +34,8 @@ _HOPELESS_R1 = 0.40  # above it atoms are not moved one by one
 _PEAKS_PER_ATOM = 1.6
 _SPARE_PEAKS = 30
 _EXCHANGE_ROUNDS = 4
-_FREE_B_SHARE = 0.3
-_MAX_RISE = 0.002  # of R1, against which lengths of bonds are believed
+_FREE_B_SHARE = 0.3  # weight of the strengths with each B refined, beside those with one B
+_MAX_RISE = 0.002  # of R1, that elements which fit their bonds may cost
 _MAX_PAIRS = 8
 
 
@@ -171,25 +171,24 @@ def replace_atoms(best: CompletedModel, problem: CompletionProblem) -> Completed
 def exchange_elements(best: CompletedModel, problem: CompletionProblem) -> CompletedModel:
     """Deals the elements out again by the atoms' strengths, exchanges pairs by strengths and bonds, then by B.
 
-    What lowers R1 is kept; bonds are believed against a small rise of R1.
+    A change is kept if R1 falls; elements that fit their bonds may raise R1 by less than 0.002.
     """
     if len(set(best.result.atoms.elements)) == 1:
         return best
-    mates = problem.grid.rotations.shape[0] / best.result.atoms.multiplicities
+    mates = len(problem.grid.rotations) / best.result.atoms.multiplicities
     powers = problem.model.scattering.mean(1)
     for _ in range(_EXCHANGE_ROUNDS):
         atoms = best.result.atoms
         strengths = refine_strengths(atoms, problem)
         dealt = assign_elements(strengths, atoms.multiplicities, problem)
-        gains = [_MAX_RISE, 0.0]
-        trials = [elements.exchange_by_evidence(strengths, mates, powers, problem.model.elements,
-                                                find_bonds(atoms, problem), dealt), dealt]
+        bonded = elements.exchange_by_evidence(strengths, mates, powers, problem.model.elements,
+                                               find_bonds(atoms, problem), dealt)
         improved = None
-        for symbols, tolerated in zip(trials, gains, strict=True):
+        for symbols, max_rise in ((bonded, _MAX_RISE), (dealt, 0.0)):
             if symbols == atoms.elements:
                 break
             trial = _with_elements(atoms, symbols, problem)
-            if trial.figures.r1 < best.figures.r1 + tolerated:
+            if trial.figures.r1 < best.figures.r1 + max_rise:
                 improved = trial
                 break
         if improved is None:
@@ -212,7 +211,8 @@ def _with_elements(atoms: CrystalAtoms, symbols: tuple[str, ...], problem: Compl
 def refine_strengths(atoms: CrystalAtoms, problem: CompletionProblem) -> np.ndarray:
     """Returns the strength of each atom, (n,): occupancy times mean form factor, refined.
 
-    With one B for all, an atom of large B looks weak; with B refined, one of small B does. The error is least between.
+    With one B for all, an atom of large B looks weak; with each B refined, an atom of small B does. The error of a
+    weighted geometric mean of both strengths is least.
     """
     powers = np.array([_scattering_power(element, problem) for element in atoms.elements])
     flat = atoms._replace(b_iso=np.full(len(atoms.elements), np.median(atoms.b_iso)))

@@ -1,18 +1,23 @@
 """Which element an atom is: from the density at its place, its bonds, and the volume of the cell.
 
-1. `calibrate`: the factor from strengths (occupancy times form factor of the element assumed) to form factors, where
-   the numbers of atoms are not known: the one for which strengths meet elements, and the elements fill the cell.
+The strength of an atom is its refined occupancy times the mean form factor of the element assumed.
+
+1. `calibrate`: the factor that makes strengths form factors, where the numbers of atoms are not known. With it each
+   strength is near that of an element, and the atoms fill the cell.
 2. `bond_evidence`: what lengths and number of bonds say of C, N and O. Lengths are means of F. H. Allen et al.,
    J. Chem. Soc. Perkin Trans. 2 (1987) S1.
-3. `choose_elements`: the likeliest element of each atom by both.
+3. `choose_elements`: the likeliest element of each atom by strength and bonds; `exchange_by_evidence`: the same where
+   the number of atoms of each element is known.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from phasenet.crystal.measured.packing import element_volume
+
 _STRENGTH_ERROR = 0.09  # standard deviation of the logarithm of a strength; 0.05 in the mean of 41 measured crystals
-_MAX_MISFIT = 8.0  # of an atom whose strength meets no element, in units of the log likelihood
+_MAX_MISFIT = 8.0  # in log likelihood; beyond it a misfit counts by its logarithm, as the strength may be wrong
 _VOLUME_ERROR = {True: 0.12, False: 0.4}  # of the logarithm of the cell's volume, for organic crystals and others
 _HYDROGENS_PER_CARBON = 1.0
 _CARBON_PRIOR = {"C": 0.0, "O": -1.4, "N": -1.8}  # log frequencies in organic crystals
@@ -21,7 +26,8 @@ _FACTORS = np.exp(np.linspace(-1.5, 1.5, 151))
 _ORGANIC = ("C", "N", "O")
 _SAME_ATOM = 0.6  # Angstrom
 _LONGEST_BOND = 1.75  # Angstrom between two of C, N and O
-_LENGTH_ERROR = 0.03
+_LENGTH_ERROR = 0.03  # Angstrom
+# Mean lengths in Angstrom of the kinds of bonds between two elements, with the share of each kind.
 _LENGTHS = {
     ("C", "C"): ((1.53, 0.45), (1.39, 0.4), (1.46, 0.08), (1.33, 0.05), (1.19, 0.02)),
     ("C", "N"): ((1.47, 0.4), (1.34, 0.4), (1.38, 0.1), (1.29, 0.06), (1.14, 0.04)),
@@ -30,22 +36,22 @@ _LENGTHS = {
     ("N", "O"): ((1.22, 0.7), (1.40, 0.2), (1.30, 0.1)),
     ("O", "O"): ((1.48, 1.0),),
 }
+# Log frequency of a bond between two elements.
 _PAIR_FREQUENCY = {("C", "C"): 0.0, ("C", "N"): 0.0, ("C", "O"): 0.0, ("N", "N"): -1.5, ("N", "O"): -1.5,
                    ("O", "O"): -5.0}
-# Log frequency of a number of bonds to C, N and O.
+# Log frequency of 0, 1, 2, ... bonds to C, N and O.
 _NUMBER_OF_BONDS = {
     "C": (-4.0, -1.5, -0.9, -0.6, -2.0), "N": (-2.0, -1.3, -0.9, -0.9, -4.0), "O": (-1.5, -0.2, -1.8, -9.0, -12.0)}
 _UNLIKELY = -12.0
 _BOND_ROUNDS = 4  # in each, bonds are rated with the elements of the last
-_MIN_EXCHANGE_GAIN = 1.0
-
+_MIN_EXCHANGE_GAIN = 1.0  # of log likelihood
 
 Bonds = list[list[tuple[int, float]]]  # of each atom the (atom, length in Angstrom) of its neighbours
 
 
 def calibrate(strengths: np.ndarray, mates: np.ndarray, powers: np.ndarray, symbols: Sequence[str],
               volumes: np.ndarray, cell_volume: float) -> float:
-    """Returns the factor that makes strengths form factors.
+    """Returns the factor that brings strengths to the unit of `powers`.
 
     Args:
       strengths: (n,) of the atoms, on any scale.
@@ -58,7 +64,7 @@ def calibrate(strengths: np.ndarray, mates: np.ndarray, powers: np.ndarray, symb
     logs = np.log(np.maximum(strengths, 1e-6))
     prior = _frequencies(symbols)
     organic = "C" in symbols
-    room = volumes + np.array([_HYDROGENS_PER_CARBON * 5.08 * (symbol == "C") for symbol in symbols])
+    room = volumes + np.array([_HYDROGENS_PER_CARBON * element_volume("H") * (symbol == "C") for symbol in symbols])
     best, chosen = -np.inf, 1.0
     for factor in _FACTORS:
         evidence = _strength_evidence(logs + np.log(factor), powers) + prior
@@ -92,9 +98,15 @@ def choose_elements(strengths: np.ndarray, powers: np.ndarray, symbols: Sequence
 
 def exchange_by_evidence(strengths: np.ndarray, mates: np.ndarray, powers: np.ndarray, symbols: Sequence[str],
                          bonds: Bonds, elements: Sequence[str]) -> tuple[str, ...]:
-    """Returns elements (n) after exchanges between atoms with as many mates, as long as the evidence gains.
+    """Returns the n elements after exchanges between two atoms with equally many mates, while the likelihood gains.
 
-    For the arguments see `choose_elements` and `calibrate`.
+    Args:
+      strengths: (n,) in the unit of `powers`.
+      mates: (n,) how many atoms of the cell each stands for.
+      powers: (E,) mean form factors.
+      symbols: E elements.
+      bonds: from `find_bonds`.
+      elements: n symbols to begin with.
     """
     evidence = _strength_evidence(np.log(np.maximum(strengths, 1e-6)), powers)
     rows = np.array([list(symbols).index(element) for element in elements])
@@ -112,7 +124,7 @@ def exchange_by_evidence(strengths: np.ndarray, mates: np.ndarray, powers: np.nd
 
 def find_bonds(positions: np.ndarray, images: np.ndarray, multiplicities: np.ndarray,
                orthogonalization: np.ndarray) -> Bonds:
-    """Returns for each of n atoms the (atom, length in Angstrom) of all atoms within a bond of C, N and O.
+    """Returns for each of n atoms the (atom, length in Angstrom) of all within 1.75 A, the longest bond of C, N and O.
 
     Args:
       positions: (n, 3) fractional.
@@ -133,7 +145,7 @@ def find_bonds(positions: np.ndarray, images: np.ndarray, multiplicities: np.nda
 def bond_evidence(bonds: Bonds, elements: Sequence[str], symbols: Sequence[str]) -> np.ndarray:
     """Returns the log likelihood (n, E) of each element by lengths and number of bonds.
 
-    It is 0 for an atom that is not C, N or O, or has a bond to another element.
+    The row of an atom is 0 where the atom, or one that it is bonded to, is not C, N or O.
 
     Args:
       bonds: from `find_bonds`.

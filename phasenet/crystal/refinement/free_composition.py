@@ -1,13 +1,12 @@
-"""Completes a model where the elements are known, or not even these, but not how many atoms of each the cell holds.
+"""Completes a model where it is not known how many atoms of each element the cell holds.
 
-`solve` calls `complete` in place of `completion.complete`. In each round:
+`solve` then calls `complete` in place of `completion.complete`. In each round:
 
-1. The strength of each atom is refined; `elements` says which element has it, by bonds and volume, too.
+1. The strength of each atom is refined; `elements` chooses its element by strength, bonds and the volume of the cell.
 2. Atoms of less than half the strength of the lightest element are taken out.
-3. The highest peaks of the difference map come in, and must prove themselves in the next round.
+3. The highest peaks of the difference map are added as atoms; 2 of the next round takes out those that are none.
 
-The round of the lowest R1, corrected for the number of parameters, goes on to the moves of `completion`, and is revised
-once more.
+The model of the lowest R1, corrected for the number of parameters, gets the moves of `completion`, and 1 and 2 again.
 """
 
 import numpy as np
@@ -24,9 +23,10 @@ _MIN_STRENGTH = 0.5  # of the lightest element, below which an atom is none
 _PEAKS_A_ROUND = 0.15  # new atoms, of those that are there
 _MIN_PEAKS = 3
 _STEPS, _FINAL_STEPS = 6, 20
-# Share of the cell that the usual volumes of the atoms may fill; minerals are far denser than these volumes.
+# Share of the cell that the usual volumes of the atoms may fill, with carbon and without; minerals are far denser than
+# these volumes.
 _FULL = {True: 1.1, False: 2.5}
-_MAX_RISE = 0.003  # of R1, against which strengths and bonds are believed
+_MAX_RISE = 0.003  # of R1, that elements chosen by strengths and bonds may cost
 
 
 def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel | None:
@@ -57,7 +57,7 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
 
 
 def _revise(atoms: CrystalAtoms, problem: CompletionProblem) -> CrystalAtoms:
-    """Returns the atoms that are strong enough, with the elements of their strengths, and B at its median."""
+    """Returns the atoms that are strong enough, with chosen elements and B within a factor of 2 of the median."""
     strengths = completion.refine_strengths(atoms, problem)
     symbols = problem.model.elements
     powers = problem.model.scattering.mean(1)
@@ -93,7 +93,7 @@ def _add_peaks(model: CompletedModel, problem: CompletionProblem) -> CompletedMo
 
 
 def _corrected_r1(model: CompletedModel) -> float:
-    """Returns R1 over the root of the share of reflections that no parameter takes up."""
+    """Returns R1 over the root of (N - p) / N, of N reflections and p parameters."""
     share = 1 - 1 / max(model.figures.reflections_per_parameter, 1.05)
     return model.figures.r1 / share**0.5
 

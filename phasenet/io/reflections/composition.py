@@ -53,7 +53,7 @@ def fill_composition(facts: CrystalFacts, given: CrystalFacts, formula: str | No
                          f"Z is not given: Z = {z} is estimated from {_ATOM_VOLUME:g} A^3 for each non-hydrogen atom")
         elif z is None:
             notes.append("Z is not given, and the volume of a crystal without carbon does not tell it: the numbers of "
-                         "atoms are not known")
+                         "atoms are not known; UNIT or ZERR of an .ins would tell them")
         in_cell = {symbol: round(count * (z or 0), 3) for symbol, count in counts.items()}
         if formula is not None and any(facts.elements.values()) and in_cell != facts.elements:
             notes.append(f"--formula: {format_formula(in_cell)} in the cell, the files give "

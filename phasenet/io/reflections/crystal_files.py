@@ -184,12 +184,12 @@ def _read_contents(path: str) -> _Contents:
         if found is not None and chosen is not None:
             embedded = cif.embedded_instructions(blocks[chosen], source, path, found[2] == "SHELX CIF")
             facts_list += [embedded] if embedded is not None else []
-        is_bare = pathlib.Path(path).suffix.lower() == ".hkl" and count_fixed_rows(text.splitlines()) > 5
-        if found is None and is_bare and not any(block.loop("_refln_index_h") for block in blocks):
-            # The head of a CIF, and behind it rows of SHELX that belong to no item, as in a data bank.
-            return _Contents(read_rows(text, path), tuple(facts_list), "HKLF", True)
         if found is None:
-            return _Contents(None, tuple(facts_list), "CIF", False)
+            # The head of a CIF, and behind it rows of SHELX that belong to no item, as in a data bank.
+            has_bare_rows = (pathlib.Path(path).suffix.lower() == ".hkl" and count_fixed_rows(text.splitlines()) > 5
+                             and not any(block.loop("_refln_index_h") for block in blocks))
+            return _Contents(read_rows(text, path) if has_bare_rows else None, tuple(facts_list),
+                             "HKLF" if has_bare_rows else "CIF", has_bare_rows)
         return _Contents(found[0], tuple(facts_list), found[2], found[2] == "SHELX CIF")
     if looks_like_instructions(text) and not has_rows_first(text):
         facts = read_instructions(text, source, path)

@@ -87,8 +87,3 @@ def test_the_inverse_obeys_the_group_that_is_returned(symbol, expected):
         difference = second[:, None] - (shift - first)[None]
         return (np.abs(difference - np.rint(difference)).max(-1).min(1) < 1e-6).all()
     assert any(matches(shift) for shift in shifts)
-
-
-def test_an_inversion_is_seen():
-    assert absolute_structure.has_inversion(lattice.operators_of(gemmi.SpaceGroup("P 1 21/c 1")))
-    assert not absolute_structure.has_inversion(lattice.operators_of(gemmi.SpaceGroup("P n a 21")))

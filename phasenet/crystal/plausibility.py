@@ -1,0 +1,65 @@
+"""What a right model shows beside a low R1: atoms at bond lengths, and no inversion that its space group lacks.
+
+`phasenet.crystal_pipeline` lowers its verdict where a model shows otherwise.
+"""
+
+import numpy as np
+
+from phasenet.crystal.lattice import SpaceGroupOperators, has_inversion, orthogonalization_matrix
+from phasenet.crystal.solve import CrystalSolution
+
+_BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it is longer
+_SAME_SITE_ANGSTROM = 0.6
+# An inversion maps more than this fraction of the atoms on atoms within this distance.
+_INVERTED_FRACTION, _INVERTED_ANGSTROM = 0.65, 0.6
+_MIN_INVERTED = 5  # atoms of the cell; fewer are related by an inversion by chance
+_MAX_INVERTED = 60  # about so many atoms of a large cell are tested
+_ANCHORS = 2  # atoms, one of which has its inverse among the atoms
+
+
+def has_extra_inversion(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> bool:
+    """Returns whether an inversion maps most atoms on atoms, whatever their elements, although the group has none.
+
+    Args:
+      solution: the atoms.
+      cell: (6,) Angstrom and degrees.
+      operators: of the group.
+    """
+    if has_inversion(operators) or len(solution.elements) * len(operators.rotations) < _MIN_INVERTED:
+        return False
+    matrix = orthogonalization_matrix(cell)
+    positions = _images(solution, operators)
+    some = positions[:: max(1, len(positions) // _MAX_INVERTED)]
+    for anchor in positions[:_ANCHORS]:
+        for partner in positions:
+            offset = some[:, None] + positions[None] - (anchor + partner)
+            near = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1) < _INVERTED_ANGSTROM
+            if near.any(1).mean() > _INVERTED_FRACTION:
+                return True
+    return False
+
+
+def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> float:
+    """Returns the share of C, N and O atoms whose nearest atom lies at the length of a bond; 0 without carbon.
+
+    Args:
+      solution: the atoms.
+      cell: (6,) Angstrom and degrees.
+      operators: of the group.
+    """
+    light = np.array([element in ("C", "N", "O") for element in solution.elements])
+    if "C" not in solution.elements:
+        return 0.0
+    if light.sum() < 4:
+        return 1.0
+    matrix = orthogonalization_matrix(cell)
+    offset = _images(solution, operators)[:, None] - solution.positions[light]
+    distances = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1)
+    nearest = np.where(distances > _SAME_SITE_ANGSTROM, distances, np.inf).min(0)
+    return float(((nearest > _BOND_ANGSTROM[0]) & (nearest < _BOND_ANGSTROM[1])).mean())
+
+
+def _images(solution: CrystalSolution, operators: SpaceGroupOperators) -> np.ndarray:
+    """Returns the copies of all atoms by all operators, (m n, 3) fractional."""
+    images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
+    return images.reshape(-1, 3)
