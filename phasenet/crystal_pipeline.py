@@ -26,7 +26,7 @@ from phasenet.crystal.lattice import (
 from phasenet.crystal.measured.cell_check import suggests_wrong_cell
 from phasenet.crystal.measured.judgement import judge_data
 from phasenet.crystal.measured.report import DataReport
-from phasenet.crystal.plausibility import fraction_bonded, has_extra_inversion
+from phasenet.crystal.plausibility import fraction_bonded, has_extra_inversion, has_unusual_bonds
 from phasenet.crystal.refinement.absolute_structure import (
     MAX_SIGMA,
     SAFE_SIGMA,
@@ -175,6 +175,10 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
         notes.append(f"only {share:.0%} of the C, N and O atoms have a neighbour at the length of a bond"
                      if "C" in best.solution.elements else
                      "no carbon was found; if the crystal has none, give its elements")
+    elif "C" in composition and has_unusual_bonds(best.solution, cell, best.operators,
+                                                  unusual_volume=report.contents.is_unusual):
+        status = "ambiguous" if status == "solved" else status
+        notes.append("most bonds of C, N and O have unusual lengths: the cell or the wavelength may be wrong")
     flack = None
     if status == "solved" and not has_inversion(best.operators):
         best, flack, note = _determine_hand(best, reflections, cell, wavelength if radiation == "xray" else None)

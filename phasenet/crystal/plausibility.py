@@ -1,4 +1,4 @@
-"""What a right model shows beside a low R1: atoms at bond lengths, and no inversion that its space group lacks.
+"""What a right model shows beside a low R1: usual bond lengths, and no inversion that its space group lacks.
 
 `phasenet.crystal_pipeline` lowers its verdict where a model shows otherwise.
 """
@@ -10,6 +10,10 @@ from phasenet.crystal.solve import CrystalSolution
 
 _BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it is longer
 _SAME_SITE_ANGSTROM = 0.6
+_MIN_LIGHT = 4  # C, N and O atoms; fewer tell nothing
+# The median of the shortest bond of each C, N and O atom, and the narrower range where the volume of the cell is
+# unusual, too: right models have 1.26 (acetates) to 1.49 (sp3 carbon).
+_USUAL_MEDIAN_ANGSTROM, _NARROW_MEDIAN_ANGSTROM = (1.22, 1.51), (1.30, 1.46)
 # An inversion maps more than this fraction of the atoms on atoms within this distance.
 _INVERTED_FRACTION, _INVERTED_ANGSTROM = 0.65, 0.6
 _MIN_INVERTED = 5  # atoms of the cell; fewer are related by an inversion by chance
@@ -47,16 +51,43 @@ def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: Spac
       cell: (6,) Angstrom and degrees.
       operators: of the group.
     """
-    light = np.array([element in ("C", "N", "O") for element in solution.elements])
     if "C" not in solution.elements:
         return 0.0
-    if light.sum() < 4:
-        return 1.0
-    matrix = orthogonalization_matrix(cell)
+    nearest = _nearest_distances(solution, cell, operators)
+    return float(_is_bond(nearest).mean()) if len(nearest) >= _MIN_LIGHT else 1.0
+
+
+def has_unusual_bonds(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators, *,
+                      unusual_volume: bool) -> bool:
+    """Returns whether the bonds of C, N and O are too short or too long as a whole: the cell may be wrong.
+
+    A cell with all edges wrong by 10% is seen in most crystals, smaller errors are not.
+
+    Args:
+      solution: the atoms.
+      cell: (6,) Angstrom and degrees.
+      operators: of the group.
+      unusual_volume: whether the volume of the cell does not suit its contents; fewer lengths are then taken as usual.
+    """
+    nearest = _nearest_distances(solution, cell, operators)
+    bonds = nearest[_is_bond(nearest)]
+    if len(bonds) < _MIN_LIGHT:
+        return False
+    low, high = _NARROW_MEDIAN_ANGSTROM if unusual_volume else _USUAL_MEDIAN_ANGSTROM
+    return not low <= float(np.median(bonds)) <= high
+
+
+def _nearest_distances(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray:
+    """Returns the distances (m,) of the C, N and O atoms from their nearest atoms, Angstrom."""
+    light = np.array([element in ("C", "N", "O") for element in solution.elements])
     offset = _images(solution, operators)[:, None] - solution.positions[light]
-    distances = np.linalg.norm((offset - np.rint(offset)) @ matrix.T, axis=-1)
-    nearest = np.where(distances > _SAME_SITE_ANGSTROM, distances, np.inf).min(0)
-    return float(((nearest > _BOND_ANGSTROM[0]) & (nearest < _BOND_ANGSTROM[1])).mean())
+    distances = np.linalg.norm((offset - np.rint(offset)) @ orthogonalization_matrix(cell).T, axis=-1)
+    return np.where(distances > _SAME_SITE_ANGSTROM, distances, np.inf).min(0)
+
+
+def _is_bond(distances: np.ndarray) -> np.ndarray:
+    """Returns whether distances (m,) are lengths of bonds between C, N and O."""
+    return (distances > _BOND_ANGSTROM[0]) & (distances < _BOND_ANGSTROM[1])
 
 
 def _images(solution: CrystalSolution, operators: SpaceGroupOperators) -> np.ndarray:

@@ -31,3 +31,20 @@ def test_an_inversion_that_the_group_lacks_is_seen_wherever_it_lies(shift):
     chiral = make_crystal("P 21 21 21")
     assert not plausibility.has_extra_inversion(model_of(chiral), chiral.cell, chiral.operators)
     assert not plausibility.has_extra_inversion(model_of(made), made.cell, made.operators)
+
+
+@pytest.mark.parametrize("scale,unusual_volume,expected",
+                         [(1.0, False, False), (1.0, True, False), (0.9, True, True), (1.12, True, True),
+                          (0.8, False, True), (1.2, False, True)])
+def test_bonds_of_a_cell_that_is_too_small_or_too_large_are_unusual(scale, unusual_volume, expected):
+    made = make_crystal("P 1 21/c 1")
+    cell = made.cell * np.array([scale] * 3 + [1.0] * 3)
+    unusual = plausibility.has_unusual_bonds(model_of(made), cell, made.operators, unusual_volume=unusual_volume)
+    assert unusual == expected
+
+
+def test_without_bonds_of_light_atoms_there_are_no_unusual_ones():
+    made = make_crystal("P 1 21/c 1")
+    oxides = tuple("Si" if element == "C" else element for element in made.elements)
+    apart = model_of(made, oxides[:2], made.positions[:2])
+    assert not plausibility.has_unusual_bonds(apart, made.cell * 3, made.operators, unusual_volume=True)
