@@ -77,7 +77,7 @@ def imported_modules(path: pathlib.Path) -> set[str]:
 
 
 def may_open_files(path: pathlib.Path) -> bool:
-    return path.name == "pretrained.py" or path.parts[1:2] == ("io",)
+    return path.name in ("pretrained.py", "crystal_pretrained.py") or path.parts[1:2] == ("io",)
 
 
 def file_calls(path: pathlib.Path) -> list[str]:

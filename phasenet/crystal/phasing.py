@@ -16,16 +16,16 @@ import numpy as np
 from phasenet.crystal import grids
 from phasenet.crystal.grids import CrystalGrid
 
-_STEP = 0.12
+STEP = 0.12
 # In root mean squares of the current map. Starts differ: the best depends on the resolution and on the heaviest atoms.
 THRESHOLDS = (2.2, 2.6, 2.0, 3.0)
-_STEEPNESS = 4.0
+STEEPNESS = 4.0
 # A voxel passes the threshold by its own value and by the highest around it: atoms pass whole, not their tops alone.
 _NEIGHBOUR_SHARE = 0.5
 # What a round keeps of a reflection that was not measured. With 1, reflections beyond the resolution take up what does
 # not fit; with 0, atoms get ripples.
-_UNMEASURED_SHARE = 0.7
-_BOUND = 60.0  # largest value of a map, in root mean squares of the true one
+UNMEASURED_SHARE = 0.7
+BOUND = 60.0  # largest value of a map, in root mean squares of the true one
 
 
 class AmplitudeConstraint(NamedTuple):
@@ -82,7 +82,7 @@ def draw_phases(starts: Sequence[int], seed: int, constraint: AmplitudeConstrain
     return state_from_maps(noise, thresholds, constraint, shape)
 
 
-def state_from_maps(maps: np.ndarray, thresholds: np.ndarray, constraint: AmplitudeConstraint,
+def state_from_maps(maps: np.ndarray | jax.Array, thresholds: np.ndarray | jax.Array, constraint: AmplitudeConstraint,
                     shape: tuple[int, int, int]) -> PhasingState:
     """Returns the states that continue from maps (B, X, Y, Z) on any scale, with thresholds (B,)."""
     return _start(jnp.asarray(maps, jnp.float32), jnp.asarray(thresholds, jnp.float32), constraint, shape)
@@ -105,10 +105,10 @@ def run_rounds(state: PhasingState, constraint: AmplitudeConstraint, shape: tupl
       The states and the densities after the last round.
     """
     def body_fun(_, carry):
-        return _run_round(carry[0], constraint, shape)
+        return _run_round(carry[0], constraint)
 
     state, density = jax.lax.fori_loop(0, rounds, body_fun, (state, jnp.zeros_like(state.memory)))
-    return state, PhasedMaps(density, _agreement(density, constraint))
+    return state, PhasedMaps(density, correlate_amplitudes(density, constraint))
 
 
 @functools.partial(jax.jit, static_argnames="shape")
@@ -118,34 +118,54 @@ def _start(maps: jax.Array, thresholds: jax.Array, constraint: AmplitudeConstrai
     transform = jnp.fft.rfftn(maps, axes=(1, 2, 3))
     placed = constraint.amplitudes * transform / (jnp.abs(transform) + 1e-6)
     projected = jnp.fft.irfftn(placed, s=shape, axes=(1, 2, 3))
-    return PhasingState(projected, _STEP * projected, thresholds[:, None, None, None])
+    return PhasingState(projected, STEP * projected, thresholds[:, None, None, None])
 
 
-def _run_round(state: PhasingState, constraint: AmplitudeConstraint,
-               shape: tuple[int, int, int]) -> tuple[PhasingState, jax.Array]:
+def _run_round(state: PhasingState, constraint: AmplitudeConstraint) -> tuple[PhasingState, jax.Array]:
     """Returns the next states and their densities (B, X, Y, Z)."""
-    current = jnp.clip(state.memory + _STEP * state.projected, -_BOUND, _BOUND)
-    spread = jnp.sqrt(jnp.square(current).mean((1, 2, 3), keepdims=True) + 1e-10)
+    current = jnp.clip(state.memory + STEP * state.projected, -BOUND, BOUND)
     positive = jax.nn.relu(current)
-    level = (1 - _NEIGHBOUR_SHARE) * positive + _NEIGHBOUR_SHARE * _highest_around(positive)
-    density = positive * jax.nn.sigmoid(_STEEPNESS * (level / (state.threshold * spread) - 1))
-    transform = jnp.fft.rfftn(2 * density - current, axes=(1, 2, 3))
+    level = level_of(positive, highest_around(positive, (1, 2, 3)))
+    threshold = state.threshold * root_mean_square(current, (1, 2, 3))
+    density = positive * jax.nn.sigmoid(STEEPNESS * (level / threshold - 1))
+    projected = impose_amplitudes(2 * density - current, constraint, UNMEASURED_SHARE)
+    return PhasingState(projected, current - STEP * density, state.threshold), density
+
+
+def impose_amplitudes(values: jax.Array, constraint: AmplitudeConstraint, kept: jax.Array | float) -> jax.Array:
+    """Returns maps (..., X, Y, Z) with the measured amplitudes and their own phases.
+
+    Args:
+      values: (..., X, Y, Z).
+      constraint: of the crystal.
+      kept: () or (X, Y, Z/2 + 1), the share of a reflection that stays where none was measured; F000 stays whole.
+    """
+    transform = jnp.fft.rfftn(values, axes=(-3, -2, -1))
     power = transform.real**2 + transform.imag**2
     imposed = constraint.amplitudes * jax.lax.rsqrt(power + 1e-8) * transform
-    f000 = transform[:, 0, 0, 0]
-    transform = jnp.where(constraint.measured, imposed, _UNMEASURED_SHARE * transform).at[:, 0, 0, 0].set(f000)
-    projected = jnp.fft.irfftn(transform, s=shape, axes=(1, 2, 3))
-    return PhasingState(projected, current - _STEP * density, state.threshold), density
+    f000 = transform[..., 0, 0, 0]
+    transform = jnp.where(constraint.measured, imposed, kept * transform).at[..., 0, 0, 0].set(f000)
+    return jnp.fft.irfftn(transform, s=values.shape[-3:], axes=(-3, -2, -1))
 
 
-def _highest_around(values: jax.Array) -> jax.Array:
-    """Returns the highest value of each voxel and its 26 neighbours, (B, X, Y, Z)."""
-    for axis in (1, 2, 3):
+def root_mean_square(values: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """Returns the root mean square of maps over `axes`, which stay with length 1; its gradient at 0 is finite."""
+    return jnp.sqrt(jnp.square(values).mean(axes, keepdims=True) + 1e-10)
+
+
+def level_of(positive: jax.Array, highest: jax.Array) -> jax.Array:
+    """Returns what is compared with the threshold, from positive maps and their `highest_around`, of one shape."""
+    return (1 - _NEIGHBOUR_SHARE) * positive + _NEIGHBOUR_SHARE * highest
+
+
+def highest_around(values: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """Returns the highest value of each voxel and its 26 neighbours; `axes` are the three of a map."""
+    for axis in axes:
         values = jnp.maximum(values, jnp.maximum(jnp.roll(values, 1, axis), jnp.roll(values, -1, axis)))
     return values
 
 
-def _agreement(density: jax.Array, constraint: AmplitudeConstraint) -> jax.Array:
+def correlate_amplitudes(density: jax.Array, constraint: AmplitudeConstraint) -> jax.Array:
     """Returns the Pearson correlation (B,) of amplitudes with the measured ones, over measured reflections."""
     amplitude = jnp.abs(jnp.fft.rfftn(density, axes=(1, 2, 3)))
     size = constraint.amplitudes.shape[-1]

@@ -1,11 +1,15 @@
 """The whole way, on made crystals of twelve atoms at 1.0 A with 3% noise."""
 
 import gemmi
+import jax
 import numpy as np
 import pytest
 from made_crystals import make_crystal
 
+from phasenet import crystal_pretrained
 from phasenet.crystal import form_factors, lattice, solve
+from phasenet.crystal.learned.iteration import LearnedWeights
+from phasenet.crystal.learned.learned_round import LearnedArchitecture
 from phasenet.errors import InputError
 
 
@@ -75,6 +79,19 @@ def test_the_same_arguments_give_the_same_answer(made_crystal):
     assert first.r1 == second.r1
     assert first.r1_of_starts == (first.r1,)
     assert len(first.overlaps_of_starts) == 1
+
+
+def test_a_network_phases_first_beyond_atomic_resolution_and_last_within(made_crystal):
+    """Its weights are those before training, so that it finds what the untrained iteration finds."""
+    architecture = LearnedArchitecture(width=4, filters=1, projected_filters=0)
+    weights = LearnedWeights(architecture, crystal_pretrained.init_params(jax.random.key(0), architecture))
+    for d_min, engine in ((1.2, solve.LEARNED), (1.0, solve.UNTRAINED)):
+        crystal = made_crystal("P -1", d_min=d_min)
+        given = crystal.reflections, crystal.cell, crystal.operators, crystal.composition
+        alone = solve.solve_crystal(*given, num_starts=1)
+        both = solve.solve_crystal(*given, num_starts=1, weights=weights)
+        assert both.engine == engine and alone.engine == solve.UNTRAINED
+        assert both.r1 == pytest.approx(alone.r1, abs=2e-3)
 
 
 def test_an_atom_on_a_special_position_has_its_share_as_occupancy():

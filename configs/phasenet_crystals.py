@@ -1,0 +1,45 @@
+"""The learned iteration for measured crystals; launch.solve --reflections --weights=work/crystals uses its weights.
+
+    python -m launch.datasets.make_crystals --count=4000 --min_volume=180 --max_volume=1900 --output=work/crystals.npz
+    python -m launch.train --config=configs/phasenet_crystals.py --workdir=work/crystals
+
+The crystals are made ones; no measured crystal enters.
+"""
+
+from ml_collections import ConfigDict
+
+from launch.training import base_config
+
+
+def get_config() -> ConfigDict:
+    config = base_config()
+    config.task = "launch.tasks.crystals:CrystalsTask"
+    config.structures = "work/crystals.npz"  # from launch.datasets.make_crystals
+    # Voxels along the edges of the grids; the time of compilation grows with their number.
+    config.shapes = ((12, 16, 20), (16, 16, 24), (16, 20, 28), (20, 24, 24))
+
+    config.model = ConfigDict()
+    config.model.width = 32  # width of the two hidden layers in each voxel
+    config.model.filters = 6  # learned filters of the current map, and as many of its atoms
+    config.model.projected_filters = 2  # learned filters of the last map with the measured amplitudes
+
+    config.examples = ConfigDict()
+    config.examples.seed = 1
+    config.rounds_before = 200  # largest number of rounds without gradients
+    config.rounds = 6  # rounds with gradients, after those without
+    config.validation = ConfigDict()
+    config.validation.count = 60  # crystals that are kept apart
+    config.validation.rounds = 200  # from one start
+
+    config.batch_size = 8
+    config.num_steps = 2000
+    config.ema_decay = 0.98
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.warmup_steps = 50
+    config.optimizer.schedule = "cosine"
+    config.optimizer.final_fraction = 0.05
+    config.optimizer.clip_norm = 0.1
+    config.log_every = 20
+    config.eval_every = 400
+    config.checkpoint_minutes = 4.0
+    return config

@@ -1,0 +1,27 @@
+"""Loads the network that --weights names for measured crystals, and describes it for the log."""
+
+from typing import Any
+
+from launch.machine import provenance
+from phasenet import crystal_pretrained
+from phasenet.crystal.learned.iteration import LearnedWeights
+
+NONE = "none"
+# What --weights means by default, until a network solves more measured crystals than the untrained iteration.
+_DEFAULT = NONE
+
+
+def load(name: str | None) -> tuple[LearnedWeights | None, dict[str, Any] | None]:
+    """Returns the network and its description, both None where the name is "none".
+
+    Args:
+      name: of released weights, their folder, the workdir of a training, or "none"; None for the default, "none".
+
+    Raises:
+      InputError: there are no such weights, or they are those of another network.
+    """
+    name = _DEFAULT if name is None else name
+    if name == NONE:
+        return None, None
+    loaded = crystal_pretrained.load(name)
+    return loaded.weights, provenance.describe_weights(name, crystal_pretrained.find_weights(name), loaded.info)

@@ -1,0 +1,113 @@
+"""The learned round: the untrained round of `phasing` with corrections by a small network.
+
+One round takes these steps:
+
+1. Form the current map: memory + step * the last projected map.
+2. Find its atoms as the untrained round does, by a soft threshold.
+3. Describe each voxel by the two maps, the highest value around it, and filters of the maps and of the atoms.
+4. Pass these through a perceptron of two hidden layers, conditioned on the data, to three corrections per voxel.
+5. Form the density: the current map under the soft threshold, with the first two corrections.
+6. Reflect, with the third correction; impose the measured amplitudes; keep a share of the other reflections.
+7. Set memory = current map - step * density.
+
+All corrections are zero before training: then this is the untrained round. Its few thousand weights do not depend on
+the lattice; all rounds and voxels share them.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+
+from phasenet.crystal import phasing
+from phasenet.crystal.learned import features
+from phasenet.crystal.learned.features import LearnedInput
+from phasenet.crystal.phasing import PhasingState
+
+_MAP_SCALE = 4.0  # in root mean squares of the true map; inputs of the perceptron are divided by it
+_BOUND = 6.0  # largest input of the perceptron
+_LARGEST_CORRECTION = 4.0
+_MEAN_THRESHOLD = 2.4
+
+
+class LearnedArchitecture(NamedTuple):
+    """Sizes of the network. All static.
+
+    Attributes:
+      width: channels of the two hidden layers.
+      filters: number of learned filters of the current map, and as many of its atoms.
+      projected_filters: number of learned filters of the last projected map.
+    """
+
+    width: int = 24
+    filters: int = 4
+    projected_filters: int = 2
+
+
+class LearnedRound(nn.Module):
+    """One round for one start; its parameters are those of the whole network."""
+
+    architecture: LearnedArchitecture = LearnedArchitecture()
+
+    @nn.compact
+    def __call__(self, state: PhasingState, data: LearnedInput) -> tuple[PhasingState, jax.Array]:
+        """Returns the next state and the density (X, Y, Z).
+
+        Args:
+          state: of one start: maps (X, Y, Z) and a threshold of one number.
+          data: of the crystal.
+        """
+        arch, shape = self.architecture, state.memory.shape
+        # Exponents, so that a step of the optimizer changes each by a share.
+        step = phasing.STEP * jnp.exp(self.param("step", nn.initializers.zeros, ()))
+        cut = jnp.exp(self.param("cut", nn.initializers.zeros, ()))
+        steepness = phasing.STEEPNESS * jnp.exp(self.param("steepness", nn.initializers.zeros, ()))
+        current = jnp.clip(state.memory + step * state.projected, -phasing.BOUND, phasing.BOUND)
+        spread = phasing.root_mean_square(current, (0, 1, 2))
+        positive = jax.nn.relu(current)
+        highest = phasing.highest_around(positive, (0, 1, 2))
+        level = phasing.level_of(positive, highest) / (cut * state.threshold * spread)
+        atoms = positive * jax.nn.sigmoid(steepness * (level - 1))
+
+        dynamic = jnp.stack([spread.ravel()[0], phasing.root_mean_square(atoms, (0, 1, 2)).ravel()[0],
+                             2 * (state.threshold.ravel()[0] - _MEAN_THRESHOLD)])
+        conditions = jnp.concatenate([data.conditions, jnp.clip(dynamic, -4.0, 4.0)])
+        transforms = jnp.fft.rfftn(jnp.stack([current, atoms, state.projected]), axes=(1, 2, 3))
+        filtered = jnp.concatenate([
+            self._filter("filters", arch.filters, transforms[0], data),
+            self._filter("atom_filters", arch.filters, transforms[1], data),
+            self._filter("projected_filters", arch.projected_filters, transforms[2], data)])
+        maps = jnp.stack([current, atoms, state.projected, highest, _MAP_SCALE * jnp.clip(level, 0.0, 3.0)])
+        channels = jnp.concatenate([maps, jnp.fft.irfftn(filtered, s=shape, axes=(1, 2, 3))])
+        # Channels first: with channels last, a CPU would compute one voxel after another.
+        hidden = jnp.clip(channels.reshape(len(channels), -1) / _MAP_SCALE, -_BOUND, _BOUND)
+        for number in range(2):
+            hidden = jax.nn.relu(self._mix_channels(f"hidden_{number}", hidden, arch.width, conditions))
+        corrections = self._mix_channels("out", hidden, 3, None, nn.initializers.zeros).reshape(3, *shape)
+        corrections = _LARGEST_CORRECTION * jnp.tanh(corrections / _LARGEST_CORRECTION)
+
+        density = positive * jax.nn.sigmoid(steepness * (level - 1) + corrections[0]) + corrections[1]
+        # Above 1, a reflection that was not measured would grow from round to round.
+        slopes = self.param("kept", nn.initializers.zeros, (features.NUM_PROFILES,))
+        kept = phasing.UNMEASURED_SHARE + jnp.einsum("j,jxyz->xyz", slopes, data.profiles)
+        kept = jnp.clip(kept, 0.0, 1.0)
+        projected = phasing.impose_amplitudes(2 * density - current + corrections[2], data.constraint, kept)
+        return PhasingState(projected, current - step * density, state.threshold), density
+
+    def _filter(self, name: str, count: int, transform: jax.Array, data: LearnedInput) -> jax.Array:
+        """Returns the transforms (`count`, X, Y, Z/2 + 1) of a map under learned filters, linear in the resolution."""
+        weights = self.param(name, nn.initializers.normal(0.5), (count, features.NUM_PROFILES))
+        slopes = self.param(f"{name}_slopes", nn.initializers.zeros, (count, features.NUM_PROFILES))
+        return transform * jnp.einsum("cj,jxyz->cxyz", weights + data.conditions[0] * slopes, data.profiles)
+
+    def _mix_channels(self, name: str, channels: jax.Array, width: int, conditions: jax.Array | None,
+                      init: Initializer = nn.initializers.lecun_normal()) -> jax.Array:
+        """Returns a dense layer over channels, (C, V) to (width, V), its bias linear in the conditions (9,)."""
+        kernel = self.param(f"{name}_kernel", init, (channels.shape[0], width))
+        bias = self.param(f"{name}_bias", nn.initializers.zeros, (width,))
+        if conditions is not None:
+            bias = bias + conditions @ self.param(f"{name}_conditions", nn.initializers.normal(0.3),
+                                                  (len(conditions), width))
+        return kernel.T @ channels + bias[:, None]
