@@ -24,7 +24,7 @@ STEEPNESS = 4.0
 _NEIGHBOUR_SHARE = 0.5
 # What a round keeps of a reflection that was not measured. With 1, reflections beyond the resolution take up what does
 # not fit; with 0, atoms get ripples.
-UNMEASURED_SHARE = 0.7
+SHARE_BEYOND = 0.7
 BOUND = 60.0  # largest value of a map, in root mean squares of the true one
 
 
@@ -34,10 +34,12 @@ class AmplitudeConstraint(NamedTuple):
     Attributes:
       amplitudes: (X, Y, Z/2 + 1) float32; 0 where not measured.
       measured: (X, Y, Z/2 + 1) bool.
+      kept: (X, Y, Z/2 + 1) float32, the share of a reflection that stays in a round where none was measured.
     """
 
     amplitudes: jax.Array
     measured: jax.Array
+    kept: jax.Array
 
 
 class PhasingState(NamedTuple):
@@ -66,12 +68,19 @@ class PhasedMaps(NamedTuple):
     agreement: jax.Array
 
 
-def constrain(sharpened: np.ndarray, grid: CrystalGrid) -> AmplitudeConstraint:
-    """Returns the constraint of sharpened amplitudes (N,) of the unique reflections of a grid."""
+def constrain(sharpened: np.ndarray, grid: CrystalGrid, d_min: float) -> AmplitudeConstraint:
+    """Returns the constraint of sharpened amplitudes (N,) of the unique reflections of a grid; d_min in Angstrom."""
     placed = grids.place_on_grid(sharpened, grid)
     counts = grids.half_multiplicity(grid.shape)
     unit = np.sqrt((counts * placed**2).sum()) / np.prod(grid.shape)
-    return AmplitudeConstraint(jnp.asarray(placed / unit, jnp.float32), jnp.asarray(grid.measured))
+    return AmplitudeConstraint(jnp.asarray(placed / unit, jnp.float32), jnp.asarray(grid.measured),
+                               kept_shares(jnp.asarray(grid.inverse_spacing), d_min))
+
+
+def kept_shares(inverse_spacing: jax.Array, d_min: jax.Array | float) -> jax.Array:
+    """Returns `AmplitudeConstraint.kept` at 1/d (X, Y, Z/2 + 1), 1/A, of data to `d_min` () Angstrom."""
+    within = inverse_spacing <= (1 + 1e-6) / d_min
+    return jnp.where(within, 1.0, SHARE_BEYOND).astype(jnp.float32)
 
 
 def draw_phases(starts: Sequence[int], seed: int, constraint: AmplitudeConstraint,
@@ -128,7 +137,7 @@ def _run_round(state: PhasingState, constraint: AmplitudeConstraint) -> tuple[Ph
     level = level_of(positive, highest_around(positive, (1, 2, 3)))
     threshold = state.threshold * root_mean_square(current, (1, 2, 3))
     density = positive * jax.nn.sigmoid(STEEPNESS * (level / threshold - 1))
-    projected = impose_amplitudes(2 * density - current, constraint, UNMEASURED_SHARE)
+    projected = impose_amplitudes(2 * density - current, constraint, constraint.kept)
     return PhasingState(projected, current - STEP * density, state.threshold), density
 
 

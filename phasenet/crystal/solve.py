@@ -126,7 +126,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         unique, least_squares.measure_amplitudes(unique),
         least_squares.build_model(unique, cell, operators, elements, radiation), grid, amplitudes.sharpening,
         tuple(composition[element] / centring for element in elements), amplitudes.wilson.b_iso)
-    constraint = phasing.constrain(amplitudes.sharpened, grid)
+    constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
 
     attempts: list[_Attempt] = []
     start = 0  # of the best attempt

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from phasenet.crystal import form_factors
+from phasenet.crystal import form_factors, phasing
 from phasenet.crystal.grids import half_multiplicity
 from phasenet.crystal.learned import features
 from phasenet.crystal.learned.features import LearnedInput
@@ -77,7 +77,7 @@ def make_example(key: jax.Array, structure: TrainingStructures, resolutions: jax
     taper = jnp.exp(-2 * (jnp.pi * ATOM_WIDTH * d_min * s)**2)
     # The scale is of no consequence, because the map is brought to a root mean square of 1.
     sharpened = jnp.sqrt(jnp.maximum(intensity, 0.0) / squares) * jnp.exp(wilson_b * s**2 / 4) * taper
-    constraint = _constrain(jnp.where(measured, sharpened, 0.0), measured, shape)
+    constraint = _constrain(jnp.where(measured, sharpened, 0.0), measured, phasing.kept_shares(s, d_min), shape)
 
     heavy = elements[kinds] > 1
     numbers = jnp.where(heavy, elements[kinds], 0).astype(jnp.float32)
@@ -117,7 +117,7 @@ def _add_errors(key: jax.Array, true: jax.Array, expected: jax.Array,
 def _draw_measured(key: jax.Array, intensity: jax.Array, s: jax.Array, reciprocal: jax.Array | np.ndarray,
                    inside: jax.Array) -> jax.Array:
     """Returns which reflections (X, Y, Z/2 + 1) are not lost; the frequencies are those of `made.measurement`."""
-    keys = jax.random.split(key, 8)
+    keys = jax.random.split(key, 10)
     incomplete = jax.random.uniform(keys[0]) < 0.15
     completeness = jnp.where(incomplete, jax.random.uniform(keys[1], minval=0.4, maxval=0.9),
                              jax.random.uniform(keys[1], minval=0.94, maxval=1.0))
@@ -129,13 +129,16 @@ def _draw_measured(key: jax.Array, intensity: jax.Array, s: jax.Array, reciproca
     cosine = jnp.abs(directions @ axis) / (jnp.maximum(s, 1e-6) * jnp.linalg.norm(axis))
     kept &= ~cone | (cosine <= jnp.cos(jnp.deg2rad(jax.random.uniform(keys[6], minval=5.0, maxval=40.0))))
     mean = (intensity * inside).sum() / inside.sum()
-    return kept & (~weak | (intensity >= mean * jax.random.uniform(keys[7], minval=0.005, maxval=0.1)))
+    kept &= ~weak | (intensity >= mean * jax.random.uniform(keys[7], minval=0.005, maxval=0.1))
+    overloaded = jax.random.uniform(keys[8]) < 0.15
+    return kept & (~overloaded | (intensity <= mean * jax.random.uniform(keys[9], minval=4.0, maxval=15.0)))
 
 
-def _constrain(sharpened: jax.Array, measured: jax.Array, shape: tuple[int, int, int]) -> AmplitudeConstraint:
+def _constrain(sharpened: jax.Array, measured: jax.Array, kept: jax.Array,
+               shape: tuple[int, int, int]) -> AmplitudeConstraint:
     """Returns amplitudes of a map with a root mean square of 1."""
     unit = jnp.sqrt((half_multiplicity(shape) * sharpened**2).sum()) / np.prod(shape)
-    return AmplitudeConstraint(sharpened / unit, measured)
+    return AmplitudeConstraint(sharpened / unit, measured, kept)
 
 
 def _friedel_noise(key: jax.Array, half_shape: tuple[int, ...]) -> jax.Array:

@@ -22,6 +22,7 @@ NUM_PROFILES = len(_GAUSSIAN_WIDTHS) + len(_SHELLS)
 _GAIN_RESOLUTION = 1.4  # Angstrom, the resolution at which a filtered map has the root mean square of the map
 _LARGEST_GAIN = 6.0  # wide filters see little but the strong low angles
 NUM_CONDITIONS = 6
+COMPLETENESS = 2  # the condition that tells it
 _LARGEST_CONDITION = 3.0
 
 

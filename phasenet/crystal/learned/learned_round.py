@@ -90,8 +90,9 @@ class LearnedRound(nn.Module):
 
         density = positive * jax.nn.sigmoid(steepness * (level - 1) + corrections[0]) + corrections[1]
         # Above 1, a reflection that was not measured would grow from round to round.
-        slopes = self.param("kept", nn.initializers.zeros, (features.NUM_PROFILES,))
-        kept = phasing.UNMEASURED_SHARE + jnp.einsum("j,jxyz->xyz", slopes, data.profiles)
+        slopes = self.param("kept", nn.initializers.zeros, (2, features.NUM_PROFILES))
+        slopes = slopes[0] + data.conditions[features.COMPLETENESS] * slopes[1]
+        kept = data.constraint.kept + jnp.einsum("j,jxyz->xyz", slopes, data.profiles)
         kept = jnp.clip(kept, 0.0, 1.0)
         projected = phasing.impose_amplitudes(2 * density - current + corrections[2], data.constraint, kept)
         return PhasingState(projected, current - step * density, state.threshold), density
