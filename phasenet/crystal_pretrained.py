@@ -95,7 +95,7 @@ def architecture_from(fields: dict[str, Any]) -> LearnedArchitecture:
 def init_params(key: jax.Array, architecture: LearnedArchitecture) -> Any:
     """Draws fresh parameters, with which the iteration is the untrained one."""
     shape, half = (4, 4, 4), (4, 4, 3)
-    data = LearnedInput(AmplitudeConstraint(jnp.ones(half), jnp.ones(half, bool), jnp.ones(half)),
+    data = LearnedInput(AmplitudeConstraint(jnp.ones(half), jnp.ones(half, bool), jnp.ones(half, bool), jnp.ones(())),
                         jnp.ones((features.NUM_PROFILES, *half)), jnp.zeros(features.NUM_CONDITIONS))
-    state = PhasingState(jnp.ones(shape), jnp.ones(shape), jnp.ones((1, 1, 1)))
+    state = PhasingState(jnp.ones(shape), jnp.ones(shape), jnp.ones((1, 1, 1)), jnp.ones((1, 1, 1)))
     return LearnedRound(architecture).init(key, state, data)

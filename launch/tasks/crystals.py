@@ -32,7 +32,7 @@ _SOLVED_CORRELATION = 0.8
 # with more, it counts little how wrong a wrong map is.
 _POWER = 4
 # Angstrom, and how often a resolution between them is drawn, relative.
-_RESOLUTION_EDGES, _RESOLUTION_WEIGHTS = (0.95, 1.25, 1.85, 1.95), (0.15, 1.0, 0.5)
+_RESOLUTION_EDGES, _RESOLUTION_WEIGHTS = (0.95, 1.35, 1.95), (0.2, 1.0)
 _MAX_ATOMS = 256  # in the unit cell, hydrogen among them
 _VALIDATION_BANDS = (1.1, 1.35, 1.65, 1.95)
 
@@ -91,10 +91,10 @@ class CrystalsTask(Task):
 
         Returns:
           "structure": arrays of one crystal each; "shape" (n,) number of the grid's shape; "resolutions" (n, 2);
-          "key" (n,) typed key of the measurement; "rounds_before" (n,) rounds without gradients; "threshold" (n,).
+          "key" (n,) typed key of the measurement; "rounds_before" (n,) rounds without gradients; "variant" (n, 2), see `draw_start`.
         """
         def draw_one(key: jax.Array) -> dict[str, Any]:
-            key_pair, key_rounds, key_example, key_threshold = jax.random.split(
+            key_pair, key_rounds, key_example, key_variant = jax.random.split(
                 jax.random.fold_in(key, self.config.examples.seed), 4)
             pair = jnp.searchsorted(data["cumulative"], jax.random.uniform(key_pair))
             pair = jnp.minimum(pair, len(data["cumulative"]) - 1)
@@ -102,7 +102,7 @@ class CrystalsTask(Task):
             return {"structure": jax.tree.map(lambda array: array[crystal], data["structures"]), "shape": shape,
                     "resolutions": data["resolutions"][crystal, shape], "key": key_example,
                     "rounds_before": jax.random.randint(key_rounds, (), 0, self.config.rounds_before + 1),
-                    "threshold": jax.random.choice(key_threshold, jnp.array(phasing.THRESHOLDS))}
+                    "variant": jax.random.choice(key_variant, jnp.array(phasing.VARIANTS))}
 
         return jax.lax.map(draw_one, keys)
 
@@ -123,7 +123,7 @@ class CrystalsTask(Task):
     def _rate(self, params: Any, shape: tuple[int, int, int], case: Any, key: jax.Array) -> jax.Array:
         """Returns the correlations (config.rounds,) of one case on a grid with the true map, after each round."""
         example = examples.make_example(case["key"], case["structure"], case["resolutions"], shape)
-        state = draw_start(key, example, case["threshold"], shape)
+        state = draw_start(key, example, case["variant"], shape)
         fixed = jax.lax.stop_gradient(params)
         state = jax.lax.fori_loop(
             0, case["rounds_before"], lambda _, state: self.round.apply(fixed, state, example.data)[0], state)
@@ -175,7 +175,7 @@ class CrystalsTask(Task):
             structure, limits, key = item
             key_example, key_start = jax.random.split(key)
             example = examples.make_example(key_example, structure, limits, shape)
-            state = draw_start(key_start, example, phasing.THRESHOLDS[0], shape)
+            state = draw_start(key_start, example, jnp.array(phasing.VARIANTS[0]), shape)
             state, density = jax.lax.fori_loop(
                 0, self.config.validation.rounds, lambda _, carry: self.round.apply(params, carry[0], example.data),
                 (state, jnp.zeros(shape)))
@@ -190,12 +190,11 @@ class CrystalsTask(Task):
         crystal_pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), self.architecture, info)
 
 
-def draw_start(key: jax.Array, example: CrystalExample, threshold: jax.Array | float,
-               shape: tuple[int, int, int]) -> PhasingState:
-    """Returns the state of one start with random phases and a threshold ()."""
-    state = phasing.state_from_maps(jax.random.normal(key, (1, *shape)), jnp.reshape(threshold, (1,)),
-                                    example.data.constraint, shape)
-    return jax.tree.map(lambda array: array[0], state)
+def draw_start(key: jax.Array, example: CrystalExample, variant: jax.Array, shape: tuple[int, int, int]) -> PhasingState:
+    """Returns the state of one start with random phases; `variant` (2,) is its threshold and its share."""
+    state = phasing.state_from_maps(jax.random.normal(key, (1, *shape)), (0,), example.data.constraint, shape)
+    state = jax.tree.map(lambda array: array[0], state)
+    return state._replace(threshold=jnp.full((1, 1, 1), variant[0]), share=jnp.full((1, 1, 1), variant[1]))
 
 
 def _list_pairs(resolutions: np.ndarray) -> dict[str, np.ndarray]:

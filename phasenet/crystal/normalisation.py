@@ -27,7 +27,7 @@ _MIN_B, _MAX_B = -1.0, 15.0
 _REFLECTIONS_PER_SHELL = 25
 # Standard deviation of a tapered atom over d_min. The transform at d_min is then 0.29 of that at 0.
 ATOM_WIDTH = 0.25
-_MIN_REFLECTIONS = 8
+_MIN_REFLECTIONS = 5
 
 
 class UniqueReflections(NamedTuple):
@@ -93,7 +93,7 @@ def merge_equivalents(reflections: Intensities, cell: np.ndarray, operators: Spa
       operators: of the space group.
 
     Raises:
-      InputError: fewer than eight reflections remain.
+      InputError: fewer than five reflections remain.
     """
     keep = ~lattice.find_absences(reflections.hkl, operators) & reflections.hkl.any(1)
     keep &= np.isfinite(reflections.intensity) & np.isfinite(reflections.sigma)

@@ -2,7 +2,8 @@
 
 The method is relaxed-reflect-reflect (Elser, Lan, Bendory, arXiv:1706.00399), in small steps. One round: 1. current =
 memory + step * projected; 2. density = current under a soft threshold; 3. projected = 2 * density - current with the
-measured amplitudes, where F000 is kept and 0.7 of the reflections not measured; 4. memory = current - step * density.
+measured amplitudes, where F000 and a share of the reflections not measured are kept; 4. memory = current - step *
+density. The constants are those that solved most of some hundred made crystals at 1.35 to 1.65 A.
 """
 
 import functools
@@ -16,15 +17,20 @@ import numpy as np
 from phasenet.crystal import grids
 from phasenet.crystal.grids import CrystalGrid
 
-STEP = 0.12
-# In root mean squares of the current map. Starts differ: the best depends on the resolution and on the heaviest atoms.
-THRESHOLDS = (2.2, 2.6, 2.0, 3.0)
+STEP = 0.2
+# What a round keeps of a reflection that was not measured. With 1, reflections beyond the resolution take up what does
+# not fit; with 0, atoms get ripples.
+_SHARE = 0.7
+# What starts differ in, one after another: the threshold in root mean squares of the current map, of which the best
+# depends on the resolution and on the heaviest atoms, and the share for reflections within the resolution. It must be
+# 1 where few, but the strongest, were not measured (overloads).
+VARIANTS = ((2.2, _SHARE), (2.6, _SHARE), (2.0, _SHARE), (3.0, _SHARE), (2.2, 1.0), (1.8, 1.0), (2.0, 1.0), (2.6, 1.0))
 STEEPNESS = 4.0
 # A voxel passes the threshold by its own value and by the highest around it: atoms pass whole, not their tops alone.
 _NEIGHBOUR_SHARE = 0.5
-# What a round keeps of a reflection that was not measured. With 1, reflections beyond the resolution take up what does
-# not fit; with 0, atoms get ripples.
-SHARE_BEYOND = 0.7
+# The worse atoms are resolved, the more of them the threshold takes: from this resolution in Angstrom on the density is
+# raised by so much for each Angstrom, at most by the last number.
+_GAIN_FROM, _GAIN_SLOPE, _LARGEST_GAIN = 1.3, 1 / 3, 0.25
 BOUND = 60.0  # largest value of a map, in root mean squares of the true one
 
 
@@ -34,12 +40,14 @@ class AmplitudeConstraint(NamedTuple):
     Attributes:
       amplitudes: (X, Y, Z/2 + 1) float32; 0 where not measured.
       measured: (X, Y, Z/2 + 1) bool.
-      kept: (X, Y, Z/2 + 1) float32, the share of a reflection that stays in a round where none was measured.
+      within: (X, Y, Z/2 + 1) bool, whether a reflection lies within the resolution of the data.
+      gain: () float32, factor of the density.
     """
 
     amplitudes: jax.Array
     measured: jax.Array
-    kept: jax.Array
+    within: jax.Array
+    gain: jax.Array
 
 
 class PhasingState(NamedTuple):
@@ -49,11 +57,13 @@ class PhasingState(NamedTuple):
       projected: (B, X, Y, Z) the last maps with the measured amplitudes.
       memory: (B, X, Y, Z) the maps that the next round adds step * `projected` to.
       threshold: (B, 1, 1, 1) of the density, root mean squares of the current map.
+      share: (B, 1, 1, 1) that stays of a reflection which was not measured within the resolution.
     """
 
     projected: jax.Array
     memory: jax.Array
     threshold: jax.Array
+    share: jax.Array
 
 
 class PhasedMaps(NamedTuple):
@@ -69,32 +79,32 @@ class PhasedMaps(NamedTuple):
 
 
 def constrain(sharpened: np.ndarray, grid: CrystalGrid, d_min: float) -> AmplitudeConstraint:
-    """Returns the constraint of sharpened amplitudes (N,) of the unique reflections of a grid; d_min in Angstrom."""
+    """Returns the constraint of sharpened amplitudes (N,) of the unique reflections of a grid; `d_min` in Angstrom."""
     placed = grids.place_on_grid(sharpened, grid)
     counts = grids.half_multiplicity(grid.shape)
     unit = np.sqrt((counts * placed**2).sum()) / np.prod(grid.shape)
-    return AmplitudeConstraint(jnp.asarray(placed / unit, jnp.float32), jnp.asarray(grid.measured),
-                               kept_shares(jnp.asarray(grid.inverse_spacing), d_min))
+    within = grid.inverse_spacing <= 1 / d_min + 1e-9
+    return AmplitudeConstraint(jnp.asarray(placed / unit, jnp.float32), jnp.asarray(grid.measured), jnp.asarray(within),
+                               gain_at(d_min))
 
 
-def kept_shares(inverse_spacing: jax.Array, d_min: jax.Array | float) -> jax.Array:
-    """Returns `AmplitudeConstraint.kept` at 1/d (X, Y, Z/2 + 1), 1/A, of data to `d_min` () Angstrom."""
-    within = inverse_spacing <= (1 + 1e-6) / d_min
-    return jnp.where(within, 1.0, SHARE_BEYOND).astype(jnp.float32)
+def gain_at(d_min: jax.Array | float) -> jax.Array:
+    """Returns `AmplitudeConstraint.gain` () at a resolution () in Angstrom."""
+    return 1 + jnp.clip((jnp.float32(d_min) - _GAIN_FROM) * _GAIN_SLOPE, 0.0, _LARGEST_GAIN)
 
 
 def draw_phases(starts: Sequence[int], seed: int, constraint: AmplitudeConstraint,
                 shape: tuple[int, int, int]) -> PhasingState:
-    """Draws states with random phases; each of B starts, numbered from 0, has its phases and its threshold."""
+    """Draws states with random phases; each of B starts, numbered from 0, has its phases and its variant."""
     noise = np.stack([np.random.default_rng((seed, start)).standard_normal(shape, np.float32) for start in starts])
-    thresholds = np.array([THRESHOLDS[start % len(THRESHOLDS)] for start in starts])
-    return state_from_maps(noise, thresholds, constraint, shape)
+    return state_from_maps(noise, starts, constraint, shape)
 
 
-def state_from_maps(maps: np.ndarray | jax.Array, thresholds: np.ndarray | jax.Array, constraint: AmplitudeConstraint,
+def state_from_maps(maps: np.ndarray, starts: Sequence[int], constraint: AmplitudeConstraint,
                     shape: tuple[int, int, int]) -> PhasingState:
-    """Returns the states that continue from maps (B, X, Y, Z) on any scale, with thresholds (B,)."""
-    return _start(jnp.asarray(maps, jnp.float32), jnp.asarray(thresholds, jnp.float32), constraint, shape)
+    """Returns the states that continue from maps (B, X, Y, Z) on any scale, with the variants of B starts."""
+    thresholds, shares = np.array([VARIANTS[start % len(VARIANTS)] for start in starts], np.float32).T
+    return _start(jnp.asarray(maps, jnp.float32), jnp.asarray(thresholds), jnp.asarray(shares), constraint, shape)
 
 
 @functools.partial(jax.jit, static_argnames="shape")
@@ -121,13 +131,13 @@ def run_rounds(state: PhasingState, constraint: AmplitudeConstraint, shape: tupl
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def _start(maps: jax.Array, thresholds: jax.Array, constraint: AmplitudeConstraint,
+def _start(maps: jax.Array, thresholds: jax.Array, shares: jax.Array, constraint: AmplitudeConstraint,
            shape: tuple[int, int, int]) -> PhasingState:
     """Returns states of maps (B, X, Y, Z) with their phases and the measured amplitudes."""
     transform = jnp.fft.rfftn(maps, axes=(1, 2, 3))
     placed = constraint.amplitudes * transform / (jnp.abs(transform) + 1e-6)
     projected = jnp.fft.irfftn(placed, s=shape, axes=(1, 2, 3))
-    return PhasingState(projected, STEP * projected, thresholds[:, None, None, None])
+    return PhasingState(projected, STEP * projected, thresholds[:, None, None, None], shares[:, None, None, None])
 
 
 def _run_round(state: PhasingState, constraint: AmplitudeConstraint) -> tuple[PhasingState, jax.Array]:
@@ -136,18 +146,23 @@ def _run_round(state: PhasingState, constraint: AmplitudeConstraint) -> tuple[Ph
     positive = jax.nn.relu(current)
     level = level_of(positive, highest_around(positive, (1, 2, 3)))
     threshold = state.threshold * root_mean_square(current, (1, 2, 3))
-    density = positive * jax.nn.sigmoid(STEEPNESS * (level / threshold - 1))
-    projected = impose_amplitudes(2 * density - current, constraint, constraint.kept)
-    return PhasingState(projected, current - STEP * density, state.threshold), density
+    density = constraint.gain * positive * jax.nn.sigmoid(STEEPNESS * (level / threshold - 1))
+    projected = impose_amplitudes(2 * density - current, constraint, kept_shares(state.share, constraint))
+    return state._replace(projected=projected, memory=current - STEP * density), density
 
 
-def impose_amplitudes(values: jax.Array, constraint: AmplitudeConstraint, kept: jax.Array | float) -> jax.Array:
+def kept_shares(share: jax.Array, constraint: AmplitudeConstraint) -> jax.Array:
+    """Returns what stays of reflections that were not measured, from `PhasingState.share`; (..., X, Y, Z/2 + 1)."""
+    return jnp.where(constraint.within, share, _SHARE)
+
+
+def impose_amplitudes(values: jax.Array, constraint: AmplitudeConstraint, kept: jax.Array) -> jax.Array:
     """Returns maps (..., X, Y, Z) with the measured amplitudes and their own phases.
 
     Args:
       values: (..., X, Y, Z).
       constraint: of the crystal.
-      kept: () or (X, Y, Z/2 + 1), the share of a reflection that stays where none was measured; F000 stays whole.
+      kept: (..., X, Y, Z/2 + 1), the share of a reflection that stays where none was measured; F000 stays whole.
     """
     transform = jnp.fft.rfftn(values, axes=(-3, -2, -1))
     power = transform.real**2 + transform.imag**2

@@ -27,7 +27,7 @@ from phasenet.crystal.refinement.standard_deviations import estimate_standard_de
 from phasenet.errors import InputError
 
 _ROUNDS_PER_BLOCK = 50
-_MAX_BLOCKS = 4
+_MAX_BLOCKS = 6
 _POLISHING_ROUNDS = 40
 _GOOD_AGREEMENT = 0.985
 _STARTS_AT_ONCE = {"cpu": 1}
@@ -161,10 +161,15 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
     for first in range(0, num_starts, at_once):
         # Always as many at once, so that one program serves all.
         maps = _phase(constraint, problem.grid, range(first, first + at_once), seed)
-        for density in maps[:num_starts - first]:
+        for start, density in enumerate(maps[:num_starts - first], first):
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
-            polished = _polish(symmetric.density, constraint, problem.grid, at_once)
+            polished = _polish(symmetric.density, start, constraint, problem.grid, at_once)
             model = complete(polished, problem)
+            if model is None or verdict.decide_status(model.figures) != "solved":
+                # A few rounds more with the symmetry make most maps better, some worse.
+                other = complete(symmetric.density, problem)
+                model = min((one for one in (model, other) if one is not None), key=lambda one: one.figures.r1,
+                            default=None)
             if model is not None:
                 yield _Attempt(model, symmetric.overlap, ENGINE)
 
@@ -199,16 +204,17 @@ def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, se
     state = phasing.draw_phases(starts, seed, constraint, grid.shape)
     for _ in range(_MAX_BLOCKS):
         state, maps = phasing.run_rounds(state, constraint, grid.shape, _ROUNDS_PER_BLOCK)
-        if float(maps.agreement.min()) > _GOOD_AGREEMENT:
+        # Where unmeasured reflections stay whole, they take up what does not fit: agreement then proves nothing.
+        if float(maps.agreement.min()) > _GOOD_AGREEMENT and float(state.share.max()) < 1:
             break
     return np.asarray(maps.density)
 
 
-def _polish(density: np.ndarray, constraint: AmplitudeConstraint, grid: CrystalGrid, at_once: int) -> np.ndarray:
-    """Returns a symmetric map (X, Y, Z) after some rounds more, averaged over the group again."""
+def _polish(density: np.ndarray, start: int, constraint: AmplitudeConstraint, grid: CrystalGrid,
+            at_once: int) -> np.ndarray:
+    """Returns a start's symmetric map (X, Y, Z) after some rounds more, averaged over the group again."""
     copies = np.broadcast_to(density, (at_once, *grid.shape))
-    thresholds = np.full(at_once, phasing.THRESHOLDS[0])
-    state = phasing.state_from_maps(copies, thresholds, constraint, grid.shape)
+    state = phasing.state_from_maps(copies, [start] * at_once, constraint, grid.shape)
     _, maps = phasing.run_rounds(state, constraint, grid.shape, _POLISHING_ROUNDS)
     return grids.average_over_group(np.asarray(maps.density[0], np.float64), grid)
 

@@ -77,7 +77,7 @@ def make_example(key: jax.Array, structure: TrainingStructures, resolutions: jax
     taper = jnp.exp(-2 * (jnp.pi * ATOM_WIDTH * d_min * s)**2)
     # The scale is of no consequence, because the map is brought to a root mean square of 1.
     sharpened = jnp.sqrt(jnp.maximum(intensity, 0.0) / squares) * jnp.exp(wilson_b * s**2 / 4) * taper
-    constraint = _constrain(jnp.where(measured, sharpened, 0.0), measured, phasing.kept_shares(s, d_min), shape)
+    constraint = _constrain(jnp.where(measured, sharpened, 0.0), measured, inside, d_min, shape)
 
     heavy = elements[kinds] > 1
     numbers = jnp.where(heavy, elements[kinds], 0).astype(jnp.float32)
@@ -134,11 +134,11 @@ def _draw_measured(key: jax.Array, intensity: jax.Array, s: jax.Array, reciproca
     return kept & (~overloaded | (intensity <= mean * jax.random.uniform(keys[9], minval=4.0, maxval=15.0)))
 
 
-def _constrain(sharpened: jax.Array, measured: jax.Array, kept: jax.Array,
+def _constrain(sharpened: jax.Array, measured: jax.Array, within: jax.Array, d_min: jax.Array,
                shape: tuple[int, int, int]) -> AmplitudeConstraint:
     """Returns amplitudes of a map with a root mean square of 1."""
     unit = jnp.sqrt((half_multiplicity(shape) * sharpened**2).sum()) / np.prod(shape)
-    return AmplitudeConstraint(sharpened / unit, measured, kept)
+    return AmplitudeConstraint(sharpened / unit, measured, within, phasing.gain_at(d_min))
 
 
 def _friedel_noise(key: jax.Array, half_shape: tuple[int, ...]) -> jax.Array:

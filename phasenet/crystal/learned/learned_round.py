@@ -88,14 +88,15 @@ class LearnedRound(nn.Module):
         corrections = self._mix_channels("out", hidden, 3, None, nn.initializers.zeros).reshape(3, *shape)
         corrections = _LARGEST_CORRECTION * jnp.tanh(corrections / _LARGEST_CORRECTION)
 
-        density = positive * jax.nn.sigmoid(steepness * (level - 1) + corrections[0]) + corrections[1]
+        passing = jax.nn.sigmoid(steepness * (level - 1) + corrections[0])
+        density = data.constraint.gain * positive * passing + corrections[1]
         # Above 1, a reflection that was not measured would grow from round to round.
         slopes = self.param("kept", nn.initializers.zeros, (2, features.NUM_PROFILES))
         slopes = slopes[0] + data.conditions[features.COMPLETENESS] * slopes[1]
-        kept = data.constraint.kept + jnp.einsum("j,jxyz->xyz", slopes, data.profiles)
+        kept = phasing.kept_shares(state.share, data.constraint) + jnp.einsum("j,jxyz->xyz", slopes, data.profiles)
         kept = jnp.clip(kept, 0.0, 1.0)
         projected = phasing.impose_amplitudes(2 * density - current + corrections[2], data.constraint, kept)
-        return PhasingState(projected, current - step * density, state.threshold), density
+        return state._replace(projected=projected, memory=current - step * density), density
 
     def _filter(self, name: str, count: int, transform: jax.Array, data: LearnedInput) -> jax.Array:
         """Returns the transforms (`count`, X, Y, Z/2 + 1) of a map under learned filters, linear in the resolution."""

@@ -39,7 +39,7 @@ from phasenet.crystal.measured.space_groups import SpaceGroupCandidate, laue_ope
 from phasenet.crystal.measured.wilson import fit_wilson, normalized_intensities
 from phasenet.errors import InputError
 
-_MIN_REFLECTIONS = 8  # of a cubic crystal to 1.2 A
+_MIN_REFLECTIONS = 5  # of fluorite to 1.5 A
 
 
 def judge_data(
@@ -61,7 +61,7 @@ def judge_data(
       radiation: "xray", "electron" or "neutron".
 
     Raises:
-      InputError: the cell has no volume, a reflection cannot be used, or fewer than eight reflections are allowed.
+      InputError: the cell has no volume, a reflection cannot be used, or fewer than five reflections are allowed.
     """
     if radiation not in RADIATIONS:
         raise InputError(f"radiation {radiation}: expected one of {', '.join(RADIATIONS)}")

@@ -8,7 +8,7 @@
 A change is kept only if R1 falls; elements that fit their bonds may raise it a little. `solve` calls `complete`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ _RECYCLE_STEPS, _MOVE_STEPS, _FINAL_STEPS = 5, 4, 20
 _HOPELESS_R1 = 0.40  # above it atoms are not moved one by one
 _PEAKS_PER_ATOM = 1.6
 _SPARE_PEAKS = 30
+_LOWEST_PEAK = 0.3  # of the height of the higher half of the peaks, each over the scattering power of its element
 _EXCHANGE_ROUNDS = 4
 _FREE_B_SHARE = 0.3  # weight of the strengths with each B refined, beside those with one B
 _MAX_RISE = 0.002  # of R1, that elements which fit their bonds may cost
@@ -103,15 +104,24 @@ def complete_atoms(atoms: CrystalAtoms, problem: CompletionProblem) -> Completed
 
 
 def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms:
-    """Returns atoms at the highest unique peaks of a map (X, Y, Z), as many as the composition has."""
+    """Returns atoms at the highest unique peaks of a map (X, Y, Z), as many as the composition has.
+
+    Peaks that are much too low for their elements are noise, where two atoms share a peak or an atom has none. Their
+    atoms are taken from the difference map of the others instead, before any B is refined, which would hide them.
+    """
     count = sum(problem.counts)
     mates = count * len(problem.grid.centring)
     positions, heights = peaks.find_peaks(density, int(_PEAKS_PER_ATOM * mates) + _SPARE_PEAKS)
     unique = peaks.select_unique(positions, heights, problem.grid, cell_count=count)
     dealt = assign_elements(unique.heights, unique.multiplicities, problem)
     n = len(dealt)
-    return CrystalAtoms(unique.positions, dealt, np.full(n, max(problem.b_iso, 0.5)), np.ones(n),
-                        unique.projections, unique.multiplicities)
+    atoms = CrystalAtoms(unique.positions, dealt, np.full(n, max(problem.b_iso, 0.5)), np.ones(n),
+                         unique.projections, unique.multiplicities)
+    if not n:
+        return atoms
+    relative = unique.heights / np.array([_scattering_power(element, problem) for element in dealt])
+    high = np.flatnonzero(relative >= _LOWEST_PEAK * np.median(relative[:(n + 1) // 2]))
+    return _add_missing(take_atoms(atoms, high), [dealt[row] for row in np.setdiff1d(np.arange(n), high)], problem, 0)
 
 
 def assign_elements(strengths: np.ndarray, multiplicities: np.ndarray, problem: CompletionProblem) -> tuple[str, ...]:
@@ -257,21 +267,27 @@ def _move(atoms: CrystalAtoms, worst: np.ndarray, problem: CompletionProblem) ->
     kept = np.setdiff1d(np.arange(len(atoms.elements)), worst)
     if len(kept) == 0:
         return None
-    rest = refine_atoms(take_atoms(atoms, kept), problem, 2)
-    positions, heights = peaks.find_peaks(difference_map(rest.result, problem), 4 * len(worst) + _SPARE_PEAKS)
-    atoms_left = rest.result.atoms
-    primitive = len(problem.grid.rotations)
-    count = sum(problem.counts) - (primitive / atoms_left.multiplicities).sum()
-    found = peaks.select_unique(positions, heights, problem.grid, existing=atoms_left.positions, cell_count=count)
-    if len(found.heights) == 0:
-        return rest
-    removed = [atoms.elements[place] for place in worst]
-    spare = [problem.model.elements[int(np.argmax(problem.counts))]] * max(0, len(found.heights) - len(removed))
-    symbols = sorted(removed, key=problem.model.elements.index) + spare
+    filled = _add_missing(take_atoms(atoms, kept), [atoms.elements[row] for row in worst], problem, 2)
+    return refine_atoms(filled, problem, _MOVE_STEPS)
+
+
+def _add_missing(atoms: CrystalAtoms, elements: Sequence[str], problem: CompletionProblem, steps: int) -> CrystalAtoms:
+    """Returns atoms refined by `steps` steps, and more at the highest peaks of their difference map.
+
+    The new ones, as many as the composition still has, get `elements`, then the most frequent element.
+    """
+    rest = refine_atoms(atoms, problem, steps).result
+    count = sum(problem.counts) - (len(problem.grid.rotations) / rest.atoms.multiplicities).sum()
+    if count < 0.5:
+        return rest.atoms
+    positions, heights = peaks.find_peaks(difference_map(rest, problem), 4 * int(count) + _SPARE_PEAKS)
+    found = peaks.select_unique(positions, heights, problem.grid, existing=rest.atoms.positions, cell_count=count)
     n = len(found.heights)
-    more = CrystalAtoms(found.positions, tuple(symbols[:n]), np.full(n, np.median(atoms_left.b_iso)), np.ones(n),
+    symbols = sorted(elements, key=problem.model.elements.index)
+    symbols += [problem.model.elements[int(np.argmax(problem.counts))]] * max(0, n - len(symbols))
+    more = CrystalAtoms(found.positions, tuple(symbols[:n]), np.full(n, np.median(rest.atoms.b_iso)), np.ones(n),
                         found.projections, found.multiplicities)
-    return refine_atoms(join_atoms(atoms_left, more), problem, _MOVE_STEPS)
+    return join_atoms(rest.atoms, more)
 
 
 def join_atoms(first: CrystalAtoms, second: CrystalAtoms) -> CrystalAtoms:

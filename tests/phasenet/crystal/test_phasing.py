@@ -91,7 +91,7 @@ def test_lattice_centring_counts_as_a_lattice_vector():
 def test_phasing_from_random_phases_shows_the_atoms(made_crystal):
     crystal = made_crystal("P -1")
     _, amplitudes, grid = prepare(crystal)
-    constraint = phasing.constrain(amplitudes.sharpened, grid)
+    constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
     state = phasing.draw_phases([0, 1], 0, constraint, grid.shape)
     _, maps = phasing.run_rounds(state, constraint, grid.shape, 150)
     assert maps.agreement.max() > 0.93
@@ -103,7 +103,7 @@ def test_phasing_from_random_phases_shows_the_atoms(made_crystal):
 def test_starts_run_side_by_side_as_they_run_alone(made_crystal):
     crystal = made_crystal("P 1")
     _, amplitudes, grid = prepare(crystal)
-    constraint = phasing.constrain(amplitudes.sharpened, grid)
+    constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
     both = phasing.run_rounds(phasing.draw_phases([0, 1], 0, constraint, grid.shape), constraint, grid.shape, 3)
     alone = phasing.run_rounds(phasing.draw_phases([1], 0, constraint, grid.shape), constraint, grid.shape, 3)
     np.testing.assert_allclose(both[1].density[1], alone[1].density[0], atol=1e-4)
@@ -112,7 +112,7 @@ def test_starts_run_side_by_side_as_they_run_alone(made_crystal):
 def test_unmeasured_reflections_are_left_to_the_map(made_crystal):
     crystal = made_crystal("P 1")
     _, amplitudes, grid = prepare(crystal)
-    constraint = phasing.constrain(amplitudes.sharpened, grid)
+    constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
     state, _ = phasing.run_rounds(phasing.draw_phases([0], 0, constraint, grid.shape), constraint, grid.shape, 5)
     transform = np.abs(np.fft.rfftn(np.asarray(state.projected[0])))
     known = np.asarray(constraint.measured)
@@ -131,3 +131,30 @@ def test_shifts_are_projected_onto_those_that_the_site_symmetry_allows():
         np.testing.assert_allclose(projection @ projection, projection)
         assert multiplicity == 16 / (1, 2, 8, 16)[free]
         assert peaks.to_special_position(place + 0.001 * projection @ [1, 2, 3], grid)[2] == multiplicity
+
+
+def test_unmeasured_reflections_within_the_resolution_stay_whole_in_half_of_the_starts(made_crystal):
+    crystal = made_crystal("P 1")
+    unique, amplitudes, _ = prepare(crystal)
+    weak = unique.intensity < 3 * unique.intensity.mean()  # the strongest were not measured
+    grid = grids.build_grid(unique.hkl[weak], crystal.cell, crystal.operators, amplitudes.d_min)
+    constraint = phasing.constrain(amplitudes.sharpened[weak], grid, amplitudes.d_min)
+    state = phasing.draw_phases([0, 4, 8], 0, constraint, grid.shape)
+    np.testing.assert_array_equal(np.asarray(state.share).ravel(), np.float32([0.7, 1.0, 0.7]))
+    # The same start three times: only the share differs.
+    state = state._replace(**{name: getattr(state, name)[:1].repeat(3, 0) for name in ("projected", "memory")})
+    after, density = phasing._run_round(state, constraint)
+    current = np.asarray(state.memory + phasing.STEP * state.projected)
+    reflected = np.fft.rfftn(2 * np.asarray(density) - current, axes=(1, 2, 3))
+    kept = np.fft.rfftn(np.asarray(after.projected), axes=(1, 2, 3))
+    unmeasured, within = ~np.asarray(constraint.measured), np.asarray(constraint.within)
+    unmeasured[0, 0, 0] = False
+    for start, share in enumerate((0.7, 1.0, 0.7)):
+        for places, expected in ((unmeasured & within, share), (unmeasured & ~within, 0.7)):
+            np.testing.assert_allclose(kept[start][places], expected * reflected[start][places], atol=0.02)
+
+
+@pytest.mark.parametrize("d_min,gain", [(1.0, 1.0), (1.3, 1.0), (1.6, 1.1), (3.0, 1.25)])
+def test_the_density_is_raised_where_atoms_are_not_resolved(d_min, gain, made_crystal):
+    _, amplitudes, grid = prepare(made_crystal("P 1"))
+    assert float(phasing.constrain(amplitudes.sharpened, grid, d_min).gain) == pytest.approx(gain)

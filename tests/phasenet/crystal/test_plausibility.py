@@ -9,8 +9,8 @@ from made_crystals import make_crystal
 from phasenet.crystal import plausibility
 
 
-def model_of(made, elements=None, positions=None):
-    return types.SimpleNamespace(elements=elements or made.elements,
+def model_of(made, elements=None, positions=None, d_min=1.0):
+    return types.SimpleNamespace(elements=elements or made.elements, d_min=d_min,
                                  positions=made.positions if positions is None else positions)
 
 
@@ -41,6 +41,8 @@ def test_bonds_of_a_cell_that_is_too_small_or_too_large_are_unusual(scale, unusu
     cell = made.cell * np.array([scale] * 3 + [1.0] * 3)
     unusual = plausibility.has_unusual_bonds(model_of(made), cell, made.operators, unusual_volume=unusual_volume)
     assert unusual == expected
+    blurred = model_of(made, d_min=1.5)
+    assert not plausibility.has_unusual_bonds(blurred, cell, made.operators, unusual_volume=unusual_volume)
 
 
 def test_without_bonds_of_light_atoms_there_are_no_unusual_ones():

@@ -73,7 +73,7 @@ def test_an_example_has_the_amplitudes_of_its_true_map(drawn):
     completeness = []
     for key in jax.random.split(jax.random.key(0), 12):
         example = jax.device_get(make(key))
-        amplitudes, measured = example.data.constraint
+        amplitudes, measured, *_ = example.data.constraint
         true = np.abs(example.transform)
         assert limits[0] <= example.d_min <= limits[1]
         assert np.corrcoef(amplitudes[measured], true[measured])[0, 1] > 0.85

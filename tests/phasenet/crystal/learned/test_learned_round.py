@@ -18,7 +18,7 @@ def describe(crystal, d_min=None):
     unique = normalisation.merge_equivalents(crystal.reflections, crystal.cell, crystal.operators)
     amplitudes = normalisation.normalise(unique, crystal.composition, "xray")
     grid = grids.build_grid(unique.hkl, crystal.cell, crystal.operators, amplitudes.d_min)
-    constraint = phasing.constrain(amplitudes.sharpened, grid)
+    constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
     return grid, features.describe_crystal(constraint, grid, unique, crystal.composition, amplitudes.d_min)
 
 
@@ -47,7 +47,7 @@ def test_before_training_the_learned_rounds_are_the_untrained_ones(symbol, made_
 def test_a_symmetric_map_stays_symmetric(made_crystal):
     grid, data = describe(made_crystal("P 21 21 21"))
     noise = grids.average_over_group(np.random.default_rng(0).normal(size=grid.shape), grid)
-    state = phasing.state_from_maps(noise[None], np.array([2.2]), data.constraint, grid.shape)
+    state = phasing.state_from_maps(noise[None], [0], data.constraint, grid.shape)
     density = np.asarray(iteration.run_rounds(weights(perturbed=0.1), state, data, 3)[1].density[0])
     for permutation in grid.permutations:
         np.testing.assert_allclose(density.ravel()[permutation], density.ravel(), atol=1e-3 * np.abs(density).max())
