@@ -3,6 +3,8 @@
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from launch.crystals.evidence import Evidence
 from phasenet.crystal.refinement.density_maps import DifferencePeak
 from phasenet.crystal_pipeline import CrystalResult
@@ -13,7 +15,8 @@ from phasenet.io.reflections.space_groups import symbol_of_operators
 
 _VERDICTS = {
     "solved": "Solved: the atoms explain the reflections as well as these data allow. Hydrogen atoms are not placed.",
-    "ambiguous": "Ambiguous: the atoms explain much of the data, but so few reflections, or such an R1, prove nothing.",
+    "ambiguous": "Ambiguous: the atoms explain much of the data, but so few reflections, or such an R1, prove nothing; "
+                 "another candidate may be right.",
     "not solved": "Not solved: the atoms do not explain the reflections; do not use them. Cell, space group or "
                   "composition may be wrong, or the data end too early."}
 _DEFAULT_WAVELENGTH = 0.71073  # Mo K alpha; only written where the files state none
@@ -87,6 +90,15 @@ def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStruct
         solution.scale, solution.r1, crystal.hklf)
 
 
+def make_candidates(structure: CrystalStructure, result: CrystalResult) -> list[CrystalStructure]:
+    """Returns the structures of the models beside the best one of an ambiguous crystal."""
+    others = result.best.solution.candidates[1:] if result.status == "ambiguous" else ()
+    return [structure._replace(
+        title=f"{structure.title}, {number}", labels=label_atoms(model.elements), elements=model.elements,
+        positions=model.positions, standard_deviations=np.zeros_like(model.positions), b_iso=model.b_iso,
+        occupancies=model.occupancies, r1=model.r1) for number, model in enumerate(others, 2)]
+
+
 def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
         structure: CrystalStructure) -> dict[str, Any]:
     """Returns the part of log.json that describes the crystal and the result."""
@@ -115,7 +127,9 @@ def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
                    "b_iso": b_iso, "occupancy": occupancy}
                   for label, element, position, deviation, b_iso, occupancy in zip(
                       structure.labels, structure.elements, structure.positions, structure.standard_deviations,
-                      structure.b_iso, structure.occupancies, strict=True)]}
+                      structure.b_iso, structure.occupancies, strict=True)],
+        "candidates": [{"r1": one.r1, "elements": one.elements, "positions": one.positions}
+                       for one in make_candidates(structure, result)]}
 
 
 def _log_peak(peak: DifferencePeak, structure: CrystalStructure) -> dict[str, Any]:

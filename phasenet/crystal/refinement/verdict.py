@@ -17,6 +17,7 @@ from phasenet.crystal.refinement.least_squares import MeasuredAmplitudes, Refine
 # with more than 8, 0.16 with 5 to 8, 0.10 with 3.5 to 5, 0.14 with fewer; wrong ones (below 90% of the atoms) from
 # 0.26, 0.28, 0.18 and 0.082 on.
 _R1_LIMITS = ((8.0, 0.22, 0.32), (5.0, 0.18, 0.26), (3.5, 0.105, 0.20), (2.5, 0.075, 0.17))
+_FREE_SHARE = 0.9  # of the limits where the numbers of atoms and their elements were fitted, too
 _NEVER_PROVEN = (0.0, 0.17)  # with fewer reflections per parameter
 
 
@@ -81,10 +82,15 @@ def r1_in_shells(amplitude: np.ndarray, calculated: np.ndarray, reflections: Uni
     return np.array(ends), np.array(r1), np.array(counts)
 
 
-def decide_status(figures: FiguresOfMerit) -> str:
-    """Returns "solved", "ambiguous" or "not solved" from R1 and the number of reflections per parameter."""
+def decide_status(figures: FiguresOfMerit, composition_known: bool = True) -> str:
+    """Returns "solved", "ambiguous" or "not solved".
+
+    Args:
+      figures: of a model.
+      composition_known: whether the numbers of atoms of each element were given; if they were fitted, more is asked.
+    """
     highest, lowest = r1_limits(figures.reflections_per_parameter)
-    if figures.r1 <= highest:
+    if figures.r1 <= (highest if composition_known else _FREE_SHARE * highest):
         return "solved"
     return "ambiguous" if figures.r1 < lowest else "not solved"
 
