@@ -76,6 +76,10 @@ def test_atoms_are_compared_over_shifts_and_hands():
     elements = [names[i] for i in order]
     fraction, right, rms = crystals.compare_atoms(moved, elements, true, names, matrix, 0.3)
     assert fraction == 1 and right == 1 and 0.02 < rms < 0.1
+    laid = crystals.superpose_atoms(moved, true, matrix, 0.3)
+    np.testing.assert_array_equal(order[laid.nearest], np.arange(len(true)))
+    offset = laid.hand * moved[laid.nearest] + laid.shift - true
+    assert np.abs((offset - np.rint(offset)) @ matrix.T).max() < 0.3 and laid.matched.all()
     assert crystals.compare_atoms(rng.random((48, 3)), elements, true, names, matrix, 0.3)[0] < 0.4
     assert crystals.compare_atoms(np.zeros((0, 3)), [], true, names, matrix, 0.3)[0] == 0
 
