@@ -207,22 +207,57 @@ def match_distance(d_min: float) -> float:
     return _NEAR if d_min <= _FAR_RESOLUTION else _FAR
 
 
+class Superposition(NamedTuple):
+    """How a set of atoms is laid on n true ones: true = hand * found + shift.
+
+    Attributes:
+      hand: 1 or -1.
+      shift: (3,) fractional.
+      matched: (n,) bool, whether a true atom is found.
+      nearest: (n,) int, the found atom nearest to each true one.
+      distances: (n,) between both, Angstrom.
+    """
+
+    hand: int
+    shift: np.ndarray
+    matched: np.ndarray
+    nearest: np.ndarray
+    distances: np.ndarray
+
+
 def compare_atoms(found: np.ndarray, found_elements: list[str], true: np.ndarray, true_elements: tuple[str, ...],
                   matrix: np.ndarray, cutoff: float) -> tuple[float, float, float]:
     """Returns the fraction of atoms found, of these the fraction with the right element, and the r.m.s. distance (A).
 
-    The best common shift and hand count; since both sets hold whole cells, only permitted shifts match most atoms.
-
     Args:
-      found: (m, 3) fractional.
+      found: (m, 3) fractional, a whole cell.
       found_elements: m symbols.
-      true: (n, 3) fractional.
+      true: (n, 3) fractional, a whole cell.
       true_elements: n symbols.
       matrix: (3, 3) from fractional coordinates to Angstrom.
       cutoff: largest distance of a match, A.
     """
-    if not len(found) or not len(true):
+    best = superpose_atoms(found, true, matrix, cutoff)
+    if best is None:
         return 0.0, 0.0, float("nan")
+    right = np.mean([true_elements[i] == found_elements[best.nearest[i]] for i in np.flatnonzero(best.matched)])
+    rms = float(np.sqrt((best.distances[best.matched] ** 2).mean()))
+    return float(best.matched.mean()), float(right), rms
+
+
+def superpose_atoms(found: np.ndarray, true: np.ndarray, matrix: np.ndarray, cutoff: float) -> Superposition | None:
+    """Returns the common shift and hand by which most atoms match, None where none does.
+
+    Since both sets hold whole cells, only permitted shifts match most atoms.
+
+    Args:
+      found: (m, 3) fractional, a whole cell.
+      true: (n, 3) fractional, a whole cell.
+      matrix: (3, 3) from fractional coordinates to Angstrom.
+      cutoff: largest distance of a match, A.
+    """
+    if not len(found) or not len(true):
+        return None
     best, shift, hand = -1, np.zeros(3), 1
     some = np.random.default_rng(0).permutation(len(found))[:12]
     for sign in (1, -1):
@@ -238,12 +273,10 @@ def compare_atoms(found: np.ndarray, found_elements: list[str], true: np.ndarray
         nearest = distances.argmin(1)
         matched = (distances.argmin(0)[nearest] == index) & (distances[index, nearest] < cutoff)
         if not matched.any():
-            return 0.0, 0.0, float("nan")
+            return None
         offset = true[matched] - hand * found[nearest[matched]] - shift
         shift = shift + (offset - np.rint(offset)).mean(0)
-    right = np.mean([true_elements[i] == found_elements[nearest[i]] for i in np.flatnonzero(matched)])
-    rms = float(np.sqrt((distances[index[matched], nearest[matched]] ** 2).mean()))
-    return float(matched.mean()), float(right), rms
+    return Superposition(hand, shift, matched, nearest, distances[index, nearest])
 
 
 def _distances(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -90,16 +90,22 @@ def decide_status(figures: FiguresOfMerit, composition_known: bool = True) -> st
       figures: of a model.
       composition_known: whether the numbers of atoms of each element were given; if they were fitted, more is asked.
     """
-    highest, lowest = r1_limits(figures.reflections_per_parameter)
-    if figures.r1 <= (highest if composition_known else _FREE_SHARE * highest):
+    highest, lowest = r1_limits(figures.reflections_per_parameter, composition_known)
+    if figures.r1 <= highest:
         return "solved"
     return "ambiguous" if figures.r1 < lowest else "not solved"
 
 
-def r1_limits(reflections_per_parameter: float) -> tuple[float, float]:
-    """Returns the highest R1 that proves a structure, and the lowest that disproves it."""
+def r1_limits(reflections_per_parameter: float, composition_known: bool = True) -> tuple[float, float]:
+    """Returns the highest R1 that proves a structure, 0 where none does, and the lowest that disproves it.
+
+    Args:
+      reflections_per_parameter: as in `FiguresOfMerit`.
+      composition_known: see `decide_status`.
+    """
     given, highest, lowest = np.array(_R1_LIMITS).T
     if reflections_per_parameter < given[0]:
         return _NEVER_PROVEN
-    return (float(np.interp(reflections_per_parameter, given, highest)),
-            float(np.interp(reflections_per_parameter, given, lowest)))
+    proves = float(np.interp(reflections_per_parameter, given, highest))
+    return proves if composition_known else _FREE_SHARE * proves, float(
+        np.interp(reflections_per_parameter, given, lowest))
