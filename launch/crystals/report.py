@@ -7,6 +7,7 @@ import numpy as np
 
 from launch.crystals.evidence import Evidence
 from phasenet.crystal.refinement.density_maps import DifferencePeak
+from phasenet.crystal.solve import CandidateModel
 from phasenet.crystal_pipeline import CrystalResult
 from phasenet.errors import one_line
 from phasenet.io.crystal_structures import CrystalStructure, label_atoms
@@ -15,8 +16,7 @@ from phasenet.io.reflections.space_groups import symbol_of_operators
 
 _VERDICTS = {
     "solved": "Solved: the atoms explain the reflections as well as these data allow. Hydrogen atoms are not placed.",
-    "ambiguous": "Ambiguous: the atoms explain much of the data, but so few reflections, or such an R1, prove nothing; "
-                 "another candidate may be right.",
+    "ambiguous": "Ambiguous: the atoms explain much of the data, but so few reflections, or such an R1, prove nothing.",
     "not solved": "Not solved: the atoms do not explain the reflections; do not use them. Cell, space group or "
                   "composition may be wrong, or the data end too early."}
 _DEFAULT_WAVELENGTH = 0.71073  # Mo K alpha; only written where the files state none
@@ -75,8 +75,14 @@ def _describe_peak(peak: DifferencePeak, unit: str, labels: tuple[str, ...]) -> 
 
 
 def verdict(result: CrystalResult) -> str:
-    """Returns the verdict in one sentence."""
-    return _VERDICTS[result.status]
+    """Returns the verdict in one sentence, and a second one where other models were written."""
+    others = "" if not list_others(result) else " The other candidates fit nearly as well; one of them may be right."
+    return _VERDICTS[result.status] + others
+
+
+def list_others(result: CrystalResult) -> tuple[CandidateModel, ...]:
+    """Returns the models beside the best one that an ambiguous crystal may have instead."""
+    return result.best.solution.candidates[1:] if result.status == "ambiguous" else ()
 
 
 def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStructure:
@@ -91,12 +97,11 @@ def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStruct
 
 
 def make_candidates(structure: CrystalStructure, result: CrystalResult) -> list[CrystalStructure]:
-    """Returns the structures of the models beside the best one of an ambiguous crystal."""
-    others = result.best.solution.candidates[1:] if result.status == "ambiguous" else ()
+    """Returns the structures of the models that `list_others` returns, for files numbered from 2."""
     return [structure._replace(
         title=f"{structure.title}, {number}", labels=label_atoms(model.elements), elements=model.elements,
         positions=model.positions, standard_deviations=np.zeros_like(model.positions), b_iso=model.b_iso,
-        occupancies=model.occupancies, r1=model.r1) for number, model in enumerate(others, 2)]
+        occupancies=model.occupancies, r1=model.r1) for number, model in enumerate(list_others(result), 2)]
 
 
 def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,

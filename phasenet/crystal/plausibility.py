@@ -11,10 +11,10 @@ from phasenet.crystal.solve import CrystalSolution
 _BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it is longer
 _SAME_SITE_ANGSTROM = 0.6
 _MIN_LIGHT = 4  # C, N and O atoms; fewer tell nothing
-# The median of the shortest bond of each C, N and O atom, and the narrower range where the volume of the cell is
-# unusual, too: right models have 1.26 (acetates) to 1.49 (sp3 carbon).
+# Usual medians of the shortest bonds of C, N and O atoms, and a narrower range for cells whose volume is unusual, too:
+# right models have 1.26 (acetates) to 1.49 (sp3 carbon).
 _USUAL_MEDIAN_ANGSTROM, _NARROW_MEDIAN_ANGSTROM = (1.22, 1.51), (1.30, 1.46)
-_SHARP_ANGSTROM = 1.1  # resolution from which on bond lengths are exact enough
+_SHARP_ANGSTROM = 1.1  # the worst resolution at which bond lengths are exact enough
 # An inversion maps more than this fraction of the atoms on atoms within this distance.
 _INVERTED_FRACTION, _INVERTED_ANGSTROM = 0.65, 0.6
 _MIN_INVERTED = 5  # atoms of the cell; fewer are related by an inversion by chance

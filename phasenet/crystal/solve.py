@@ -76,6 +76,7 @@ class CrystalSolution(NamedTuple):
       r1_of_starts: R1 of each start's model, in order.
       overlaps_of_starts: overlap of each start's map, in order.
       candidates: unless the crystal is solved, the models with the lowest R1, the best first, at most 8.
+      composition_known: whether the numbers of atoms of each element were given; otherwise they were fitted.
       notes: what was assumed or noticed.
     """
 
@@ -100,6 +101,7 @@ class CrystalSolution(NamedTuple):
     r1_of_starts: tuple[float, ...]
     overlaps_of_starts: tuple[float, ...]
     candidates: tuple[CandidateModel, ...]
+    composition_known: bool
     notes: tuple[str, ...]
 
 
@@ -167,7 +169,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         figures.wr2, status, best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
-        tuple(attempt.overlap for attempt in attempts), candidates,
+        tuple(attempt.overlap for attempt in attempts), candidates, composition_known,
         _notes(best, problem, composition, composition_known))
 
 

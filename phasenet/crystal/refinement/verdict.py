@@ -13,9 +13,9 @@ from phasenet.crystal.normalisation import UniqueReflections
 from phasenet.crystal.refinement.least_squares import MeasuredAmplitudes, RefinementResult
 
 # Reflections per parameter, the highest R1 that proves a structure and the lowest that disproves it; between these
-# points the limits are linear. On 33 measured crystals at 0.84 to 2 A (500 models, hydrogens not placed) right models
-# ended at R1 up to 0.175 with more than 8 reflections per parameter, 0.16 with 5 to 8, 0.10 with 3.5 to 5, 0.14 with
-# fewer; wrong ones (below 90% of the atoms) from 0.21, 0.235, 0.096 and 0.082 on.
+# points the limits are linear. Of 41 measured crystals at 0.84 to 2 A, hydrogens not placed, wrong models (below 90% of
+# the atoms) ended at R1 from 0.21 on with more than 8 reflections per parameter, 0.235 with 5 to 8, 0.096 with 3.5 to 5
+# and 0.082 with 2.5 to 3.5.
 _R1_LIMITS = ((2.5, 0.075, 0.17), (3.5, 0.091, 0.20), (5.0, 0.152, 0.26), (6.5, 0.178, 0.29), (9.0, 0.20, 0.32),
               (14.0, 0.22, 0.32))
 _FREE_SHARE = 0.9  # of the limits where the numbers of atoms and their elements were fitted, too
