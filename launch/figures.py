@@ -23,7 +23,8 @@ others are left out. The names follow the numbers of the figures in the papers:
     patterson6  vectors from the nearest corner    patterson11  the annealer's error by swaps
                                                    patterson12  distances from the true atoms
     certificate  misfit of right and of wrong sets of atoms (not in a paper)
-    crystal_verdicts  R1 of right and of wrong structures of crystals (not in a paper)
+    crystal_verdicts  R1 of right and of wrong structures of crystals, and the share of right ones (not in a paper)
+    crystal_resolutions  density and atoms of the made crystal solved at 0.9 to 2 A (not in a paper)
 
 Among `--results`, saxs1c needs the JSON of `launch.evaluate --task=autoencoder`; saxs2d, 2e and 2f the JSON of
 `--task=reconstruction` or `simulated`; patterson12 the JSON of `--task=phasing`; crystal_verdicts that of
@@ -45,7 +46,7 @@ _EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "saxsae" / "examples"
 _SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "saxs2d", "saxs2e", "saxs2f",
          "samples"]
 _PATTERSON = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
-_NAMES = [*_SAXS, *_PATTERSON, "certificate", "crystal_verdicts"]
+_NAMES = [*_SAXS, *_PATTERSON, "certificate", "crystal_verdicts", "crystal_resolutions"]
 _RUN = ("saxs2a", "saxs2b", "saxs2c")  # drawn from one reconstruction
 _FIGURE = flags.DEFINE_enum("figure", None, [*_NAMES, "all"], "Name of the figure, or all.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures; it is made where it is missing.", required=True)
@@ -68,8 +69,8 @@ _WORKDIRS = flags.DEFINE_list(
 _NUM_MODELS = flags.DEFINE_integer(
     "num_models", 8, "Number of independent searches of the reconstruction in saxs2a to 2c.", lower_bound=1)
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "Seed of the random numbers of saxs2a to 2c, samples, patterson3, 10, 11 and certificate.",
-    lower_bound=0, upper_bound=2**31 - 1)
+    "seed", 0, "Seed of the random numbers of saxs2a to 2c, samples, patterson3, 10, 11, certificate and "
+    "crystal_resolutions.", lower_bound=0, upper_bound=2**31 - 1)
 
 
 def main(_: list[str]) -> None:
@@ -102,6 +103,8 @@ def main(_: list[str]) -> None:
                 _draw_certificate(path)
             elif name == "crystal_verdicts":
                 _draw_crystal_verdicts(path, results)
+            elif name == "crystal_resolutions":
+                _draw_crystal_resolutions(path)
             else:
                 all_figures.draw(name, path, all_figures.Inputs(
                     _NETWORK.value, _WORKDIR.value, _WORKDIRS.value, results, _SEED.value))
@@ -155,6 +158,15 @@ def _draw_crystal_verdicts(path: pathlib.Path, results: list[dict]) -> None:
     from launch.plotting import crystal_verdicts
 
     app.print_line("; ".join(f"{name} {count}" for name, count in crystal_verdicts.draw(path, results).items()))
+
+
+def _draw_crystal_resolutions(path: pathlib.Path) -> None:
+    """Draws the figure `crystal_resolutions` and prints a line for each resolution."""
+    from launch.plotting import crystal_resolutions
+
+    for resolution, counts in crystal_resolutions.draw(path, _SEED.value).items():
+        app.print_line(f"{resolution}: {counts['status']}, R1 {counts['r1']:.3f}, {counts['found']} of "
+                       f"{counts['true']} atoms found")
 
 
 def _read_results(path: str) -> dict:

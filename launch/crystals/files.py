@@ -1,6 +1,7 @@
 """Writes the output folder of `launch.solve --reflections`."""
 
 import pathlib
+from collections.abc import Sequence
 
 from launch.pages import page
 from phasenet.crystal.refinement.density_maps import DensityMaps
@@ -10,6 +11,7 @@ from phasenet.io.crystal_structures import CrystalStructure, write_cif, write_pd
 DENSITY, DIFFERENCE = "solution_density.ccp4", "solution_difference.ccp4"
 NAMES = ("solution.res", "solution.cif", "solution.pdb", DENSITY, DIFFERENCE, page.NAME)
 LOG = "log.json"
+_CANDIDATE = "candidate_{}.res"
 
 
 def write_structure(folder: pathlib.Path, structure: CrystalStructure) -> None:
@@ -19,6 +21,16 @@ def write_structure(folder: pathlib.Path, structure: CrystalStructure) -> None:
     write_res(folder / "solution.res", structure)
     write_cif(folder / "solution.cif", structure)
     write_pdb(folder / "solution.pdb", structure)
+
+
+def write_candidates(folder: pathlib.Path, structures: Sequence[CrystalStructure]) -> list[str]:
+    """Writes the models beside the best one, numbered from 2, and returns their names; those of an earlier run go."""
+    for stale in folder.glob(_CANDIDATE.format("*")):
+        stale.unlink()
+    names = [_CANDIDATE.format(number) for number, _ in enumerate(structures, 2)]
+    for name, structure in zip(names, structures, strict=True):
+        write_res(folder / name, structure)
+    return names
 
 
 def write_maps(folder: pathlib.Path, structure: CrystalStructure, maps: DensityMaps) -> None:

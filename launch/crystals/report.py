@@ -3,8 +3,11 @@
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from launch.crystals.evidence import Evidence
 from phasenet.crystal.refinement.density_maps import DifferencePeak
+from phasenet.crystal.solve import CandidateModel
 from phasenet.crystal_pipeline import CrystalResult
 from phasenet.errors import one_line
 from phasenet.io.crystal_structures import CrystalStructure, label_atoms
@@ -72,8 +75,14 @@ def _describe_peak(peak: DifferencePeak, unit: str, labels: tuple[str, ...]) -> 
 
 
 def verdict(result: CrystalResult) -> str:
-    """Returns the verdict in one sentence."""
-    return _VERDICTS[result.status]
+    """Returns the verdict in one sentence, and a second one where other models were written."""
+    others = "" if not list_others(result) else " The other candidates fit nearly as well; one of them may be right."
+    return _VERDICTS[result.status] + others
+
+
+def list_others(result: CrystalResult) -> tuple[CandidateModel, ...]:
+    """Returns the models beside the best one that an ambiguous crystal may have instead."""
+    return result.best.solution.candidates[1:] if result.status == "ambiguous" else ()
 
 
 def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStructure:
@@ -85,6 +94,14 @@ def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStruct
         crystal.z or 0, result.composition, label_atoms(solution.elements), solution.elements,
         solution.positions, solution.standard_deviations / crystal.cell[:3], solution.b_iso, solution.occupancies,
         solution.scale, solution.r1, crystal.hklf)
+
+
+def make_candidates(structure: CrystalStructure, result: CrystalResult) -> list[CrystalStructure]:
+    """Returns the structures of the models that `list_others` returns, for files numbered from 2."""
+    return [structure._replace(
+        title=f"{structure.title}, {number}", labels=label_atoms(model.elements), elements=model.elements,
+        positions=model.positions, standard_deviations=np.zeros_like(model.positions), b_iso=model.b_iso,
+        occupancies=model.occupancies, r1=model.r1) for number, model in enumerate(list_others(result), 2)]
 
 
 def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
@@ -115,7 +132,9 @@ def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
                    "b_iso": b_iso, "occupancy": occupancy}
                   for label, element, position, deviation, b_iso, occupancy in zip(
                       structure.labels, structure.elements, structure.positions, structure.standard_deviations,
-                      structure.b_iso, structure.occupancies, strict=True)]}
+                      structure.b_iso, structure.occupancies, strict=True)],
+        "candidates": [{"r1": one.r1, "elements": one.elements, "positions": one.positions}
+                       for one in make_candidates(structure, result)]}
 
 
 def _log_peak(peak: DifferencePeak, structure: CrystalStructure) -> dict[str, Any]:

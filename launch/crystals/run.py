@@ -42,10 +42,11 @@ def run(path: str, output: str, given: dict[str, Any], *, unknown_group: bool, n
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     structure = report.make_structure(crystal, result)
     files.write_structure(folder, structure)
+    candidates = files.write_candidates(folder, report.make_candidates(structure, result))
     files.write_maps(folder, structure, evidence.maps)
     log = report.log(crystal, result, evidence, structure) | {"timing": timing, **provenance.describe_run()}
     page.write(folder, crystal, result, evidence, structure, log)
     app.write_log(folder / files.LOG, log, json_path)
     table = app.format_table(report.rows(crystal, result, evidence), timing)
-    names = "  ".join((*files.NAMES, files.LOG))
+    names = "  ".join((*files.NAMES, *candidates, files.LOG))
     app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {names}\n\n{report.verdict(result)}")

@@ -23,6 +23,7 @@ from phasenet.crystal.lattice import (
     operators_of,
     orthogonalization_matrix,
 )
+from phasenet.crystal.solve import CandidateModel, CrystalSolution
 from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.crystal_pipeline import solve_measured
 from phasenet.errors import InputError
@@ -146,7 +147,8 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
         right, and none may be called solved.
 
     Returns:
-      The item: "status", "solved", "fraction_atoms", "fraction_elements", "rms_angstrom", "r1", "d_min",
+      The item: "status", "solved", "in_list" (the best model or another candidate is right), "fraction_atoms",
+      "fraction_elements", "rms_angstrom", "r1", "d_min",
       "space_group", "space_group_found", "group_rank" of an unknown group, "reflections_per_parameter", "starts",
       "atoms_in_cell", "cpu_seconds" and "wall_seconds".
 
@@ -174,14 +176,20 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     operators, found = result.best.operators, result.best.solution
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
-    positions, sources = expand_to_cell(found.positions, operators, crystal.cell)
-    elements = [found.elements[source] for source in sources]
     rank = next((place for place, candidate in enumerate(result.report.space_groups, 1)
                  if _are_of_one_type(candidate.operators, crystal.operators)), 0)
-    matched, right, rms = compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix,
-                                        match_distance(found.d_min))
+
+    def compare(model: CrystalSolution | CandidateModel) -> tuple[float, float, float]:
+        positions, sources = expand_to_cell(model.positions, operators, crystal.cell)
+        elements = [model.elements[source] for source in sources]
+        return compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix,
+                             match_distance(found.d_min))
+
+    matched, right, rms = compare(found)
+    solved = matched >= SOLVED_FRACTION and not permuted
+    listed = any(compare(model)[0] >= SOLVED_FRACTION for model in found.candidates) and not permuted
     return {
-        "status": result.status, "solved": matched >= SOLVED_FRACTION and not permuted, "fraction_atoms": matched,
+        "status": result.status, "solved": solved, "in_list": solved or listed, "fraction_atoms": matched,
         "fraction_elements": right, "rms_angstrom": rms, "r1": found.r1, "d_min": found.d_min,
         "space_group": crystal.operators.symbol, "space_group_found": operators.symbol,
         **({"group_rank": rank} if unknown_group else {}), "reflections_per_parameter": found.reflections_per_parameter,
@@ -199,22 +207,57 @@ def match_distance(d_min: float) -> float:
     return _NEAR if d_min <= _FAR_RESOLUTION else _FAR
 
 
+class Superposition(NamedTuple):
+    """How a set of atoms is laid on n true ones: true = hand * found + shift.
+
+    Attributes:
+      hand: 1 or -1.
+      shift: (3,) fractional.
+      matched: (n,) bool, whether a true atom is found.
+      nearest: (n,) int, the found atom nearest to each true one.
+      distances: (n,) between both, Angstrom.
+    """
+
+    hand: int
+    shift: np.ndarray
+    matched: np.ndarray
+    nearest: np.ndarray
+    distances: np.ndarray
+
+
 def compare_atoms(found: np.ndarray, found_elements: list[str], true: np.ndarray, true_elements: tuple[str, ...],
                   matrix: np.ndarray, cutoff: float) -> tuple[float, float, float]:
     """Returns the fraction of atoms found, of these the fraction with the right element, and the r.m.s. distance (A).
 
-    The best common shift and hand count; since both sets hold whole cells, only permitted shifts match most atoms.
-
     Args:
-      found: (m, 3) fractional.
+      found: (m, 3) fractional, a whole cell.
       found_elements: m symbols.
-      true: (n, 3) fractional.
+      true: (n, 3) fractional, a whole cell.
       true_elements: n symbols.
       matrix: (3, 3) from fractional coordinates to Angstrom.
       cutoff: largest distance of a match, A.
     """
-    if not len(found) or not len(true):
+    best = superpose_atoms(found, true, matrix, cutoff)
+    if best is None:
         return 0.0, 0.0, float("nan")
+    right = np.mean([true_elements[i] == found_elements[best.nearest[i]] for i in np.flatnonzero(best.matched)])
+    rms = float(np.sqrt((best.distances[best.matched] ** 2).mean()))
+    return float(best.matched.mean()), float(right), rms
+
+
+def superpose_atoms(found: np.ndarray, true: np.ndarray, matrix: np.ndarray, cutoff: float) -> Superposition | None:
+    """Returns the common shift and hand by which most atoms match, None where none does.
+
+    Since both sets hold whole cells, only permitted shifts match most atoms.
+
+    Args:
+      found: (m, 3) fractional, a whole cell.
+      true: (n, 3) fractional, a whole cell.
+      matrix: (3, 3) from fractional coordinates to Angstrom.
+      cutoff: largest distance of a match, A.
+    """
+    if not len(found) or not len(true):
+        return None
     best, shift, hand = -1, np.zeros(3), 1
     some = np.random.default_rng(0).permutation(len(found))[:12]
     for sign in (1, -1):
@@ -230,12 +273,10 @@ def compare_atoms(found: np.ndarray, found_elements: list[str], true: np.ndarray
         nearest = distances.argmin(1)
         matched = (distances.argmin(0)[nearest] == index) & (distances[index, nearest] < cutoff)
         if not matched.any():
-            return 0.0, 0.0, float("nan")
+            return None
         offset = true[matched] - hand * found[nearest[matched]] - shift
         shift = shift + (offset - np.rint(offset)).mean(0)
-    right = np.mean([true_elements[i] == found_elements[nearest[i]] for i in np.flatnonzero(matched)])
-    rms = float(np.sqrt((distances[index[matched], nearest[matched]] ** 2).mean()))
-    return float(matched.mean()), float(right), rms
+    return Superposition(hand, shift, matched, nearest, distances[index, nearest])
 
 
 def _distances(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -252,6 +293,7 @@ def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
         solved = [item for item in done if item["solved"]]
         summary |= {
             "fraction_solved": len(solved) / len(items),
+            "fraction_in_list": sum(item["in_list"] for item in done) / len(items),
             "wrongly_solved": sum(item["status"] == "solved" and not item["solved"] for item in done),
             "called_solved": sum(item["status"] == "solved" for item in done),
             **({"right_group_first": float(np.mean([item["group_rank"] == 1 for item in done]))}
@@ -276,6 +318,7 @@ def format_summary(items: list[dict[str, Any]], summary: dict[str, Any]) -> str:
         if "right_group_first" in summary:
             lines.append(f"right group first {summary['right_group_first']:.1%}")
         lines += [f"solved            {summary['fraction_solved']:.1%} of {len(items)} crystals",
+                  f"among candidates  {summary['fraction_in_list']:.1%}",
                   f"called solved     {summary['called_solved']}, {summary['wrongly_solved']} of them wrong",
                   f"elements right    {'-' if elements is None else f'{elements:.1%}'} of the atoms of solved crystals",
                   f"processor time    {summary['median_cpu_seconds']:.0f} s a crystal in the median"]

@@ -11,10 +11,10 @@ from phasenet.crystal.solve import CrystalSolution
 _BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it is longer
 _SAME_SITE_ANGSTROM = 0.6
 _MIN_LIGHT = 4  # C, N and O atoms; fewer tell nothing
-# The median of the shortest bond of each C, N and O atom, and the narrower range where the volume of the cell is
-# unusual, too: right models have 1.26 (acetates) to 1.49 (sp3 carbon).
+# Usual medians of the shortest bonds of C, N and O atoms, and a narrower range for cells whose volume is unusual, too:
+# right models have 1.26 (acetates) to 1.49 (sp3 carbon).
 _USUAL_MEDIAN_ANGSTROM, _NARROW_MEDIAN_ANGSTROM = (1.22, 1.51), (1.30, 1.46)
-_SHARP_ANGSTROM = 1.3  # resolution from which on bond lengths are exact enough
+_SHARP_ANGSTROM = 1.1  # the worst resolution at which bond lengths are exact enough
 # An inversion maps more than this fraction of the atoms on atoms within this distance.
 _INVERTED_FRACTION, _INVERTED_ANGSTROM = 0.65, 0.6
 _MIN_INVERTED = 5  # atoms of the cell; fewer are related by an inversion by chance
@@ -62,7 +62,7 @@ def has_unusual_bonds(solution: CrystalSolution, cell: np.ndarray, operators: Sp
                       unusual_volume: bool) -> bool:
     """Returns whether the bonds of C, N and O are too short or too long as a whole: the cell may be wrong.
 
-    A cell with all edges wrong by 10% is seen in most crystals to 1.3 A, smaller errors are not.
+    A cell with all edges wrong by 10% is seen in most crystals to 1.1 A, smaller errors are not.
 
     Args:
       solution: the atoms.

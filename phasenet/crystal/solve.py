@@ -4,7 +4,8 @@
 2. For each start: phases in P1 from random ones (`phasing`), the origin and the average over the group (`origin`), a
    few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
 3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
-4. The verdict (`verdict`); the first start that is solved ends the search.
+4. The verdict (`verdict`); the first start that is solved ends the search. If none is, the models that fit best are
+   candidates.
 5. The atoms are put together as molecules (`connectivity`), with the standard deviations of their coordinates.
 """
 
@@ -34,8 +35,20 @@ _STARTS_AT_ONCE = {"cpu": 1}
 _STARTS_AT_ONCE_ELSEWHERE = 8
 _SWEEPS_PER_BLOCK = 12
 _BLOCKS_PER_START = 2  # of the starts asked for
+_MAX_CANDIDATES = 8
+_SAME_R1 = 0.002  # models whose R1 differ by less are taken for one
 ENGINE = "relaxed reflections in P1, no training"
 MOVES_ENGINE = "moves of single atoms in the space group"
+
+
+class CandidateModel(NamedTuple):
+    """A model of a crystal that is not solved; the arrays are those of `CrystalSolution`, for its n atoms."""
+
+    positions: np.ndarray
+    elements: tuple[str, ...]
+    b_iso: np.ndarray
+    occupancies: np.ndarray
+    r1: float
 
 
 class CrystalSolution(NamedTuple):
@@ -62,6 +75,8 @@ class CrystalSolution(NamedTuple):
       engine: the method that phased.
       r1_of_starts: R1 of each start's model, in order.
       overlaps_of_starts: overlap of each start's map, in order.
+      candidates: unless the crystal is solved, the models with the lowest R1, the best first, at most 8.
+      composition_known: whether the numbers of atoms of each element were given; otherwise they were fitted.
       notes: what was assumed or noticed.
     """
 
@@ -85,6 +100,8 @@ class CrystalSolution(NamedTuple):
     engine: str
     r1_of_starts: tuple[float, ...]
     overlaps_of_starts: tuple[float, ...]
+    candidates: tuple[CandidateModel, ...]
+    composition_known: bool
     notes: tuple[str, ...]
 
 
@@ -134,7 +151,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
     for attempt in itertools.chain(starts, moves):
         attempts.append(attempt)
-        solved = verdict.decide_status(attempt.model.figures) == "solved"
+        solved = verdict.decide_status(attempt.model.figures, composition_known) == "solved"
         if solved or attempt.model.figures.r1 < attempts[start].model.figures.r1:
             start = len(attempts) - 1
         if solved:
@@ -144,13 +161,16 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     best = attempts[start]
     result, molecules = _assemble(best.model.result, cell, operators)
     atoms, figures = result.atoms, best.model.figures
+    status = verdict.decide_status(figures, composition_known)
+    candidates = _list_candidates(attempts, cell, operators) if status != "solved" else ()
     return CrystalSolution(
         atoms.positions, estimate_standard_deviations(result, problem.observed, problem.model), molecules,
         atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
-        figures.wr2, verdict.decide_status(figures), best.overlap, start, len(attempts),
+        figures.wr2, status, best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
-        tuple(attempt.overlap for attempt in attempts), _notes(best, problem, composition, composition_known))
+        tuple(attempt.overlap for attempt in attempts), candidates, composition_known,
+        _notes(best, problem, composition, composition_known))
 
 
 def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, composition_known: bool, num_starts: int,
@@ -165,7 +185,7 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
             polished = _polish(symmetric.density, start, constraint, problem.grid, at_once)
             model = complete(polished, problem)
-            if model is None or verdict.decide_status(model.figures) != "solved":
+            if model is None or verdict.decide_status(model.figures, composition_known) != "solved":
                 # A few rounds more with the symmetry make most maps better, some worse.
                 other = complete(symmetric.density, problem)
                 model = min((one for one in (model, other) if one is not None), key=lambda one: one.figures.r1,
@@ -217,6 +237,19 @@ def _polish(density: np.ndarray, start: int, constraint: AmplitudeConstraint, gr
     state = phasing.state_from_maps(copies, [start] * at_once, constraint, grid.shape)
     _, maps = phasing.run_rounds(state, constraint, grid.shape, _POLISHING_ROUNDS)
     return grids.average_over_group(np.asarray(maps.density[0], np.float64), grid)
+
+
+def _list_candidates(attempts: list[_Attempt], cell: np.ndarray,
+                     operators: SpaceGroupOperators) -> tuple[CandidateModel, ...]:
+    """Returns the models with the lowest R1, each of them once."""
+    found: list[CandidateModel] = []
+    for attempt in sorted(attempts, key=lambda one: one.model.figures.r1):
+        r1 = attempt.model.figures.r1
+        if len(found) < _MAX_CANDIDATES and (not found or r1 - found[-1].r1 >= _SAME_R1):
+            atoms = _assemble(attempt.model.result, cell, operators)[0].atoms
+            found.append(CandidateModel(atoms.positions, atoms.elements, atoms.b_iso,
+                                        atoms.occupancies / atoms.multiplicities, r1))
+    return tuple(found)
 
 
 def _assemble(result: RefinementResult, cell: np.ndarray,

@@ -21,7 +21,7 @@ from launch.solution import report as solution_report
 from phasenet.crystal import connectivity
 from phasenet.crystal.measured.judgement import judge_data
 from phasenet.crystal.measured.report import DataReport
-from phasenet.crystal.solve import ENGINE, CrystalSolution
+from phasenet.crystal.solve import ENGINE, CandidateModel, CrystalSolution
 from phasenet.crystal_pipeline import CrystalResult, TriedGroup
 from phasenet.io.crystal_structures import CrystalStructure
 from phasenet.io.reflections.crystal_files import CrystalFile
@@ -98,9 +98,11 @@ def crystal(folder: pathlib.Path, status: str = "solved") -> tuple[CrystalResult
     read = CrystalFile(
         *made.reflections, None, made.cell, None, None, "", None, "xray", made.composition, 4, "", 4, None, "", (),
         "HKLF 4", f"crystals/{NAME}", ("xray is assumed",))
+    candidates = tuple(CandidateModel(positions + shift, made.elements, b_iso, np.ones(n), r1 + shift)
+                       for shift in (0.0, 0.01, 0.02)) if status != "solved" else ()
     solution = CrystalSolution(
         positions, np.full((n, 3), 0.004), np.zeros(n, int), made.elements, b_iso, np.ones(n), r1, 3 * r1,
-        status, 0.9, 0, 1, 20.0, 1.0, 2.5**0.5, 2.5, 0.97, ENGINE, (r1,), (0.9,), ("a note",))
+        status, 0.9, 0, 1, 20.0, 1.0, 2.5**0.5, 2.5, 0.97, ENGINE, (r1,), (0.9,), candidates, True, ("a note",))
     group = TriedGroup(made.operators, solution, False)
     result = CrystalResult(data, made.composition, group, (group,), status, None, ("another note",))
     evidence, structure = collect_evidence(read, result), crystal_report.make_structure(read, result)

@@ -13,6 +13,7 @@ from phasenet import crystal_pipeline
 from phasenet.crystal.lattice import orthogonalization_matrix
 from phasenet.crystal.made import arrays
 from phasenet.crystal.made.crystals import draw_crystal
+from phasenet.crystal.refinement import verdict
 from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.errors import InputError
 
@@ -76,6 +77,10 @@ def test_atoms_are_compared_over_shifts_and_hands():
     elements = [names[i] for i in order]
     fraction, right, rms = crystals.compare_atoms(moved, elements, true, names, matrix, 0.3)
     assert fraction == 1 and right == 1 and 0.02 < rms < 0.1
+    laid = crystals.superpose_atoms(moved, true, matrix, 0.3)
+    np.testing.assert_array_equal(order[laid.nearest], np.arange(len(true)))
+    offset = laid.hand * moved[laid.nearest] + laid.shift - true
+    assert np.abs((offset - np.rint(offset)) @ matrix.T).max() < 0.3 and laid.matched.all()
     assert crystals.compare_atoms(rng.random((48, 3)), elements, true, names, matrix, 0.3)[0] < 0.4
     assert crystals.compare_atoms(np.zeros((0, 3)), [], true, names, matrix, 0.3)[0] == 0
 
@@ -118,3 +123,27 @@ def test_the_figure_of_verdicts_counts_right_wrong_and_permuted(tmp_path):
                       "intensities permuted": 1, "intensities permuted, called solved": 1}
     with pytest.raises(MissingInput, match="--task=crystals"):
         crystal_verdicts.draw(tmp_path / "figure.png", results[2:])
+
+
+def test_right_structures_are_counted_by_r1_over_the_limit():
+    limit = verdict.r1_limits(9.0)[0]
+    item = {"r1": 0.9 * limit, "reflections_per_parameter": 9.0, "solved": True}
+    few = item | {"reflections_per_parameter": 1.0}
+    results = [{"task": "crystals", "items": [item, item | {"solved": False}, item | {"r1": limit}, few,
+                                              item | {"r1": 1.2 * limit, "solved": False}, {"id": "x", "error": "bad"},
+                                              item | {"r1": 0.0}, item | {"r1": 9 * limit, "solved": False}]},
+               # The limit of structures whose composition was not given is lower by a tenth: this one lies beyond.
+               {"task": "crystals", "composition": "elements", "items": [item | {"r1": 0.95 * limit}]},
+               {"task": "crystals", "permuted": True, "items": [item]}, {"task": "phasing", "items": [{}]}]
+    counted = {one.label: (one.right, one.total) for one in crystal_verdicts.count_by_ratio(results)}
+    assert counted == {"0 to 0.5": (1, 1), "0.5 to 0.75": (0, 0), "0.75 to 1": (2, 3), "1 to 1.25": (1, 2),
+                       "1.25 to 1.5": (0, 0), "1.5 to 2": (0, 0), "over 2": (0, 1), "too few\nreflections": (1, 1)}
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    # The ends are where the share lies 1.6449 standard deviations of its own from what was counted.
+    low, high = crystal_verdicts.wilson_interval(8, 10)
+    for end in (low, high):
+        assert abs(0.8 - end) / np.sqrt(end * (1 - end) / 10) == pytest.approx(1.6449, rel=1e-6)
+    assert low < 0.8 < high
+    assert crystal_verdicts.wilson_interval(5, 5)[1] == 1 and crystal_verdicts.wilson_interval(0, 5)[0] == 0

@@ -1,6 +1,7 @@
 """From a symmetric map to a complete refined model: peaks, elements, least squares, atoms moved until nothing gains.
 
-1. `build_atoms`: symmetry-unique peaks; the heaviest elements of the composition go to the highest peaks.
+1. `build_atoms`: symmetry-unique peaks, and difference peaks for atoms that have none; the heaviest elements of the
+   composition go to the highest peaks.
 2. `recycle`: least squares, a map with the new phases (2 F_obs - F_calc, sharpened), new peaks; while R1 falls.
 3. `replace_atoms`: the atoms with the highest B are taken out, the highest peaks of the difference map put in.
 4. `exchange_elements`: the elements are dealt out again by refined occupancies, then pairs are swapped by B.

@@ -37,7 +37,7 @@ from phasenet.crystal_pipeline import choose_group, solve_in_groups
 from phasenet.errors import InputError
 from phasenet.io.crystal_structures import format_triplet
 
-RESOLUTIONS_ANGSTROM = (0.84, 1.0, 1.2, 1.5)
+RESOLUTIONS_ANGSTROM = (0.84, 1.0, 1.2, 1.5, 2.0)
 PEER_SECONDS = 20.0
 NUM_STARTS, SEED = 16, 0
 _CHILD = pathlib.Path(__file__).with_name("charge_flipping.py")

@@ -101,6 +101,10 @@ def test_figures_of_merit_of_a_known_misfit(made_crystal):
     assert verdict.decide_status(figures) == "solved"
     assert verdict.decide_status(figures._replace(r1=0.5)) == "not solved"
     assert verdict.decide_status(figures._replace(reflections_per_parameter=1.5)) == "ambiguous"
+    limit = verdict.r1_limits(figures.reflections_per_parameter)[0]
+    near = figures._replace(r1=0.95 * limit)
+    assert verdict.decide_status(near) == "solved"
+    assert verdict.decide_status(near, composition_known=False) == "ambiguous"
 
 
 @pytest.mark.parametrize("symbol", ["P -1", "P 21 21 21"])
