@@ -20,12 +20,14 @@ def get_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.width = 32  # width of the two hidden layers in each voxel
-    config.model.filters = 6  # learned filters of the current map, and as many of its atoms
-    config.model.projected_filters = 2  # learned filters of the last map with the measured amplitudes
+    config.model.filters = 8  # filtered maps, each a mixture of three
 
     config.examples = ConfigDict()
     config.examples.seed = 1
     config.rounds_before = 200  # largest number of rounds without gradients
+    config.near = ConfigDict()
+    config.near.share = 0.5  # of the starts, which begin near the true map
+    config.near.rounds_before = 40
     config.rounds = 6  # rounds with gradients, after those without
     config.validation = ConfigDict()
     config.validation.count = 60  # crystals that are kept apart

@@ -69,7 +69,7 @@ _PUBLISHED = flags.DEFINE_bool(
     "published", False, "Also score the published maps in published_maps.npz beside the archive of references.")
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Weights: the name of released ones, their folder, or the workdir of a training. By default "
-    "dual_space for phasing, and lean for the other tasks.")
+    "dual_space for phasing, crystals for crystals (where none is possible, too), and lean for the other tasks.")
 _NUM_MODELS = flags.DEFINE_integer(
     "num_models", None, "Number of independent searches for each curve. By default that of launch.reconstruct.",
     lower_bound=1)
@@ -253,18 +253,20 @@ def _evaluate_units() -> None:
 
 def _evaluate_crystals() -> None:
     """Solves measured crystals; the process takes its share of them."""
+    from launch.crystals import weights
     from launch.distributed import processes
     from launch.evaluation import crystals, resumable
 
     assert _CRYSTALS.value is not None  # required for this task
-    settings = {"task": "crystals", "d_min": _D_MIN.value, "num_starts": _NUM_STARTS.value, "seed": _SEED.value,
+    network, description = weights.load(_WEIGHTS.value)
+    settings = {"task": "crystals", "weights": description, "d_min": _D_MIN.value, "num_starts": _NUM_STARTS.value, "seed": _SEED.value,
                 "unknown_group": _UNKNOWN_GROUP.value, "composition": _COMPOSITION.value,
                 "permuted": _PERMUTED.value, "versions": provenance.versions()}
     items = resumable.run_items(
         crystals.list_crystals(_CRYSTALS.value)[:_LIMIT.value],
         lambda folder: crystals.evaluate_crystal(
             folder.path, _D_MIN.value, _NUM_STARTS.value, _SEED.value, unknown_group=_UNKNOWN_GROUP.value,
-            composition=_COMPOSITION.value, permuted=_PERMUTED.value),
+            composition=_COMPOSITION.value, permuted=_PERMUTED.value, weights=network),
         crystals.format_crystal, _JSON.value, settings)
     if not processes.is_chief():
         return

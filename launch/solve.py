@@ -57,8 +57,8 @@ _NUM_ATOMS = flags.DEFINE_integer(
 _PITCH = flags.DEFINE_float(
     "pitch", None, "Edge of a voxel in Angstrom. By default it is read from the header of a CCP4 map.")
 _WEIGHTS = flags.DEFINE_string(
-    "weights", "dual_space", "Weights of the network: the name of released weights, their folder, or the workdir of a "
-    "training.")
+    "weights", None, "Weights of the network: the name of released weights, their folder, or the workdir of a "
+    "training. By default dual_space for maps and crystals for --reflections, where none is possible, too.")
 _PICKER = flags.DEFINE_enum(
     "picker", "fit", ["fit", "peaks"], "How candidate positions are taken from the network's map: fit fits atoms to "
     "the map, peaks takes its peaks as the paper does.")
@@ -72,7 +72,7 @@ _SEED = flags.DEFINE_integer(
 _JSON = flags.DEFINE_string("json", None, "Second file to which the log is written.")
 _CRYSTAL_FLAGS = ("cell", "space_group", "unknown_group", "formula", "elements", "wavelength", "radiation", "hklf",
                   "num_starts")
-_MAP_FLAGS = ("num_atoms", "pitch", "weights", "picker", "refine", "noise")
+_MAP_FLAGS = ("num_atoms", "pitch", "picker", "refine", "noise")
 flags.mark_flags_as_mutual_exclusive(["patterson", "amplitudes", "reflections"], required=True)
 
 
@@ -98,7 +98,8 @@ def main(_: list[str]) -> None:
     from phasenet.io.patterson_maps import read_patterson
     from phasenet.search import network_stage
 
-    weights = pretrained.load(_WEIGHTS.value)
+    name = _WEIGHTS.value or pretrained.DEFAULT
+    weights = pretrained.load(name)
     is_patterson = _PATTERSON.value is not None
     path = _PATTERSON.value if is_patterson else _AMPLITUDES.value
     assert path is not None  # one of the two flags is required
@@ -106,7 +107,7 @@ def main(_: list[str]) -> None:
     pitch = measured.pitch_angstrom if _PITCH.value is None else _PITCH.value
     folder = app.prepare_folder(_OUTPUT.value)
     app.enable_compilation_cache()
-    app.print_line(f"searching for {_NUM_ATOMS.value or 'the'} atoms with weights {_WEIGHTS.value}; the first run "
+    app.print_line(f"searching for {_NUM_ATOMS.value or 'the'} atoms with weights {name}; the first run "
                    "compiles programs for up to a minute")
     settings = network_stage.NetworkSettings(picker=_PICKER.value)
     solution = pipeline.solve(measured.values, weights, num_atoms=_NUM_ATOMS.value, seed=_SEED.value, settings=settings,
@@ -123,8 +124,7 @@ def main(_: list[str]) -> None:
     files.draw(folder, prepared.patterson, fitted, numbers["correlation"], numbers["r_factor"])
     timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
     log = report.log(path, "patterson" if is_patterson else "amplitudes", solution, notes, settings, numbers, pitch)
-    weights_folder = pretrained.find_weights(_WEIGHTS.value)
-    log |= {"weights": provenance.describe_weights(_WEIGHTS.value, weights_folder, weights.info),
+    log |= {"weights": provenance.describe_weights(name, pretrained.find_weights(name), weights.info),
             "timing": timing, **provenance.describe_run()}
     page.write(folder, solution, log, fitted)
     app.write_log(folder / files.LOG, log, _JSON.value)
@@ -140,7 +140,7 @@ def _solve_crystal(path: str) -> None:
              "elements": _ELEMENTS.value, "wavelength": _WAVELENGTH.value, "radiation": _RADIATION.value,
              "hklf": int(_HKLF.value) if _HKLF.value else None}
     run(path, _OUTPUT.value, given, unknown_group=_UNKNOWN_GROUP.value, num_starts=_NUM_STARTS.value,
-        seed=_SEED.value, json_path=_JSON.value)
+        seed=_SEED.value, weights_name=_WEIGHTS.value, json_path=_JSON.value)
 
 
 def _refuse_flags(names: tuple[str, ...], case: str) -> None:

@@ -23,6 +23,7 @@ from phasenet.crystal.lattice import (
     operators_of,
     orthogonalization_matrix,
 )
+from phasenet.crystal.learned.iteration import LearnedWeights
 from phasenet.crystal.measured.cell_check import suggests_wrong_cell
 from phasenet.crystal.measured.judgement import judge_data
 from phasenet.crystal.measured.report import DataReport
@@ -81,6 +82,7 @@ class CrystalResult(NamedTuple):
 
 
 def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts: int = 16, seed: int = 0,
+               weights: LearnedWeights | None = None,
                progress: Callable[[str], None] = lambda line: None) -> CrystalResult:
     """Returns the atoms of a crystal as its files describe it.
 
@@ -89,6 +91,7 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
       unknown_group: whether the space group of the files is left aside.
       num_starts: largest number of starts in each group.
       seed: of the random phases.
+      weights: of a network that phases part of the starts, see `solve_crystal`.
       progress: gets a line for each group that is tried.
 
     Raises:
@@ -104,13 +107,13 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
     return solve_measured(
         Intensities(crystal.hkl, crystal.intensity, crystal.sigma), crystal.cell, given, composition,
         symbols=tuple(crystal.elements), wavelength=crystal.wavelength, radiation=crystal.radiation,
-        unknown_group=unknown_group, num_starts=num_starts, seed=seed, progress=progress)
+        unknown_group=unknown_group, num_starts=num_starts, seed=seed, weights=weights, progress=progress)
 
 
 def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroupOperators | None,
                    composition: Mapping[str, float] | None, *, symbols: tuple[str, ...] = (),
                    wavelength: float | None = None, radiation: str = "xray", unknown_group: bool = False,
-                   num_starts: int = 16, seed: int = 0,
+                   num_starts: int = 16, seed: int = 0, weights: LearnedWeights | None = None,
                    progress: Callable[[str], None] = lambda line: None) -> CrystalResult:
     """Returns the atoms of a crystal.
 
@@ -125,6 +128,7 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
       unknown_group: whether the space group is left aside.
       num_starts: largest number of starts in each group.
       seed: of the random phases.
+      weights: of a network that phases part of the starts, see `solve_crystal`.
       progress: gets a line for each group that is tried.
 
     Raises:
@@ -151,11 +155,13 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
         notes.append("space group from the data, the likeliest first: " + ", ".join(
             group.symbol or "without a name" for group in groups))
     tried = solve_in_groups(groups, reflections, cell, composition, radiation=radiation,
-                            composition_known=composition_known, num_starts=num_starts, seed=seed, progress=progress)
+                            composition_known=composition_known, num_starts=num_starts, seed=seed, weights=weights,
+                            progress=progress)
     best = choose_group(tried)
     if composition_known and best.solution.status != "solved" and best.solution.r1 < _PROMISING_R1:
         freed = solve_in_groups([best.operators], reflections, cell, composition, radiation=radiation,
                                 composition_known=False, num_starts=min(num_starts, _FREED_STARTS), seed=seed,
+                                weights=weights,
                                 progress=lambda line: progress(f"{line}, other numbers of atoms"))
         if freed[0].solution.status == "solved" and freed[0].solution.r1 < best.solution.r1 - _MIN_GAIN_OF_FREED:
             tried, best, composition_known = (*tried, *freed), freed[0], False
@@ -189,7 +195,7 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
 
 def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensities, cell: np.ndarray,
                     composition: Mapping[str, float], *, radiation: str, composition_known: bool = True,
-                    num_starts: int, seed: int,
+                    num_starts: int, seed: int, weights: LearnedWeights | None = None,
                     progress: Callable[[str], None] = lambda line: None) -> tuple[TriedGroup, ...]:
     """Returns the model in each group, up to the first that is solved and lacks no inversion.
 
@@ -202,12 +208,14 @@ def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensit
       composition_known: False takes the numbers of atoms for a guess.
       num_starts: largest number of starts in each group.
       seed: of the random phases.
+      weights: of a network that phases part of the starts, see `solve_crystal`.
       progress: gets a line for each group.
     """
     tried: list[TriedGroup] = []
     for group in groups:
         solution = solve_crystal(reflections, cell, group, composition, radiation=radiation,
-                                 composition_known=composition_known, num_starts=num_starts, seed=seed)
+                                 composition_known=composition_known, num_starts=num_starts, seed=seed,
+                                 weights=weights)
         tried.append(TriedGroup(group, solution, has_extra_inversion(solution, cell, group)))
         progress(f"{group.symbol or 'the group'}: {solution.status}, R1 {solution.r1:.3f}, start {solution.start + 1} "
                  f"of {solution.num_starts}")

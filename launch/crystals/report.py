@@ -65,7 +65,7 @@ def rows(crystal: CrystalFile, result: CrystalResult, evidence: Evidence) -> lis
         ("deepest difference", *_describe_peak(evidence.deepest, evidence.maps.unit, labels)),
         ("symmetry of the map", f"{solution.overlap:.2f}",
          "correlation with its symmetry copies; right maps: 0.3 to 1"),
-        ("start", f"{solution.start + 1}", f"of {solution.num_starts}")]
+        ("start", f"{solution.start + 1}", f"of {solution.num_starts}: {solution.engine}")]
 
 
 def _describe_peak(peak: DifferencePeak, unit: str, labels: tuple[str, ...]) -> tuple[str, str]:
@@ -119,7 +119,7 @@ def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
                  "space_groups": [{"symbol": one.symbol, "number": one.number} for one in data.space_groups[:20]]},
         "solution": {name: getattr(solution, name) for name in (
             "r1", "wr2", "overlap", "start", "num_starts", "reflections_per_parameter", "d_min", "scale", "wilson_b",
-            "engine", "r1_of_starts", "overlaps_of_starts")},
+            "engine", "r1_of_starts", "engines_of_starts", "overlaps_of_starts")},
         "flack": result.flack._asdict() if result.flack is not None else None,
         "tried": [{"space_group": one.operators.symbol, "status": one.solution.status, "r1": one.solution.r1}
                   for one in result.tried],

@@ -23,6 +23,7 @@ from phasenet.crystal.lattice import (
     operators_of,
     orthogonalization_matrix,
 )
+from phasenet.crystal.learned.iteration import LearnedWeights
 from phasenet.crystal.solve import CandidateModel, CrystalSolution
 from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.crystal_pipeline import solve_measured
@@ -132,7 +133,7 @@ def _count_hydrogens(formula: str, composition: dict[str, float]) -> dict[str, f
 
 def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int, seed: int, *,
                      unknown_group: bool = False, composition: str = "formula",
-                     permuted: bool = False) -> dict[str, Any]:
+                     permuted: bool = False, weights: LearnedWeights | None = None) -> dict[str, Any]:
     """Solves one crystal and compares the atoms with the published ones.
 
     Args:
@@ -145,12 +146,13 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
       composition: what the solver is given: the "formula" of the cell, the "elements" without numbers, or "none".
       permuted: whether the intensities are exchanged at random among reflections of like resolution: no answer is then
         right, and none may be called solved.
+      weights: of a network that phases part of the starts; None for none.
 
     Returns:
       The item: "status", "solved", "in_list" (the best model or another candidate is right), "fraction_atoms",
       "fraction_elements", "rms_angstrom", "r1", "d_min",
       "space_group", "space_group_found", "group_rank" of an unknown group, "reflections_per_parameter", "starts",
-      "atoms_in_cell", "cpu_seconds" and "wall_seconds".
+      "engine", "atoms_in_cell", "cpu_seconds" and "wall_seconds".
 
     Raises:
       InputError: a file cannot be used, or the crystal cannot be solved at all.
@@ -172,7 +174,7 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
         reflections, crystal.cell, None if unknown_group else crystal.operators,
         crystal.composition if composition == "formula" else None,
         symbols=tuple(crystal.composition) if composition == "elements" else (), radiation=crystal.radiation,
-        num_starts=num_starts, seed=seed)
+        num_starts=num_starts, seed=seed, weights=weights)
     operators, found = result.best.operators, result.best.solution
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     matrix = orthogonalization_matrix(crystal.cell)
@@ -193,7 +195,7 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
         "fraction_elements": right, "rms_angstrom": rms, "r1": found.r1, "d_min": found.d_min,
         "space_group": crystal.operators.symbol, "space_group_found": operators.symbol,
         **({"group_rank": rank} if unknown_group else {}), "reflections_per_parameter": found.reflections_per_parameter,
-        "starts": found.num_starts, "atoms_in_cell": len(crystal.positions), **seconds}
+        "starts": found.num_starts, "engine": found.engine, "atoms_in_cell": len(crystal.positions), **seconds}
 
 
 def _are_of_one_type(first: SpaceGroupOperators, second: SpaceGroupOperators) -> bool:

@@ -100,7 +100,7 @@ def draw_phases(starts: Sequence[int], seed: int, constraint: AmplitudeConstrain
     return state_from_maps(noise, starts, constraint, shape)
 
 
-def state_from_maps(maps: np.ndarray, starts: Sequence[int], constraint: AmplitudeConstraint,
+def state_from_maps(maps: np.ndarray | jax.Array, starts: Sequence[int], constraint: AmplitudeConstraint,
                     shape: tuple[int, int, int]) -> PhasingState:
     """Returns the states that continue from maps (B, X, Y, Z) on any scale, with the variants of B starts."""
     thresholds, shares = np.array([VARIANTS[start % len(VARIANTS)] for start in starts], np.float32).T

@@ -1,7 +1,7 @@
 """From merged reflections, cell, space group and composition to atoms: the whole way, in order.
 
 1. Unique reflections, Wilson plot, sharpened amplitudes (`normalisation`), a grid of the cell (`grids`).
-2. For each start: phases in P1 from random ones (`phasing`), the origin and the average over the group (`origin`), a
+2. For each start: phases in P1 from random ones (`learned`, then `phasing`), the origin and the average over the group (`origin`), a
    few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
 3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
 4. The verdict (`verdict`); the first start that is solved ends the search. If none is, the models that fit best are
@@ -19,6 +19,9 @@ import numpy as np
 from phasenet.crystal import connectivity, grids, normalisation, one_atom_moves, origin, phasing
 from phasenet.crystal.grids import CrystalGrid
 from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
+from phasenet.crystal.learned import features, iteration
+from phasenet.crystal.learned.features import LearnedInput
+from phasenet.crystal.learned.iteration import LearnedWeights
 from phasenet.crystal.normalisation import NormalisedAmplitudes
 from phasenet.crystal.phasing import AmplitudeConstraint
 from phasenet.crystal.refinement import completion, free_composition, least_squares, verdict
@@ -35,9 +38,11 @@ _STARTS_AT_ONCE = {"cpu": 1}
 _STARTS_AT_ONCE_ELSEWHERE = 8
 _SWEEPS_PER_BLOCK = 12
 _BLOCKS_PER_START = 2  # of the starts asked for
+_NETWORK_FROM = 1.3  # Angstrom; up to there the untrained iteration needs a start or two
 _MAX_CANDIDATES = 8
 _SAME_R1 = 0.002  # models whose R1 differ by less are taken for one
 ENGINE = "relaxed reflections in P1, no training"
+NETWORK_ENGINE = "relaxed reflections in P1, learned"
 MOVES_ENGINE = "moves of single atoms in the space group"
 
 
@@ -74,6 +79,7 @@ class CrystalSolution(NamedTuple):
       mean_e2_minus_1: mean |E^2 - 1|.
       engine: the method that phased.
       r1_of_starts: R1 of each start's model, in order.
+      engines_of_starts: the method that phased each start, in order.
       overlaps_of_starts: overlap of each start's map, in order.
       candidates: unless the crystal is solved, the models with the lowest R1, the best first, at most 8.
       composition_known: whether the numbers of atoms of each element were given; otherwise they were fitted.
@@ -99,10 +105,18 @@ class CrystalSolution(NamedTuple):
     mean_e2_minus_1: float
     engine: str
     r1_of_starts: tuple[float, ...]
+    engines_of_starts: tuple[str, ...]
     overlaps_of_starts: tuple[float, ...]
     candidates: tuple[CandidateModel, ...]
     composition_known: bool
     notes: tuple[str, ...]
+
+
+class _Network(NamedTuple):
+    """Weights, and what they are told of the crystal."""
+
+    weights: LearnedWeights
+    data: LearnedInput
 
 
 class _Attempt(NamedTuple):
@@ -115,7 +129,8 @@ class _Attempt(NamedTuple):
 
 def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
                   composition: Mapping[str, float], *, radiation: str = "xray",
-                  composition_known: bool = True, num_starts: int = 16, seed: int = 0) -> CrystalSolution:
+                  composition_known: bool = True, num_starts: int = 16, seed: int = 0,
+                  weights: LearnedWeights | None = None) -> CrystalSolution:
     """Returns the atoms of a crystal.
 
     Args:
@@ -127,6 +142,8 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
       composition_known: False takes the numbers of atoms for a guess, which the data may change.
       num_starts: largest number of starts from random phases.
       seed: of the random phases; the same arguments give the same answer.
+      weights: of a network, which phases the first half of the starts where the resolution is worse than 1.3 A; None for
+        none.
 
     Raises:
       InputError: too few reflections, an unknown element or radiation, no atom to place.
@@ -145,9 +162,13 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         tuple(composition[element] / centring for element in elements), amplitudes.wilson.b_iso)
     constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
 
+    network = None
+    if weights is not None and amplitudes.d_min > _NETWORK_FROM:
+        network = _Network(weights, features.describe_crystal(constraint, grid, unique, composition, amplitudes.d_min))
+
     attempts: list[_Attempt] = []
     start = 0  # of the best attempt
-    starts = _attempts(constraint, problem, composition_known, num_starts, seed)
+    starts = _attempts(constraint, problem, composition_known, num_starts, seed, network)
     moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
     for attempt in itertools.chain(starts, moves):
         attempts.append(attempt)
@@ -169,18 +190,23 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         figures.wr2, status, best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
-        tuple(attempt.overlap for attempt in attempts), candidates, composition_known,
+        tuple(attempt.engine for attempt in attempts), tuple(attempt.overlap for attempt in attempts), candidates, composition_known,
         _notes(best, problem, composition, composition_known))
 
 
 def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, composition_known: bool, num_starts: int,
-              seed: int) -> Iterator[_Attempt]:
-    """Yields the model of each start; a start whose map has no peaks yields none."""
+              seed: int, network: _Network | None) -> Iterator[_Attempt]:
+    """Yields the model of each start; a start whose map has no peaks yields none.
+
+    A network phases the first half of the starts, the untrained iteration the others.
+    """
     complete = completion.complete if composition_known else free_composition.complete
     at_once = _STARTS_AT_ONCE.get(jax.default_backend(), _STARTS_AT_ONCE_ELSEWHERE)
+    learned = 0 if network is None else (num_starts + 1) // 2
     for first in range(0, num_starts, at_once):
+        used = network if first < learned else None
         # Always as many at once, so that one program serves all.
-        maps = _phase(constraint, problem.grid, range(first, first + at_once), seed)
+        maps = _phase(constraint, problem.grid, range(first, first + at_once), seed, used)
         for start, density in enumerate(maps[:num_starts - first], first):
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
             polished = _polish(symmetric.density, start, constraint, problem.grid, at_once)
@@ -191,7 +217,7 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
                 model = min((one for one in (model, other) if one is not None), key=lambda one: one.figures.r1,
                             default=None)
             if model is not None:
-                yield _Attempt(model, symmetric.overlap, ENGINE)
+                yield _Attempt(model, symmetric.overlap, ENGINE if used is None else NETWORK_ENGINE)
 
 
 def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem, operators: SpaceGroupOperators,
@@ -219,11 +245,15 @@ def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem
         yield _Attempt(model, 1.0, MOVES_ENGINE)
 
 
-def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, seed: int) -> np.ndarray:
+def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, seed: int,
+           network: _Network | None) -> np.ndarray:
     """Returns densities (B, X, Y, Z) phased in P1, one for each start."""
     state = phasing.draw_phases(starts, seed, constraint, grid.shape)
     for _ in range(_MAX_BLOCKS):
-        state, maps = phasing.run_rounds(state, constraint, grid.shape, _ROUNDS_PER_BLOCK)
+        if network is None:
+            state, maps = phasing.run_rounds(state, constraint, grid.shape, _ROUNDS_PER_BLOCK)
+        else:
+            state, maps = iteration.run_rounds(network.weights, state, network.data, _ROUNDS_PER_BLOCK)
         # Where unmeasured reflections stay whole, they take up what does not fit: agreement then proves nothing.
         if float(maps.agreement.min()) > _GOOD_AGREEMENT and float(state.share.max()) < 1:
             break
@@ -232,7 +262,7 @@ def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, se
 
 def _polish(density: np.ndarray, start: int, constraint: AmplitudeConstraint, grid: CrystalGrid,
             at_once: int) -> np.ndarray:
-    """Returns a start's symmetric map (X, Y, Z) after some rounds more, averaged over the group again."""
+    """Returns a start's symmetric map (X, Y, Z) after some untrained rounds more, averaged over the group again."""
     copies = np.broadcast_to(density, (at_once, *grid.shape))
     state = phasing.state_from_maps(copies, [start] * at_once, constraint, grid.shape)
     _, maps = phasing.run_rounds(state, constraint, grid.shape, _POLISHING_ROUNDS)

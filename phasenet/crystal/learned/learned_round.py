@@ -37,13 +37,11 @@ class LearnedArchitecture(NamedTuple):
 
     Attributes:
       width: channels of the two hidden layers.
-      filters: number of learned filters of the current map, and as many of its atoms.
-      projected_filters: number of learned filters of the last projected map.
+      filters: number of filtered maps; each mixes the current map, its atoms and the last projected map.
     """
 
     width: int = 24
-    filters: int = 4
-    projected_filters: int = 2
+    filters: int = 6
 
 
 class LearnedRound(nn.Module):
@@ -75,10 +73,7 @@ class LearnedRound(nn.Module):
                              2 * (state.threshold.ravel()[0] - _MEAN_THRESHOLD)])
         conditions = jnp.concatenate([data.conditions, jnp.clip(dynamic, -4.0, 4.0)])
         transforms = jnp.fft.rfftn(jnp.stack([current, atoms, state.projected]), axes=(1, 2, 3))
-        filtered = jnp.concatenate([
-            self._filter("filters", arch.filters, transforms[0], data),
-            self._filter("atom_filters", arch.filters, transforms[1], data),
-            self._filter("projected_filters", arch.projected_filters, transforms[2], data)])
+        filtered = self._filter(transforms, data)
         maps = jnp.stack([current, atoms, state.projected, highest, _MAP_SCALE * jnp.clip(level, 0.0, 3.0)])
         channels = jnp.concatenate([maps, jnp.fft.irfftn(filtered, s=shape, axes=(1, 2, 3))])
         # Channels first: with channels last, a CPU would compute one voxel after another.
@@ -98,11 +93,13 @@ class LearnedRound(nn.Module):
         projected = phasing.impose_amplitudes(2 * density - current + corrections[2], data.constraint, kept)
         return state._replace(projected=projected, memory=current - step * density), density
 
-    def _filter(self, name: str, count: int, transform: jax.Array, data: LearnedInput) -> jax.Array:
-        """Returns the transforms (`count`, X, Y, Z/2 + 1) of a map under learned filters, linear in the resolution."""
-        weights = self.param(name, nn.initializers.normal(0.5), (count, features.NUM_PROFILES))
-        slopes = self.param(f"{name}_slopes", nn.initializers.zeros, (count, features.NUM_PROFILES))
-        return transform * jnp.einsum("cj,jxyz->cxyz", weights + data.conditions[0] * slopes, data.profiles)
+    def _filter(self, transforms: jax.Array, data: LearnedInput) -> jax.Array:
+        """Returns transforms (filters, X, Y, Z/2 + 1) of sums of three filtered maps, from (3, X, Y, Z/2 + 1)."""
+        size = (self.architecture.filters, len(transforms), features.NUM_PROFILES)
+        weights = self.param("filters", nn.initializers.normal(0.3), size)
+        slopes = self.param("filters_slopes", nn.initializers.zeros, size)
+        weights = weights + data.conditions[0] * slopes
+        return jnp.einsum("cmxyz,mxyz->cxyz", jnp.einsum("cmj,jxyz->cmxyz", weights, data.profiles), transforms)
 
     def _mix_channels(self, name: str, channels: jax.Array, width: int, conditions: jax.Array | None,
                       init: Initializer = nn.initializers.lecun_normal()) -> jax.Array:

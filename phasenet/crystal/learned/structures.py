@@ -18,7 +18,7 @@ from phasenet.errors import InputError
 
 # Grid points per d_min, which `grids.choose_shape` gives at least, and not much more.
 _MIN_POINTS, _MAX_POINTS = 2.74, 3.4
-_RESOLUTIONS = (0.95, 1.95)
+_RESOLUTIONS = (0.95, 2.1)
 _MIN_RANGE = 0.02
 _MAX_ELEMENTS = 8
 
