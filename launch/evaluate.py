@@ -259,8 +259,8 @@ def _evaluate_crystals() -> None:
 
     assert _CRYSTALS.value is not None  # required for this task
     network, description = weights.load(_WEIGHTS.value)
-    settings = {"task": "crystals", "weights": description, "d_min": _D_MIN.value, "num_starts": _NUM_STARTS.value, "seed": _SEED.value,
-                "unknown_group": _UNKNOWN_GROUP.value, "composition": _COMPOSITION.value,
+    settings = {"task": "crystals", "weights": description, "d_min": _D_MIN.value, "num_starts": _NUM_STARTS.value,
+                "seed": _SEED.value, "unknown_group": _UNKNOWN_GROUP.value, "composition": _COMPOSITION.value,
                 "permuted": _PERMUTED.value, "versions": provenance.versions()}
     items = resumable.run_items(
         crystals.list_crystals(_CRYSTALS.value)[:_LIMIT.value],

@@ -1,7 +1,7 @@
 """Trains the learned iteration for measured crystals on made ones.
 
-The crystals come from `launch.datasets.make_crystals`; they are measured in the training step. configs/phasenet_crystals.py
-names the task.
+The crystals come from `launch.datasets.make_crystals`; they are measured in the training step.
+configs/phasenet_crystals.py names the task.
 """
 
 import functools
@@ -51,8 +51,8 @@ class CrystalsTask(Task):
       structures: path of the made crystals; may differ when the training is resumed.
       shapes: of the grids; a program is compiled for each.
       rounds_before, rounds: the largest number of rounds without gradients; the number of rounds with gradients.
-      near.share, near.rounds_before: the share of the starts that are drawn near the true map, where the network decides
-        whether the true map is found; the largest number of rounds without gradients of these.
+      near.share, near.rounds_before: the share of the starts that are drawn near the true map, where a round decides
+        whether it is found; the largest number of rounds without gradients of these.
       examples.seed: seed of the examples.
       validation.count, validation.rounds: crystals, the last of the file, that are kept apart for validation; rounds of
         each, from one start.
@@ -94,8 +94,8 @@ class CrystalsTask(Task):
 
         Returns:
           "structure": arrays of one crystal each; "shape" (n,) number of the grid's shape; "resolutions" (n, 2);
-          "key" (n,) typed key of the measurement; "rounds_before" (n,) rounds without gradients; "nearness" (n,) and "variant" (n, 2), see
-          `draw_start`.
+          "key" (n,) typed key of the measurement; "rounds_before" (n,) rounds without gradients; "nearness" (n,) and
+          "variant" (n, 2), see `draw_start`.
         """
         def draw_one(key: jax.Array) -> dict[str, Any]:
             key_pair, key_rounds, key_example, key_variant, key_near, key_nearness = jax.random.split(

@@ -1,8 +1,8 @@
 """From merged reflections, cell, space group and composition to atoms: the whole way, in order.
 
 1. Unique reflections, Wilson plot, sharpened amplitudes (`normalisation`), a grid of the cell (`grids`).
-2. For each start: phases in P1 from random ones (`learned`, then `phasing`), the origin and the average over the group (`origin`), a
-   few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
+2. For each start: phases in P1 from random ones (`learned`, then `phasing`), the origin and the average over the group
+   (`origin`), a few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
 3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
 4. The verdict (`verdict`); the first start that is solved ends the search. If none is, the models that fit best are
    candidates.
@@ -142,8 +142,8 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
       composition_known: False takes the numbers of atoms for a guess, which the data may change.
       num_starts: largest number of starts from random phases.
       seed: of the random phases; the same arguments give the same answer.
-      weights: of a network, which phases the first half of the starts where the resolution is worse than 1.3 A; None for
-        none.
+      weights: of a network, which phases the first half of the starts where the resolution is worse than 1.3 A; None
+        for none.
 
     Raises:
       InputError: too few reflections, an unknown element or radiation, no atom to place.
@@ -190,8 +190,8 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         figures.wr2, status, best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
-        tuple(attempt.engine for attempt in attempts), tuple(attempt.overlap for attempt in attempts), candidates, composition_known,
-        _notes(best, problem, composition, composition_known))
+        tuple(attempt.engine for attempt in attempts), tuple(attempt.overlap for attempt in attempts), candidates,
+        composition_known, _notes(best, problem, composition, composition_known))
 
 
 def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, composition_known: bool, num_starts: int,

@@ -33,8 +33,9 @@ def tiny(archive):
     """One grid and a training of seconds."""
     config = phasenet_crystals.get_config()
     config.structures, config.shapes = str(archive), (SHAPE,)
-    config.model.width, config.model.filters, config.model.projected_filters = 4, 1, 1
+    config.model.width, config.model.filters = 4, 1
     config.rounds_before, config.rounds, config.validation.count, config.validation.rounds = 3, 2, 2, 4
+    config.near.rounds_before = 2
     config.batch_size, config.num_steps, config.log_every, config.eval_every = 4, 2, 1, 0
     config.optimizer.warmup_steps = 0
     return config
@@ -52,7 +53,7 @@ def test_the_loss_is_that_of_the_rounds_behind_those_without_gradients(tiny):
     for number, key in enumerate(keys):
         case = jax.tree.map(lambda leaf, number=number: leaf[number], batch)
         example = make(case["key"], case["structure"], case["resolutions"], SHAPE)
-        state = crystals.draw_start(key, example, case["variant"], SHAPE)
+        state = crystals.draw_start(key, example, case["variant"], SHAPE, case["nearness"])
         found = []
         for _ in range(int(case["rounds_before"]) + 2):
             state, density = one_round(params, state, example.data)
@@ -79,7 +80,7 @@ def test_examples_are_drawn_as_often_as_their_resolutions_are_wanted():
     ranges = np.array([[[1.0, 1.1], [0.0, 0.0]], [[1.3, 1.4], [1.5, 1.6]]], np.float32)
     drawn = crystals._list_pairs(ranges)
     np.testing.assert_array_equal(drawn["pairs"], [[0, 0], [1, 0], [1, 1]])
-    np.testing.assert_allclose(np.diff(drawn["cumulative"], prepend=0), np.array([0.15, 1, 1]) / 2.15, rtol=1e-4)
+    np.testing.assert_allclose(np.diff(drawn["cumulative"], prepend=0), np.array([1, 3, 5]) / 9, rtol=1e-4)
 
 
 def test_weights_that_do_not_serve_are_told(tmp_path):

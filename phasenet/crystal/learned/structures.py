@@ -12,8 +12,8 @@ import numpy as np
 
 from phasenet.crystal import lattice
 from phasenet.crystal.form_factors import atomic_number
-from phasenet.crystal import symmetry_copies
 from phasenet.crystal.made.crystals import MadeCrystal
+from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.errors import InputError
 
 # Grid points per d_min, which `grids.choose_shape` gives at least, and not much more.
@@ -83,8 +83,8 @@ def find_resolutions(reciprocal: np.ndarray, shapes: Sequence[tuple[int, int, in
 def _pack(crystal: MadeCrystal, max_atoms: int) -> TrainingStructures | None:
     """Returns the arrays of one crystal, without the axis S; None where it has too many atoms or elements."""
     order = np.argsort(crystal.cell[:3], kind="stable")
-    places, sources = symmetry_copies.expand_to_cell(np.concatenate([crystal.positions, crystal.hydrogens]), crystal.operators,
-                                      crystal.cell)
+    places, sources = expand_to_cell(np.concatenate([crystal.positions, crystal.hydrogens]), crystal.operators,
+                                     crystal.cell)
     numbers = np.array([atomic_number(element) for element in (*crystal.elements, *["H"] * len(crystal.hydrogens))])
     elements, kinds = np.unique(numbers, return_inverse=True)
     free = max_atoms - len(places)

@@ -81,17 +81,18 @@ def test_the_same_arguments_give_the_same_answer(made_crystal):
     assert len(first.overlaps_of_starts) == 1
 
 
-def test_a_network_phases_first_beyond_atomic_resolution_and_last_within(made_crystal):
+def test_a_network_phases_first_beyond_atomic_resolution(made_crystal):
     """Its weights are those before training, so that it finds what the untrained iteration finds."""
-    architecture = LearnedArchitecture(width=4, filters=1, projected_filters=0)
+    architecture = LearnedArchitecture(width=4, filters=1)
     weights = LearnedWeights(architecture, crystal_pretrained.init_params(jax.random.key(0), architecture))
-    for d_min, engine in ((1.2, solve.LEARNED), (1.0, solve.UNTRAINED)):
+    for d_min, engine in ((1.4, solve.NETWORK_ENGINE), (1.0, solve.ENGINE)):
         crystal = made_crystal("P -1", d_min=d_min)
         given = crystal.reflections, crystal.cell, crystal.operators, crystal.composition
         alone = solve.solve_crystal(*given, num_starts=1)
         both = solve.solve_crystal(*given, num_starts=1, weights=weights)
-        assert both.engine == engine and alone.engine == solve.UNTRAINED
+        assert both.engine == engine and alone.engine == solve.ENGINE
         assert both.r1 == pytest.approx(alone.r1, abs=2e-3)
+        assert both.engines_of_starts == (engine,)
 
 
 def test_an_atom_on_a_special_position_has_its_share_as_occupancy():

@@ -11,7 +11,7 @@ from phasenet.crystal.learned import features, iteration
 from phasenet.crystal.learned.iteration import LearnedWeights
 from phasenet.crystal.learned.learned_round import LearnedArchitecture
 
-TINY = LearnedArchitecture(width=5, filters=2, projected_filters=1)
+TINY = LearnedArchitecture(width=5, filters=2)
 
 
 def describe(crystal, d_min=None):
