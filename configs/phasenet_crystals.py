@@ -24,24 +24,21 @@ def get_config() -> ConfigDict:
 
     config.examples = ConfigDict()
     config.examples.seed = 1
-    config.rounds_before = 200  # largest number of rounds without gradients
-    config.near = ConfigDict()
-    config.near.share = 0.5  # of the starts, which begin near the true map
-    config.near.rounds_before = 40
+    config.rounds_before = 150  # largest number of rounds without gradients
     config.rounds = 6  # rounds with gradients, after those without
     config.validation = ConfigDict()
     config.validation.count = 60  # crystals that are kept apart
     config.validation.rounds = 200  # from one start
 
     config.batch_size = 8
-    config.num_steps = 2000
-    config.ema_decay = 0.98
-    config.optimizer.learning_rate = 1e-3
+    config.num_steps = 5000
+    config.ema_decay = 0.99
+    config.optimizer.learning_rate = 1.5e-3
     config.optimizer.warmup_steps = 50
     config.optimizer.schedule = "cosine"
     config.optimizer.final_fraction = 0.05
     config.optimizer.clip_norm = 0.1
     config.log_every = 20
-    config.eval_every = 400
+    config.eval_every = 1250
     config.checkpoint_minutes = 4.0
     return config

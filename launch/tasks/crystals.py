@@ -33,7 +33,6 @@ _SOLVED_CORRELATION = 0.8
 _POWER = 4
 # Angstrom, and how often a resolution between them is drawn, relative.
 _RESOLUTION_EDGES, _RESOLUTION_WEIGHTS = (0.95, 1.35, 2.1), (0.2, 1.0)
-_LARGEST_NEARNESS = 0.5
 _MAX_ATOMS = 256  # in the unit cell, hydrogen among them
 _VALIDATION_BANDS = (1.1, 1.35, 1.65, 1.95, 2.1)
 
@@ -51,8 +50,6 @@ class CrystalsTask(Task):
       structures: path of the made crystals; may differ when the training is resumed.
       shapes: of the grids; a program is compiled for each.
       rounds_before, rounds: the largest number of rounds without gradients; the number of rounds with gradients.
-      near.share, near.rounds_before: the share of the starts that are drawn near the true map, where a round decides
-        whether it is found; the largest number of rounds without gradients of these.
       examples.seed: seed of the examples.
       validation.count, validation.rounds: crystals, the last of the file, that are kept apart for validation; rounds of
         each, from one start.
@@ -94,21 +91,18 @@ class CrystalsTask(Task):
 
         Returns:
           "structure": arrays of one crystal each; "shape" (n,) number of the grid's shape; "resolutions" (n, 2);
-          "key" (n,) typed key of the measurement; "rounds_before" (n,) rounds without gradients; "nearness" (n,) and
-          "variant" (n, 2), see `draw_start`.
+          "key" (n,) typed key of the measurement; "rounds_before" (n,) rounds without gradients; "variant" (n, 2), see
+          `draw_start`.
         """
         def draw_one(key: jax.Array) -> dict[str, Any]:
-            key_pair, key_rounds, key_example, key_variant, key_near, key_nearness = jax.random.split(
-                jax.random.fold_in(key, self.config.examples.seed), 6)
-            near = jax.random.uniform(key_near) < self.config.near.share
-            most = jnp.where(near, self.config.near.rounds_before, self.config.rounds_before)
+            key_pair, key_rounds, key_example, key_variant = jax.random.split(
+                jax.random.fold_in(key, self.config.examples.seed), 4)
             pair = jnp.searchsorted(data["cumulative"], jax.random.uniform(key_pair))
             pair = jnp.minimum(pair, len(data["cumulative"]) - 1)
             crystal, shape = data["pairs"][pair]
             return {"structure": jax.tree.map(lambda array: array[crystal], data["structures"]), "shape": shape,
                     "resolutions": data["resolutions"][crystal, shape], "key": key_example,
-                    "rounds_before": jax.random.randint(key_rounds, (), 0, most + 1),
-                    "nearness": jnp.where(near, jax.random.uniform(key_nearness, maxval=_LARGEST_NEARNESS), 0.0),
+                    "rounds_before": jax.random.randint(key_rounds, (), 0, self.config.rounds_before + 1),
                     "variant": jax.random.choice(key_variant, jnp.array(phasing.VARIANTS))}
 
         return jax.lax.map(draw_one, keys)
@@ -130,7 +124,7 @@ class CrystalsTask(Task):
     def _rate(self, params: Any, shape: tuple[int, int, int], case: Any, key: jax.Array) -> jax.Array:
         """Returns the correlations (config.rounds,) of one case on a grid with the true map, after each round."""
         example = examples.make_example(case["key"], case["structure"], case["resolutions"], shape)
-        state = draw_start(key, example, case["variant"], shape, case["nearness"])
+        state = draw_start(key, example, case["variant"], shape)
         fixed = jax.lax.stop_gradient(params)
         state = jax.lax.fori_loop(
             0, case["rounds_before"], lambda _, state: self.round.apply(fixed, state, example.data)[0], state)
@@ -197,21 +191,9 @@ class CrystalsTask(Task):
         crystal_pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), self.architecture, info)
 
 
-def draw_start(key: jax.Array, example: CrystalExample, variant: jax.Array, shape: tuple[int, int, int],
-               nearness: jax.Array | float = 0.0) -> PhasingState:
-    """Returns the state of one start.
-
-    Args:
-      key: typed key of the start.
-      example: crystal.
-      variant: (2,) threshold and share, see `phasing.VARIANTS`.
-      shape: of the grid.
-      nearness: () share of the true map in the map whose phases are taken; the rest is noise.
-    """
-    noise = jax.random.normal(key, shape)
-    true = jnp.fft.irfftn(example.transform.at[0, 0, 0].set(0.0), s=shape)
-    mixed = nearness * true / phasing.root_mean_square(true, (0, 1, 2)) + (1 - nearness) * noise
-    state = phasing.state_from_maps(mixed[None], (0,), example.data.constraint, shape)
+def draw_start(key: jax.Array, example: CrystalExample, variant: jax.Array, shape: tuple[int, int, int]) -> PhasingState:
+    """Returns the state of one start with random phases; `variant` (2,) is its threshold and its share."""
+    state = phasing.state_from_maps(jax.random.normal(key, (1, *shape)), (0,), example.data.constraint, shape)
     state = jax.tree.map(lambda array: array[0], state)
     return state._replace(threshold=jnp.full((1, 1, 1), variant[0]), share=jnp.full((1, 1, 1), variant[1]))
 

@@ -35,7 +35,6 @@ def tiny(archive):
     config.structures, config.shapes = str(archive), (SHAPE,)
     config.model.width, config.model.filters = 4, 1
     config.rounds_before, config.rounds, config.validation.count, config.validation.rounds = 3, 2, 2, 4
-    config.near.rounds_before = 2
     config.batch_size, config.num_steps, config.log_every, config.eval_every = 4, 2, 1, 0
     config.optimizer.warmup_steps = 0
     return config
@@ -53,7 +52,7 @@ def test_the_loss_is_that_of_the_rounds_behind_those_without_gradients(tiny):
     for number, key in enumerate(keys):
         case = jax.tree.map(lambda leaf, number=number: leaf[number], batch)
         example = make(case["key"], case["structure"], case["resolutions"], SHAPE)
-        state = crystals.draw_start(key, example, case["variant"], SHAPE, case["nearness"])
+        state = crystals.draw_start(key, example, case["variant"], SHAPE)
         found = []
         for _ in range(int(case["rounds_before"]) + 2):
             state, density = one_round(params, state, example.data)
