@@ -1,9 +1,12 @@
-"""The learned iteration for measured crystals; launch.solve --reflections --weights=work/crystals uses its weights.
+r"""The learned iteration for measured crystals; launch.solve --reflections --weights=work/crystals uses its weights.
 
-    python -m launch.datasets.make_crystals --count=4000 --min_volume=180 --max_volume=1900 --output=work/crystals.npz
+    python -m launch.datasets.make_crystals --count=2400 --seed=1 --min_volume=180 --max_volume=1900 \
+        --output=work/crystals.npz
+    python -m launch.datasets.make_crystals --count=2400 --seed=2 --min_volume=180 --max_volume=1900 \
+        --space_groups=P21,P212121,P1,Pna21,C2,Pc,I222,P21212 --output=work/chiral.npz
     python -m launch.train --config=configs/phasenet_crystals.py --workdir=work/crystals
 
-The crystals are made ones; no measured crystal enters.
+The crystals are made ones; no measured crystal enters. Those without an inversion are harder, hence more of them.
 """
 
 from ml_collections import ConfigDict
@@ -14,7 +17,7 @@ from launch.training import base_config
 def get_config() -> ConfigDict:
     config = base_config()
     config.task = "launch.tasks.crystals:CrystalsTask"
-    config.structures = "work/crystals.npz"  # from launch.datasets.make_crystals
+    config.structures = "work/crystals.npz,work/chiral.npz"  # from launch.datasets.make_crystals
     # Voxels along the edges of the grids; the time of compilation grows with their number.
     config.shapes = ((12, 16, 20), (16, 16, 24), (16, 20, 28), (20, 24, 24))
 

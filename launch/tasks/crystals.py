@@ -47,12 +47,12 @@ class CrystalsTask(Task):
 
     Config:
       model: the fields of `LearnedArchitecture`.
-      structures: path of the made crystals; may differ when the training is resumed.
+      structures: paths of files of made crystals, separated by commas; may differ when the training is resumed.
       shapes: of the grids; a program is compiled for each.
       rounds_before, rounds: the largest number of rounds without gradients; the number of rounds with gradients.
       examples.seed: seed of the examples.
-      validation.count, validation.rounds: crystals, the last of the file, that are kept apart for validation; rounds of
-        each, from one start.
+      validation.count, validation.rounds: how many crystals, drawn once, are kept apart for validation; rounds of each,
+        from one start.
     """
 
     free_fields = ("structures",)
@@ -67,9 +67,9 @@ class CrystalsTask(Task):
         self.shapes = tuple(tuple(shape) for shape in config.shapes)
         if not self.shapes or any(len(shape) != 3 or min(shape) < 4 or shape[2] % 2 for shape in self.shapes):
             raise InputError(f"config.shapes={config.shapes}: expected shapes of three numbers, the last even")
-        made = read_npz(pathlib.Path(config.structures), arrays.NAMES)
-        held = pack_structures((arrays.unpack(made, number) for number in range(len(made["cell"]))), _MAX_ATOMS,
-                               self.shapes)
+        made = arrays.join([read_npz(pathlib.Path(path), arrays.NAMES) for path in config.structures.split(",")])
+        order = np.random.default_rng(config.examples.seed).permutation(len(made["cell"]))
+        held = pack_structures((arrays.unpack(made, number) for number in order), _MAX_ATOMS, self.shapes)
         train = len(held.kinds) - config.validation.count
         if train < 1:
             raise InputError(f"{config.structures}: {len(held.kinds)} crystals fit a grid, of which "
@@ -191,7 +191,8 @@ class CrystalsTask(Task):
         crystal_pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), self.architecture, info)
 
 
-def draw_start(key: jax.Array, example: CrystalExample, variant: jax.Array, shape: tuple[int, int, int]) -> PhasingState:
+def draw_start(key: jax.Array, example: CrystalExample, variant: jax.Array,
+               shape: tuple[int, int, int]) -> PhasingState:
     """Returns the state of one start with random phases; `variant` (2,) is its threshold and its share."""
     state = phasing.state_from_maps(jax.random.normal(key, (1, *shape)), (0,), example.data.constraint, shape)
     state = jax.tree.map(lambda array: array[0], state)
