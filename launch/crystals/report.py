@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from launch.crystals.evidence import Evidence
+from phasenet.crystal.plausibility import fraction_bonded
 from phasenet.crystal.refinement.density_maps import DifferencePeak
 from phasenet.crystal.solve import CandidateModel
 from phasenet.crystal_pipeline import CrystalResult
@@ -43,6 +44,11 @@ def list_notes(crystal: CrystalFile, result: CrystalResult) -> list[str]:
         notes.append(f"no wavelength is given: solution.res and solution.cif say {_DEFAULT_WAVELENGTH} A (Mo K alpha)")
     if not crystal.z:
         notes.append("Z is not known: solution.res says 1")
+    if list_others(result) and "C" in result.best.solution.elements:
+        first, *others = (fraction_bonded(model, crystal.cell, result.best.operators)
+                          for model in result.best.solution.candidates)
+        named = ", ".join(f"{share:.0%} in candidate_{number}" for number, share in enumerate(others, 2))
+        notes.append(f"C, N and O atoms with a neighbour at the length of a bond: {first:.0%} in the solution, {named}")
     return notes
 
 
@@ -133,8 +139,8 @@ def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
                   for label, element, position, deviation, b_iso, occupancy in zip(
                       structure.labels, structure.elements, structure.positions, structure.standard_deviations,
                       structure.b_iso, structure.occupancies, strict=True)],
-        "candidates": [{"r1": one.r1, "elements": one.elements, "positions": one.positions}
-                       for one in make_candidates(structure, result)]}
+        "candidates": [{"r1": one.r1, "fraction_bonded": fraction_bonded(one, crystal.cell, result.best.operators),
+                        "elements": one.elements, "positions": one.positions} for one in list_others(result)]}
 
 
 def _log_peak(peak: DifferencePeak, structure: CrystalStructure) -> dict[str, Any]:

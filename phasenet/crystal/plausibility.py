@@ -6,7 +6,7 @@
 import numpy as np
 
 from phasenet.crystal.lattice import SpaceGroupOperators, has_inversion, orthogonalization_matrix
-from phasenet.crystal.solve import CrystalSolution
+from phasenet.crystal.solve import CandidateModel, CrystalSolution
 
 _BOND_ANGSTROM = (1.05, 1.75)  # between C, N and O; to a metal or a halogen it is longer
 _SAME_SITE_ANGSTROM = 0.6
@@ -44,7 +44,8 @@ def has_extra_inversion(solution: CrystalSolution, cell: np.ndarray, operators: 
     return False
 
 
-def fraction_bonded(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> float:
+def fraction_bonded(solution: CrystalSolution | CandidateModel, cell: np.ndarray,
+                    operators: SpaceGroupOperators) -> float:
     """Returns the share of C, N and O atoms whose nearest atom lies at the length of a bond; 0 without carbon.
 
     Args:
@@ -78,7 +79,8 @@ def has_unusual_bonds(solution: CrystalSolution, cell: np.ndarray, operators: Sp
     return not low <= float(np.median(bonds)) <= high
 
 
-def _nearest_distances(solution: CrystalSolution, cell: np.ndarray, operators: SpaceGroupOperators) -> np.ndarray:
+def _nearest_distances(solution: CrystalSolution | CandidateModel, cell: np.ndarray,
+                       operators: SpaceGroupOperators) -> np.ndarray:
     """Returns the distances (m,) of the C, N and O atoms from their nearest atoms, Angstrom."""
     light = np.array([element in ("C", "N", "O") for element in solution.elements])
     offset = _images(solution, operators)[:, None] - solution.positions[light]
@@ -91,7 +93,7 @@ def _is_bond(distances: np.ndarray) -> np.ndarray:
     return (distances > _BOND_ANGSTROM[0]) & (distances < _BOND_ANGSTROM[1])
 
 
-def _images(solution: CrystalSolution, operators: SpaceGroupOperators) -> np.ndarray:
+def _images(solution: CrystalSolution | CandidateModel, operators: SpaceGroupOperators) -> np.ndarray:
     """Returns the copies of all atoms by all operators, (m n, 3) fractional."""
     images = np.einsum("mij,nj->mni", operators.rotations, solution.positions) + operators.translations[:, None]
     return images.reshape(-1, 3)

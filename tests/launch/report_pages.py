@@ -102,7 +102,8 @@ def crystal(folder: pathlib.Path, status: str = "solved") -> tuple[CrystalResult
                        for shift in (0.0, 0.01, 0.02)) if status != "solved" else ()
     solution = CrystalSolution(
         positions, np.full((n, 3), 0.004), np.zeros(n, int), made.elements, b_iso, np.ones(n), r1, 3 * r1,
-        status, 0.9, 0, 1, 20.0, 1.0, 2.5**0.5, 2.5, 0.97, ENGINE, (r1,), (0.9,), candidates, True, ("a note",))
+        status, 0.9, 0, 1, 20.0, 1.0, 2.5**0.5, 2.5, 0.97, ENGINE, (r1,), (ENGINE,), (0.9,), candidates, True,
+        ("a note",))
     group = TriedGroup(made.operators, solution, False)
     result = CrystalResult(data, made.composition, group, (group,), status, None, ("another note",))
     evidence, structure = collect_evidence(read, result), crystal_report.make_structure(read, result)

@@ -21,6 +21,7 @@ def test_candidates_of_an_ambiguous_crystal_are_written_and_listed(tmp_path):
     listed = json.loads((tmp_path / "log.json").read_text())["candidates"]
     assert [round(one["r1"] - structure.r1, 6) for one in listed] == [0.01, 0.02]
     np.testing.assert_allclose(listed[1]["positions"], structure.positions + 0.02, atol=1e-6)
+    assert all(0 <= one["fraction_bonded"] <= 1 for one in listed)
     assert all(gemmi.Element(name).atomic_number > 1 for name in listed[0]["elements"])
 
 
