@@ -3,6 +3,7 @@
 1. Unique reflections, Wilson plot, sharpened amplitudes (`normalisation`), a grid of the cell (`grids`).
 2. For each start: phases in P1 from random ones (`phasing`), the origin and the average over the group (`origin`), a
    few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
+   Where the lattice has a rotation that the group lacks, the model is refined as a twin, too (`twin_refinement`).
 3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
 4. The verdict (`verdict`); the first start that is solved ends the search. If none is, the models that fit best are
    candidates.
@@ -10,7 +11,7 @@
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -21,10 +22,19 @@ from phasenet.crystal.grids import CrystalGrid
 from phasenet.crystal.lattice import Intensities, SpaceGroupOperators
 from phasenet.crystal.normalisation import NormalisedAmplitudes
 from phasenet.crystal.phasing import AmplitudeConstraint
-from phasenet.crystal.refinement import completion, free_composition, least_squares, verdict
+from phasenet.crystal.refinement import (
+    completion,
+    free_composition,
+    least_squares,
+    twin_refinement,
+    twinning,
+    verdict,
+)
 from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
 from phasenet.crystal.refinement.least_squares import CrystalAtoms, RefinementResult
 from phasenet.crystal.refinement.standard_deviations import estimate_standard_deviations
+from phasenet.crystal.refinement.twin_refinement import TwinCandidate
+from phasenet.crystal.refinement.twinning import Twin
 from phasenet.errors import InputError
 
 _ROUNDS_PER_BLOCK = 50
@@ -78,6 +88,8 @@ class CrystalSolution(NamedTuple):
       candidates: unless the crystal is solved, the models with the lowest R1, the best first, at most 8.
       composition_known: whether the numbers of atoms of each element were given; otherwise they were fitted.
       notes: what was assumed or noticed.
+      twin: the law and the fraction of a crystal that was refined as a twin; R1 and wR2 are then those of both
+        components. None of an untwinned one.
     """
 
     positions: np.ndarray
@@ -103,14 +115,27 @@ class CrystalSolution(NamedTuple):
     candidates: tuple[CandidateModel, ...]
     composition_known: bool
     notes: tuple[str, ...]
+    twin: Twin | None = None
 
 
 class _Attempt(NamedTuple):
-    """One start's model, the overlap of its map (1 where the symmetry was imposed), and its engine."""
+    """One start's model.
+
+    Attributes:
+      model: the atoms.
+      overlap: of the map; 1 where the symmetry was imposed.
+      engine: that phased.
+      problem: in which the model was refined, of a twin with both components.
+      twin: of a model that was refined as one.
+      r1_untwinned: R1 before.
+    """
 
     model: CompletedModel
     overlap: float
     engine: str
+    problem: CompletionProblem
+    twin: Twin | None = None
+    r1_untwinned: float = 1.0
 
 
 def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
@@ -145,13 +170,18 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         tuple(composition[element] / centring for element in elements), amplitudes.wilson.b_iso)
     constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
 
+    candidates_of_twin = tuple(
+        TwinCandidate(law, twinning.build_partner(unique, law, cell, operators, elements, radiation))
+        for law in twinning.find_twin_laws(cell, operators))
+
     attempts: list[_Attempt] = []
     start = 0  # of the best attempt
     starts = _attempts(constraint, problem, composition_known, num_starts, seed)
     moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
     for attempt in itertools.chain(starts, moves):
+        attempt = _refine_twin(attempt, candidates_of_twin, composition_known)
         attempts.append(attempt)
-        solved = verdict.decide_status(attempt.model.figures, composition_known) == "solved"
+        solved = _status(attempt, composition_known) == "solved"
         if solved or attempt.model.figures.r1 < attempts[start].model.figures.r1:
             start = len(attempts) - 1
         if solved:
@@ -161,16 +191,32 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     best = attempts[start]
     result, molecules = _assemble(best.model.result, cell, operators)
     atoms, figures = result.atoms, best.model.figures
-    status = verdict.decide_status(figures, composition_known)
+    status = _status(best, composition_known)
     candidates = _list_candidates(attempts, cell, operators) if status != "solved" else ()
     return CrystalSolution(
-        atoms.positions, estimate_standard_deviations(result, problem.observed, problem.model), molecules,
+        atoms.positions, estimate_standard_deviations(result, best.problem.observed, best.problem.model),
+        molecules,
         atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
         figures.wr2, status, best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
         tuple(attempt.overlap for attempt in attempts), candidates, composition_known,
-        _notes(best, problem, composition, composition_known))
+        _notes(best, composition, composition_known), best.twin)
+
+
+def _refine_twin(attempt: _Attempt, candidates: Sequence[TwinCandidate], composition_known: bool) -> _Attempt:
+    """Returns the attempt refined as a twin, or as it is where no law explains the data clearly better."""
+    complete = completion.complete_atoms if composition_known else free_composition.complete_atoms
+    twinned = twin_refinement.refine_as_twin(attempt.model, attempt.problem, candidates, complete)
+    if twinned is None:
+        return attempt
+    return attempt._replace(model=twinned.model, problem=twinned.problem, twin=twinned.twin,
+                            r1_untwinned=attempt.model.figures.r1)
+
+
+def _status(attempt: _Attempt, composition_known: bool) -> str:
+    """Returns "solved", "ambiguous" or "not solved"."""
+    return verdict.decide_status(attempt.model.figures, composition_known, attempt.problem.model.twin_fraction)
 
 
 def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, composition_known: bool, num_starts: int,
@@ -191,7 +237,7 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
                 model = min((one for one in (model, other) if one is not None), key=lambda one: one.figures.r1,
                             default=None)
             if model is not None:
-                yield _Attempt(model, symmetric.overlap, ENGINE)
+                yield _Attempt(model, symmetric.overlap, ENGINE, problem)
 
 
 def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem, operators: SpaceGroupOperators,
@@ -216,7 +262,7 @@ def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem
         model = completion.complete_atoms(CrystalAtoms(
             positions, atoms, np.full(n, max(problem.b_iso, 0.5)), np.ones(n), np.tile(np.eye(3), (n, 1, 1)),
             np.ones(n, int)), problem)
-        yield _Attempt(model, 1.0, MOVES_ENGINE)
+        yield _Attempt(model, 1.0, MOVES_ENGINE, problem)
 
 
 def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, seed: int) -> np.ndarray:
@@ -261,11 +307,14 @@ def _assemble(result: RefinementResult, cell: np.ndarray,
     return result._replace(atoms=atoms._replace(positions=placed.positions, projections=projections)), placed.molecules
 
 
-def _notes(best: _Attempt, problem: CompletionProblem, composition: Mapping[str, float],
-           composition_known: bool) -> tuple[str, ...]:
+def _notes(best: _Attempt, composition: Mapping[str, float], composition_known: bool) -> tuple[str, ...]:
     """Returns what was assumed or noticed."""
     notes = []
-    atoms = best.model.result.atoms
+    problem, atoms = best.problem, best.model.result.atoms
+    if best.twin is not None:
+        notes.append(f"a twin by the rotation {twinning.describe_law(best.twin.law)} of the lattice, fraction "
+                     f"{best.twin.fraction:.3f} (standard deviation {best.twin.sigma:.3f}): R1 "
+                     f"{best.r1_untwinned:.3f} without the second component, {best.model.figures.r1:.3f} with it")
     placed = (len(problem.grid.rotations) / atoms.multiplicities).sum() * len(problem.grid.centring)
     wanted = sum(problem.counts) * len(problem.grid.centring)
     if composition_known and abs(placed - wanted) > 0.5:

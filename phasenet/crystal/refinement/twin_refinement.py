@@ -1,0 +1,94 @@
+"""Refines a promising model as a twin: which law and fraction, and whether the data prove a second component.
+
+1. Of every possible law the fraction is fitted to the model (`twinning.fit_fraction`); the most significant law is kept.
+2. The model is completed and refined against the intensities of both components; maps take the first component's part
+   of each intensity, in the ratio of the calculated ones (Herbst-Irmer, Sheldrick, Acta Cryst. B54, 443, 1998).
+3. The fraction is fitted again; 2 and 3 while it changes.
+
+The twin is kept if its fraction is significant and R1 fell clearly. `solve` calls `refine_as_twin` for each start.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from phasenet.crystal.refinement import completion, least_squares, twinning
+from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
+from phasenet.crystal.refinement.least_squares import CrystalAtoms, ScatteringModel
+from phasenet.crystal.refinement.twinning import FractionFit, Twin
+
+_PROMISING_R1 = 0.45  # above it a model is too wrong to show a fraction
+_MIN_FRACTION, _MIN_SIGNIFICANCE = 0.03, 5.0
+_MIN_GAIN = 0.01  # of R1, by the second component
+_SAME_FRACTION = 0.02  # a smaller change needs no more cycles
+_MAX_CYCLES, _STEPS = 3, 8
+
+
+class TwinCandidate(NamedTuple):
+    """A law (3, 3) by which a crystal may be twinned, and the scattering of the second component."""
+
+    law: np.ndarray
+    partner: ScatteringModel
+
+
+class TwinnedModel(NamedTuple):
+    """A model refined as a twin, the problem with both components, the twin, and R1 of the model without it."""
+
+    model: CompletedModel
+    problem: CompletionProblem
+    twin: Twin
+    r1_without: float
+
+
+def refine_as_twin(model: CompletedModel, problem: CompletionProblem, candidates: Sequence[TwinCandidate],
+                   complete: Callable[[CrystalAtoms, CompletionProblem], CompletedModel]) -> TwinnedModel | None:
+    """Returns the model refined as a twin; None where the data show no second component.
+
+    Args:
+      model: refined as if untwinned.
+      problem: in which it was refined.
+      candidates: the possible laws.
+      complete: completes atoms near their places.
+    """
+    if model.figures.r1 > _PROMISING_R1 or not candidates:
+        return None
+    fits = [_fit(model, problem, candidate) for candidate in candidates]
+    chosen = int(np.argmax([fit.significance for fit in fits]))
+    candidate, fit = candidates[chosen], fits[chosen]
+    if not _is_twin(fit):
+        return None
+    best = _refine(model.result.atoms, _with_twin(problem, candidate, fit.fraction))
+    fit = _fit(best, problem, candidate)
+    for _ in range(_MAX_CYCLES):
+        twinned = _with_twin(problem, candidate, fit.fraction)
+        best = _refine(complete(best.result.atoms, twinned).result.atoms, twinned)
+        before, fit = fit, _fit(best, problem, candidate)
+        if abs(fit.fraction - before.fraction) < _SAME_FRACTION:
+            break
+    twinned = _with_twin(problem, candidate, fit.fraction)
+    best = _refine(best.result.atoms, twinned)
+    if not _is_twin(fit) or best.figures.r1 > model.figures.r1 - _MIN_GAIN:
+        return None
+    return TwinnedModel(best, twinned, Twin(candidate.law, twinned.model.twin_fraction, fit.sigma), model.figures.r1)
+
+
+def _is_twin(fit: FractionFit) -> bool:
+    """Returns whether a fraction proves a second component."""
+    return fit.significance > _MIN_SIGNIFICANCE and fit.fraction > _MIN_FRACTION
+
+
+def _with_twin(problem: CompletionProblem, candidate: TwinCandidate, fraction: float) -> CompletionProblem:
+    """Returns the problem with both components."""
+    return problem._replace(model=problem.model._replace(partner=candidate.partner, twin_fraction=fraction))
+
+
+def _fit(model: CompletedModel, problem: CompletionProblem, candidate: TwinCandidate) -> FractionFit:
+    """Returns the fraction of a law that a model shows."""
+    partner = least_squares.structure_factors(model.result.atoms, candidate.partner)
+    return twinning.fit_fraction(problem.reflections, np.abs(model.result.factors)**2, np.abs(partner)**2)
+
+
+def _refine(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
+    """Returns the model refined as it is."""
+    return completion.refine_atoms(atoms, problem, _STEPS)
