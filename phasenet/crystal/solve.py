@@ -3,7 +3,8 @@
 1. Unique reflections, Wilson plot, sharpened amplitudes (`normalisation`), a grid of the cell (`grids`).
 2. For each start: phases in P1 from random ones (`phasing`), the origin and the average over the group (`origin`), a
    few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
-   Where the lattice has a rotation that the group lacks, the model is refined as a twin, too (`twin_refinement`).
+   Where the lattice has a rotation that the group lacks, the model is refined as a twin, too (`twin_refinement`); if
+   the intensities suggest such a twin, every second start is phased from intensities without the second component.
 3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
 4. The verdict (`verdict`); the first start that is solved ends the search. If none is, the models that fit best are
    candidates.
@@ -46,19 +47,23 @@ _STARTS_AT_ONCE_ELSEWHERE = 8
 _SWEEPS_PER_BLOCK = 12
 _BLOCKS_PER_START = 2  # of the starts asked for
 _MAX_CANDIDATES = 8
+# Twin fractions by the H-test between which intensities are detwinned before phasing. Untwinned crystals reach 0.13;
+# beyond the second number the noise grows more than tenfold.
+_MIN_DETWINNED, _MAX_DETWINNED = 0.15, 0.45
 _SAME_R1 = 0.002  # models whose R1 differ by less are taken for one
 ENGINE = "relaxed reflections in P1, no training"
 MOVES_ENGINE = "moves of single atoms in the space group"
 
 
 class CandidateModel(NamedTuple):
-    """A model of a crystal that is not solved; the arrays are those of `CrystalSolution`, for its n atoms."""
+    """A model of a crystal that is not solved; the fields are those of `CrystalSolution`, for its n atoms."""
 
     positions: np.ndarray
     elements: tuple[str, ...]
     b_iso: np.ndarray
     occupancies: np.ndarray
     r1: float
+    twin: Twin | None = None
 
 
 class CrystalSolution(NamedTuple):
@@ -127,7 +132,7 @@ class _Attempt(NamedTuple):
       engine: that phased.
       problem: in which the model was refined, of a twin with both components.
       twin: of a model that was refined as one.
-      r1_untwinned: R1 before.
+      r1_of_one: R1 before.
     """
 
     model: CompletedModel
@@ -135,7 +140,7 @@ class _Attempt(NamedTuple):
     engine: str
     problem: CompletionProblem
     twin: Twin | None = None
-    r1_untwinned: float = 1.0
+    r1_of_one: float = 1.0
 
 
 def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
@@ -170,17 +175,18 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
         tuple(composition[element] / centring for element in elements), amplitudes.wilson.b_iso)
     constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
 
-    candidates_of_twin = tuple(
-        TwinCandidate(law, twinning.build_partner(unique, law, cell, operators, elements, radiation))
-        for law in twinning.find_twin_laws(cell, operators))
+    twins = tuple(TwinCandidate(law, twinning.build_partner(unique, law, cell, operators, elements, radiation))
+                  for law in twinning.find_twin_laws(cell, operators))
 
     attempts: list[_Attempt] = []
     start = 0  # of the best attempt
     starts = _attempts(constraint, problem, composition_known, num_starts, seed)
+    detwinned = _detwinned_attempts(problem, twins, composition, cell, operators, radiation, composition_known,
+                                    num_starts, seed)
     moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
-    for attempt in itertools.chain(starts, moves):
-        attempt = _refine_twin(attempt, candidates_of_twin, composition_known)
-        attempts.append(attempt)
+    for attempt in itertools.chain(_alternate(starts, detwinned), moves):
+        attempts.append(_refine_twin(attempt, twins, composition_known))
+        attempt = attempts[-1]
         solved = _status(attempt, composition_known) == "solved"
         if solved or attempt.model.figures.r1 < attempts[start].model.figures.r1:
             start = len(attempts) - 1
@@ -207,11 +213,8 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
 def _refine_twin(attempt: _Attempt, candidates: Sequence[TwinCandidate], composition_known: bool) -> _Attempt:
     """Returns the attempt refined as a twin, or as it is where no law explains the data clearly better."""
     complete = completion.complete_atoms if composition_known else free_composition.complete_atoms
-    twinned = twin_refinement.refine_as_twin(attempt.model, attempt.problem, candidates, complete)
-    if twinned is None:
-        return attempt
-    return attempt._replace(model=twinned.model, problem=twinned.problem, twin=twinned.twin,
-                            r1_untwinned=attempt.model.figures.r1)
+    trial = twin_refinement.refine_as_twin(attempt.model, attempt.problem, candidates, complete)
+    return attempt._replace(model=trial.model, problem=trial.problem, twin=trial.twin, r1_of_one=trial.r1_of_one)
 
 
 def _status(attempt: _Attempt, composition_known: bool) -> str:
@@ -231,13 +234,42 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
             polished = _polish(symmetric.density, start, constraint, problem.grid, at_once)
             model = complete(polished, problem)
-            if model is None or verdict.decide_status(model.figures, composition_known) != "solved":
+            fraction = problem.model.twin_fraction
+            if model is None or verdict.decide_status(model.figures, composition_known, fraction) != "solved":
                 # A few rounds more with the symmetry make most maps better, some worse.
                 other = complete(symmetric.density, problem)
                 model = min((one for one in (model, other) if one is not None), key=lambda one: one.figures.r1,
                             default=None)
             if model is not None:
                 yield _Attempt(model, symmetric.overlap, ENGINE, problem)
+
+
+def _detwinned_attempts(problem: CompletionProblem, twins: Sequence[TwinCandidate], composition: Mapping[str, float],
+                        cell: np.ndarray, operators: SpaceGroupOperators, radiation: str, composition_known: bool,
+                        num_starts: int, seed: int) -> Iterator[_Attempt]:
+    """Yields the model of each start from intensities without the second component of the twin that is most likely.
+
+    None where the intensities suggest no twin, or one of nearly equal components, which only a model can part.
+    """
+    reflections = problem.reflections
+    fractions = [twinning.estimate_fraction(reflections, operators, twin.law) for twin in twins]
+    likely = int(np.argmax(fractions)) if fractions else 0
+    if not fractions or not _MIN_DETWINNED < fractions[likely] <= _MAX_DETWINNED:
+        return
+    single = twinning.detwin(reflections, operators, twins[likely].law, fractions[likely])
+    if not (single.intensity > 0).any():
+        return
+    amplitudes = normalisation.normalise(single, composition, radiation)
+    grid = grids.build_grid(single.hkl, cell, operators, 1 / float(reflections.inverse_spacing.max()))
+    constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
+    yield from _attempts(constraint, twin_refinement.suppose_twin(problem, twins[likely], fractions[likely]),
+                         composition_known, num_starts, seed)
+
+
+def _alternate(first: Iterator[_Attempt], second: Iterator[_Attempt]) -> Iterator[_Attempt]:
+    """Yields attempts of both by turns, of one where the other has ended."""
+    for pair in itertools.zip_longest(first, second):
+        yield from (attempt for attempt in pair if attempt is not None)
 
 
 def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem, operators: SpaceGroupOperators,
@@ -294,7 +326,7 @@ def _list_candidates(attempts: list[_Attempt], cell: np.ndarray,
         if len(found) < _MAX_CANDIDATES and (not found or r1 - found[-1].r1 >= _SAME_R1):
             atoms = _assemble(attempt.model.result, cell, operators)[0].atoms
             found.append(CandidateModel(atoms.positions, atoms.elements, atoms.b_iso,
-                                        atoms.occupancies / atoms.multiplicities, r1))
+                                        atoms.occupancies / atoms.multiplicities, r1, attempt.twin))
     return tuple(found)
 
 
@@ -314,7 +346,7 @@ def _notes(best: _Attempt, composition: Mapping[str, float], composition_known: 
     if best.twin is not None:
         notes.append(f"a twin by the rotation {twinning.describe_law(best.twin.law)} of the lattice, fraction "
                      f"{best.twin.fraction:.3f} (standard deviation {best.twin.sigma:.3f}): R1 "
-                     f"{best.r1_untwinned:.3f} without the second component, {best.model.figures.r1:.3f} with it")
+                     f"{best.r1_of_one:.3f} without the second component, {best.model.figures.r1:.3f} with it")
     placed = (len(problem.grid.rotations) / atoms.multiplicities).sum() * len(problem.grid.centring)
     wanted = sum(problem.counts) * len(problem.grid.centring)
     if composition_known and abs(placed - wanted) > 0.5:

@@ -2,9 +2,9 @@
 
     E = sum over h of w_h^2 (k |F_h| - |F_obs,h|)^2
 
-Of a twin |F_h| stands for the root of (1 - a) |F_h|^2 + a |F_h'|^2 (`twinning`). The symmetry operators are kept: an atom stands for all its mates, and one on a special position moves only as its site
-symmetry allows. Arrays are float64 of numpy: an atom's columns are cheap, and nothing is compiled for a
-crystal. `completion` calls these functions.
+Of a twin |F_h| stands for the root of (1 - a) |F_h|^2 + a |F_h'|^2 (`twinning`). The symmetry operators are kept: an
+atom stands for all its mates, and one on a special position moves only as its site symmetry allows. Arrays are float64
+of numpy: an atom's columns are cheap, and nothing is compiled for a crystal. `completion` calls these functions.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, find_absences, has_inversion, inverse_spacing
+from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, has_inversion, inverse_spacing
 from phasenet.crystal.measured.intensity_statistics import estimate_twin_fraction
 from phasenet.crystal.measured.laue_symmetry import centring_letter, lattice_rotations
 from phasenet.crystal.measured.merging import find_rows, laue_rotations, merge, unique_indices
@@ -117,19 +117,15 @@ def build_partner(reflections: UniqueReflections, law: np.ndarray, cell: np.ndar
     return least_squares.build_model(moved, cell, operators, elements, radiation)
 
 
-def estimate_fraction(reflections: Intensities, operators: SpaceGroupOperators, law: np.ndarray) -> float:
+def estimate_fraction(reflections: UniqueReflections, operators: SpaceGroupOperators, law: np.ndarray) -> float:
     """Returns the fraction by the H-test, 0 to 0.5; 0 without pairs of strong reflections.
 
     Args:
-      reflections: measured intensities.
+      reflections: of the group.
       operators: of the space group, which need not be the group that the intensities show.
       law: (3, 3) int.
     """
-    present = ~find_absences(reflections.hkl, operators) & reflections.hkl.any(1) & (reflections.sigma > 0)
-    present &= np.isfinite(reflections.intensity) & np.isfinite(reflections.sigma)
-    if not present.any():
-        return 0.0
-    merged = merge(Intensities(*(column[present] for column in reflections)), operators.rotations)
+    merged = merge(Intensities(*reflections[:3]), operators.rotations)
     fraction = estimate_twin_fraction(merged, operators.rotations, law.T, float(has_inversion(operators))).fraction
     return fraction if np.isfinite(fraction) else 0.0
 
