@@ -45,6 +45,24 @@ class CrystalAtoms(NamedTuple):
     multiplicities: np.ndarray
 
 
+class OverlappingReflections(NamedTuple):
+    """The N reflections h' of a twin's second component that overlap with h; the arrays are those of `ScatteringModel`.
+
+    Attributes:
+      mates: (P, N, 3).
+      cartesian_mates: (P, N, 3).
+      phases: (P, N).
+      squared_spacing: (N,).
+      scattering: (E, N).
+    """
+
+    mates: np.ndarray
+    cartesian_mates: np.ndarray
+    phases: np.ndarray
+    squared_spacing: np.ndarray
+    scattering: np.ndarray
+
+
 class ScatteringModel(NamedTuple):
     """What structure factors of N unique reflections need besides atoms. P operators, inversion halves them.
 
@@ -58,7 +76,7 @@ class ScatteringModel(NamedTuple):
       elements: E symbols.
       scattering: (E, N) form factors.
       orthogonalization: (3, 3) from fractional coordinates to Angstrom.
-      partner: of a twin by a rotation, the model of the N reflections h' of the second component that overlap with h.
+      partner: of a twin by a rotation, the reflections of the second component.
       twin_fraction: a, the share of the second component; 0 without one.
     """
 
@@ -71,7 +89,7 @@ class ScatteringModel(NamedTuple):
     elements: tuple[str, ...]
     scattering: np.ndarray
     orthogonalization: np.ndarray
-    partner: "ScatteringModel | None" = None
+    partner: OverlappingReflections | None = None
     twin_fraction: float = 0.0
 
 
@@ -153,7 +171,14 @@ def calculate_amplitudes(factors: np.ndarray, atoms: CrystalAtoms, model: Scatte
     """Returns the |F| that are measured, (N,): those of the structure factors (N,), of a twin of both components."""
     if model.partner is None:
         return np.abs(factors)
-    return _overlap(np.abs(factors), np.abs(structure_factors(atoms, model.partner)), model.twin_fraction)
+    second = structure_factors(atoms, show_second_component(model))
+    return _overlap(np.abs(factors), np.abs(second), model.twin_fraction)
+
+
+def show_second_component(model: ScatteringModel) -> ScatteringModel:
+    """Returns the model of the reflections h' alone, of a model with a second component."""
+    assert model.partner is not None
+    return model._replace(**model.partner._asdict(), partner=None, twin_fraction=0.0)
 
 
 def fit_scale(amplitude: np.ndarray, observed: MeasuredAmplitudes) -> float:
@@ -243,7 +268,7 @@ def derivatives(atoms: CrystalAtoms, model: ScatteringModel,
     jacobian = np.concatenate(columns, 1)
     if model.partner is None:
         return value, jacobian
-    other, other_jacobian = derivatives(atoms, model.partner, parameters)
+    other, other_jacobian = derivatives(atoms, show_second_component(model), parameters)
     both = _overlap(value, other, model.twin_fraction)
     shares = (1 - model.twin_fraction) * value, model.twin_fraction * other
     mixed = shares[0][:, None] * jacobian + shares[1][:, None] * other_jacobian

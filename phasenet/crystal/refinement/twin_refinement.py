@@ -15,7 +15,7 @@ import numpy as np
 
 from phasenet.crystal.refinement import completion, least_squares, twinning
 from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
-from phasenet.crystal.refinement.least_squares import CrystalAtoms, ScatteringModel
+from phasenet.crystal.refinement.least_squares import CrystalAtoms, OverlappingReflections
 from phasenet.crystal.refinement.twinning import FractionFit, Twin
 
 _PROMISING_R1 = 0.45  # above it a model is too wrong to show a fraction
@@ -26,10 +26,10 @@ _MAX_CYCLES, _STEPS = 2, 8
 
 
 class TwinCandidate(NamedTuple):
-    """A law (3, 3) by which a crystal may be twinned, and the scattering of the second component."""
+    """A law (3, 3) by which a crystal may be twinned, and the reflections of the second component."""
 
     law: np.ndarray
-    partner: ScatteringModel
+    partner: OverlappingReflections
 
 
 class TwinTrial(NamedTuple):
@@ -99,7 +99,8 @@ def _is_twin(fit: FractionFit) -> bool:
 
 def _fit(model: CompletedModel, candidate: TwinCandidate, problem: CompletionProblem) -> FractionFit:
     """Returns the fraction of a law that a model shows."""
-    partner = least_squares.structure_factors(model.result.atoms, candidate.partner)
+    second = least_squares.show_second_component(problem.model._replace(partner=candidate.partner))
+    partner = least_squares.structure_factors(model.result.atoms, second)
     return twinning.fit_fraction(problem.reflections, np.abs(model.result.factors)**2, np.abs(partner)**2)
 
 

@@ -19,7 +19,7 @@ from phasenet.crystal.measured.laue_symmetry import centring_letter, lattice_rot
 from phasenet.crystal.measured.merging import find_rows, laue_rotations, merge, unique_indices
 from phasenet.crystal.normalisation import UniqueReflections
 from phasenet.crystal.refinement import least_squares
-from phasenet.crystal.refinement.least_squares import ScatteringModel
+from phasenet.crystal.refinement.least_squares import OverlappingReflections
 
 _SHELL = 40  # reflections in a shell of the mean intensity
 _MODEL_ERROR = 0.1  # of an intensity, as in wR2
@@ -101,8 +101,8 @@ def describe_law(law: np.ndarray) -> str:
 
 
 def build_partner(reflections: UniqueReflections, law: np.ndarray, cell: np.ndarray, operators: SpaceGroupOperators,
-                  elements: Sequence[str], radiation: str) -> ScatteringModel:
-    """Returns the scattering of the second component into N unique reflections, whether M h was measured or not.
+                  elements: Sequence[str], radiation: str) -> OverlappingReflections:
+    """Returns the reflections M h that overlap with N unique reflections, whether they were measured or not.
 
     Args:
       reflections: of the twin.
@@ -114,7 +114,9 @@ def build_partner(reflections: UniqueReflections, law: np.ndarray, cell: np.ndar
     """
     hkl = (reflections.hkl @ law.T).astype(np.int32)
     moved = reflections._replace(hkl=hkl, inverse_spacing=inverse_spacing(hkl, cell))
-    return least_squares.build_model(moved, cell, operators, elements, radiation)
+    model = least_squares.build_model(moved, cell, operators, elements, radiation)
+    return OverlappingReflections(model.mates, model.cartesian_mates, model.phases, model.squared_spacing,
+                                  model.scattering)
 
 
 def estimate_fraction(reflections: UniqueReflections, operators: SpaceGroupOperators, law: np.ndarray) -> float:

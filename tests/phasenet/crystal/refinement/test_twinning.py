@@ -123,9 +123,10 @@ def intensities_of(crystal, unique, law, positions):
     elements, n = tuple(sorted(set(crystal.elements))), len(positions)
     atoms = CrystalAtoms(positions, crystal.elements, crystal.b_iso, np.ones(n), np.tile(np.eye(3), (n, 1, 1)),
                          np.ones(n, int))
-    model = least_squares.build_model(unique, crystal.cell, crystal.operators, elements, "xray")
+    first = least_squares.build_model(unique, crystal.cell, crystal.operators, elements, "xray")
     partner = twinning.build_partner(unique, law, crystal.cell, crystal.operators, elements, "xray")
-    return tuple(np.abs(least_squares.structure_factors(atoms, one))**2 for one in (model, partner))
+    second = least_squares.show_second_component(first._replace(partner=partner))
+    return tuple(np.abs(least_squares.structure_factors(atoms, one))**2 for one in (first, second))
 
 
 def test_derivatives_of_a_twin_are_those_of_its_amplitudes():
