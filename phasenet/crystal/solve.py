@@ -48,7 +48,7 @@ _SWEEPS_PER_BLOCK = 12
 _BLOCKS_PER_START = 2  # of the starts asked for
 _MAX_CANDIDATES = 8
 # Twin fractions by the H-test between which intensities are detwinned before phasing. Untwinned crystals reach 0.13;
-# beyond the second number the noise grows more than tenfold.
+# beyond the second number detwinning multiplies the noise by more than seven.
 _MIN_DETWINNED, _MAX_DETWINNED = 0.15, 0.45
 _SAME_R1 = 0.002  # models whose R1 differ by less are taken for one
 ENGINE = "relaxed reflections in P1, no training"

@@ -119,6 +119,7 @@ def spread_of_twin(fraction: float) -> float:
     """Returns the standard deviation of a twin's intensities over that of one component's: 1, or 0.71 at one half.
 
     Intensities that vary less are fitted better by wrong atoms: R1 of random atoms is 0.83 (centrosymmetric) or 0.59,
-    of a twin of equal components 0.59 or 0.40.
+    of a twin of equal components 0.59 or 0.40. With limits times this number, permuted intensities of made twins of
+    equal components, at 1.0 to 1.6 A, ended at R1 from 1.45 limits on.
     """
     return float(np.hypot(1 - fraction, fraction))
