@@ -7,7 +7,7 @@
 4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search. If no group
    is solved with the numbers of atoms given, but R1 is promising, a few more starts find the numbers, too.
 5. The verdict is lowered where the cell looks wrong, or the model is not plausible (`plausibility`).
-6. Of a solved crystal without an inversion, anomalous scattering tells the hand, where it was measured.
+6. Of a solved, untwinned crystal without an inversion, anomalous scattering tells the hand, where it was measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -186,7 +186,9 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
         status = "ambiguous" if status == "solved" else status
         notes.append("most bonds of C, N and O have unusual lengths: the cell or the wavelength may be wrong")
     flack = None
-    if status == "solved" and not has_inversion(best.operators):
+    if status == "solved" and not has_inversion(best.operators) and best.solution.twin is not None:
+        notes.append("the hand is not determined: the crystal is a twin by a rotation")
+    elif status == "solved" and not has_inversion(best.operators):
         best, flack, note = _determine_hand(best, reflections, cell, wavelength if radiation == "xray" else None)
         notes.append(note)
     contents = dict(composition) if composition_known else _count_atoms(best) | hydrogens

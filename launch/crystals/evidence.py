@@ -49,12 +49,12 @@ def collect_evidence(crystal: CrystalFile, result: CrystalResult) -> Evidence:
                          np.tile(np.eye(3), (n, 1, 1)), np.ones(n, int))
     measured = Intensities(crystal.hkl, crystal.intensity, crystal.sigma)
     phased = density_maps.phase_reflections(measured, atoms, solution.scale, crystal.cell, operators,
-                                            crystal.radiation)
+                                            crystal.radiation, solution.twin)
     maps = density_maps.compute_maps(phased, crystal.cell, operators, result.composition, crystal.radiation)
     highest, deepest = density_maps.find_extremes(maps.difference, solution.positions, crystal.cell, operators)
     merged = result.report.merged
     present = select_reflections(merged, ~find_absences(merged.hkl, operators))
     wilson = fit_wilson(present, crystal.cell, result.composition, crystal.radiation, result.report.laue.rotations)
     return Evidence(maps, highest, deepest,
-                    *verdict.r1_in_shells(phased.amplitude, np.abs(phased.factors), phased.reflections), wilson,
+                    *verdict.r1_in_shells(phased.amplitude, phased.calculated, phased.reflections), wilson,
                     *wilson_points(present, crystal.cell, result.composition, crystal.radiation))

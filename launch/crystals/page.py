@@ -156,7 +156,8 @@ def _limits(result: CrystalResult) -> dict[str, Any]:
     solution = result.best.solution
     here = solution.reflections_per_parameter
     at = np.sort(np.append(np.linspace(0.5, max(16.0, 1.3 * here), 240), here))
-    limits = np.array([verdict.r1_limits(value, solution.composition_known) for value in at])
+    fraction = 0.0 if solution.twin is None else solution.twin.fraction
+    limits = np.array([verdict.r1_limits(value, solution.composition_known, fraction) for value in at])
     return {"at": page.round_to_digits(at, 4), "proves": limits[:, 0], "disproves": limits[:, 1],
             "here": [here, solution.r1], "place": int(np.searchsorted(at, here))}
 

@@ -8,10 +8,11 @@ import numpy as np
 from launch.crystals.evidence import Evidence
 from phasenet.crystal.plausibility import fraction_bonded
 from phasenet.crystal.refinement.density_maps import DifferencePeak
+from phasenet.crystal.refinement.twinning import describe_law
 from phasenet.crystal.solve import CandidateModel
 from phasenet.crystal_pipeline import CrystalResult
 from phasenet.errors import one_line
-from phasenet.io.crystal_structures import CrystalStructure, label_atoms
+from phasenet.io.crystal_structures import CrystalStructure, TwinComponent, format_uncertain, label_atoms
 from phasenet.io.reflections.crystal_files import CrystalFile
 from phasenet.io.reflections.space_groups import symbol_of_operators
 
@@ -61,6 +62,9 @@ def rows(crystal: CrystalFile, result: CrystalResult, evidence: Evidence) -> lis
         counted[element] = counted.get(element, 0) + 1
     return [
         ("R1", f"{solution.r1:.4f}", "over F > 4 sigma(F), without hydrogen"), ("wR2", f"{solution.wr2:.4f}", ""),
+        *([] if solution.twin is None else [
+            ("twin", format_uncertain(solution.twin.fraction, solution.twin.sigma),
+             f"share of the second component, {describe_law(solution.twin.law)}")]),
         ("space group", result.best.operators.symbol or "-", f"{len(result.tried)} tried"),
         ("resolution", f"{solution.d_min:.2f} A",
          f"{solution.reflections_per_parameter:.1f} reflections per parameter"),
@@ -99,7 +103,7 @@ def make_structure(crystal: CrystalFile, result: CrystalResult) -> CrystalStruct
         crystal.wavelength or _DEFAULT_WAVELENGTH, operators.rotations, operators.translations, operators.symbol,
         crystal.z or 0, result.composition, label_atoms(solution.elements), solution.elements,
         solution.positions, solution.standard_deviations / crystal.cell[:3], solution.b_iso, solution.occupancies,
-        solution.scale, solution.r1, crystal.hklf)
+        solution.scale, solution.r1, crystal.hklf, None if solution.twin is None else TwinComponent(*solution.twin))
 
 
 def make_candidates(structure: CrystalStructure, result: CrystalResult) -> list[CrystalStructure]:
@@ -107,7 +111,8 @@ def make_candidates(structure: CrystalStructure, result: CrystalResult) -> list[
     return [structure._replace(
         title=f"{structure.title}, {number}", labels=label_atoms(model.elements), elements=model.elements,
         positions=model.positions, standard_deviations=np.zeros_like(model.positions), b_iso=model.b_iso,
-        occupancies=model.occupancies, r1=model.r1) for number, model in enumerate(list_others(result), 2)]
+        occupancies=model.occupancies, r1=model.r1, twin=None if model.twin is None else TwinComponent(*model.twin),
+    ) for number, model in enumerate(list_others(result), 2)]
 
 
 def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
@@ -126,6 +131,7 @@ def log(crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
         "solution": {name: getattr(solution, name) for name in (
             "r1", "wr2", "overlap", "start", "num_starts", "reflections_per_parameter", "d_min", "scale", "wilson_b",
             "engine", "r1_of_starts", "engines_of_starts", "overlaps_of_starts")},
+        "twin": solution.twin._asdict() if solution.twin is not None else None,
         "flack": result.flack._asdict() if result.flack is not None else None,
         "tried": [{"space_group": one.operators.symbol, "status": one.solution.status, "r1": one.solution.r1}
                   for one in result.tried],

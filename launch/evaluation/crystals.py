@@ -151,8 +151,8 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     Returns:
       The item: "status", "solved", "in_list" (the best model or another candidate is right), "fraction_atoms",
       "fraction_elements", "rms_angstrom", "r1", "d_min",
-      "space_group", "space_group_found", "group_rank" of an unknown group, "reflections_per_parameter", "starts",
-      "engine", "atoms_in_cell", "cpu_seconds" and "wall_seconds".
+      "twin_fraction" (None of an untwinned answer), "space_group", "space_group_found", "group_rank" of an unknown
+      group, "reflections_per_parameter", "starts", "engine", "atoms_in_cell", "cpu_seconds" and "wall_seconds".
 
     Raises:
       InputError: a file cannot be used, or the crystal cannot be solved at all.
@@ -193,6 +193,7 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     return {
         "status": result.status, "solved": solved, "in_list": solved or listed, "fraction_atoms": matched,
         "fraction_elements": right, "rms_angstrom": rms, "r1": found.r1, "d_min": found.d_min,
+        "twin_fraction": None if found.twin is None else found.twin.fraction,
         "space_group": crystal.operators.symbol, "space_group_found": operators.symbol,
         **({"group_rank": rank} if unknown_group else {}), "reflections_per_parameter": found.reflections_per_parameter,
         "starts": found.num_starts, "engine": found.engine, "atoms_in_cell": len(crystal.positions), **seconds}

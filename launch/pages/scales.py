@@ -32,6 +32,9 @@ SCALES = {
         "an atom, right structures end at 0.05 to 0.17; refinement with SHELXL lowers it. Bad: above the upper limit.",
     "wR2":
         "Of F^2, all reflections. Good: about 2 to 3 times R1. Bad: far more.",
+    "twin":
+        "The share of the second component: a property of the crystal, not a quality. It is named only if it is larger "
+        "than 0.03 and 5 standard deviations and lowers R1 by more than 0.01.",
     "space group":
         "See the table of space groups: how the data rank them, and what was tried.",
     "resolution":

@@ -1,8 +1,10 @@
 """From merged reflections, cell, space group and composition to atoms: the whole way, in order.
 
 1. Unique reflections, Wilson plot, sharpened amplitudes (`normalisation`), a grid of the cell (`grids`).
-2. For each start: phases in P1 from random ones (`learned`, then `phasing`), the origin and the average over the group
+2. For each start: phases in P1 from random ones (`learned`, `phasing`), the origin and the average over the group
    (`origin`), a few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
+   Where the lattice has a rotation that the group lacks, the model is refined as a twin, too (`twin_refinement`); if
+   the intensities suggest such a twin, every second start is phased from intensities without the second component.
 3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
 4. The verdict (`verdict`); the first start that is solved ends the search. If none is, the models that fit best are
    candidates.
@@ -10,7 +12,7 @@
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -24,10 +26,19 @@ from phasenet.crystal.learned.features import LearnedInput
 from phasenet.crystal.learned.iteration import LearnedWeights
 from phasenet.crystal.normalisation import NormalisedAmplitudes
 from phasenet.crystal.phasing import AmplitudeConstraint
-from phasenet.crystal.refinement import completion, free_composition, least_squares, verdict
+from phasenet.crystal.refinement import (
+    completion,
+    free_composition,
+    least_squares,
+    twin_refinement,
+    twinning,
+    verdict,
+)
 from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
 from phasenet.crystal.refinement.least_squares import CrystalAtoms, RefinementResult
 from phasenet.crystal.refinement.standard_deviations import estimate_standard_deviations
+from phasenet.crystal.refinement.twin_refinement import TwinCandidate
+from phasenet.crystal.refinement.twinning import Twin
 from phasenet.errors import InputError
 
 _ROUNDS_PER_BLOCK = 50
@@ -40,6 +51,9 @@ _SWEEPS_PER_BLOCK = 12
 _BLOCKS_PER_START = 2  # of the starts asked for
 _NETWORK_FROM = 1.3  # Angstrom; up to there the untrained iteration needs a start or two
 _MAX_CANDIDATES = 8
+# Twin fractions by the H-test between which intensities are detwinned before phasing. Untwinned crystals reach 0.13;
+# beyond the second number detwinning multiplies the noise by more than seven.
+_MIN_DETWINNED, _MAX_DETWINNED = 0.15, 0.45
 _SAME_R1 = 0.002  # models whose R1 differ by less are taken for one
 ENGINE = "relaxed reflections in P1, no training"
 NETWORK_ENGINE = "relaxed reflections in P1, learned"
@@ -47,13 +61,14 @@ MOVES_ENGINE = "moves of single atoms in the space group"
 
 
 class CandidateModel(NamedTuple):
-    """A model of a crystal that is not solved; the arrays are those of `CrystalSolution`, for its n atoms."""
+    """A model of a crystal that is not solved; the fields are those of `CrystalSolution`, for its n atoms."""
 
     positions: np.ndarray
     elements: tuple[str, ...]
     b_iso: np.ndarray
     occupancies: np.ndarray
     r1: float
+    twin: Twin | None = None
 
 
 class CrystalSolution(NamedTuple):
@@ -84,6 +99,8 @@ class CrystalSolution(NamedTuple):
       candidates: unless the crystal is solved, the models with the lowest R1, the best first, at most 8.
       composition_known: whether the numbers of atoms of each element were given; otherwise they were fitted.
       notes: what was assumed or noticed.
+      twin: the law and the fraction of a crystal that was refined as a twin; R1 and wR2 are then those of both
+        components. None of an untwinned one.
     """
 
     positions: np.ndarray
@@ -110,6 +127,7 @@ class CrystalSolution(NamedTuple):
     candidates: tuple[CandidateModel, ...]
     composition_known: bool
     notes: tuple[str, ...]
+    twin: Twin | None = None
 
 
 class _Network(NamedTuple):
@@ -120,11 +138,23 @@ class _Network(NamedTuple):
 
 
 class _Attempt(NamedTuple):
-    """One start's model, the overlap of its map (1 where the symmetry was imposed), and its engine."""
+    """One start's model.
+
+    Attributes:
+      model: the atoms.
+      overlap: of the map; 1 where the symmetry was imposed.
+      engine: that phased.
+      problem: in which the model was refined, of a twin with both components.
+      twin: of a model that was refined as one.
+      r1_of_one: R1 before.
+    """
 
     model: CompletedModel
     overlap: float
     engine: str
+    problem: CompletionProblem
+    twin: Twin | None = None
+    r1_of_one: float = 1.0
 
 
 def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGroupOperators,
@@ -165,14 +195,19 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     network = None
     if weights is not None and amplitudes.d_min > _NETWORK_FROM:
         network = _Network(weights, features.describe_crystal(constraint, grid, unique, composition, amplitudes.d_min))
+    twins = tuple(TwinCandidate(law, twinning.build_partner(unique, law, cell, operators, elements, radiation))
+                  for law in twinning.find_twin_laws(cell, operators))
 
     attempts: list[_Attempt] = []
     start = 0  # of the best attempt
     starts = _attempts(constraint, problem, composition_known, num_starts, seed, network)
+    detwinned = _detwinned_attempts(problem, twins, composition, cell, operators, radiation, composition_known,
+                                    num_starts, seed)
     moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
-    for attempt in itertools.chain(starts, moves):
-        attempts.append(attempt)
-        solved = verdict.decide_status(attempt.model.figures, composition_known) == "solved"
+    for attempt in itertools.chain(_alternate(starts, detwinned), moves):
+        attempts.append(_refine_twin(attempt, twins, composition_known))
+        attempt = attempts[-1]
+        solved = _status(attempt, composition_known) == "solved"
         if solved or attempt.model.figures.r1 < attempts[start].model.figures.r1:
             start = len(attempts) - 1
         if solved:
@@ -182,16 +217,29 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     best = attempts[start]
     result, molecules = _assemble(best.model.result, cell, operators)
     atoms, figures = result.atoms, best.model.figures
-    status = verdict.decide_status(figures, composition_known)
+    status = _status(best, composition_known)
     candidates = _list_candidates(attempts, cell, operators) if status != "solved" else ()
     return CrystalSolution(
-        atoms.positions, estimate_standard_deviations(result, problem.observed, problem.model), molecules,
+        atoms.positions, estimate_standard_deviations(result, best.problem.observed, best.problem.model),
+        molecules,
         atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
         figures.wr2, status, best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
         tuple(attempt.engine for attempt in attempts), tuple(attempt.overlap for attempt in attempts), candidates,
-        composition_known, _notes(best, problem, composition, composition_known))
+        composition_known, _notes(best, composition, composition_known), best.twin)
+
+
+def _refine_twin(attempt: _Attempt, candidates: Sequence[TwinCandidate], composition_known: bool) -> _Attempt:
+    """Returns the attempt refined as a twin, or as it is where no law explains the data clearly better."""
+    complete = completion.complete_atoms if composition_known else free_composition.complete_atoms
+    trial = twin_refinement.refine_as_twin(attempt.model, attempt.problem, candidates, complete)
+    return attempt._replace(model=trial.model, problem=trial.problem, twin=trial.twin, r1_of_one=trial.r1_of_one)
+
+
+def _status(attempt: _Attempt, composition_known: bool) -> str:
+    """Returns "solved", "ambiguous" or "not solved"."""
+    return verdict.decide_status(attempt.model.figures, composition_known, attempt.problem.model.twin_fraction)
 
 
 def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, composition_known: bool, num_starts: int,
@@ -211,13 +259,42 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
             polished = _polish(symmetric.density, start, constraint, problem.grid, at_once)
             model = complete(polished, problem)
-            if model is None or verdict.decide_status(model.figures, composition_known) != "solved":
+            fraction = problem.model.twin_fraction
+            if model is None or verdict.decide_status(model.figures, composition_known, fraction) != "solved":
                 # A few rounds more with the symmetry make most maps better, some worse.
                 other = complete(symmetric.density, problem)
                 model = min((one for one in (model, other) if one is not None), key=lambda one: one.figures.r1,
                             default=None)
             if model is not None:
-                yield _Attempt(model, symmetric.overlap, ENGINE if used is None else NETWORK_ENGINE)
+                yield _Attempt(model, symmetric.overlap, ENGINE if used is None else NETWORK_ENGINE, problem)
+
+
+def _detwinned_attempts(problem: CompletionProblem, twins: Sequence[TwinCandidate], composition: Mapping[str, float],
+                        cell: np.ndarray, operators: SpaceGroupOperators, radiation: str, composition_known: bool,
+                        num_starts: int, seed: int) -> Iterator[_Attempt]:
+    """Yields the model of each start from intensities without the second component of the twin that is most likely.
+
+    None where the intensities suggest no twin, or one of nearly equal components, which only a model can part.
+    """
+    reflections = problem.reflections
+    fractions = [twinning.estimate_fraction(reflections, operators, twin.law) for twin in twins]
+    likely = int(np.argmax(fractions)) if fractions else 0
+    if not fractions or not _MIN_DETWINNED < fractions[likely] <= _MAX_DETWINNED:
+        return
+    single = twinning.detwin(reflections, operators, twins[likely].law, fractions[likely])
+    if not (single.intensity > 0).any():
+        return
+    amplitudes = normalisation.normalise(single, composition, radiation)
+    grid = grids.build_grid(single.hkl, cell, operators, 1 / float(reflections.inverse_spacing.max()))
+    constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
+    yield from _attempts(constraint, twin_refinement.suppose_twin(problem, twins[likely], fractions[likely]),
+                         composition_known, num_starts, seed, None)
+
+
+def _alternate(first: Iterator[_Attempt], second: Iterator[_Attempt]) -> Iterator[_Attempt]:
+    """Yields attempts of both by turns, of one where the other has ended."""
+    for pair in itertools.zip_longest(first, second):
+        yield from (attempt for attempt in pair if attempt is not None)
 
 
 def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem, operators: SpaceGroupOperators,
@@ -242,7 +319,7 @@ def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem
         model = completion.complete_atoms(CrystalAtoms(
             positions, atoms, np.full(n, max(problem.b_iso, 0.5)), np.ones(n), np.tile(np.eye(3), (n, 1, 1)),
             np.ones(n, int)), problem)
-        yield _Attempt(model, 1.0, MOVES_ENGINE)
+        yield _Attempt(model, 1.0, MOVES_ENGINE, problem)
 
 
 def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, seed: int,
@@ -278,7 +355,7 @@ def _list_candidates(attempts: list[_Attempt], cell: np.ndarray,
         if len(found) < _MAX_CANDIDATES and (not found or r1 - found[-1].r1 >= _SAME_R1):
             atoms = _assemble(attempt.model.result, cell, operators)[0].atoms
             found.append(CandidateModel(atoms.positions, atoms.elements, atoms.b_iso,
-                                        atoms.occupancies / atoms.multiplicities, r1))
+                                        atoms.occupancies / atoms.multiplicities, r1, attempt.twin))
     return tuple(found)
 
 
@@ -291,11 +368,14 @@ def _assemble(result: RefinementResult, cell: np.ndarray,
     return result._replace(atoms=atoms._replace(positions=placed.positions, projections=projections)), placed.molecules
 
 
-def _notes(best: _Attempt, problem: CompletionProblem, composition: Mapping[str, float],
-           composition_known: bool) -> tuple[str, ...]:
+def _notes(best: _Attempt, composition: Mapping[str, float], composition_known: bool) -> tuple[str, ...]:
     """Returns what was assumed or noticed."""
     notes = []
-    atoms = best.model.result.atoms
+    problem, atoms = best.problem, best.model.result.atoms
+    if best.twin is not None:
+        notes.append(f"a twin by the rotation {twinning.describe_law(best.twin.law)} of the lattice, fraction "
+                     f"{best.twin.fraction:.3f} (standard deviation {best.twin.sigma:.3f}): R1 "
+                     f"{best.r1_of_one:.3f} without the second component, {best.model.figures.r1:.3f} with it")
     placed = (len(problem.grid.rotations) / atoms.multiplicities).sum() * len(problem.grid.centring)
     wanted = sum(problem.counts) * len(problem.grid.centring)
     if composition_known and abs(placed - wanted) > 0.5:

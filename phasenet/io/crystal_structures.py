@@ -16,6 +16,20 @@ _B_OVER_U = 8 * np.pi**2
 METHOD = "phasenet: dual-space phasing in P1, symmetry from the map"
 
 
+class TwinComponent(NamedTuple):
+    """The second component of a twin.
+
+    Attributes:
+      law: (3, 3) int; it reflects with the indices law @ h where the first component does with h, as in SHELXL's TWIN.
+      fraction: its share of the crystal.
+      sigma: standard deviation of the fraction.
+    """
+
+    law: np.ndarray
+    fraction: float
+    sigma: float
+
+
 class CrystalStructure(NamedTuple):
     """A crystal structure of n symmetry-unique atoms.
 
@@ -38,6 +52,7 @@ class CrystalStructure(NamedTuple):
       scale: factor from calculated to measured amplitudes.
       r1: R1 over F > 4 sigma(F).
       hklf: 3 or 4, the kind of the reflection file.
+      twin: the second component of a twin, or None.
     """
 
     title: str
@@ -58,6 +73,7 @@ class CrystalStructure(NamedTuple):
     scale: float
     r1: float
     hklf: int
+    twin: TwinComponent | None = None
 
 
 def label_atoms(elements: tuple[str, ...]) -> tuple[str, ...]:
@@ -81,7 +97,8 @@ def write_res(path: str | os.PathLike, structure: CrystalStructure) -> None:
         f"ZERR {max(structure.z, 1)} " + " ".join(f"{value:.5f}" for value in sigma),
         f"LATT {lattice}", *(f"SYMM {triplet}" for triplet in symmetry), "SFAC " + " ".join(elements),
         "UNIT " + " ".join(f"{structure.composition.get(element, 1):g}" for element in elements),
-        f"REM solved by {METHOD}", "L.S. 4", "BOND", "FMAP 2", "PLAN 20", "WGHT 0.1", f"FVAR {structure.scale:.5f}"]
+        f"REM solved by {METHOD}", "L.S. 4", "BOND", "FMAP 2", "PLAN 20", "WGHT 0.1",
+        *_twin_instructions(structure.twin), f"FVAR {structure.scale:.5f}"]
     for label, element, position, b_iso, occupancy in _rows(structure):
         coordinates = " ".join(f"{value:9.5f}" for value in position)
         lines.append(f"{label:<4s} {elements.index(element) + 1} {coordinates} {10 + occupancy:.5f} "
@@ -103,6 +120,12 @@ def write_cif(path: str | os.PathLike, structure: CrystalStructure) -> None:
     block.set_pair("_refine_ls_R_factor_gt", f"{structure.r1:.4f}")
     block.set_pair("_refine_special_details", gemmi.cif.quote(structure.title))
     block.set_pair("_computing_structure_solution", gemmi.cif.quote(METHOD))
+    if structure.twin is not None:
+        entries = [f"twin_matrix_{row}{column}" for row in (1, 2, 3) for column in (1, 2, 3)]
+        loop = block.init_loop("_twin_individual_", ["id", "mass_fraction_refined", *entries])
+        twin = structure.twin
+        for number, fraction, law in ((1, 1 - twin.fraction, np.eye(3, dtype=int)), (2, twin.fraction, twin.law)):
+            loop.add_row([str(number), format_uncertain(fraction, twin.sigma), *map(str, law.ravel().tolist())])
     loop = block.init_loop("_space_group_symop_", ["operation_xyz"])
     for triplet in _triplets(structure):
         loop.add_row([gemmi.cif.quote(triplet)])
@@ -114,6 +137,13 @@ def write_cif(path: str | os.PathLike, structure: CrystalStructure) -> None:
         loop.add_row([label, element, *map(format_uncertain, position, deviations), f"{b_iso / _B_OVER_U:.5f}",
                       f"{min(share * multiplicity, 1):.4f}"])
     _write(path, document.as_string().splitlines())
+
+
+def _twin_instructions(twin: TwinComponent | None) -> list[str]:
+    """Returns the lines of SHELXL that make a twin of two components; none without a twin."""
+    if twin is None:
+        return []
+    return [f"TWIN {' '.join(map(str, twin.law.ravel().tolist()))} 2", f"BASF {twin.fraction:.4f}"]
 
 
 def format_triplet(rotation: np.ndarray, translation: np.ndarray) -> str:

@@ -75,6 +75,10 @@ def test_each_number_says_what_is_good_and_what_is_bad(made):
     assert len(payload["scales"]) == len(payload["rows"]) > 3 and all(payload["scales"])
 
 
+def test_the_row_of_a_twin_has_a_scale():
+    assert scales.scales_of([("twin", "0.398(4)", "")])[0]
+
+
 def test_a_scales_numbers_are_those_of_the_guides_and_of_the_verdict():
     guide = (ROOT / "saxsae" / "README.md").read_text(encoding="utf-8")
     told = re.findall(r"\d+\.\d+%?", " ".join(scales.SCALES[row] for row in ("r_max", "correlation with reference")))

@@ -93,12 +93,13 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
 def complete_atoms(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
     """Returns the refined model of atoms near their places."""
     best = recycle(atoms, problem)
-    if best.figures.r1 > _HOPELESS_R1:
+    hopeless = _HOPELESS_R1 * verdict.spread_of_twin(problem.model.twin_fraction)
+    if best.figures.r1 > hopeless:
         return best
     best = refine_atoms(best.result.atoms, problem, _FINAL_STEPS)
     best = replace_atoms(best, problem)
     best = exchange_elements(best, problem)
-    if best.figures.r1 < _HOPELESS_R1:
+    if best.figures.r1 < hopeless:
         best = replace_atoms(best, problem)
     final = refine_atoms(best.result.atoms, problem, _FINAL_STEPS)
     return final if final.figures.r1 <= best.figures.r1 else best
@@ -147,7 +148,7 @@ def recycle(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
     """Refines atoms, and takes new peaks of the map with their phases while R1 falls."""
     best = refine_atoms(atoms, problem, _RECYCLE_STEPS)
     for _ in range(_MAX_RECYCLES):
-        trial_atoms = build_atoms(_sharpened_map(best.result, problem, observed_part=2.0), problem)
+        trial_atoms = build_atoms(phased_map(best.result, problem), problem)
         if not trial_atoms.elements:
             break
         trial = refine_atoms(trial_atoms, problem, _RECYCLE_STEPS)
@@ -241,6 +242,11 @@ def find_bonds(atoms: CrystalAtoms, problem: CompletionProblem) -> elements.Bond
                                grid.metric_root.T)
 
 
+def phased_map(result: RefinementResult, problem: CompletionProblem) -> np.ndarray:
+    """Returns the sharpened map (X, Y, Z) of 2 F_obs - F_calc."""
+    return _sharpened_map(result, problem, observed_part=2.0)
+
+
 def difference_map(result: RefinementResult, problem: CompletionProblem) -> np.ndarray:
     """Returns the sharpened map (X, Y, Z) of F_obs - F_calc."""
     return _sharpened_map(result, problem, observed_part=1.0)
@@ -315,7 +321,10 @@ def refine_atoms(atoms: CrystalAtoms, problem: CompletionProblem, steps: int) ->
 def _sharpened_map(result: RefinementResult, problem: CompletionProblem, observed_part: float) -> np.ndarray:
     """Returns the sharpened map (X, Y, Z) of observed_part * F_obs - F_calc with the calculated phases."""
     size = np.abs(result.factors)
-    coefficient = observed_part * problem.observed.amplitude - result.scale * size
+    measured = problem.observed.amplitude
+    if problem.model.partner is not None:  # what the first component has of it, by the ratio of the calculated ones
+        measured = measured * size / np.maximum(result.amplitude, 1e-12)
+    coefficient = observed_part * measured - result.scale * size
     phased = problem.sharpening * coefficient * result.factors / np.maximum(size, 1e-12)
     return grids.map_from_structure_factors(phased, problem.grid)
 

@@ -16,6 +16,7 @@ from phasenet.crystal.lattice import Intensities, SpaceGroupOperators, orthogona
 from phasenet.crystal.normalisation import UniqueReflections
 from phasenet.crystal.refinement import least_squares
 from phasenet.crystal.refinement.least_squares import CrystalAtoms
+from phasenet.crystal.refinement.twinning import Twin, build_partner
 
 _UNITS = {"xray": "e/A^3", "electron": "V", "neutron": "fm/A^3"}
 _VOLT_ANGSTROM2 = 47.87801  # h^2 / (2 pi m e): from an electron structure factor in A over A^3 to volt
@@ -30,11 +31,13 @@ class PhasedReflections(NamedTuple):
     Attributes:
       reflections: as they were measured and merged.
       amplitude: (N,) measured |F| on the absolute scale, in the unit of the form factors.
-      factors: (N,) complex structure factors of the atoms.
+      calculated: (N,) |F| of the atoms that is compared with it; of a twin that of both components.
+      factors: (N,) complex structure factors of the atoms, of a twin in the first component.
     """
 
     reflections: UniqueReflections
     amplitude: np.ndarray
+    calculated: np.ndarray
     factors: np.ndarray
 
 
@@ -69,7 +72,7 @@ class DifferencePeak(NamedTuple):
 
 
 def phase_reflections(measured: Intensities, atoms: CrystalAtoms, scale: float, cell: np.ndarray,
-                      operators: SpaceGroupOperators, radiation: str) -> PhasedReflections:
+                      operators: SpaceGroupOperators, radiation: str, twin: Twin | None = None) -> PhasedReflections:
     """Returns unique reflections with the structure factors of atoms.
 
     Args:
@@ -79,11 +82,17 @@ def phase_reflections(measured: Intensities, atoms: CrystalAtoms, scale: float, 
       cell: (6,) Angstrom and degrees.
       operators: of the space group.
       radiation: "xray", "electron" or "neutron".
+      twin: law and fraction of a twin.
     """
     unique = normalisation.merge_equivalents(measured, cell, operators)
-    model = least_squares.build_model(unique, cell, operators, sorted(set(atoms.elements)), radiation)
+    elements = sorted(set(atoms.elements))
+    model = least_squares.build_model(unique, cell, operators, elements, radiation)
+    if twin is not None:
+        partner = build_partner(unique, twin.law, cell, operators, elements, radiation)
+        model = model._replace(partner=partner, twin_fraction=twin.fraction)
     amplitude = least_squares.measure_amplitudes(unique).amplitude / scale
-    return PhasedReflections(unique, amplitude, least_squares.structure_factors(atoms, model))
+    factors = least_squares.structure_factors(atoms, model)
+    return PhasedReflections(unique, amplitude, least_squares.calculate_amplitudes(factors, atoms, model), factors)
 
 
 def compute_maps(phased: PhasedReflections, cell: np.ndarray, operators: SpaceGroupOperators,
@@ -103,10 +112,12 @@ def compute_maps(phased: PhasedReflections, cell: np.ndarray, operators: SpaceGr
     factor = (_VOLT_ANGSTROM2 if radiation == "electron" else 1.0) / volume
     size = np.abs(phased.factors)
     phase = phased.factors / np.maximum(size, 1e-12)
-    density = factor * grids.map_from_structure_factors(phased.amplitude * phase, grid)
+    # Of a twin what the first component has of it, in the ratio of the calculated ones.
+    amplitude = phased.amplitude * size / np.maximum(phased.calculated, 1e-12)
+    density = factor * grids.map_from_structure_factors(amplitude * phase, grid)
     if radiation == "xray":
         density += sum(count * form_factors.atomic_number(symbol) for symbol, count in composition.items()) / volume
-    difference = factor * grids.map_from_structure_factors((phased.amplitude - size) * phase, grid)
+    difference = factor * grids.map_from_structure_factors((amplitude - size) * phase, grid)
     return DensityMaps(density, difference, _UNITS[radiation])
 
 

@@ -56,6 +56,12 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
     return best
 
 
+def complete_atoms(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
+    """Returns the refined model of atoms near their places."""
+    refined = completion.refine_atoms(atoms, problem, _STEPS)
+    return complete(completion.phased_map(refined.result, problem), problem) or refined
+
+
 def _revise(atoms: CrystalAtoms, problem: CompletionProblem) -> CrystalAtoms:
     """Returns the atoms that are strong enough, with chosen elements and B within a factor of 2 of the median."""
     strengths = completion.refine_strengths(atoms, problem)

@@ -2,9 +2,9 @@
 
     E = sum over h of w_h^2 (k |F_h| - |F_obs,h|)^2
 
-The symmetry operators are kept: an atom stands for all its mates, and one on a special position moves only as its site
-symmetry allows. Arrays are float64 of numpy: an atom's columns are cheap, and nothing is compiled for a
-crystal. `completion` calls these functions.
+Of a twin |F_h| stands for the root of (1 - a) |F_h|^2 + a |F_h'|^2 (`twinning`). The symmetry operators are kept: an
+atom stands for all its mates, and one on a special position moves only as its site symmetry allows. Arrays are float64
+of numpy: an atom's columns are cheap, and nothing is compiled for a crystal. `completion` calls these functions.
 """
 
 from collections.abc import Sequence
@@ -45,6 +45,24 @@ class CrystalAtoms(NamedTuple):
     multiplicities: np.ndarray
 
 
+class OverlappingReflections(NamedTuple):
+    """The N reflections h' of a twin's second component that overlap with h; the arrays are those of `ScatteringModel`.
+
+    Attributes:
+      mates: (P, N, 3).
+      cartesian_mates: (P, N, 3).
+      phases: (P, N).
+      squared_spacing: (N,).
+      scattering: (E, N).
+    """
+
+    mates: np.ndarray
+    cartesian_mates: np.ndarray
+    phases: np.ndarray
+    squared_spacing: np.ndarray
+    scattering: np.ndarray
+
+
 class ScatteringModel(NamedTuple):
     """What structure factors of N unique reflections need besides atoms. P operators, inversion halves them.
 
@@ -58,6 +76,8 @@ class ScatteringModel(NamedTuple):
       elements: E symbols.
       scattering: (E, N) form factors.
       orthogonalization: (3, 3) from fractional coordinates to Angstrom.
+      partner: of a twin by a rotation, the reflections of the second component.
+      twin_fraction: a, the share of the second component; 0 without one.
     """
 
     mates: np.ndarray
@@ -69,6 +89,8 @@ class ScatteringModel(NamedTuple):
     elements: tuple[str, ...]
     scattering: np.ndarray
     orthogonalization: np.ndarray
+    partner: OverlappingReflections | None = None
+    twin_fraction: float = 0.0
 
 
 class MeasuredAmplitudes(NamedTuple):
@@ -92,12 +114,14 @@ class RefinementResult(NamedTuple):
       atoms: as refined.
       scale: k.
       factors: (N,) complex structure factors of the atoms, without k.
+      amplitude: (N,) what k times is compared with |F_obs|: |F|, of a twin that of both components.
       cost: E over the sum of w^2 |F_obs|^2.
     """
 
     atoms: CrystalAtoms
     scale: float
     factors: np.ndarray
+    amplitude: np.ndarray
     cost: float
 
 
@@ -143,10 +167,24 @@ def structure_factors(atoms: CrystalAtoms, model: ScatteringModel) -> np.ndarray
     return np.asarray((waves * _atom_amplitudes(atoms, model)).sum(1), complex)
 
 
-def fit_scale(factors: np.ndarray, observed: MeasuredAmplitudes) -> float:
-    """Returns the k that minimises E for structure factors (N,)."""
-    weighted = np.square(observed.weight) * np.abs(factors)
-    return float((weighted * observed.amplitude).sum() / max((weighted * np.abs(factors)).sum(), 1e-30))
+def calculate_amplitudes(factors: np.ndarray, atoms: CrystalAtoms, model: ScatteringModel) -> np.ndarray:
+    """Returns the |F| that are measured, (N,): those of the structure factors (N,), of a twin of both components."""
+    if model.partner is None:
+        return np.abs(factors)
+    second = structure_factors(atoms, show_second_component(model))
+    return _overlap(np.abs(factors), np.abs(second), model.twin_fraction)
+
+
+def show_second_component(model: ScatteringModel) -> ScatteringModel:
+    """Returns the model of the reflections h' alone, of a model with a second component."""
+    assert model.partner is not None
+    return model._replace(**model.partner._asdict(), partner=None, twin_fraction=0.0)
+
+
+def fit_scale(amplitude: np.ndarray, observed: MeasuredAmplitudes) -> float:
+    """Returns the k that minimises E for calculated |F|, (N,)."""
+    weighted = np.square(observed.weight) * amplitude
+    return float((weighted * observed.amplitude).sum() / max((weighted * amplitude).sum(), 1e-30))
 
 
 def refine(atoms: CrystalAtoms, observed: MeasuredAmplitudes, model: ScatteringModel, steps: int,
@@ -165,8 +203,9 @@ def refine(atoms: CrystalAtoms, observed: MeasuredAmplitudes, model: ScatteringM
     """
     norm = np.square(observed.weight * observed.amplitude).sum()
     factors = structure_factors(atoms, model)
-    scale = fit_scale(factors, observed)
-    cost = _cost(factors, scale, observed) / norm
+    amplitude = calculate_amplitudes(factors, atoms, model)
+    scale = fit_scale(amplitude, observed)
+    cost = _cost(amplitude, scale, observed) / norm
     damping = 1e-3
     equations = None
     for _ in range(steps):
@@ -175,11 +214,13 @@ def refine(atoms: CrystalAtoms, observed: MeasuredAmplitudes, model: ScatteringM
         step = _solve(*equations, damping)
         trial = _apply(atoms, step[1:], model, parameters)
         trial_factors = structure_factors(trial, model)
-        trial_scale = fit_scale(trial_factors, observed)
-        trial_cost = _cost(trial_factors, trial_scale, observed) / norm
+        trial_amplitude = calculate_amplitudes(trial_factors, trial, model)
+        trial_scale = fit_scale(trial_amplitude, observed)
+        trial_cost = _cost(trial_amplitude, trial_scale, observed) / norm
         gain = cost - trial_cost
         if gain > 0:
-            atoms, scale, factors, cost, equations = trial, trial_scale, trial_factors, trial_cost, None
+            atoms, scale, factors, amplitude = trial, trial_scale, trial_factors, trial_amplitude
+            cost, equations = trial_cost, None
             damping = max(damping / 5, 1e-6)
             if gain < _MIN_RELATIVE_GAIN * cost:
                 break
@@ -187,7 +228,7 @@ def refine(atoms: CrystalAtoms, observed: MeasuredAmplitudes, model: ScatteringM
             damping *= 10
             if damping > 1e3:
                 break
-    return RefinementResult(atoms, scale, factors, float(cost))
+    return RefinementResult(atoms, scale, factors, amplitude, float(cost))
 
 
 def normal_equations(atoms: CrystalAtoms, scale: float, observed: MeasuredAmplitudes, model: ScatteringModel,
@@ -202,6 +243,8 @@ def normal_equations(atoms: CrystalAtoms, scale: float, observed: MeasuredAmplit
 def derivatives(atoms: CrystalAtoms, model: ScatteringModel,
                 parameters: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Returns |F|, (N,), and its derivatives (N, p) by positions in Angstrom (all x, all y, all z), B, occupancies.
+
+    Of a twin |F| is that of both components.
 
     Args:
       atoms: n atoms.
@@ -222,7 +265,19 @@ def derivatives(atoms: CrystalAtoms, model: ScatteringModel,
         columns.append(-model.squared_spacing[:, None] / 4 * along)
     if "occupancies" in parameters:
         columns.append(along / atoms.occupancies)
-    return value, np.concatenate(columns, 1)
+    jacobian = np.concatenate(columns, 1)
+    if model.partner is None:
+        return value, jacobian
+    other, other_jacobian = derivatives(atoms, show_second_component(model), parameters)
+    both = _overlap(value, other, model.twin_fraction)
+    shares = (1 - model.twin_fraction) * value, model.twin_fraction * other
+    mixed = shares[0][:, None] * jacobian + shares[1][:, None] * other_jacobian
+    return both, mixed / np.maximum(both, 1e-12)[:, None]
+
+
+def _overlap(amplitude: np.ndarray, partner: np.ndarray, fraction: float) -> np.ndarray:
+    """Returns |F| of two overlapping reflections (N,) each; `fraction` is the share of the second component."""
+    return np.sqrt((1 - fraction) * amplitude**2 + fraction * partner**2)
 
 
 def _geometry(positions: np.ndarray, model: ScatteringModel, derivatives: bool) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -250,9 +305,9 @@ def _atom_amplitudes(atoms: CrystalAtoms, model: ScatteringModel) -> np.ndarray:
     return damping * model.scattering[rows].T * (atoms.occupancies / atoms.multiplicities)
 
 
-def _cost(factors: np.ndarray, scale: float, observed: MeasuredAmplitudes) -> float:
-    """Returns E of structure factors (N,)."""
-    return float(np.square(observed.weight * (scale * np.abs(factors) - observed.amplitude)).sum())
+def _cost(amplitude: np.ndarray, scale: float, observed: MeasuredAmplitudes) -> float:
+    """Returns E of calculated |F|, (N,)."""
+    return float(np.square(observed.weight * (scale * amplitude - observed.amplitude)).sum())
 
 
 def _solve(matrix: np.ndarray, gradient: np.ndarray, damping: float) -> np.ndarray:

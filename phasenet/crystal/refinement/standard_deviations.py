@@ -34,7 +34,7 @@ def estimate_standard_deviations(result: RefinementResult, observed: MeasuredAmp
     matrix = allowed @ matrix @ allowed
     scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-12 * np.diag(matrix).max()))
     inverse = np.linalg.pinv(matrix * scale[:, None] * scale, rcond=_UNDETERMINED, hermitian=True)
-    residual = observed.weight * (result.scale * np.abs(result.factors) - observed.amplitude)
+    residual = observed.weight * (result.scale * result.amplitude - observed.amplitude)
     freedom = max(len(residual) - np.trace(allowed), 1.0)
     covariance = inverse * scale[:, None] * scale * np.square(residual).sum() / freedom
     blocks = covariance[places[:, :, None], places[:, None, :]]

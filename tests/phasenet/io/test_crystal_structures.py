@@ -7,6 +7,7 @@ from made_crystals import make_crystal
 
 from phasenet.io.crystal_structures import (
     CrystalStructure,
+    TwinComponent,
     format_uncertain,
     label_atoms,
     write_cif,
@@ -56,6 +57,22 @@ def test_our_own_reader_reads_the_instructions(tmp_path):
     write_res(tmp_path / "a.res", structure("P 1 21/c 1"))
     facts = read_instructions((tmp_path / "a.res").read_text(), "a.res", "a.res")
     np.testing.assert_allclose(facts.cell, make_crystal("P 1 21/c 1").cell)
+
+
+def test_a_twin_is_written_as_shelxl_and_the_cif_dictionary_have_it(tmp_path):
+    law = np.array([[1, 0, 0], [0, -1, 0], [-1, 0, -1]])
+    twinned = structure("P 1 21/c 1")._replace(twin=TwinComponent(law, 0.398, 0.004))
+    write_res(tmp_path / "twin.res", twinned)
+    lines = (tmp_path / "twin.res").read_text().splitlines()
+    assert "TWIN 1 0 0 0 -1 0 -1 0 -1 2" in lines and "BASF 0.3980" in lines
+    write_cif(tmp_path / "twin.cif", twinned)
+    block = gemmi.cif.read(str(tmp_path / "twin.cif")).sole_block()
+    assert list(block.find_loop("_twin_individual_mass_fraction_refined")) == ["0.602(4)", "0.398(4)"]
+    matrix = [list(block.find_loop(f"_twin_individual_twin_matrix_{row}{column}"))[1]
+              for row in (1, 2, 3) for column in (1, 2, 3)]
+    assert list(map(int, matrix)) == law.ravel().tolist()
+    write_res(tmp_path / "single.res", twinned._replace(twin=None))
+    assert not any(line.startswith(("TWIN", "BASF")) for line in (tmp_path / "single.res").read_text().splitlines())
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)

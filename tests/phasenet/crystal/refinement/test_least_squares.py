@@ -91,7 +91,7 @@ def test_figures_of_merit_of_a_known_misfit(made_crystal):
     crystal = made_crystal("P -1", noise=1e-4)
     problem = prepare(crystal)
     factors = least_squares.structure_factors(true_atoms(crystal), problem.model)
-    exact = least_squares.RefinementResult(true_atoms(crystal), 2.5**0.5, factors, 0.0)
+    exact = least_squares.RefinementResult(true_atoms(crystal), 2.5**0.5, factors, np.abs(factors), 0.0)
     observed = problem.reflections._replace(intensity=2.5 * np.abs(factors)**2)
     amplitudes = least_squares.measure_amplitudes(observed)
     assert verdict.judge_fit(exact, observed, amplitudes).r1 == pytest.approx(0, abs=1e-9)
