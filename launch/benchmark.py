@@ -76,7 +76,8 @@ def main(_: list[str]) -> None:
             app.print_line(f"{name}: {bar}")
         values["bars"] = [bar.as_json() for bar in values.get("bars", ())]
     if _JSON.value:
-        app.write_json(_JSON.value, {"items": items, "summary": summary, **provenance.describe_run()})
+        app.write_json(_JSON.value, {"task": "benchmark", "items": items, "summary": summary,
+                                     **provenance.describe_run()})
         resumable.remove_kept_items(_JSON.value)
         app.print_line(f"written to {_JSON.value}")
     if _PLOT.value:
