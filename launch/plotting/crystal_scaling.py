@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -21,6 +22,9 @@ _TICKS = (5, 10, 20, 50, 100, 200, 500)
 
 def draw(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
     """Draws processor time, time of compiling, and peak memory of each crystal against its independent atoms.
+
+    Lines are power laws fitted to the times of the crystals solved from their first start, with their exponents. The
+    number beside a crystal that was solved later is that of the start.
 
     Args:
       path: the picture to write.
@@ -46,8 +50,7 @@ def draw(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> dict[str, dic
             axes.set_xlabel("independent non-hydrogen atoms")
             axes.set_ylabel(label)
             style.add_panel_letter(axes, letter)
-        panels[0].set_yscale("log")
-        panels[0].yaxis.set_major_formatter("{x:g}")
+        _draw_times(panels[0], items, colours)
         for axes in panels[1:]:
             axes.set_ylim(0, None)
         handles = [Line2D([], [], color=colour, linewidth=3, label=f"{d_min:.1f} {style.ANGSTROM}")
@@ -81,6 +84,27 @@ def _draw_points(axes: Axes, items: Sequence[dict[str, Any]], key: str, colours:
     ticks = [tick for tick in _TICKS if low / 1.2 <= tick <= high * 1.2]
     axes.set_xticks(ticks, [f"{tick}" for tick in ticks])
     axes.set_xticks([], minor=True)
+
+
+def _draw_times(axes: Axes, items: Sequence[dict[str, Any]], colours: dict[float, str]) -> None:
+    """Makes the axis of processor times logarithmic, and adds the power laws and the numbers of later starts."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    for d_min, colour in colours.items():
+        group = [item for item in items if item["d_min"] == d_min]
+        atoms, seconds = (np.array([item[key] for item in group if describe_start(item) == "from the first start"])
+                          for key in ("atoms", "cpu_seconds"))
+        if len(set(atoms.tolist())) > 1:
+            exponent, offset = np.polyfit(np.log(atoms), np.log(seconds), 1)
+            ends = np.array([atoms.min(), atoms.max()])
+            axes.plot(ends, np.exp(offset) * ends**exponent, color=colour, linewidth=0.8,
+                      label=f"{d_min:.1f} {style.ANGSTROM}: exponent {exponent:.1f}")
+        for item in group:
+            if describe_start(item) == "from a later start":
+                axes.annotate(f"{item['start']}", (item["atoms"], item["cpu_seconds"]), (4, 2),
+                              textcoords="offset points", fontsize=7, color=colour)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left")
 
 
 def _marker(name: str, colour: str, label: str | None = None) -> Line2D:

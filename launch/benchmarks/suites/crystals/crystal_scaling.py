@@ -50,8 +50,8 @@ def run(report: Callable[[Row], None], volumes: Mapping[float, Sequence[float]] 
     Raises:
       RuntimeError: a child process failed.
     """
-    made = [(volume, make_crystal(volume, number)) for volume in sorted({*sum(map(tuple, volumes.values()), ())})
-            for number in range(crystals_per_volume)]
+    all_volumes = sorted({volume for group in volumes.values() for volume in group})
+    made = [(volume, make_crystal(volume, number)) for volume in all_volumes for number in range(crystals_per_volume)]
     items: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         path = pathlib.Path(name) / "crystals.npz"
