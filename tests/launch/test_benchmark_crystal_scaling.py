@@ -13,6 +13,7 @@ from launch.benchmarks.suites.crystals import crystal_scaling, solve_alone
 from launch.plotting import crystal_scaling as picture
 from launch.plotting.missing import MissingInput
 from phasenet.crystal.made import arrays
+from phasenet.errors import InputError
 from phasenet.io.npz import read_npz
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -24,14 +25,16 @@ def details(atoms, d_min, start=1, solved=True):
             "compile_cpu_seconds": 5.0, "peak_gigabytes": 0.3}
 
 
-def test_each_crystal_is_solved_in_a_child_process(monkeypatch):
-    seen = []
+@pytest.fixture
+def seen(monkeypatch):
+    """The crystals that child processes were given, and their resolutions."""
+    given = []
 
     def run(command):
         assert command[:3] == [sys.executable, "-m", "launch.benchmarks.suites.crystals.solve_alone"]
-        path, number, d_min, result = command[3:]
-        crystal = arrays.unpack(read_npz(path, arrays.NAMES), int(number))
-        seen.append((crystal, float(d_min)))
+        path, d_min, result = command[3:]
+        crystal = arrays.unpack(read_npz(path, arrays.NAMES), 0)
+        given.append((crystal, float(d_min)))
         atoms = len(crystal.positions)
         answer = details(atoms, float(d_min)) | {"wall_seconds": 1.0}
         del answer["peak_gigabytes"]
@@ -39,8 +42,12 @@ def test_each_crystal_is_solved_in_a_child_process(monkeypatch):
         return children.Finished(9.0, 8.0, 4e8, "")
 
     monkeypatch.setattr(crystal_scaling.children, "run", run)
+    return given
+
+
+def test_each_crystal_is_solved_in_a_child_process(seen):
     rows = []
-    summary = crystal_scaling.run(rows.append, VOLUMES, crystals_per_volume=2)
+    summary = crystal_scaling.run(rows.append, volumes=VOLUMES, crystals_per_volume=2)
     assert [d_min for _, d_min in seen] == [1.0] * 4 + [1.5] * 2
     for crystal, _ in seen:
         assert crystal.operators.symbol == "P -1" and crystal.kind == "organic"
@@ -48,10 +55,27 @@ def test_each_crystal_is_solved_in_a_child_process(monkeypatch):
     np.testing.assert_array_equal(seen[0][0].positions, seen[4][0].positions)
     assert not np.array_equal(seen[0][0].cell, seen[1][0].cell)
     assert all(row.details["peak_gigabytes"] == 0.4 and row.peer == "" for row in rows)
-    assert "atoms at 1.5 A: solved, start 1" in rows[-1].id
+    assert rows[-1].id == f"300 A^3, crystal 1, 1.5 A, {len(seen[-1][0].positions)} atoms"
     assert summary["crystals at 1 A"] == summary["solved at 1 A"] == 4 and summary["solved at 1.5 A"] == 2
     assert summary["exponent of CPU time at 1 A"] == pytest.approx(2)
     assert summary["atoms of the largest solved at 1 A"] == max(len(crystal.positions) for crystal, _ in seen)
+
+
+def test_a_run_is_resumed(seen, tmp_path):
+    path = str(tmp_path / "result.json")
+    first = crystal_scaling.run(lambda row: None, path, {1.5: (300,)}, 2)
+    assert crystal_scaling.run(lambda row: None, path, {1.5: (300,)}, 2) == first and len(seen) == 2
+    crystal_scaling.run(lambda row: None, path, VOLUMES, 2)
+    assert len(seen) == 6
+
+
+def test_where_nothing_can_be_measured_the_first_error_is_told(monkeypatch):
+    def fail(command):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(crystal_scaling.children, "run", fail)
+    with pytest.raises(InputError, match="no memory"):
+        crystal_scaling.run(lambda row: None, volumes={1.5: (300,)}, crystals_per_volume=1)
 
 
 def test_the_summary_counts_what_is_not_solved():
@@ -64,11 +88,9 @@ def test_the_summary_counts_what_is_not_solved():
 
 
 @pytest.mark.slow
-def test_a_child_solves_its_crystal(tmp_path):
+def test_a_child_solves_its_crystal():
     crystal = crystal_scaling.make_crystal(300, 0)
-    np.savez(tmp_path / "crystals.npz", **arrays.pack([crystal]))
-    row = crystal_scaling.measure(tmp_path / "crystals.npz", 0, 1.0)
-    found = row.details
+    found = crystal_scaling.measure(crystal_scaling.ScalingCase("small", 300, 0, 1.0))
     assert found["solved"] and found["status"] == "solved" and found["start"] >= 1
     assert found["atoms"] == len(crystal.positions) and found["reflections"] > 300
     assert found["compile_cpu_seconds"] > 0 and found["peak_gigabytes"] > 0.05

@@ -1,6 +1,6 @@
 """Solves one made crystal in a process of its own, for suite "crystal_scaling".
 
-    python -m launch.benchmarks.suites.crystals.solve_alone CRYSTALS.npz NUMBER D_MIN RESULT.json
+    python -m launch.benchmarks.suites.crystals.solve_alone CRYSTAL.npz D_MIN RESULT.json
 
 The crystal is solved twice from the same random phases. The first run compiles our programs, the second is timed, and
 the difference is the time of compiling.
@@ -33,7 +33,7 @@ _GOOD_DATA = MeasurementConditions(
 
 
 def solve(crystal: MadeCrystal, d_min: float) -> dict[str, Any]:
-    """Measures and solves a crystal, twice.
+    """Measures a crystal and solves it twice.
 
     Args:
       crystal: what is measured.
@@ -76,6 +76,6 @@ def _judge(crystal: MadeCrystal, solution: CrystalSolution | None) -> dict[str, 
 
 
 if __name__ == "__main__":
-    _path, _number, _d_min, _result = sys.argv[1:]
-    _crystal = arrays.unpack(read_npz(_path, arrays.NAMES), int(_number))
+    _path, _d_min, _result = sys.argv[1:]
+    _crystal = arrays.unpack(read_npz(_path, arrays.NAMES), 0)
     pathlib.Path(_result).write_text(json.dumps(solve(_crystal, float(_d_min))), encoding="utf-8")
