@@ -51,8 +51,8 @@ def draw(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> dict[str, dic
             axes.set_ylabel(label)
             style.add_panel_letter(axes, letter)
         _draw_times(panels[0], items, colours)
-        for axes in panels[1:]:
-            axes.set_ylim(0, None)
+        for axes, (key, _) in zip(panels[1:], _PANELS[1:], strict=True):
+            axes.set_ylim(0, 1.1 * max(item[key] for item in items))
         handles = [Line2D([], [], color=colour, linewidth=3, label=f"{d_min:.1f} {style.ANGSTROM}")
                    for d_min, colour in colours.items()]
         handles += [_marker(name, style.GREY, label=f"solved {name}" if name != "not solved" else name)

@@ -27,7 +27,7 @@ from phasenet.crystal.made import arrays, crystals
 from phasenet.crystal.made.crystals import MadeCrystal
 from phasenet.errors import InputError
 
-# Volumes of the unit cells by resolution in A, A^3: about 10 to 40, 80 and 140 independent atoms.
+# Volumes of the unit cells by resolution in A, A^3: 10 to about 45, 90 and 160 independent atoms.
 VOLUMES = {1.5: (350, 500, 700, 1000, 1400), 1.2: (350, 500, 700, 1000, 1400, 2000, 2800),
            1.0: (350, 500, 700, 1000, 1400, 2000, 2800, 4000, 5000)}
 CRYSTALS_PER_VOLUME, SEED = 2, 0
