@@ -36,6 +36,7 @@ _PEER_SECONDS = flags.DEFINE_float(
 _PLOT = flags.DEFINE_string("plot", None, "File for a picture of what suite scaling measured.")
 # Flags that only one suite has.
 _SUITE_OF_FLAG = {"cases": "phasing", "crystals": "crystals", "resolutions": "crystals", "peer_seconds": "crystals"}
+_RESUMABLE = ("crystals", "crystal_scaling")
 _RESOLUTION_BOUNDS_ANGSTROM = (0.3, 5.0)
 
 _HEADER = (f"{'':50} {'peer':>8} {'ours ms':>9} {'peer ms':>9} {'ratio':>7} {'CPU':>7} "
@@ -76,7 +77,8 @@ def main(_: list[str]) -> None:
             app.print_line(f"{name}: {bar}")
         values["bars"] = [bar.as_json() for bar in values.get("bars", ())]
     if _JSON.value:
-        app.write_json(_JSON.value, {"items": items, "summary": summary, **provenance.describe_run()})
+        app.write_json(_JSON.value, {"task": "benchmark", "items": items, "summary": summary,
+                                     **provenance.describe_run()})
         resumable.remove_kept_items(_JSON.value)
         app.print_line(f"written to {_JSON.value}")
     if _PLOT.value:
@@ -97,7 +99,7 @@ def _read_options() -> dict[str, Any]:
         if not resolutions or len(set(resolutions)) < len(resolutions):
             raise InputError(f"--resolutions={','.join(_RESOLUTIONS.value)}: give different numbers, at least one")
         given["resolutions"] = resolutions
-    if _SUITE.value == "crystals" and _JSON.value:
+    if _SUITE.value in _RESUMABLE and _JSON.value:
         given["json_path"] = _JSON.value
     return given
 

@@ -2,7 +2,7 @@
 
     python -m launch.figures --figure=all --output=out/figures
         [--results=autoencoder.json,free.json,given.json,phasing.json] [--pairs=DIR --maps=DIR]
-        [--profile=FILE --reference=PDB] [--weights=NAME] [--network=NAME]
+        [--profile=FILE --reference=PDB] [--weights=NAME] [--network=NAME] [--crystals=MADE.npz,MEASURED_FOLDER]
         [--workdir=DIR] [--workdirs=baseline=DIR,single10=DIR,single20=DIR,box18=DIR,box24=DIR,batch_norm=DIR]
 
 It writes NAME.png to the folder --output. `--figure=all` draws every figure whose input is given, and prints why the
@@ -25,13 +25,17 @@ others are left out. The names follow the numbers of the figures in the papers:
     certificate  misfit of right and of wrong sets of atoms (not in a paper)
     crystal_verdicts  R1 of right and of wrong structures of crystals, and the share of right ones (not in a paper)
     crystal_resolutions  density and atoms of the made crystal solved at 0.9 to 2 A (not in a paper)
+    crystal_statistics  atoms and intensities of made crystals beside those of measured ones (not in a paper)
+    crystal_scaling  processor time and memory of solving by the number of atoms (not in a paper)
 
 Among `--results`, saxs1c needs the JSON of `launch.evaluate --task=autoencoder`; saxs2d, 2e and 2f the JSON of
 `--task=reconstruction` or `simulated`; patterson12 the JSON of `--task=phasing`; crystal_verdicts that of
-`--task=crystals`, also with `--permuted`. saxs2f also needs the `--pairs` of the evaluation, and as `--maps` its
-`--maps_dir`. The other saxs figures use `--profile` and `--reference`, by default the shipped example. patterson7 needs
-the workdir of a `launch.train`; patterson8 to 9b need several workdirs, each with the name of an experiment as shown
-above. patterson2, 10 and 11 use the weights `--network`.
+`--task=crystals`, also with `--permuted`; crystal_scaling the JSON of `launch.benchmark --suite=crystal_scaling`.
+crystal_statistics needs `--crystals`: a file of `launch.datasets.make_crystals`, a folder of measured crystals as
+`launch.evaluate --task=crystals` takes it, or both. saxs2f also needs the `--pairs` of the evaluation, and as `--maps`
+its `--maps_dir`. The other saxs figures use `--profile` and `--reference`, by default the shipped example. patterson7
+needs the workdir of a `launch.train`; patterson8 to 9b need several workdirs, each with the name of an experiment as
+shown above. patterson2, 10 and 11 use the weights `--network`.
 """
 
 import json
@@ -46,11 +50,13 @@ _EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "saxsae" / "examples"
 _SAXS = ["saxs1a", "saxs1b", "saxs1c", "saxs1d", "saxs2a", "saxs2b", "saxs2c", "saxs2d", "saxs2e", "saxs2f",
          "samples"]
 _PATTERSON = [f"patterson{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9b", 10, 11, 12)]
-_NAMES = [*_SAXS, *_PATTERSON, "certificate", "crystal_verdicts", "crystal_resolutions"]
+_NAMES = [*_SAXS, *_PATTERSON, "certificate", "crystal_verdicts", "crystal_resolutions", "crystal_statistics",
+          "crystal_scaling"]
 _RUN = ("saxs2a", "saxs2b", "saxs2c")  # drawn from one reconstruction
 _FIGURE = flags.DEFINE_enum("figure", None, [*_NAMES, "all"], "Name of the figure, or all.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures; it is made where it is missing.", required=True)
-_RESULTS = flags.DEFINE_list("results", [], "JSON files that launch.evaluate wrote, separated by commas.")
+_RESULTS = flags.DEFINE_list(
+    "results", [], "JSON files that launch.evaluate or launch.benchmark wrote, separated by commas.")
 _PAIRS = flags.DEFINE_string("pairs", None, "Folder of pairs that was evaluated, for saxs2f.")
 _MAPS = flags.DEFINE_string("maps", None, "Folder of maps that the evaluation wrote (its --maps_dir), for saxs2f.")
 _PROFILE = flags.DEFINE_string(
@@ -63,6 +69,9 @@ _WEIGHTS = flags.DEFINE_string(
 _NETWORK = flags.DEFINE_string(
     "network", "small", "Weights of patterson2, 10 and 11: the name of released ones, their folder, or the workdir of "
     "a training.")
+_CRYSTALS = flags.DEFINE_list(
+    "crystals", [], "Files of made crystals (.npz) and folders of measured ones that crystal_statistics shows, "
+    "separated by commas.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Workdir of the training that patterson7 shows.")
 _WORKDIRS = flags.DEFINE_list(
     "workdirs", [], "NAME=DIR for each training that patterson8 to 9b show, separated by commas.")
@@ -105,6 +114,10 @@ def main(_: list[str]) -> None:
                 _draw_crystal_verdicts(path, results)
             elif name == "crystal_resolutions":
                 _draw_crystal_resolutions(path)
+            elif name == "crystal_statistics":
+                _draw_crystal_statistics(path)
+            elif name == "crystal_scaling":
+                _draw_crystal_scaling(path, results)
             else:
                 all_figures.draw(name, path, all_figures.Inputs(
                     _NETWORK.value, _WORKDIR.value, _WORKDIRS.value, results, _SEED.value))
@@ -169,14 +182,31 @@ def _draw_crystal_resolutions(path: pathlib.Path) -> None:
                        f"{counts['true']} atoms found")
 
 
+def _draw_crystal_statistics(path: pathlib.Path) -> None:
+    """Draws the figure `crystal_statistics` and prints the numbers of crystals."""
+    from launch.plotting import crystal_statistics
+
+    counts = crystal_statistics.draw(path, _CRYSTALS.value, app.print_line)
+    app.print_line(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def _draw_crystal_scaling(path: pathlib.Path, results: list[dict]) -> None:
+    """Draws the figure `crystal_scaling` and prints a line for each resolution."""
+    from launch.plotting import crystal_scaling
+
+    for resolution, counts in crystal_scaling.draw(path, results).items():
+        app.print_line(f"{resolution}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
 def _read_results(path: str) -> dict:
-    """Returns what an evaluation wrote; raises InputError where the file holds something else."""
+    """Returns what an evaluation or a benchmark wrote; raises InputError where the file holds something else."""
     try:
         value = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"--results={path}: not JSON ({error})") from error
     if not isinstance(value, dict) or not isinstance(value.get("items"), list) or "task" not in value:
-        raise InputError(f"--results={path}: not a file of launch.evaluate (it has no 'task' and 'items')")
+        raise InputError(f"--results={path}: not a file of launch.evaluate or launch.benchmark (it has no 'task' and "
+                         "'items')")
     return value
 
 

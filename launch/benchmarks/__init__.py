@@ -21,7 +21,9 @@ from phasenet.errors import InputError
 
 SUITES = {name: f"launch.benchmarks.suites.{name}" for name in (
     "conv", "train_phasenet", "train_saxsae", "anneal", "synthesis", "zernike", "genetic", "align", "scaling",
-    "reconstruct", "memory", "phasing")} | {"crystals": "launch.benchmarks.suites.crystals.suite"}
+    "reconstruct", "memory", "phasing")} | {
+        "crystals": "launch.benchmarks.suites.crystals.suite",
+        "crystal_scaling": "launch.benchmarks.suites.crystals.crystal_scaling"}
 # Peers that a plain installation lacks. The benchmark extra installs all but classical_phasing, a single file.
 PEERS = {"train_phasenet": "torch", "train_saxsae": "torch", "zernike": "ZMPY3D", "align": "freesas",
          "reconstruct": "denss", "phasing": "classical_phasing", "crystals": "cctbx"}

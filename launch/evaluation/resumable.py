@@ -2,7 +2,7 @@
 
 RESULT.json.partial holds one JSON object per line: first the settings on which the items depend, then the items. When
 several processes share the items, each writes its own file: RESULT.json.partial, RESULT.json.partial.1 and so on.
-`write_result` removes these files. `launch.evaluate` calls this module, and suite crystals of `launch.benchmark`.
+`write_result` removes these files. `launch.evaluate` calls this module, and two suites of `launch.benchmark`.
 """
 
 import glob

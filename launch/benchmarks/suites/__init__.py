@@ -13,4 +13,5 @@
     memory           peak resident memory of the launches
     phasing          the search for atoms against classical phasing methods
     crystals         measured or made crystals against charge flipping
+    crystal_scaling  growth of the cost of solving a crystal with its independent atoms
 """
