@@ -42,7 +42,7 @@ from phasenet.crystal.refinement.twinning import Twin
 from phasenet.errors import InputError
 
 _ROUNDS_PER_BLOCK = 50
-_MAX_BLOCKS = 6
+_MAX_BLOCKS, _NETWORK_BLOCKS = 6, 3
 _POLISHING_ROUNDS = 40
 _GOOD_AGREEMENT = 0.985
 _STARTS_AT_ONCE = {"cpu": 1}
@@ -326,7 +326,7 @@ def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, se
            network: _Network | None) -> np.ndarray:
     """Returns densities (B, X, Y, Z) phased in P1, one for each start."""
     state = phasing.draw_phases(starts, seed, constraint, grid.shape)
-    for _ in range(_MAX_BLOCKS):
+    for _ in range(_MAX_BLOCKS if network is None else _NETWORK_BLOCKS):
         if network is None:
             state, maps = phasing.run_rounds(state, constraint, grid.shape, _ROUNDS_PER_BLOCK)
         else:
