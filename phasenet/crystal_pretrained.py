@@ -1,6 +1,6 @@
 """Reads and writes weights of the learned iteration for crystals; the format is that of `phasenet.io.releases`.
 
-None are released yet; a training writes them to WORKDIR/weights:
+A training (configs/phasenet_crystals.py) writes them to WORKDIR/weights:
 
     config.json   the architecture, and where the weights come from
     params.npz    the parameters
@@ -21,6 +21,7 @@ from phasenet.errors import InputError
 from phasenet.io import releases
 from phasenet.pretrained import WEIGHTS
 
+DEFAULT = "crystals"
 KIND = "crystal_phasing"
 _MAX_SIZE = 512
 
@@ -59,7 +60,7 @@ def find_weights(name: str) -> pathlib.Path:
     return releases.find_release(WEIGHTS, name)
 
 
-def load(name: str) -> PretrainedCrystals:
+def load(name: str = DEFAULT) -> PretrainedCrystals:
     """Reads released weights by name or folder.
 
     Raises:
@@ -84,11 +85,10 @@ def architecture_from(fields: dict[str, Any]) -> LearnedArchitecture:
       InputError: a field is unknown, or its value is not possible.
     """
     for name, value in fields.items():
-        least = 1 if name == "width" else 0
         if name not in LearnedArchitecture._fields:
             raise InputError(f"architecture: no field {name!r}; it has {', '.join(LearnedArchitecture._fields)}")
-        if type(value) is not int or not least <= value <= _MAX_SIZE:
-            raise InputError(f"architecture: {name}={value!r}: expected a whole number from {least} to {_MAX_SIZE}")
+        if type(value) is not int or not 1 <= value <= _MAX_SIZE:
+            raise InputError(f"architecture: {name}={value!r}: expected a whole number from 1 to {_MAX_SIZE}")
     return LearnedArchitecture(**fields)
 
 

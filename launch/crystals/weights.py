@@ -7,20 +7,18 @@ from phasenet import crystal_pretrained
 from phasenet.crystal.learned.iteration import LearnedWeights
 
 NONE = "none"
-# What --weights means by default, until a network solves more measured crystals than the untrained iteration.
-_DEFAULT = NONE
 
 
 def load(name: str | None) -> tuple[LearnedWeights | None, dict[str, Any] | None]:
     """Returns the network and its description, both None where the name is "none".
 
     Args:
-      name: of released weights, their folder, the workdir of a training, or "none"; None for the default, "none".
+      name: of released weights, their folder, the workdir of a training, or "none"; None for the default.
 
     Raises:
       InputError: there are no such weights, or they are those of another network.
     """
-    name = _DEFAULT if name is None else name
+    name = crystal_pretrained.DEFAULT if name is None else name
     if name == NONE:
         return None, None
     loaded = crystal_pretrained.load(name)

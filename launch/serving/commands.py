@@ -60,16 +60,16 @@ class Text(NamedTuple):
     default: None = None
 
 
-def _released_weights(package: types.ModuleType) -> tuple[str, ...]:
-    """Returns the names of the weights that a package ships."""
+def _released_weights(package: types.ModuleType, other: str = "") -> tuple[str, ...]:
+    """Returns the names of the weights that a package ships, except those that are for another kind of job."""
     folder = pathlib.Path(str(package.__file__)).parent / "weights"
-    return tuple(sorted(path.parent.name for path in folder.glob("*/config.json")))
+    return tuple(sorted(path.parent.name for path in folder.glob("*/config.json") if path.parent.name != other))
 
 
 Field = Number | Choice | Text
 # The released weights, by kind of job.
 WEIGHTS = {"curve": Choice(_released_weights(saxsae), "lean"),
-           "patterson": Choice(_released_weights(phasenet), "dual_space")}
+           "patterson": Choice(_released_weights(phasenet, other="crystals"), "dual_space")}
 # Settings by name; `launch.reconstruct` has flags of these names. radius is in Angstrom, q_max in 1/Angstrom.
 _CURVE: dict[str, Field] = {
     "unit": Choice(("1/A", "1/nm")), "radius": Number(False, 2, 1000), "q_max": Number(False, 0.01, 5, 0.2),
