@@ -49,7 +49,7 @@ _STARTS_AT_ONCE = {"cpu": 1}
 _STARTS_AT_ONCE_ELSEWHERE = 8
 _SWEEPS_PER_BLOCK = 12
 _BLOCKS_PER_START = 2  # of the starts asked for
-_NETWORK_FROM = 1.3  # Angstrom; up to there the untrained iteration needs a start or two
+NETWORK_FROM = 1.3  # Angstrom; up to there the untrained iteration needs a start or two
 _MAX_CANDIDATES = 8
 # Twin fractions by the H-test between which intensities are detwinned before phasing. Untwinned crystals reach 0.13;
 # beyond the second number detwinning multiplies the noise by more than seven.
@@ -193,7 +193,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
 
     network = None
-    if weights is not None and amplitudes.d_min > _NETWORK_FROM:
+    if weights is not None and amplitudes.d_min > NETWORK_FROM:
         network = _Network(weights, features.describe_crystal(constraint, grid, unique, composition, amplitudes.d_min))
     twins = tuple(TwinCandidate(law, twinning.build_partner(unique, law, cell, operators, elements, radiation))
                   for law in twinning.find_twin_laws(cell, operators))

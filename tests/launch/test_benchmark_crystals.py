@@ -22,11 +22,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 @pytest.fixture
 def solvers(monkeypatch):
     """Ours knows all made crystals, the peer P 21 21 21 alone; both keep what they were given."""
-    seen = {"ours": [], "peer": []}
+    seen = {"trained": [], "untrained": [], "peer": []}
 
     def solve(groups, reflections, cell, composition, **options):
         true = made_crystals.make_crystal(groups[0].symbol, 1.0)
-        seen["ours"].append((len(reflections.hkl), composition, options["num_starts"]))
+        network = "trained" if options["weights"] is not None else "untrained"
+        seen[network].append((len(reflections.hkl), composition, options["num_starts"]))
         one = types.SimpleNamespace(positions=true.positions[:13], elements=true.elements[:13], status="solved",
                                     r1=0.04, num_starts=1)
         return (types.SimpleNamespace(solution=one, operators=groups[0]),)
@@ -54,9 +55,12 @@ def test_both_get_the_same_cut_data_and_are_judged_alike(solvers):
     assert summary["solved at 1 A"] == 2 and summary["peer at 1 A"] == 1
     assert summary["peer CPU s at 1.5 A"] == 0.5 and summary["CPU ratio where both solve at 1 A"] > 0
     assert [bar.holds for bar in summary["bars"]] == [True, True]
-    assert len(solvers["peer"]) == 4 and len(solvers["ours"]) == 8  # each first start is untimed
-    assert [starts for _, _, starts in solvers["ours"]] == [1, suite.NUM_STARTS] * 4
-    for problem, (count, composition, _) in zip(solvers["peer"], solvers["ours"][::2], strict=True):
+    assert summary["untrained at 1 A"] == summary["untrained at 1.5 A"] == 2
+    assert len(solvers["peer"]) == 4
+    assert [starts for _, _, starts in solvers["trained"]] == [1, suite.NUM_STARTS] * 4  # each first start is untimed
+    # Where no network phases, the untrained iteration is not run again.
+    assert solvers["untrained"] == solvers["trained"][4:]
+    for problem, (count, composition, _) in zip(solvers["peer"], solvers["trained"][::2], strict=True):
         assert len(problem["hkl"]) == len(problem["intensity"]) == len(problem["sigma"]) == count
         assert problem["num_atoms"] == sum(composition.values()) == 52
         assert problem["seconds"] == suite.PEER_SECONDS and "positions" not in problem

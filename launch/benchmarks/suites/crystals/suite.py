@@ -5,8 +5,8 @@
 Both programs get the same merged intensities up to the resolution, the cell, the space group and the composition (of
 which charge flipping uses the number of atoms), and are judged alike: solved are 90% of the atoms of the cell within
 0.3 A, beyond 1.3 A resolution within 0.5 A, over shifts and hands, whatever the elements. Ours hands over the atoms of
-its best model. The peer (`charge_flipping`, a process of its own) hands over the highest peaks, 1.25 for each atom, of
-up to three maps; the best of these maps counts.
+its best model; where a network phases, ours without it is run beside. The peer (`charge_flipping`, a process of its
+own) hands over the highest peaks, 1.25 for each atom, of up to three maps; the best of these maps counts.
 
 Times are those of solving: neither the compilation of our programs, done by an untimed first start, nor the start of
 the peer's process counts. With --json, solved crystals are kept, and the same command resumes an interrupted run.
@@ -31,7 +31,10 @@ from launch.evaluation import crystals as evaluation
 from launch.evaluation import resumable
 from launch.evaluation.crystals import PublishedCrystal
 from launch.machine import provenance
+from phasenet import crystal_pretrained
 from phasenet.crystal.lattice import Intensities, inverse_spacing, orthogonalization_matrix
+from phasenet.crystal.learned.iteration import LearnedWeights
+from phasenet.crystal.solve import NETWORK_FROM
 from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.crystal_pipeline import choose_group, solve_in_groups
 from phasenet.errors import InputError
@@ -72,8 +75,8 @@ def run(report: Callable[[Row], None], crystals: str | None = None,
       json_path: file beside which solved crystals are kept; None keeps none.
 
     Returns:
-      By resolution: the numbers of solved crystals and the median processor times of both programs, the ratio of the
-      times where both solve, and bars.
+      By resolution: the numbers of solved crystals and the median processor times of both programs and of ours without
+      a network, the ratio of the times where both solve, and bars.
 
     Raises:
       InputError: a folder cannot be used, or no crystal can be solved at all.
@@ -90,8 +93,10 @@ def run(report: Callable[[Row], None], crystals: str | None = None,
         row = summarize(d_min, done)
         report(row)
         name = f"at {d_min:g} A"
-        summary |= {f"solved {name}": row.details["solved"], f"peer {name}": row.details["peer_solved"],
-                    f"CPU s {name}": row.cpu_seconds, f"peer CPU s {name}": row.peer_cpu_seconds}
+        summary |= {f"solved {name}": row.details["solved"], f"CPU s {name}": row.cpu_seconds,
+                    f"untrained {name}": row.details["untrained_solved"],
+                    f"untrained CPU s {name}": row.details["untrained_cpu_seconds"],
+                    f"peer {name}": row.details["peer_solved"], f"peer CPU s {name}": row.peer_cpu_seconds}
         if row.details["cpu_ratio_where_both_solve"] is not None:
             summary[f"CPU ratio where both solve {name}"] = row.details["cpu_ratio_where_both_solve"]
         held.append(bars.at_least(f"crystals solved {name}, against the peer's", row.details["solved"],
@@ -112,7 +117,7 @@ def _list_cases(folder: str | None, d_min: float, made_d_min: float) -> list[Cut
 
 
 def measure(case: CutCrystal, peer_seconds: float) -> dict[str, Any]:
-    """Solves a crystal by both programs, one after the other.
+    """Solves a crystal by both programs, one after the other, and by ours without a network.
 
     Args:
       case: the crystal and its resolution.
@@ -120,7 +125,8 @@ def measure(case: CutCrystal, peer_seconds: float) -> dict[str, Any]:
 
     Returns:
       For each program "solved", "fraction_atoms", "cpu_seconds", "wall_seconds" (those of the peer with the prefix
-      "peer_"), the number of atoms in the cell, and what else each program says of its run.
+      "peer_", those of ours without a network with "untrained_"), the number of atoms in the cell, and what else each
+      program says of its run.
 
     Raises:
       InputError: a file cannot be used.
@@ -130,22 +136,28 @@ def measure(case: CutCrystal, peer_seconds: float) -> dict[str, Any]:
     kept = spacing <= 1 / case.d_min + 1e-9
     crystal = crystal._replace(reflections=Intensities(*(array[kept] for array in crystal.reflections)))
     distance = evaluation.match_distance(1 / spacing[kept].max()) if kept.any() else 0.0
-    own, other = ours(crystal, distance), theirs(crystal, distance, peer_seconds)
+    weights = crystal_pretrained.load().weights
+    own, other = ours(crystal, distance, weights), theirs(crystal, distance, peer_seconds)
+    # Where no network phases, both are the same computation.
+    untrained = ours(crystal, distance, None) if case.d_min > NETWORK_FROM else own
     jax.clear_caches()  # the next crystal has a grid of its own; many programs at once exhaust the memory maps
     return {"d_min": case.d_min, "atoms_in_cell": len(crystal.positions), "space_group": crystal.operators.symbol,
-            **own, **{f"peer_{key}": value for key, value in other.items()}}
+            **own, **{f"untrained_{key}": value for key, value in untrained.items()},
+            **{f"peer_{key}": value for key, value in other.items()}}
 
 
-def ours(crystal: PublishedCrystal, distance: float) -> dict[str, Any]:
+def ours(crystal: PublishedCrystal, distance: float, weights: LearnedWeights | None) -> dict[str, Any]:
     """Solves a crystal by our code and judges the atoms.
 
     Args:
       crystal: with the data that are used.
       distance: within which an atom counts as found, A.
+      weights: of the network; None for none.
     """
     def solve(num_starts: int) -> Any:
         return choose_group(solve_in_groups([crystal.operators], crystal.reflections, crystal.cell, crystal.composition,
-                                            radiation=crystal.radiation, num_starts=num_starts, seed=SEED)).solution
+                                            radiation=crystal.radiation, num_starts=num_starts, seed=SEED,
+                                            weights=weights)).solution
 
     solution, error = None, {}
     cpu, wall = time.process_time(), time.perf_counter()
@@ -198,7 +210,7 @@ def format_item(item: dict[str, Any]) -> str:
     """Returns the text of a crystal's progress line."""
     verdicts = (f"{name} {'solves' if item[prefix + 'solved'] else 'fails'} ({item[prefix + 'fraction_atoms']:.0%} of "
                 f"the atoms, {item[prefix + 'cpu_seconds']:.1f} CPU s)"
-                for name, prefix in (("ours", ""), ("charge flipping", "peer_")))
+                for name, prefix in (("ours", ""), ("untrained", "untrained_"), ("charge flipping", "peer_")))
     return ", ".join(verdicts)
 
 
@@ -220,9 +232,12 @@ def summarize(d_min: float, items: Sequence[dict[str, Any]]) -> Row:
         return statistics.median(item[key] for item in done)
 
     both = [item["peer_cpu_seconds"] / item["cpu_seconds"] for item in done if item["solved"] and item["peer_solved"]]
-    solved, peer_solved = (sum(item[key] for item in done) for key in ("solved", "peer_solved"))
+    solved, untrained, peer_solved = (sum(item[f"{prefix}solved"] for item in done)
+                                      for prefix in ("", "untrained_", "peer_"))
     ratio = statistics.median(item["peer_wall_seconds"] / item["wall_seconds"] for item in done)
-    return Row(f"{d_min:g} A: {solved} of {len(items)} solved, peer {peer_solved}", "cctbx", median("wall_seconds"),
-               median("peer_wall_seconds"), ratio, median("cpu_seconds"), median("peer_cpu_seconds"), None, len(done),
-               {"d_min": d_min, "solved": solved, "peer_solved": peer_solved, "count": len(items),
+    label = f"{d_min:g} A: {solved} of {len(items)} solved, untrained {untrained}, peer {peer_solved}"
+    return Row(label, "cctbx", median("wall_seconds"), median("peer_wall_seconds"), ratio, median("cpu_seconds"),
+               median("peer_cpu_seconds"), None, len(done),
+               {"d_min": d_min, "solved": solved, "untrained_solved": untrained, "peer_solved": peer_solved,
+                "untrained_cpu_seconds": median("untrained_cpu_seconds"), "count": len(items),
                 "cpu_ratio_where_both_solve": statistics.median(both) if both else None, "crystals": list(items)})
