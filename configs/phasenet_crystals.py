@@ -41,7 +41,7 @@ def get_config() -> ConfigDict:
     config.optimizer.schedule = "cosine"
     config.optimizer.final_fraction = 0.05
     config.optimizer.clip_norm = 0.1
-    config.log_every = 20
+    config.log_every = 100
     config.eval_every = 1250
     config.checkpoint_minutes = 4.0
     return config

@@ -58,7 +58,7 @@ _PITCH = flags.DEFINE_float(
     "pitch", None, "Edge of a voxel in Angstrom. By default it is read from the header of a CCP4 map.")
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Weights of the network: the name of released weights, their folder, or the workdir of a "
-    "training. By default dual_space for maps and crystals for --reflections, where none is possible, too.")
+    "training. By default dual_space for maps and crystals for --reflections, of which alone it may be none.")
 _PICKER = flags.DEFINE_enum(
     "picker", "fit", ["fit", "peaks"], "How candidate positions are taken from the network's map: fit fits atoms to "
     "the map, peaks takes its peaks as the paper does.")
@@ -98,7 +98,7 @@ def main(_: list[str]) -> None:
     from phasenet.io.patterson_maps import read_patterson
     from phasenet.search import network_stage
 
-    name = _WEIGHTS.value or pretrained.DEFAULT
+    name = pretrained.DEFAULT if _WEIGHTS.value is None else _WEIGHTS.value
     weights = pretrained.load(name)
     is_patterson = _PATTERSON.value is not None
     path = _PATTERSON.value if is_patterson else _AMPLITUDES.value

@@ -22,9 +22,9 @@ _MAX_SHOWN = 700  # atoms of a picture
 _MAX_GROWTH = 4  # times that a picture can grow
 _MAX_VOXELS = 600_000  # of a map in the page; a larger one has every second voxel only
 _SHOWN_SIGMAS = {"density": (0.0, 12.0), "difference": (-9.0, 9.0)}  # range of a map in the page
-_UNTRAINED = {"name": "none: the method is not trained"}
+_NO_WEIGHTS = {"name": "none"}
 # Flags of `launch.solve` that mean nothing with --reflections.
-_FLAGS_OF_MAPS = ("patterson", "amplitudes", "num_atoms", "pitch", "weights", "picker", "refine", "noise")
+_FLAGS_OF_MAPS = ("patterson", "amplitudes", "num_atoms", "pitch", "picker", "refine", "noise")
 
 
 def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evidence: Evidence,
@@ -46,7 +46,7 @@ def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evi
     page.write(folder, "crystal", f"{name}: atoms of a crystal", {
         "name": name, "status": result.status, "lead": report.verdict(result),
         "rows": report.rows(crystal, result, evidence), "notes": log["notes"],
-        "provenance": page.select_provenance(log | {"weights": _UNTRAINED, "flags": used}),
+        "provenance": page.select_provenance(log | {"weights": log["weights"] or _NO_WEIGHTS, "flags": used}),
         "cell": {"matrix": page.round_to_digits(matrix, 7), "inverse": page.round_to_digits(np.linalg.inv(matrix), 7),
                  "turn": page.round_to_digits(_principal_axes(structure.positions @ matrix.T), 7)},
         "atoms": _atoms(crystal, result, structure), "bonds": bonds[:_MAX_BONDS],

@@ -96,17 +96,19 @@ def draw(path: pathlib.Path, sources: Sequence[str],
         raise MissingInput("needs --crystals=FILE.npz of launch.datasets.make_crystals, a folder of measured crystals, "
                            "or both")
     groups: dict[str, list[CrystalStatistics]] = {name: [] for name in _COLOURS}
-    left_out = 0
+    left_out, last_error = 0, None
     for source in sources:
         group = groups["made" if pathlib.Path(source).suffix == ".npz" else "measured"]
         listed = evaluation.list_crystals(source)
         for number, one in enumerate(listed, 1):
             try:
                 group.append(gather(evaluation.read_published(one.path)))
-            except InputError:
-                left_out += 1
+            except InputError as error:
+                left_out, last_error = left_out + 1, error
             if number % -(-len(listed) // _LINES_OF_PROGRESS) == 0:
                 progress(f"{source}: {number} of {len(listed)} crystals")
+    if last_error is not None and not any(groups.values()):
+        raise InputError(f"--crystals={','.join(sources)}: no crystal can be used: {last_error}")
     with style.figure(path, 10.0, 6.2) as figure:
         draw_panels(figure, {name: group for name, group in groups.items() if group})
     return {name: len(group) for name, group in groups.items()} | {"left out": left_out}

@@ -95,7 +95,8 @@ def count_by_ratio(results: Sequence[dict[str, Any]]) -> list[ReliabilityBin]:
         is_known = result.get("composition", "formula") == "formula"
         for item in result["items"]:
             if "error" not in item:
-                limit = verdict.r1_limits(item["reflections_per_parameter"], is_known)[0]
+                fraction = item.get("twin_fraction") or 0.0
+                limit = verdict.r1_limits(item["reflections_per_parameter"], is_known, fraction)[0]
                 ratios.append(item["r1"] / limit if limit > 0 else np.nan)
                 right.append(bool(item["solved"]))
     values, is_right = np.array(ratios, float), np.array(right, bool)

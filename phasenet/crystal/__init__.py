@@ -8,6 +8,7 @@ In reading order:
     normalisation      unique reflections, Wilson plot, sharpened amplitudes
     grids              the grid of the cell and its symmetry
     phasing            phases in P1 from random ones
+    learned/            the same with corrections by a trained network
     one_atom_moves     phases of small crystals by moving one atom at a time
     origin             the symmetry of a map: its origin, and the average over the group
     refinement/        atoms from a map, least squares, atoms added and exchanged, what R1 proves

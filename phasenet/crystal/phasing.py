@@ -107,8 +107,8 @@ def state_from_maps(maps: np.ndarray | jax.Array, starts: Sequence[int], constra
     return _start(jnp.asarray(maps, jnp.float32), jnp.asarray(thresholds), jnp.asarray(shares), constraint, shape)
 
 
-@functools.partial(jax.jit, static_argnames="shape")
-def run_rounds(state: PhasingState, constraint: AmplitudeConstraint, shape: tuple[int, int, int],
+@jax.jit
+def run_rounds(state: PhasingState, constraint: AmplitudeConstraint,
                rounds: jax.Array | int) -> tuple[PhasingState, PhasedMaps]:
     """Runs rounds from each state.
 
@@ -117,7 +117,6 @@ def run_rounds(state: PhasingState, constraint: AmplitudeConstraint, shape: tupl
     Args:
       state: of B starts.
       constraint: shared by all.
-      shape: voxels along the three edges; static.
       rounds: () how many.
 
     Returns:

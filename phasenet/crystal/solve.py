@@ -146,7 +146,7 @@ class _Attempt(NamedTuple):
       engine: that phased.
       problem: in which the model was refined, of a twin with both components.
       twin: of a model that was refined as one.
-      r1_of_one: R1 before.
+      r1_of_one: R1 of the model of one component.
     """
 
     model: CompletedModel
@@ -172,8 +172,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
       composition_known: False takes the numbers of atoms for a guess, which the data may change.
       num_starts: largest number of starts from random phases.
       seed: of the random phases; the same arguments give the same answer.
-      weights: of a network, which phases the first half of the starts where the resolution is worse than 1.3 A; None
-        for none.
+      weights: of a network that phases the first half of the starts beyond 1.3 A resolution; None for none.
 
     Raises:
       InputError: too few reflections, an unknown element or radiation, no atom to place.
@@ -251,11 +250,12 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
     complete = completion.complete if composition_known else free_composition.complete
     at_once = _STARTS_AT_ONCE.get(jax.default_backend(), _STARTS_AT_ONCE_ELSEWHERE)
     learned = 0 if network is None else (num_starts + 1) // 2
-    for first in range(0, num_starts, at_once):
-        used = network if first < learned else None
+    batches = [(first, learned, network) for first in range(0, learned, at_once)]
+    batches += [(first, num_starts, None) for first in range(learned, num_starts, at_once)]
+    for first, end, used in batches:
         # Always as many at once, so that one program serves all.
         maps = _phase(constraint, problem.grid, range(first, first + at_once), seed, used)
-        for start, density in enumerate(maps[:num_starts - first], first):
+        for start, density in enumerate(maps[:end - first], first):
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
             polished = _polish(symmetric.density, start, constraint, problem.grid, at_once)
             model = complete(polished, problem)
@@ -328,7 +328,7 @@ def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, se
     state = phasing.draw_phases(starts, seed, constraint, grid.shape)
     for _ in range(_MAX_BLOCKS if network is None else _NETWORK_BLOCKS):
         if network is None:
-            state, maps = phasing.run_rounds(state, constraint, grid.shape, _ROUNDS_PER_BLOCK)
+            state, maps = phasing.run_rounds(state, constraint, _ROUNDS_PER_BLOCK)
         else:
             state, maps = iteration.run_rounds(network.weights, state, network.data, _ROUNDS_PER_BLOCK)
         # Where unmeasured reflections stay whole, they take up what does not fit: agreement then proves nothing.
@@ -342,7 +342,7 @@ def _polish(density: np.ndarray, start: int, constraint: AmplitudeConstraint, gr
     """Returns a start's symmetric map (X, Y, Z) after some untrained rounds more, averaged over the group again."""
     copies = np.broadcast_to(density, (at_once, *grid.shape))
     state = phasing.state_from_maps(copies, [start] * at_once, constraint, grid.shape)
-    _, maps = phasing.run_rounds(state, constraint, grid.shape, _POLISHING_ROUNDS)
+    _, maps = phasing.run_rounds(state, constraint, _POLISHING_ROUNDS)
     return grids.average_over_group(np.asarray(maps.density[0], np.float64), grid)
 
 

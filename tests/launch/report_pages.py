@@ -108,7 +108,6 @@ def crystal(folder: pathlib.Path, status: str = "solved") -> tuple[CrystalResult
     result = CrystalResult(data, made.composition, group, (group,), status, None, ("another note",))
     evidence, structure = collect_evidence(read, result), crystal_report.make_structure(read, result)
     log = crystal_report.log(read, result, evidence, structure) | _made()
-    del log["weights"]
     crystal_page.write(folder, read, result, evidence, structure, log)
     app.write_json(folder / "log.json", log)
     return result, evidence, structure

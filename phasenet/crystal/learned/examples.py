@@ -79,14 +79,14 @@ def make_example(key: jax.Array, structure: TrainingStructures, resolutions: jax
     sharpened = jnp.sqrt(jnp.maximum(intensity, 0.0) / squares) * jnp.exp(wilson_b * s**2 / 4) * taper
     constraint = _constrain(jnp.where(measured, sharpened, 0.0), measured, inside, d_min, shape)
 
-    heavy = elements[kinds] > 1
-    numbers = jnp.where(heavy, elements[kinds], 0).astype(jnp.float32)
+    is_placed = elements[kinds] > 1
+    numbers = jnp.where(is_placed, elements[kinds], 0).astype(jnp.float32)
     # In this order of products the last index of the result runs fastest, as Fourier transforms want it.
     transform = jnp.einsum("axy,az->xyz", numbers[:, None, None] * planes[..., 0], waves[2]) * taper
     volume = 1 / jnp.abs(jnp.linalg.det(structure.reciprocal))
     conditions = features.scale_conditions(
-        d_min=d_min, volume=volume, num_atoms=heavy.sum(), completeness=measured.sum() / inside.sum(), noise=noise,
-        contrast=numbers.max() / jnp.sqrt((numbers**2).sum() / heavy.sum()))
+        d_min=d_min, volume=volume, num_atoms=is_placed.sum(), completeness=measured.sum() / inside.sum(), noise=noise,
+        contrast=numbers.max() / jnp.sqrt((numbers**2).sum() / is_placed.sum()))
     return CrystalExample(LearnedInput(constraint, features.filter_profiles(s), conditions), transform, d_min)
 
 

@@ -22,7 +22,7 @@ NUM_PROFILES = len(_GAUSSIAN_WIDTHS) + len(_SHELLS)
 _GAIN_RESOLUTION = 1.4  # Angstrom, the resolution at which a filtered map has the root mean square of the map
 _LARGEST_GAIN = 6.0  # wide filters see little but the strong low angles
 NUM_CONDITIONS = 6
-COMPLETENESS = 2  # the condition that tells it
+COMPLETENESS_ROW = 2  # its place among the conditions
 _LARGEST_CONDITION = 3.0
 
 
@@ -51,7 +51,10 @@ def describe_crystal(constraint: AmplitudeConstraint, grid: CrystalGrid, unique:
       composition: atoms of each element in the unit cell; hydrogen is left out.
       d_min: resolution in Angstrom.
     """
-    numbers = {symbol: atomic_number(symbol) for symbol in composition if symbol not in ("H", "D")}
+    placed = {symbol: count for symbol, count in composition.items() if symbol not in ("H", "D")}
+    # A guessed composition names elements of which there may be none.
+    present = [symbol for symbol, count in placed.items() if count >= 1] or list(placed)
+    numbers = {symbol: atomic_number(symbol) for symbol in present}
     counts = np.array([composition[symbol] for symbol in numbers])
     squares = np.array([float(number) for number in numbers.values()])**2
     inside = (grid.inverse_spacing <= 1 / d_min) & (grid.inverse_spacing > 0)

@@ -29,7 +29,7 @@ def run_rounds(weights: LearnedWeights, state: PhasingState, data: LearnedInput,
     """Runs rounds from each state.
 
     A symmetric map stays symmetric on a grid that the operators map onto themselves, because filters depend on 1/d
-    alone; on an oblique lattice, but for the highest frequencies of the grid.
+    alone. On an oblique lattice the highest frequencies of the grid break this symmetry.
 
     Args:
       weights: of the network.

@@ -87,7 +87,7 @@ class LearnedRound(nn.Module):
         density = data.constraint.gain * positive * passing + corrections[1]
         # Above 1, a reflection that was not measured would grow from round to round.
         slopes = self.param("kept", nn.initializers.zeros, (2, features.NUM_PROFILES))
-        slopes = slopes[0] + data.conditions[features.COMPLETENESS] * slopes[1]
+        slopes = slopes[0] + data.conditions[features.COMPLETENESS_ROW] * slopes[1]
         kept = phasing.kept_shares(state.share, data.constraint) + jnp.einsum("j,jxyz->xyz", slopes, data.profiles)
         kept = jnp.clip(kept, 0.0, 1.0)
         projected = phasing.impose_amplitudes(2 * density - current + corrections[2], data.constraint, kept)

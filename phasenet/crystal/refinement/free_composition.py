@@ -12,7 +12,7 @@ The model of the lowest R1, corrected for the number of parameters, gets the mov
 import numpy as np
 
 from phasenet.crystal.measured.packing import element_volume
-from phasenet.crystal.refinement import completion, elements, peaks
+from phasenet.crystal.refinement import completion, elements, peaks, verdict
 from phasenet.crystal.refinement.completion import CompletedModel, CompletionProblem
 from phasenet.crystal.refinement.least_squares import CrystalAtoms
 
@@ -35,7 +35,8 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
     if not atoms.elements:
         return None
     best = completion.recycle(atoms, problem)
-    if best.figures.r1 > _HOPELESS_R1:
+    spread = verdict.spread_of_twin(problem.model.twin_fraction)
+    if best.figures.r1 > _HOPELESS_R1 * spread:
         return best
     current = best
     for number in range(_ROUNDS):
@@ -48,7 +49,7 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
         if number + 1 < _ROUNDS:
             current = _add_peaks(current, problem)
     problem = problem._replace(counts=_count(best.result.atoms, problem))
-    if best.figures.r1 < _ACCEPTED_R1:
+    if best.figures.r1 < _ACCEPTED_R1 * spread:
         best = completion.replace_atoms(best, problem)
         revised = _revise(best.result.atoms, problem)
         final = completion.refine_atoms(revised, problem, _FINAL_STEPS)

@@ -120,7 +120,7 @@ def build_partner(reflections: UniqueReflections, law: np.ndarray, cell: np.ndar
 
 
 def estimate_fraction(reflections: UniqueReflections, operators: SpaceGroupOperators, law: np.ndarray) -> float:
-    """Returns the fraction by the H-test, 0 to 0.5; 0 without pairs of strong reflections.
+    """Returns the fraction by the H-test, 0 to 0.5; 0 with too few pairs of strong reflections.
 
     Args:
       reflections: of the group.
@@ -128,8 +128,8 @@ def estimate_fraction(reflections: UniqueReflections, operators: SpaceGroupOpera
       law: (3, 3) int.
     """
     merged = merge(Intensities(*reflections[:3]), operators.rotations)
-    fraction = estimate_twin_fraction(merged, operators.rotations, law.T, float(has_inversion(operators))).fraction
-    return fraction if np.isfinite(fraction) else 0.0
+    test = estimate_twin_fraction(merged, operators.rotations, law.T, float(has_inversion(operators)))
+    return test.fraction if test.num_pairs >= _MIN_REFLECTIONS else 0.0
 
 
 def detwin(reflections: UniqueReflections, operators: SpaceGroupOperators, law: np.ndarray,

@@ -93,7 +93,7 @@ def test_phasing_from_random_phases_shows_the_atoms(made_crystal):
     _, amplitudes, grid = prepare(crystal)
     constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
     state = phasing.draw_phases([0, 1], 0, constraint, grid.shape)
-    _, maps = phasing.run_rounds(state, constraint, grid.shape, 150)
+    _, maps = phasing.run_rounds(state, constraint, 150)
     assert maps.agreement.max() > 0.93
     symmetric = origin.symmetrise(np.asarray(maps.density[maps.agreement.argmax()], float), grid)
     assert symmetric.overlap > 0.25
@@ -104,8 +104,8 @@ def test_starts_run_side_by_side_as_they_run_alone(made_crystal):
     crystal = made_crystal("P 1")
     _, amplitudes, grid = prepare(crystal)
     constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
-    both = phasing.run_rounds(phasing.draw_phases([0, 1], 0, constraint, grid.shape), constraint, grid.shape, 3)
-    alone = phasing.run_rounds(phasing.draw_phases([1], 0, constraint, grid.shape), constraint, grid.shape, 3)
+    both = phasing.run_rounds(phasing.draw_phases([0, 1], 0, constraint, grid.shape), constraint, 3)
+    alone = phasing.run_rounds(phasing.draw_phases([1], 0, constraint, grid.shape), constraint, 3)
     np.testing.assert_allclose(both[1].density[1], alone[1].density[0], atol=1e-4)
 
 
@@ -113,7 +113,7 @@ def test_unmeasured_reflections_are_left_to_the_map(made_crystal):
     crystal = made_crystal("P 1")
     _, amplitudes, grid = prepare(crystal)
     constraint = phasing.constrain(amplitudes.sharpened, grid, amplitudes.d_min)
-    state, _ = phasing.run_rounds(phasing.draw_phases([0], 0, constraint, grid.shape), constraint, grid.shape, 5)
+    state, _ = phasing.run_rounds(phasing.draw_phases([0], 0, constraint, grid.shape), constraint, 5)
     transform = np.abs(np.fft.rfftn(np.asarray(state.projected[0])))
     known = np.asarray(constraint.measured)
     np.testing.assert_allclose(transform[known], np.asarray(constraint.amplitudes)[known], rtol=1e-2, atol=0.5)

@@ -84,7 +84,7 @@ def run(report: Callable[[Row], None], crystals: str | None = None,
     cases = [case for d_min in resolutions for case in _list_cases(crystals, d_min, min(resolutions))]
     settings = {"suite": "crystals", "crystals": crystals, "resolutions": list(resolutions),
                 "peer_seconds": peer_seconds, "num_starts": NUM_STARTS, "seed": SEED,
-                "versions": provenance.versions()}
+                "weights": crystal_pretrained.DEFAULT, "versions": provenance.versions()}
     items = resumable.run_items(cases, lambda case: measure(case, peer_seconds), format_item, json_path, settings)
     summary: dict[str, Any] = {}
     held: list[bars.Bar] = []
@@ -139,7 +139,8 @@ def measure(case: CutCrystal, peer_seconds: float) -> dict[str, Any]:
     weights = crystal_pretrained.load().weights
     own, other = ours(crystal, distance, weights), theirs(crystal, distance, peer_seconds)
     # Where no network phases, both are the same computation.
-    untrained = ours(crystal, distance, None) if case.d_min > NETWORK_FROM else own
+    phased = kept.any() and 1 / spacing[kept].max() > NETWORK_FROM
+    untrained = ours(crystal, distance, None) if phased else own
     jax.clear_caches()  # the next crystal has a grid of its own; many programs at once exhaust the memory maps
     return {"d_min": case.d_min, "atoms_in_cell": len(crystal.positions), "space_group": crystal.operators.symbol,
             **own, **{f"untrained_{key}": value for key, value in untrained.items()},

@@ -34,7 +34,7 @@ def weights(perturbed=0.0):
 def test_before_training_the_learned_rounds_are_the_untrained_ones(symbol, made_crystal):
     grid, data = describe(made_crystal(symbol))
     state = phasing.draw_phases([0, 1], 0, data.constraint, grid.shape)
-    untrained_state, untrained = phasing.run_rounds(state, data.constraint, grid.shape, 7)
+    untrained_state, untrained = phasing.run_rounds(state, data.constraint, 7)
     learned_state, learned = iteration.run_rounds(weights(), state, data, 7)
     np.testing.assert_allclose(learned.density, untrained.density, atol=1e-5)
     np.testing.assert_allclose(learned.agreement, untrained.agreement, atol=1e-5)
