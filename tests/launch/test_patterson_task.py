@@ -26,9 +26,9 @@ from phasenet.networks import published as model
 from phasenet.search import annealing, network_stage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# The dual-space network has a task, and a test, of its own.
+# The iterations for maps and for crystals have tasks, and tests, of their own.
 CONFIGS = sorted([f"configs.{path.stem}" for path in (ROOT / "configs").glob("phasenet_*.py")
-                  if "dual_space" not in path.stem]
+                  if path.stem not in ("phasenet_dual_space", "phasenet_crystals")]
                  + [f"configs.patterson_paper.{path.stem}" for path in (ROOT / "configs/patterson_paper").glob("*.py")
                     if path.stem != "__init__"])
 
