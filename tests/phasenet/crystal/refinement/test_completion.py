@@ -5,6 +5,7 @@ import pytest
 from made_crystals import make_crystal
 
 from phasenet.crystal import grids, normalisation
+from phasenet.crystal.form_factors import atomic_number
 from phasenet.crystal.refinement import completion, least_squares, peaks
 from phasenet.crystal.refinement.completion import CompletionProblem
 
@@ -26,12 +27,15 @@ def problem(crystal):
         tuple(crystal.composition[element] for element in elements), amplitudes.wilson.b_iso)
 
 
-def map_of(positions, problem):
-    """A map of Gaussian atoms at some of the places, and of noise."""
+def map_of(crystal, places, problem):
+    """A map of some of the atoms, as high as their atomic numbers, and of noise.
+
+    Were all of one height, rounding would decide which is the chlorine.
+    """
     hkl = problem.reflections.hkl
-    factors = np.exp(2j * np.pi * np.concatenate([
-        positions @ rotation.T + shift for rotation, shift
-        in zip(problem.grid.rotations, problem.grid.translations, strict=True)]) @ hkl.T).sum(0)
+    numbers = np.array([atomic_number(crystal.elements[place]) for place in places])
+    factors = sum(numbers @ np.exp(2j * np.pi * (crystal.positions[places] @ rotation.T + shift) @ hkl.T)
+                  for rotation, shift in zip(problem.grid.rotations, problem.grid.translations, strict=True))
     taper = normalisation.taper(problem.reflections.inverse_spacing, 1.2)
     density = grids.map_from_structure_factors(factors * taper, problem.grid)
     noise = np.random.default_rng(3).normal(size=density.shape)
@@ -41,7 +45,7 @@ def map_of(positions, problem):
 @pytest.mark.parametrize("missing", [[], [3], [1, 6, 7]])
 def test_atoms_without_a_peak_come_from_the_difference_map(missing, crystal, problem):
     seen = np.setdiff1d(np.arange(len(crystal.positions)), missing)
-    atoms = completion.build_atoms(map_of(crystal.positions[seen], problem), problem)
+    atoms = completion.build_atoms(map_of(crystal, seen, problem), problem)
     assert len(atoms.elements) == len(crystal.positions)
     images = np.concatenate([atoms.positions @ rotation.T + shift for rotation, shift in
                              zip(problem.grid.rotations, problem.grid.translations, strict=True)])
