@@ -19,7 +19,7 @@ from phasenet.crystal.learned.learned_round import LearnedArchitecture, LearnedR
 from phasenet.crystal.phasing import AmplitudeConstraint, PhasingState
 from phasenet.errors import InputError
 from phasenet.io import releases
-from phasenet.pretrained import WEIGHTS
+from phasenet.pretrained import find_weights
 
 DEFAULT = "crystals"
 KIND = "crystal_phasing"
@@ -49,15 +49,6 @@ def save(folder: pathlib.Path, params: dict[str, Any], architecture: LearnedArch
     """
     releases.write_params(folder / "params.npz", params)
     releases.write_config(folder, {"architecture": {"kind": KIND} | architecture._asdict(), **info})
-
-
-def find_weights(name: str) -> pathlib.Path:
-    """Returns the folder of released weights, given by name or path.
-
-    Raises:
-      InputError: there are no such weights.
-    """
-    return releases.find_release(WEIGHTS, name)
 
 
 def load(name: str = DEFAULT) -> PretrainedCrystals:

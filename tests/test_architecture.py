@@ -27,7 +27,7 @@ ROOMS = {
     "saxsae.shapes": (), "saxsae.networks": ("saxsae.shapes",), "saxsae.profiles": ("saxsae.shapes",),
     "saxsae.superposition": ("saxsae.shapes", "saxsae.profiles"), "saxsae.io": ("saxsae.shapes", "saxsae.profiles"),
 }
-GROUND = {"phasenet.errors", "phasenet.metrics"}
+GROUND = {"phasenet.errors", "phasenet.metrics", "phasenet.voxel_layers"}
 # saxsae shares these with phasenet, and nothing else.
 SHARED = ("phasenet.errors.", "phasenet.io.", "phasenet.networks.")
 

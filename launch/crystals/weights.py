@@ -3,7 +3,7 @@
 from typing import Any
 
 from launch.machine import provenance
-from phasenet import crystal_pretrained
+from phasenet import crystal_pretrained, pretrained
 from phasenet.crystal.learned.iteration import LearnedWeights
 
 NONE = "none"
@@ -22,4 +22,4 @@ def load(name: str | None) -> tuple[LearnedWeights | None, dict[str, Any] | None
     if name == NONE:
         return None, None
     loaded = crystal_pretrained.load(name)
-    return loaded.weights, provenance.describe_weights(name, crystal_pretrained.find_weights(name), loaded.info)
+    return loaded.weights, provenance.describe_weights(name, pretrained.find_weights(name), loaded.info)

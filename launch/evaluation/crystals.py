@@ -177,15 +177,11 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
         num_starts=num_starts, seed=seed, weights=weights)
     operators, found = result.best.operators, result.best.solution
     seconds = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
-    matrix = orthogonalization_matrix(crystal.cell)
     rank = next((place for place, candidate in enumerate(result.report.space_groups, 1)
                  if _are_of_one_type(candidate.operators, crystal.operators)), 0)
 
     def compare(model: CrystalSolution | CandidateModel) -> tuple[float, float, float]:
-        positions, sources = expand_to_cell(model.positions, operators, crystal.cell)
-        elements = [model.elements[source] for source in sources]
-        return compare_atoms(positions, elements, crystal.positions, crystal.elements, matrix,
-                             match_distance(found.d_min))
+        return compare_model(model, operators, crystal.cell, crystal.positions, crystal.elements, found.d_min)
 
     matched, right, rms = compare(found)
     solved = matched >= SOLVED_FRACTION and not permuted
@@ -226,6 +222,23 @@ class Superposition(NamedTuple):
     matched: np.ndarray
     nearest: np.ndarray
     distances: np.ndarray
+
+
+def compare_model(model: CrystalSolution | CandidateModel, operators: SpaceGroupOperators, cell: np.ndarray,
+                  true: np.ndarray, true_elements: tuple[str, ...], d_min: float) -> tuple[float, float, float]:
+    """Returns what `compare_atoms` does, of the whole cell of a model.
+
+    Args:
+      model: symmetry-unique atoms.
+      operators: of the model's space group.
+      cell: (6,) Angstrom and degrees.
+      true: (n, 3) fractional, a whole cell.
+      true_elements: n symbols.
+      d_min: resolution of the data, A.
+    """
+    positions, sources = expand_to_cell(model.positions, operators, cell)
+    return compare_atoms(positions, [model.elements[source] for source in sources], true, true_elements,
+                         orthogonalization_matrix(cell), match_distance(d_min))
 
 
 def compare_atoms(found: np.ndarray, found_elements: list[str], true: np.ndarray, true_elements: tuple[str, ...],

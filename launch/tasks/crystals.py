@@ -194,9 +194,9 @@ class CrystalsTask(Task):
 def draw_start(key: jax.Array, example: CrystalExample, variant: jax.Array,
                shape: tuple[int, int, int]) -> PhasingState:
     """Returns the state of one start with random phases; `variant` (2,) is its threshold and its share."""
-    state = phasing.state_from_maps(jax.random.normal(key, (1, *shape)), (0,), example.data.constraint, shape)
-    state = jax.tree.map(lambda array: array[0], state)
-    return state._replace(threshold=jnp.full((1, 1, 1), variant[0]), share=jnp.full((1, 1, 1), variant[1]))
+    state = phasing.make_states(jax.random.normal(key, (1, *shape)), variant[:1], variant[1:], example.data.constraint,
+                                shape)
+    return jax.tree.map(lambda array: array[0], state)
 
 
 def _list_pairs(resolutions: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from phasenet.crystal import grids
 from phasenet.crystal.grids import CrystalGrid
+from phasenet.voxel_layers import highest_around
 
 STEP = 0.2
 # What a round keeps of a reflection that was not measured. With 1, reflections beyond the resolution take up what does
@@ -100,11 +101,11 @@ def draw_phases(starts: Sequence[int], seed: int, constraint: AmplitudeConstrain
     return state_from_maps(noise, starts, constraint, shape)
 
 
-def state_from_maps(maps: np.ndarray | jax.Array, starts: Sequence[int], constraint: AmplitudeConstraint,
+def state_from_maps(maps: np.ndarray, starts: Sequence[int], constraint: AmplitudeConstraint,
                     shape: tuple[int, int, int]) -> PhasingState:
     """Returns the states that continue from maps (B, X, Y, Z) on any scale, with the variants of B starts."""
     thresholds, shares = np.array([VARIANTS[start % len(VARIANTS)] for start in starts], np.float32).T
-    return _start(jnp.asarray(maps, jnp.float32), jnp.asarray(thresholds), jnp.asarray(shares), constraint, shape)
+    return make_states(jnp.asarray(maps, jnp.float32), jnp.asarray(thresholds), jnp.asarray(shares), constraint, shape)
 
 
 @jax.jit
@@ -130,9 +131,17 @@ def run_rounds(state: PhasingState, constraint: AmplitudeConstraint,
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def _start(maps: jax.Array, thresholds: jax.Array, shares: jax.Array, constraint: AmplitudeConstraint,
-           shape: tuple[int, int, int]) -> PhasingState:
-    """Returns states of maps (B, X, Y, Z) with their phases and the measured amplitudes."""
+def make_states(maps: jax.Array, thresholds: jax.Array, shares: jax.Array, constraint: AmplitudeConstraint,
+                shape: tuple[int, int, int]) -> PhasingState:
+    """Returns the states that continue from maps with their phases and the measured amplitudes.
+
+    Args:
+      maps: (B, X, Y, Z) on any scale.
+      thresholds: (B,), see `PhasingState`.
+      shares: (B,), see `PhasingState`.
+      constraint: shared by all.
+      shape: (X, Y, Z); static.
+    """
     transform = jnp.fft.rfftn(maps, axes=(1, 2, 3))
     placed = constraint.amplitudes * transform / (jnp.abs(transform) + 1e-6)
     projected = jnp.fft.irfftn(placed, s=shape, axes=(1, 2, 3))
@@ -179,13 +188,6 @@ def root_mean_square(values: jax.Array, axes: tuple[int, ...]) -> jax.Array:
 def level_of(positive: jax.Array, highest: jax.Array) -> jax.Array:
     """Returns what is compared with the threshold, from positive maps and their `highest_around`, of one shape."""
     return (1 - _NEIGHBOUR_SHARE) * positive + _NEIGHBOUR_SHARE * highest
-
-
-def highest_around(values: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """Returns the highest value of each voxel and its 26 neighbours; `axes` are the three of a map."""
-    for axis in axes:
-        values = jnp.maximum(values, jnp.maximum(jnp.roll(values, 1, axis), jnp.roll(values, -1, axis)))
-    return values
 
 
 def correlate_amplitudes(density: jax.Array, constraint: AmplitudeConstraint) -> jax.Array:

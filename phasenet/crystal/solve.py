@@ -170,7 +170,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
       composition: number of atoms of each element in the unit cell; hydrogens are not placed.
       radiation: "xray", "electron" or "neutron".
       composition_known: False takes the numbers of atoms for a guess, which the data may change.
-      num_starts: largest number of starts from random phases.
+      num_starts: largest number of starts from random phases; as many again where the intensities suggest a twin.
       seed: of the random phases; the same arguments give the same answer.
       weights: of a network that phases the first half of the starts beyond 1.3 A resolution; None for none.
 
@@ -203,9 +203,9 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     detwinned = _detwinned_attempts(problem, twins, composition, cell, operators, radiation, composition_known,
                                     num_starts, seed)
     moves = _moved_attempts(amplitudes, problem, operators, num_starts, seed) if composition_known else ()
-    for attempt in itertools.chain(_alternate(starts, detwinned), moves):
-        attempts.append(_refine_twin(attempt, twins, composition_known))
-        attempt = attempts[-1]
+    for phased in itertools.chain(_alternate(starts, detwinned), moves):
+        attempt = _refine_twin(phased, twins, composition_known)
+        attempts.append(attempt)
         solved = _status(attempt, composition_known) == "solved"
         if solved or attempt.model.figures.r1 < attempts[start].model.figures.r1:
             start = len(attempts) - 1
@@ -219,8 +219,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     status = _status(best, composition_known)
     candidates = _list_candidates(attempts, cell, operators) if status != "solved" else ()
     return CrystalSolution(
-        atoms.positions, estimate_standard_deviations(result, best.problem.observed, best.problem.model),
-        molecules,
+        atoms.positions, estimate_standard_deviations(result, best.problem.observed, best.problem.model), molecules,
         atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
         figures.wr2, status, best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
@@ -274,7 +273,8 @@ def _detwinned_attempts(problem: CompletionProblem, twins: Sequence[TwinCandidat
                         num_starts: int, seed: int) -> Iterator[_Attempt]:
     """Yields the model of each start from intensities without the second component of the twin that is most likely.
 
-    None where the intensities suggest no twin, or one of nearly equal components, which only a model can part.
+    There is no start where the intensities suggest no twin, or one of nearly equal components, which only a model can
+    part.
     """
     reflections = problem.reflections
     fractions = [twinning.estimate_fraction(reflections, operators, twin.law) for twin in twins]

@@ -23,10 +23,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.nn.initializers import Initializer
 
 from phasenet.maps import density, patterson, reflections, synthesis
 from phasenet.maps.synthesis import Problem
+from phasenet.voxel_layers import highest_around, mix_channels
 
 # Standard deviations, in voxels, of the Gaussians whose weighted sum is a learned filter.
 _FILTER_WIDTHS = np.array([0.4, 0.7, 1.1, 1.7, 2.6, 4.0])
@@ -104,15 +104,14 @@ class Round(nn.Module):
         unit = _rms_of_amplitudes(data.amplitudes, grid)
         conditions = jnp.concatenate([data.conditions, jnp.stack([current_rms, _rms(jax.nn.relu(current))]) / unit])
 
-        features = [current, state.projected, _highest_around(current)]
+        features = [current, state.projected, highest_around(current, (0, 1, 2))]
         features += self._filter("filters", arch.filters, jnp.fft.rfftn(current), grid)
         features += self._filter("projected_filters", arch.projected_filters, state.transform, grid)
-        # Channels first: with channels last, a CPU would compute one voxel after another.
         hidden = jnp.stack(features).reshape(len(features), -1) / (5 * unit)
         for number in range(2):
-            hidden = jax.nn.relu(self._mix_channels(f"hidden_{number}", hidden, arch.width, conditions))
+            hidden = jax.nn.relu(mix_channels(self, f"hidden_{number}", hidden, arch.width, conditions))
         # The corrections are zero before training: then this is relaxed-reflect-reflect with a soft threshold.
-        corrections = self._mix_channels("out", hidden, 3, None, nn.initializers.zeros).reshape(3, grid, grid, grid)
+        corrections = mix_channels(self, "out", hidden, 3, None, nn.initializers.zeros).reshape(3, grid, grid, grid)
 
         kept_share = jax.nn.sigmoid(steepness * (current / (cut * current_rms) - 1) + corrections[0])
         density_map = current * kept_share + unit * corrections[1]
@@ -124,16 +123,6 @@ class Round(nn.Module):
         weights = self.param(name, nn.initializers.normal(0.5), (count, len(_FILTER_WIDTHS)))
         profiles = jnp.einsum("cj,jxyz->cxyz", weights, _gaussian_profiles(grid))
         return [jnp.fft.irfftn(transform * profile, s=(grid,) * 3) for profile in profiles]
-
-    def _mix_channels(self, name: str, channels: jax.Array, width: int, conditions: jax.Array | None,
-                      init: Initializer = nn.initializers.lecun_normal()) -> jax.Array:
-        """Returns a dense layer over channels, (C, N^3) to (width, N^3), its bias linear in the conditions (5,)."""
-        kernel = self.param(f"{name}_kernel", init, (channels.shape[0], width))
-        bias = self.param(f"{name}_bias", nn.initializers.zeros, (width,))
-        if conditions is not None:
-            bias = bias + conditions @ self.param(f"{name}_conditions", nn.initializers.normal(0.3),
-                                                  (len(conditions), width))
-        return kernel.T @ channels + bias[:, None]
 
 
 class DualSpaceNetwork(NamedTuple):
@@ -361,13 +350,6 @@ def _gaussian_profiles(grid: int) -> np.ndarray:
     """Returns the transforms of the Gaussians of `_FILTER_WIDTHS`, each of sum 1: (6, N, N, N/2 + 1)."""
     radius = patterson.index_radius(grid) / grid
     return np.exp(-2 * (np.pi * _FILTER_WIDTHS[:, None, None, None] * radius) ** 2).astype(np.float32)
-
-
-def _highest_around(values: jax.Array) -> jax.Array:
-    """Returns for each voxel of a periodic map (N, N, N) the highest value among it and its 26 neighbours."""
-    for axis in range(3):
-        values = jnp.maximum(values, jnp.maximum(jnp.roll(values, 1, axis), jnp.roll(values, -1, axis)))
-    return values
 
 
 def _rms(values: jax.Array) -> jax.Array:

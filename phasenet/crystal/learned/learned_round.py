@@ -19,12 +19,12 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
 
 from phasenet.crystal import phasing
 from phasenet.crystal.learned import features
 from phasenet.crystal.learned.features import LearnedInput
 from phasenet.crystal.phasing import PhasingState
+from phasenet.voxel_layers import highest_around, mix_channels
 
 _MAP_SCALE = 4.0  # in root mean squares of the true map; inputs of the perceptron are divided by it
 _BOUND = 6.0  # largest input of the perceptron
@@ -65,7 +65,7 @@ class LearnedRound(nn.Module):
         current = jnp.clip(state.memory + step * state.projected, -phasing.BOUND, phasing.BOUND)
         spread = phasing.root_mean_square(current, (0, 1, 2))
         positive = jax.nn.relu(current)
-        highest = phasing.highest_around(positive, (0, 1, 2))
+        highest = highest_around(positive, (0, 1, 2))
         level = phasing.level_of(positive, highest) / (cut * state.threshold * spread)
         atoms = positive * jax.nn.sigmoid(steepness * (level - 1))
 
@@ -76,11 +76,10 @@ class LearnedRound(nn.Module):
         filtered = self._filter(transforms, data)
         maps = jnp.stack([current, atoms, state.projected, highest, _MAP_SCALE * jnp.clip(level, 0.0, 3.0)])
         channels = jnp.concatenate([maps, jnp.fft.irfftn(filtered, s=shape, axes=(1, 2, 3))])
-        # Channels first: with channels last, a CPU would compute one voxel after another.
         hidden = jnp.clip(channels.reshape(len(channels), -1) / _MAP_SCALE, -_BOUND, _BOUND)
         for number in range(2):
-            hidden = jax.nn.relu(self._mix_channels(f"hidden_{number}", hidden, arch.width, conditions))
-        corrections = self._mix_channels("out", hidden, 3, None, nn.initializers.zeros).reshape(3, *shape)
+            hidden = jax.nn.relu(mix_channels(self, f"hidden_{number}", hidden, arch.width, conditions))
+        corrections = mix_channels(self, "out", hidden, 3, None, nn.initializers.zeros).reshape(3, *shape)
         corrections = _LARGEST_CORRECTION * jnp.tanh(corrections / _LARGEST_CORRECTION)
 
         passing = jax.nn.sigmoid(steepness * (level - 1) + corrections[0])
@@ -100,13 +99,3 @@ class LearnedRound(nn.Module):
         slopes = self.param("filters_slopes", nn.initializers.zeros, size)
         weights = weights + data.conditions[0] * slopes
         return jnp.einsum("cmxyz,mxyz->cxyz", jnp.einsum("cmj,jxyz->cmxyz", weights, data.profiles), transforms)
-
-    def _mix_channels(self, name: str, channels: jax.Array, width: int, conditions: jax.Array | None,
-                      init: Initializer = nn.initializers.lecun_normal()) -> jax.Array:
-        """Returns a dense layer over channels, (C, V) to (width, V), its bias linear in the conditions (9,)."""
-        kernel = self.param(f"{name}_kernel", init, (channels.shape[0], width))
-        bias = self.param(f"{name}_bias", nn.initializers.zeros, (width,))
-        if conditions is not None:
-            bias = bias + conditions @ self.param(f"{name}_conditions", nn.initializers.normal(0.3),
-                                                  (len(conditions), width))
-        return kernel.T @ channels + bias[:, None]

@@ -322,8 +322,8 @@ def _sharpened_map(result: RefinementResult, problem: CompletionProblem, observe
     """Returns the sharpened map (X, Y, Z) of observed_part * F_obs - F_calc with the calculated phases."""
     size = np.abs(result.factors)
     measured = problem.observed.amplitude
-    if problem.model.partner is not None:  # what the first component has of it, by the ratio of the calculated ones
-        measured = measured * size / np.maximum(result.amplitude, 1e-12)
+    if problem.model.partner is not None:
+        measured = least_squares.take_first_component(measured, result.factors, result.amplitude)
     coefficient = observed_part * measured - result.scale * size
     phased = problem.sharpening * coefficient * result.factors / np.maximum(size, 1e-12)
     return grids.map_from_structure_factors(phased, problem.grid)

@@ -112,8 +112,7 @@ def compute_maps(phased: PhasedReflections, cell: np.ndarray, operators: SpaceGr
     factor = (_VOLT_ANGSTROM2 if radiation == "electron" else 1.0) / volume
     size = np.abs(phased.factors)
     phase = phased.factors / np.maximum(size, 1e-12)
-    # Of a twin what the first component has of it, in the ratio of the calculated ones.
-    amplitude = phased.amplitude * size / np.maximum(phased.calculated, 1e-12)
+    amplitude = least_squares.take_first_component(phased.amplitude, phased.factors, phased.calculated)
     density = factor * grids.map_from_structure_factors(amplitude * phase, grid)
     if radiation == "xray":
         density += sum(count * form_factors.atomic_number(symbol) for symbol, count in composition.items()) / volume

@@ -175,6 +175,17 @@ def calculate_amplitudes(factors: np.ndarray, atoms: CrystalAtoms, model: Scatte
     return _overlap(np.abs(factors), np.abs(second), model.twin_fraction)
 
 
+def take_first_component(measured: np.ndarray, factors: np.ndarray, calculated: np.ndarray) -> np.ndarray:
+    """Returns what the first component of a twin has of measured |F|, in the ratio of the calculated ones.
+
+    Args:
+      measured: (N,) |F| of both components.
+      factors: (N,) structure factors of the first one.
+      calculated: (N,) |F| of both, as `calculate_amplitudes` returns them.
+    """
+    return measured * np.abs(factors) / np.maximum(calculated, 1e-12)
+
+
 def show_second_component(model: ScatteringModel) -> ScatteringModel:
     """Returns the model of the reflections h' alone, of a model with a second component."""
     assert model.partner is not None

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from launch.evaluation import crystals as evaluation
-from phasenet.crystal.lattice import orthogonalization_matrix
 from phasenet.crystal.made import arrays, measurement
 from phasenet.crystal.made.crystals import MadeCrystal
 from phasenet.crystal.made.measurement import MeasurementConditions
@@ -66,11 +65,10 @@ def _judge(crystal: MadeCrystal, solution: CrystalSolution | None) -> dict[str, 
     """Returns whether a model is right, and from which start it comes."""
     if solution is None:
         return {"solved": False, "fraction_atoms": 0.0, "status": "not solved", "r1": None, "start": 0, "starts": 0}
-    (found, of_found), (true, of_true) = (
-        expand_to_cell(atoms.positions, crystal.operators, crystal.cell) for atoms in (solution, crystal))
-    fraction = evaluation.compare_atoms(
-        found, [solution.elements[one] for one in of_found], true, tuple(crystal.elements[one] for one in of_true),
-        orthogonalization_matrix(crystal.cell), evaluation.match_distance(solution.d_min))[0]
+    true, sources = expand_to_cell(crystal.positions, crystal.operators, crystal.cell)
+    fraction, _, _ = evaluation.compare_model(
+        solution, crystal.operators, crystal.cell, true, tuple(crystal.elements[source] for source in sources),
+        solution.d_min)
     return {"solved": fraction >= evaluation.SOLVED_FRACTION, "fraction_atoms": fraction, "status": solution.status,
             "r1": solution.r1, "start": solution.start + 1, "starts": solution.num_starts}
 
