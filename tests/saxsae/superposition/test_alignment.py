@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from saxsae.profiles import zernike
 from saxsae.shapes.voxels import CENTRE, GRID
-from saxsae.superposition import alignment, rotations
+from saxsae.superposition import alignment, interpolation, rotations
 
 PITCH = 3.0  # A
 
@@ -19,7 +19,7 @@ def _shape(seed: int, rotation=np.eye(3), shift=np.zeros(3), pitch=PITCH, scale=
     rng = np.random.default_rng(seed)
     centres = rng.uniform(-0.4, 0.4, (7, 3)) * CENTRE * PITCH
     widths = rng.uniform(0.02, 0.05, 7) * (CENTRE * PITCH) ** 2
-    points = np.asarray(alignment.grid_points(GRID, pitch), np.float64)
+    points = np.asarray(interpolation.grid_points(GRID, pitch), np.float64)
     local = (points - shift) @ rotation / scale - centres[:, None]
     return np.exp(-(local**2).sum(-1) / widths[:, None]).sum(0).reshape((GRID,) * 3)
 
@@ -73,10 +73,10 @@ def test_hands_of_one_rotation_are_distinct():
 
 
 def test_interpolation_is_exact_for_linear_maps_and_zero_outside():
-    points = np.asarray(alignment.grid_points(9, 2.0))
+    points = np.asarray(interpolation.grid_points(9, 2.0))
     volume = (1 + points @ [0.3, -0.2, 0.5]).reshape(9, 9, 9)
     where = np.random.default_rng(1).uniform(-7.9, 7.9, (50, 3))
-    interpolate = jax.jit(alignment.interpolate)
+    interpolate = jax.jit(interpolation.interpolate)
     values, slopes = interpolate(volume, where, 2.0)
     np.testing.assert_allclose(values, 1 + where @ [0.3, -0.2, 0.5], atol=1e-5)
     np.testing.assert_allclose(slopes, np.broadcast_to([0.3, -0.2, 0.5], (50, 3)), atol=1e-5)
@@ -122,13 +122,13 @@ def test_no_worse_than_a_brute_search(seed):
     moving = (_shape(seed, scale=1.1) + _shape(seed + 30) > 1.2).astype(np.float32)  # a poor model
     target = fixed.reshape(-1) - fixed.mean()
     target = jnp.asarray(target / np.linalg.norm(target), jnp.float32)
-    points = alignment.grid_points(GRID, PITCH)
+    points = interpolation.grid_points(GRID, PITCH)
     pivot, centre = (alignment._mass_moments(jnp.asarray(x), PITCH)[0] for x in (moving, fixed))
 
     @jax.jit
     def score(rotation, position, mirror, points, target):
         local = (points - position) @ rotation * mirror + pivot
-        values, _ = alignment.interpolate(jnp.asarray(moving), local, PITCH)
+        values, _ = interpolation.interpolate(jnp.asarray(moving), local, PITCH)
         values = values - jnp.mean(values)
         return target @ values / jnp.linalg.norm(values)
 
