@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
 _PROBLEM_FLAGS = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise", "corner", "corner_rule")
 _FLAGS_OF_TASK = {
     "autoencoder": {"references", "limit"},
-    "reconstruction": {"pairs", "limit", "given_radius", "maps_dir", "num_models", "seed"},
-    "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published"},
+    "reconstruction": {"pairs", "limit", "given_radius", "maps_dir", "num_models", "seed", "stages"},
+    "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published", "stages"},
     "verdicts": {"pairs", "references", "limit", "seed"},
     "units": {"seed"},
     "crystals": {"crystals", "d_min", "num_starts", "limit", "seed", "unknown_group", "composition",
@@ -71,7 +71,7 @@ _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Weights: the name of released ones, their folder, or the workdir of a training. By default "
     "dual_space for phasing, crystals for crystals (where none is possible, too), and lean for the other tasks.")
 _NUM_MODELS = flags.DEFINE_integer(
-    "num_models", None, "Number of independent searches for each curve. By default that of launch.reconstruct.",
+    "num_models", None, "Number of models for each curve. By default that of launch.reconstruct.",
     lower_bound=1)
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the random numbers of the reconstructions, or of the random atoms.", lower_bound=0,
@@ -96,9 +96,9 @@ _CORNER_RULE = flags.DEFINE_enum(
     "corner_rule", None, ["any", "empty", "filled"], "Whether the reserved cube may hold atoms (any), holds none "
     "(empty) or at least one (filled). By default that of the weights.")
 _STAGES = flags.DEFINE_list(
-    "stages", ["network", "anneal"], "Stages that are run. network,anneal is the paper's pipeline; "
+    "stages", None, "Stages that are run. For phasing: network,anneal (the default) is the paper's pipeline; "
     "network,anneal,refine is that of launch.solve; refine alone searches without a network; anneal alone starts from "
-    "the exact atoms and their inverses.")
+    "the exact atoms and their inverses. For curves: those of launch.reconstruct.")
 _PICKER = flags.DEFINE_enum(
     "picker", "fit", ["fit", "peaks"], "How candidate positions are taken from the network's map: fit fits atoms to "
     "the map, peaks takes its peaks as the paper does.")
@@ -156,9 +156,13 @@ def _run_task() -> None:
         split_cpu(8)
         _evaluate_phasing()
         return
-    if _TASK.value != "autoencoder":
-        split_cpu(_NUM_MODELS.value or 8)  # the result does not depend on the number of devices
     name = _WEIGHTS.value or pretrained.DEFAULT
+    if _TASK.value != "autoencoder":
+        from saxsae.reconstruction import choose_stages
+
+        folder = pretrained.find_weights(name)
+        if "evolve" in choose_stages(_STAGES.value, (folder / pretrained.BANK).is_file()):
+            split_cpu(_NUM_MODELS.value or 8)  # the result does not depend on the number of devices
     weights = pretrained.load(name)
     evaluate = _evaluate_autoencoder if _TASK.value == "autoencoder" else _evaluate_shapes
     evaluate(weights, {
@@ -203,13 +207,13 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
     else:
         assert _REFERENCES.value is not None
         chosen = cases.list_simulated_cases(_REFERENCES.value, _GIVEN_RADIUS.value, _PUBLISHED.value)
-        app.print_line("the curves are computed from the models, with noise; the published results are from measured "
-                       "curves")
+        app.print_line("the curves are computed from the models, with noise and without bound water; the published "
+                       "results are from measured curves")
     if _MAPS_DIR.value is not None:
         pathlib.Path(_MAPS_DIR.value).mkdir(parents=True, exist_ok=True)
-    options = {"seed": _SEED.value}
-    if _NUM_MODELS.value is not None:
-        options["num_models"] = _NUM_MODELS.value
+    options: dict[str, Any] = {"seed": _SEED.value, "num_models": _NUM_MODELS.value, "stages": _STAGES.value}
+    if _TASK.value == "simulated":
+        options["contrasts"] = (0.0,)
 
     def evaluate(case: "Case") -> dict[str, Any]:
         return reconstruction.evaluate_case(case, weights, given_radius=_GIVEN_RADIUS.value,
@@ -222,6 +226,11 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
     summary = reconstruction.summarize(items)
     app.print_line(report.format_reconstructions(items, summary))
     resumable.write_result({**settings, **provenance.describe_run(), "items": items, "summary": summary}, _JSON.value)
+
+
+def _stages() -> list[str]:
+    """Returns the stages of phasing."""
+    return _STAGES.value or ["network", "anneal"]
 
 
 def _evaluate_verdicts() -> None:
@@ -288,20 +297,20 @@ def _evaluate_phasing() -> None:
         field: flags.FLAGS[field].value for field in _PROBLEM_FLAGS if flags.FLAGS[field].value is not None}
     atom_rules = {field: given.pop(field) for field in tuple(given) if field in problem.atoms._fields}
     problem = problem._replace(atoms=problem.atoms._replace(**atom_rules), **given)
-    phasing.check_flags(problem, _STAGES.value, weights)
+    phasing.check_flags(problem, _stages(), weights)
     last_temperature = min(_TEMPERATURE.value, 1e-5)
     settings = network_stage.NetworkSettings(
         picker=_PICKER.value, num_chains=_NUM_CHAINS.value,
         schedule=annealing.Schedule(_NUM_SWAPS.value, _TEMPERATURE.value, last_temperature))
     app.print_line(f"{_NUM_CASES.value} cases of {problem.atoms.num_atoms} atoms in a box of "
                    f"{problem.atoms.inner_box:g} voxels, maps of {problem.grid} voxels per edge")
-    items = phasing.evaluate(problem, settings, weights, _STAGES.value, _NUM_CASES.value, _SEED.value,
+    items = phasing.evaluate(problem, settings, weights, _stages(), _NUM_CASES.value, _SEED.value,
                              report.PhasingProgress(_NUM_CASES.value))
     summary = phasing.summarize(items)
     app.print_line(report.format_phasing(summary))
     result = {"task": "phasing", "weights": name,
               "weights_sha256": provenance.weights_digest(pretrained.find_weights(name)), **provenance.describe_run(),
-              "stages": _STAGES.value, "seed": _SEED.value, "problem": problem._asdict(),
+              "stages": _stages(), "seed": _SEED.value, "problem": problem._asdict(),
               "settings": settings._asdict(), "items": items, "summary": summary}
     if _JSON.value is not None:
         app.write_json(_JSON.value, result)

@@ -76,7 +76,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Workdir of the training that pa
 _WORKDIRS = flags.DEFINE_list(
     "workdirs", [], "NAME=DIR for each training that patterson8 to 9b show, separated by commas.")
 _NUM_MODELS = flags.DEFINE_integer(
-    "num_models", 8, "Number of independent searches of the reconstruction in saxs2a to 2c.", lower_bound=1)
+    "num_models", None, "Number of models of the reconstruction in saxs2a to 2c; by default as launch.reconstruct.",
+    lower_bound=1)
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the random numbers of saxs2a to 2c, samples, patterson3, 10, 11, certificate and "
     "crystal_resolutions.", lower_bound=0, upper_bound=2**31 - 1)
@@ -90,11 +91,7 @@ def main(_: list[str]) -> None:
     """
     wanted = _NAMES if _FIGURE.value == "all" else [_FIGURE.value]
     results = [_read_results(path) for path in _RESULTS.value]
-    from launch.machine import cpu_devices
-
     folder = app.prepare_folder(_OUTPUT.value)
-    if any(name in _RUN for name in wanted):
-        cpu_devices.split_cpu(_NUM_MODELS.value)
     app.enable_compilation_cache()
     from launch.plotting.missing import MissingInput
     from launch.plotting.patterson_figures import all_figures

@@ -7,11 +7,13 @@
 In reading order:
 
     reconstruction   `reconstruct`: all stages from a curve to a shape, listed in order in the module's head
-    genetic          the search: a genetic algorithm over latent codes and the radius
+    bank_search      models from the bank of structures, fitted by gradient steps
+    bank             the bank: codes, sizes and profiles of structures; their scores; the gradient steps
+    genetic_search   models by the paper's genetic algorithm (`genetic`) over latent codes and the radius
     profiles         curves: Guinier fit, rebinning, noise; scattering profiles of shapes
-    shapes           binary shapes on a grid of 31^3 voxels: making, packing, comparing them
+    shapes           binary shapes and densities on a grid of 31^3 voxels: making, packing, comparing them
     superposition    superposition of maps, correlation with the truth, baselines
-    networks         the auto-encoders of shapes
+    networks         the auto-encoders of shapes, and the head that turns decoded shapes into densities
     pretrained       the released weights
     io               readers and writers of curves and structures; clients of data banks
 """

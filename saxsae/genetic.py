@@ -1,7 +1,7 @@
 """Searches latent codes and radii by a genetic algorithm (section 2.3 of the paper, iScience 23, 100906, 2020).
 
 A gene is a latent code of K numbers and a radius r_max (`saxsae.shapes.voxels`). `draw_first_generation` and `evolve`
-treat one population; `saxsae.reconstruction` vmaps both over independent runs and gives the score function. If
+treat one population; `saxsae.genetic_search` vmaps both over independent runs and gives the score function. If
 `CodePrior.bank` is empty, the search is that of the paper. A generation is bred in four steps:
 
 1. Tournaments of two select the parents (`select_parents`).

@@ -5,6 +5,8 @@
     encoder.npz     the encoder's parameters
     latents.npz     the latent distribution over the training maps: mean, sd, quantiles (101, K), bank (M, K)
     components.npz  principal components of the same corpus, in 8 bits, with which the network is compared
+    density.npz     the parameters of the density head; may be absent
+    bank.npz        the bank of structures (`saxsae.bank.structure_bank`); may be absent
 
 `launch.tasks.autoencoder` calls `save`; `launch.reconstruct` and `launch.evaluate` call `load`.
 """
@@ -18,13 +20,18 @@ import numpy as np
 
 from phasenet.errors import InputError
 from phasenet.io import releases
+from phasenet.io.npz import read_npz
+from saxsae.bank import structure_bank
+from saxsae.bank.structure_bank import ProfileComponents, StructureBank
 from saxsae.networks import code_refinement
 from saxsae.networks.autoencoder import AutoEncoder, make_autoencoder
+from saxsae.networks.density_head import DensityHead
 from saxsae.shapes import voxels
 from saxsae.shapes.principal_components import Components
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "lean"
+DENSITY_HEAD, BANK = "density.npz", "bank.npz"
 # Largest values that `config.json` may hold; a file with larger ones is taken as damaged.
 _MAX_LATENTS = 10_000  # numbers in a code; the released networks have 200
 _MAX_REFINEMENT = 10_000  # steps, rate or sharpness of the refinement
@@ -57,6 +64,8 @@ class Pretrained(NamedTuple):
       components: principal components of the same corpus, with which the network is compared.
       info: the content of `config.json`: architecture, scores, seed, revision.
       refinement: how `encode` refines the encoder's codes.
+      density_head: parameters of the density head; None without one.
+      bank: the bank of structures; None without one.
     """
 
     network: AutoEncoder
@@ -66,6 +75,8 @@ class Pretrained(NamedTuple):
     components: Components
     info: dict[str, Any]
     refinement: code_refinement.Refinement = code_refinement.Refinement()
+    density_head: dict[str, Any] | None = None
+    bank: StructureBank | None = None
 
     def encode(self, occupancy: jax.Array) -> jax.Array:
         """Returns the refined codes (N, K) of maps (N, 32, 32, 32) from 0 to 1. Not jitted; jit the call for speed."""
@@ -138,7 +149,66 @@ def load(name: str = DEFAULT) -> Pretrained:
     basis = stored["basis"].astype(np.float32) * stored["scale"]
     components = Components(stored["mean"].astype(np.float32), basis, stored["sd"], float(stored["threshold"]))
     return Pretrained(network, params, float(info["threshold"]), latents, components, info,
-                      code_refinement.Refinement(**info.get("refinement", {})))
+                      code_refinement.Refinement(**info.get("refinement", {})), _read_density_head(folder),
+                      _read_bank(folder, size))
+
+
+def save_density_head(folder: pathlib.Path, params: dict[str, Any]) -> None:
+    """Writes the parameters of a density head into a release."""
+    releases.write_params(pathlib.Path(folder) / DENSITY_HEAD, params)
+
+
+def save_bank(folder: pathlib.Path, bank: StructureBank, components: int) -> None:
+    """Writes a bank into a release: codes, sizes and scores of the profiles in half precision.
+
+    Args:
+      folder: of the release.
+      bank: the structures.
+      components: number of principal components of the profiles.
+    """
+    stored = structure_bank.compress_profiles(bank.profiles, components)
+    text = "\n".join(f"{name}\t{pdb_id}" for name, pdb_id in zip(bank.names, bank.pdb_ids, strict=True))
+    releases.write_arrays(pathlib.Path(folder) / BANK, {
+        "names": np.frombuffer(text.encode(), np.uint8), "codes": bank.codes.astype(np.float16),
+        "rg_angstrom": bank.rg_angstrom.astype(np.float32), "r_max_angstrom": bank.r_max_angstrom.astype(np.float32),
+        "scores": stored.scores.astype(np.float16), "basis": stored.basis.astype(np.float32),
+        "mean": stored.mean.astype(np.float32), "reference": stored.reference.astype(np.float32)})
+
+
+def _read_density_head(folder: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the parameters of a release's density head, or None."""
+    path = folder / DENSITY_HEAD
+    if not path.is_file():
+        return None
+    (kernel,) = (array for name, array in read_npz(path, ("output_kernel",)).items() if name == "output_kernel")
+    width = kernel.shape[0] if kernel.ndim else 0
+    shapes = jax.eval_shape(DensityHead(width).init, jax.random.key(0), np.zeros((voxels.GRID,) * 3, np.float32),
+                            np.float32(30))["params"]
+    return releases.read_params(path, shapes, "the density head")
+
+
+def _read_bank(folder: pathlib.Path, size: int) -> StructureBank | None:
+    """Returns a release's bank of structures with codes of `size` numbers, or None."""
+    path = folder / BANK
+    if not path.is_file():
+        return None
+    points = len(structure_bank.U)
+    stored = releases.read_arrays(path, {
+        "names": ("L",), "codes": ("N", size), "rg_angstrom": ("N",), "r_max_angstrom": ("N",), "scores": ("N", "C"),
+        "basis": ("C", 3 * points), "mean": (3 * points,), "reference": (points,)}, "a bank of structures")
+    try:
+        lines = [line.split("\t") for line in stored["names"].astype(np.uint8).tobytes().decode().split("\n")]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: 'names' is not text ({error})") from error
+    if len(lines) != len(stored["codes"]) or {len(line) for line in lines} != {2}:
+        raise InputError(f"{path}: expected a name and a PDB id in 'names' for each of {len(stored['codes'])} codes")
+    if not (stored["rg_angstrom"] > 0).all() or not (stored["r_max_angstrom"] > 0).all():
+        raise InputError(f"{path}: expected positive sizes")
+    names, pdb_ids = (tuple(column) for column in zip(*lines, strict=True))
+    profiles = structure_bank.expand_profiles(ProfileComponents(
+        *(stored[field] for field in ProfileComponents._fields)))
+    return StructureBank(names, pdb_ids, stored["codes"].astype(np.float32), stored["rg_angstrom"],
+                         stored["r_max_angstrom"], profiles)
 
 
 def _check_info(info: dict[str, Any], path: pathlib.Path) -> None:

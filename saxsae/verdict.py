@@ -18,7 +18,7 @@ from saxsae.profiles.guinier import GuinierFit
 from saxsae.profiles.rebinning import CurveLike
 
 SHAPE, DOUBTFUL, NO_SHAPE = "shape", "doubtful", "no shape"
-# Relative error of the profile of a model of uniform density without bound water, which no search can undercut.
+# Relative error of the profile of a model, which no search can undercut.
 MODEL_ERROR = 0.02
 _CORMAP_BINS = 128  # residuals are summed in so many, so that the probabilities of all curves compare
 _FLEXIBLE_KRATKY = 1.5  # a compact particle has fallen below 1.1, a Gaussian chain stays near 2
@@ -87,14 +87,18 @@ LIMITS = {
     "misfit": Limit(
         (-_INF, 4), (-_INF, 25),
         above="the best model misses the curve: chi^2 is {:.3g} even with 2% of the intensity added to sigma"),
-    "cormap_p": Limit((1e-8, _INF), (-_INF, _INF), below="the residuals of the fit are systematic (CorMap p = {:.1g})"),
+    "cormap_p": Limit(
+        (1e-12, _INF), (-_INF, _INF), below="the residuals of the fit are systematic (CorMap p = {:.1g})"),
     "rg_ratio": Limit(
         (0.87, 1.15), (0.6, 1.6), below="Rg of the best model is {:.2f} times Guinier's",
         above="Rg of the best model is {:.2f} times Guinier's"),
     "agreement": Limit(
         (0.55, _INF), (-_INF, _INF), below="the models agree by {:.2f} only: different shapes fit the curve"),
+    "agreement_with_mean": Limit(
+        (0.75, _INF), (-_INF, _INF), below="the models agree with their mean by {:.2f} only: different shapes fit the "
+        "curve"),
 }
-RESULT_MEASURES = ("misfit", "cormap_p", "rg_ratio", "agreement")
+RESULT_MEASURES = ("misfit", "cormap_p", "rg_ratio", "agreement", "agreement_with_mean")
 # Measures that a constant background changes. If the background is fitted, only their limits for no shape count.
 _CHANGED_BY_BACKGROUND = ("level", "plateau", "kratky", "negative_share", "rg_ratio")
 
@@ -133,7 +137,11 @@ class ResultLike(CurveLike, Protocol):
 
     @property
     def agreement(self) -> np.ndarray:
-        """The correlation (K,) of each model with the best."""
+        """The correlation (K,) of each model with the best, or with the mean of densities."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The structures that the models began as, if these are densities; otherwise ()."""
 
     @property
     def guinier(self) -> GuinierFit:
@@ -169,10 +177,12 @@ def judge_result(found: ResultLike, rg_angstrom: float, before: Verdict, backgro
     """
     sigma = np.hypot(found.sigma, MODEL_ERROR * found.intensity)
     misfit = float(np.mean(((found.intensity - found.fit) / sigma) ** 2))
+    others = found.agreement if found.sources else found.agreement[1:]  # the best agrees with itself
     measures = {
         "misfit": misfit if math.isfinite(misfit) else math.inf, "cormap_p": cormap_probability(_sum_in_bins(found)),
         "rg_ratio": rg_angstrom / found.guinier.rg_angstrom if found.guinier.valid else math.nan,
-        "agreement": float(np.mean(found.agreement[1:])) if len(found.agreement) > 1 else math.nan}
+        "agreement_with_mean" if found.sources else "agreement":
+            float(np.mean(others)) if len(found.agreement) > 1 else math.nan}
     after = _combine([], measures, background, ())
     status = max(before.status, after.status, key=(SHAPE, DOUBTFUL, NO_SHAPE).index)
     return Verdict(status, before.reasons + after.reasons, before.remarks, before.measures | after.measures)

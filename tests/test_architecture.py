@@ -25,11 +25,13 @@ ROOMS = {
     "phasenet.maps": (), "phasenet.networks": ("phasenet.maps",), "phasenet.search": ("phasenet.maps",),
     "phasenet.crystal": (), "phasenet.io": (),
     "saxsae.shapes": (), "saxsae.networks": ("saxsae.shapes",), "saxsae.profiles": ("saxsae.shapes",),
-    "saxsae.superposition": ("saxsae.shapes", "saxsae.profiles"), "saxsae.io": ("saxsae.shapes", "saxsae.profiles"),
+    "saxsae.superposition": ("saxsae.shapes", "saxsae.profiles"),
+    "saxsae.bank": ("saxsae.shapes", "saxsae.profiles", "saxsae.networks"),
+    "saxsae.io": ("saxsae.shapes", "saxsae.profiles"),
 }
 GROUND = {"phasenet.errors", "phasenet.metrics", "phasenet.voxel_layers"}
 # saxsae shares these with phasenet, and nothing else.
-SHARED = ("phasenet.errors.", "phasenet.io.", "phasenet.networks.")
+SHARED = ("phasenet.errors.", "phasenet.io.", "phasenet.networks.", "phasenet.voxel_layers.")
 
 FILE_MODULES = {"fileinput", "glob", "io", "os", "pathlib", "shutil", "tempfile", "zipfile", "gzip", "mmap"}
 FLAG_LOG_AND_CLOCK_MODULES = {"argparse", "logging", "subprocess", "socket", "sys", "time", "urllib"}

@@ -16,7 +16,7 @@ from saxsae.shapes.voxels import BEAD_CONTACT, CONTACT_ANGSTROM
 # fill their shape that much more.
 MAX_CONTACT_FACTOR = 1.45
 ASSEMBLY_FRACTION = 1 / 3  # of the made-up shapes: several structures side by side, not a drawn shape
-_MAX_PART_ATOMS = 20000  # larger structures are no part of an assembly
+MAX_PART_ATOMS = 20000  # larger structures are no part of an assembly
 
 
 def draw_poses(structures: list[Structure], validation: np.ndarray, num_poses: int, num_made: int,
@@ -54,7 +54,7 @@ def draw_poses(structures: list[Structure], validation: np.ndarray, num_poses: i
             wider = MAX_CONTACT_FACTOR ** rng.random() * CONTACT_ANGSTROM / BEAD_CONTACT
             add(structure, wider if i % 2 and spacing is None else spacing, bool(held))
     parts = [s.xyz_angstrom for s, held in zip(structures, validation, strict=True)
-             if not held and len(s.xyz_angstrom) <= _MAX_PART_ATOMS]
+             if not held and len(s.xyz_angstrom) <= MAX_PART_ATOMS]
     for i in range(num_made):
         if parts and rng.random() < ASSEMBLY_FRACTION:
             chosen = rng.choice(len(parts), rng.integers(2, 4))

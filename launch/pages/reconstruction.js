@@ -51,17 +51,18 @@ addPart("mean", "Mean of the models", true, surfacePart(() => density, () => lev
   "var(--blue)");
 shape.models.forEach((packed, i) => {
   const {chi_squared, agreement} = payload.models[i], hue = MODEL_COLOURS[i % MODEL_COLOURS.length];
-  addPart(`model ${i + 1}`, `${i + 1}: χ² ${fixed(chi_squared, 2)}, agreement ${fixed(agreement, 2)}`, false,
+  const source = payload.sources[i] ? `, from ${payload.sources[i].split(":")[0]}` : "";
+  addPart(`model ${i + 1}`, `${i + 1}: χ² ${fixed(chi_squared, 2)}, agreement ${fixed(agreement, 2)}${source}`, false,
     surfacePart(() => unpack(packed), () => 0.5, hue, () => 0.6), false, `var(--${hue})`, "models");
 });
 byId("reset").addEventListener("click", () => scene.reset());
 scene.redraw();
 scene.reset();
 byId("shape-caption").textContent = [
-  "The surface encloses the voxels that at least this share of the models fill.",
+  "The surface lies where the map has this value; inside a body it is near 100%, where the models agree.",
   "At the first level its volume is the mean volume of the models.",
-  count > 1 ? "Agreement: the correlation of a model with the best one, 1 for the same shape. " +
-    "Believe a detail that most models show." : "",
+  count > 1 ? `Agreement: the correlation of a model with ${payload.sources.length ? "the mean" : "the best one"}, 1 for ` +
+    "the same shape. Believe a detail that most models show." : "",
   shape.reference
     ? `The reference lies where the correlation with it is highest, ${fixed(payload.summary.correlation, 3)}.` : "",
   shape.models.length < payload.models.length
@@ -146,29 +147,30 @@ byId("guinier-caption").textContent = guinier.valid
 
 // ---- convergence
 
+const measure = payload.sources.length ? "misfit" : "χ²";  // with the model's error beside sigma, or without
 const generations = history.elites.map((_, i) => i);
 const along = (values) => generations.map((i) => values[i] ?? null);
 const correlation = history.correlation
   ? generations.map((i) => history.correlation[history.correlation_generation.indexOf(i)] ?? null) : null;
 if (generations.length > 1) {
-  chart(byId("convergence"), "chi squared by generation", 260, () => ({
+  chart(byId("convergence"), "chi squared by step", 260, () => ({
     data: [generations, ...history.best.slice(1).map(along), along(history.elites), along(history.best[0]),
       ...(correlation ? [correlation] : [])],
     cursor: {y: false},
     scales: {x: {time: false}, y: {distr: 3}, r: {range: () => [0, 1]}},
-    axes: [axis("generation", {values: plainValues, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]}),
-      axis("χ² of the binned curve", {size: 56, ...logAxis, values: plainValues}),
+    axes: [axis("step", {values: plainValues, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]}),
+      axis(`${measure} of the binned curve`, {size: 56, ...logAxis, values: plainValues}),
       ...(correlation ? [axis("correlation", {scale: "r", side: 1, size: 44, values: plainValues, stroke: colour("red"),
         grid: {show: false}})] : [])],
     series: [{}, ...history.best.slice(1).map(() => line("light", 1)), line("blue", 1, {dash: [4, 4]}), line("blue", 2),
       ...(correlation ? [line("red", 1.25, {scale: "r", spanGaps: true, points: {show: true, size: 5, width: 0,
         fill: colour("red")}})] : [])],
-  }), (i) => `generation ${i}: best χ² ${plain(history.best[0][i] ?? NaN)}, ` +
-    `mean of the elites ${plain(history.elites[i])}` +
+  }), (i) => `step ${i}: best ${measure} ${plain(history.best[0][i] ?? NaN)}, ` +
+    `mean of the models ${plain(history.elites[i])}` +
     (correlation?.[i] ? `, correlation ${fixed(correlation[i], 3)}` : ""));
 }
-byId("convergence-caption").textContent = generations.length === 1 ? "There was only one generation."
+byId("convergence-caption").textContent = generations.length === 1 ? "There was only one step."
   : "Good: the bold line is level at the end. Bad: it still falls; then more --generations give a better fit. " +
-    "Bold: the best run's best model; dashed: the mean of its elites" +
+    "Bold: the best run's best model; dashed: the mean of its models" +
     (history.best.length > 1 ? "; grey: the other runs" : "") +
     (correlation ? "; red, right axis: the correlation of the best model with the reference." : ".");

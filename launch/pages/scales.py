@@ -17,14 +17,17 @@ SCALES = {
         "Good: about the noise of the curve (0.01 is 1% of the intensity). Bad: more than the noise.",
     "r_max":
         "The largest distance of an atom from the centroid: a size, not a quality. On measured curves its median error "
-        "is 12.1%. If the models differ by more, the curve does not fix the size.",
+        "is 11.6%. If the models differ by more, the curve does not fix the size.",
     "Rg":
         "Good: within a few percent of Guinier's. Bad: farther off; the curve has no clean Guinier region, or the "
         "model does not fit at low q.",
     "agreement of the models":
-        "Towards 1: the searches found the same shape. Towards 0: several shapes fit; look at the single models.",
+        "Towards 1: the models are of one shape. Towards 0: several shapes fit; look at the single models.",
+    "made of":
+        "Structures of the corpus whose profiles fit the curve best, and of which the models were made. Good: a misfit "
+        "near 1 or below. Bad: above 5; nothing in the corpus resembles this shape.",
     "correlation with reference":
-        "1: the same shape. On measured curves the mean is 0.910; a fitted ellipsoid reaches 0.875, a sphere of the "
+        "1: the same shape. On measured curves the mean is 0.921; a fitted ellipsoid reaches 0.875, a sphere of the "
         "curve's radius of gyration 0.772.",
     # launch.solve --reflections
     "R1":

@@ -14,7 +14,7 @@ from saxsae.profiles.guinier import GuinierFit
 
 def plot_convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = None,
                      correlation: tuple[np.ndarray, np.ndarray] | None = None,
-                     correlation_of: str = "best of all runs") -> None:
+                     correlation_of: str = "best of all runs", measure: str = "$\\chi^2$") -> None:
     """Draws chi^2 of each run by generation, the best run in front.
 
     Good: the line of the best run is level at the end, near 1. Bad: the line still falls, or is level above 2.
@@ -25,6 +25,7 @@ def plot_convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = N
       elites: (K, G) mean chi^2 of each run's elites; only the line of the best run is drawn.
       correlation: generations (C,) and correlations (C,) with the reference, drawn on an axis at the right.
       correlation_of: name of the correlated model in the legend.
+      measure: what `best` and `elites` are, such as the misfit with the model's error.
     """
     marker = "." if best.shape[1] == 1 else None  # of a single generation, a line shows nothing
     for number, series in enumerate(best[1:]):
@@ -32,15 +33,15 @@ def plot_convergence(axes: Axes, best: np.ndarray, elites: np.ndarray | None = N
                   label=None if number else "other runs")
     if elites is not None:
         axes.plot(_finite(elites[0]), color=style.BLUE, linewidth=1, linestyle="--", marker=marker,
-                  label="best run, mean of the elites")
-    axes.plot(_finite(best[0]), color=style.BLUE, linewidth=1.8, marker=marker, label="best run, best model")
+                  label="mean of the models (elites)")
+    axes.plot(_finite(best[0]), color=style.BLUE, linewidth=1.8, marker=marker, label="best model")
     if (best > 0).any():
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("generation")
-    axes.set_ylabel("$\\chi^2$ of the binned curve (good: about 1)")
+    axes.set_xlabel("generation or step")
+    axes.set_ylabel(f"{measure} of the binned curve (good: about 1 or below)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     handles, labels = axes.get_legend_handles_labels()

@@ -55,7 +55,7 @@ def write_results(folder: pathlib.Path, result: Reconstruction, level: float,
     xyz, values = beads_above(result.density, pitch, level)
     write_beads(folder / ("beads.pdb" if fits_pdb(xyz) else "beads.cif"), xyz, _BEAD_RADIUS * pitch, values, (
         f"Voxels of density.ccp4 above {level:.3f}: as many as the models have on average.",
-        "Occupancy: fraction of the models that fill the voxel. The hand is not determined."))
+        "Occupancy: the value of the map, 1 inside a protein. The hand is not determined."))
     if placed is not None:
         half = (placed.density.shape[0] - 1) / 2
         write_map(folder / "density_on_reference.ccp4", placed.density, pitch,
@@ -84,7 +84,8 @@ def draw(folder: pathlib.Path, curve: Curve, result: Reconstruction, level: floa
     from launch.plotting.saxs_figures import shapes
 
     with style.figure(folder / "convergence.png", 5.2, 3.6) as figure:
-        runs.plot_convergence(figure.subplots(), result.history.best, result.history.elites, correlations)
+        runs.plot_convergence(figure.subplots(), result.history.best, result.history.elites, correlations,
+                              measure="misfit" if result.sources else "$\\chi^2$")
     with style.figure(folder / "fit.png", 5.2, 4.6) as figure:
         left_out = (curve.q_inv_angstrom < result.q_inv_angstrom[0])
         left_out |= curve.q_inv_angstrom > result.q_inv_angstrom[-1]

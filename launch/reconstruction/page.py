@@ -40,8 +40,8 @@ def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[s
     page.write(folder, "reconstruction", f"{name}: shape from a scattering curve", {
         "name": name, "verdict": _verdict(found), "summary": log["summary"], "rows": report.rows(found, log["summary"]),
         "notes": [*found.verdict.remarks, *log["notes"], _HAND, *([_OTHER_HAND] if mirrored else [])],
-        "provenance": page.select_provenance(log), "models": log["models"], "guinier": _guinier(curve, found),
-        "fit": _fit(curve, found), "history": _history(log["history"]),
+        "provenance": page.select_provenance(log), "models": log["models"], "sources": log["sources"],
+        "guinier": _guinier(curve, found), "fit": _fit(curve, found), "history": _history(log["history"]),
         "shape": _shape(found, level, reference, placed)})
 
 

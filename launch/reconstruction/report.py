@@ -10,7 +10,8 @@ import numpy as np
 
 from launch import app
 from launch.reconstruction.reference import Comparison, PlacedMap
-from saxsae import genetic, reconstruction
+from saxsae import genetic, genetic_search
+from saxsae.bank.descent import DescentSettings
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
 from saxsae.profiles.guinier import fit_guinier
@@ -33,15 +34,15 @@ def describe_curve(curve: Curve) -> list[str]:
 
 
 class ProgressReport:
-    """Prints a line for each report of the genetic algorithm, and keeps the best gene of each report.
+    """Prints a line for each report of a search, and keeps the best model of each report.
 
-    A gene is a latent vector (K,) and a radius (A).
+    A model, or gene, is a latent vector (K,) and a radius (A).
 
     Attributes:
       snapshots: (generation, latent (K,), radius in Angstrom) of the best gene of all runs, one for each report.
     """
 
-    def __init__(self, settings: genetic.EvolutionSettings, print_line: Callable[[str], None],
+    def __init__(self, settings: genetic.EvolutionSettings | DescentSettings, print_line: Callable[[str], None],
                  write_progress: Callable[[dict[str, Any], np.ndarray, float], None] | None = None) -> None:
         self.snapshots: list[tuple[int, np.ndarray, float]] = []
         self._settings, self._print_line, self._write_progress = settings, print_line, write_progress
@@ -52,18 +53,23 @@ class ProgressReport:
         generation, best = int(state.generation.max()), state.chi_squared[:, 0]
         run = int(best.argmin())
         self.snapshots.append((generation, state.latents[run, 0], float(state.radii[run, 0])))
-        running = int(genetic.is_running(state, self._settings).sum())
+        if isinstance(self._settings, DescentSettings):
+            word, measure, last = "step", "misfit", self._settings.steps
+            running, going_on = int(generation < last), f"{state.chi_squared.shape[1]} models"
+        else:
+            word, measure, last = "generation", "chi^2", self._settings.generations - 1
+            running = int(genetic.is_running(state, self._settings).sum())
+            going_on = f"{running} of {len(best)} runs go on"
         seconds = time.perf_counter() - self._start
         if self._write_progress is not None:
-            numbers = {"generation": generation, "generations": self._settings.generations,
+            numbers = {"generation": generation, "generations": last + 1,
                        "chi_squared": best.tolist(), "radius_angstrom": float(state.radii[run, 0]),
                        "running": running, "seconds": seconds}
             self._write_progress(numbers, *self.snapshots[-1][1:])
         # Only the best runs, to keep the line short; log.json has all of them.
         runs = " ".join(f"{value:.3g}" for value in np.sort(best)[:8])
-        self._print_line(f"generation {generation:3d}/{self._settings.generations - 1}: chi^2 {runs}; "
-                         f"best r_max {state.radii[run, 0]:.1f} A; {running} of {len(best)} runs go on; "
-                         f"{seconds:.0f} s")
+        self._print_line(f"{word} {generation:3d}/{last}: {measure} {runs}; best r_max {state.radii[run, 0]:.1f} A; "
+                         f"{going_on}; {seconds:.0f} s")
 
 
 def correlation_history(snapshots: list[tuple[int, np.ndarray, float]], weights: Pretrained,
@@ -79,7 +85,7 @@ def correlation_history(snapshots: list[tuple[int, np.ndarray, float]], weights:
       Generations (C,) and correlations (C,).
     """
     generations, latents, radii = (np.array(column) for column in zip(*snapshots, strict=True))
-    decode = jax.jit(functools.partial(reconstruction.decode_shapes, weights.network))
+    decode = jax.jit(functools.partial(genetic_search.decode_shapes, weights.network))
     values: list[float] = []
     for i, (latent, radius) in enumerate(zip(latents, radii, strict=True)):
         if i and (latent == latents[i - 1]).all() and radius == radii[i - 1]:
@@ -90,31 +96,34 @@ def correlation_history(snapshots: list[tuple[int, np.ndarray, float]], weights:
     return generations, np.array(values)
 
 
-def summary(found: Reconstruction, placed: PlacedMap | None,
-            correlations: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:
+def summary(found: Reconstruction, placed: PlacedMap | None, single: float | None) -> dict[str, Any]:
     """Returns the numbers of the result that the table, the page and the log show.
 
     Args:
       found: the reconstruction.
       placed: the map superposed on the reference; None without a reference.
-      correlations: what `correlation_history` returns; None without a reference.
+      single: correlation of the best model with the reference; None without a reference.
     """
-    others = found.agreement[1:]
+    others = _compared(found)
     numbers = {
         "chi_squared": found.chi_squared, "relative_residual": found.relative_residual,
         "radius_angstrom": found.radius_angstrom,
-        "rg_angstrom": voxels.radius_of_gyration(found.models[0], found.pitch_angstrom),
+        "rg_angstrom": found.rg_angstrom,
         "guinier_rg_angstrom": found.guinier.rg_angstrom if found.guinier.valid else None,
         "agreement": float(others.mean()) if len(others) else None}
-    if placed is not None and correlations is not None:
-        numbers |= {"correlation": placed.correlation, "single_chosen": correlations[1][-1],
-                    "mirrored": placed.mirrored}
+    if placed is not None:
+        numbers |= {"correlation": placed.correlation, "single_chosen": single, "mirrored": placed.mirrored}
     return numbers
+
+
+def _compared(found: Reconstruction) -> np.ndarray:
+    """Returns the agreement of the models with their mean, or of all but the best with the best; () for one model."""
+    return found.agreement if found.sources and len(found.agreement) > 1 else found.agreement[1:]
 
 
 def rows(found: Reconstruction, numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Returns (name, value, remark) of each line of the table; numbers: what `summary` returns."""
-    radii, others = found.model_radii, found.agreement[1:]
+    radii, others = found.model_radii, _compared(found)
     lines = [("chi^2", f"{numbers['chi_squared']:.3f}",
               f"{len(found.q_inv_angstrom)} points to q = {found.q_inv_angstrom[-1]:.3f} 1/A"),
              ("mean relative residual", f"{numbers['relative_residual']:.4f}", ""),
@@ -124,7 +133,10 @@ def rows(found: Reconstruction, numbers: dict[str, Any]) -> list[tuple[str, str,
               f"Guinier {found.guinier.rg_angstrom:.1f}" if found.guinier.valid else "")]
     if len(others):
         lines.append(("agreement of the models", f"{others.mean():.3f}",
-                      f"correlation with the best, {others.min():.3f} to {others.max():.3f}"))
+                      f"correlation with the {'mean' if found.sources else 'best'}, {others.min():.3f} to "
+                      f"{others.max():.3f}"))
+    if found.sources:
+        lines.append(("made of", f"{len(found.sources)} structures", f"the best: {found.sources[0]}"))
     if "correlation" in numbers:
         lines.append(("correlation with reference", f"{numbers['correlation']:.3f}",
                       f"the best model alone {numbers['single_chosen']:.3f}"))
@@ -144,8 +156,8 @@ def log(curve: Curve, found: Reconstruction, numbers: dict[str, Any],
       curve: the measured curve.
       found: the reconstruction.
       numbers: what `summary` returns.
-      correlations: what `correlation_history` returns; None without a reference.
-      level: occupancy above which a voxel is a bead.
+      correlations: what `correlation_history` returns; None without a reference, and for densities.
+      level: value of the map above which a voxel is a bead.
     """
     models = [{"chi_squared": chi_squared, "radius_angstrom": radius, "agreement": agreement,
                "generations": generations}
@@ -162,6 +174,6 @@ def log(curve: Curve, found: Reconstruction, numbers: dict[str, Any],
         "curve": {"points": len(q), "columns": curve.columns, "unit": curve.unit,
                   "sigma_estimated": curve.sigma_estimated, "q_inv_angstrom": [q[0], q[-1]],
                   "q_fitted_inv_angstrom": [found.q_inv_angstrom[0], found.q_inv_angstrom[-1]]},
-        "models": models, "scale": found.scale, "background": found.background,
+        "models": models, "sources": found.sources, "scale": found.scale, "background": found.background,
         "zernike_order": found.order, "pitch_angstrom": found.pitch_angstrom, "bead_level": level,
         "history": history}

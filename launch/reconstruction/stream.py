@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from saxsae import reconstruction
+from saxsae import genetic_search
 from saxsae.pretrained import Pretrained
 from saxsae.shapes import voxels
 
@@ -29,7 +29,7 @@ def progress_writer(path: str, weights: Pretrained) -> Callable[[dict[str, Any],
       "pitch_angstrom" and, where the shape differs from that of the line before, "shape": base64 of 31^3 bits, one for
       each voxel, in C order of (x, y, z), the first voxel in the highest bit of a byte.
     """
-    decode = jax.jit(functools.partial(reconstruction.decode_shapes, weights.network))
+    decode = jax.jit(functools.partial(genetic_search.decode_shapes, weights.network))
     bits_before = b""
     with open(path, "w", encoding="utf-8"):
         pass

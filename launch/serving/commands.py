@@ -73,7 +73,7 @@ WEIGHTS = {"curve": Choice(_released_weights(saxsae), "lean"),
 # Settings by name; `launch.reconstruct` has flags of these names. radius is in Angstrom, q_max in 1/Angstrom.
 _CURVE: dict[str, Field] = {
     "unit": Choice(("1/A", "1/nm")), "radius": Number(False, 2, 1000), "q_max": Number(False, 0.01, 5, 0.2),
-    "num_models": Number(True, 1, 32, 8), "weights": WEIGHTS["curve"],
+    "num_models": Number(True, 1, 100), "weights": WEIGHTS["curve"],
     "seed": Number(True, 0, _MAX_SEED, 0), "background": Choice(("no", "yes"), "no"),
     "generations": Number(True, 1, 200)}
 # The flags of `launch.solve`: pitch is in Angstrom a voxel; noise is relative to a squared amplitude.

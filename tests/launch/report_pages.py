@@ -61,7 +61,7 @@ def reconstruction(folder: pathlib.Path, mirrored: bool = False) -> tuple[Recons
     reference = Reference(structure, centroid, 60.0, _PITCH)
     placed = PlacedMap(0.9, mirrored, found.density, np.zeros(3), turn, shift)
     history = np.array([0, 2]), np.array([0.7, 0.8125])
-    numbers = reconstruction_report.summary(found, placed, history)
+    numbers = reconstruction_report.summary(found, placed, float(history[1][-1]) if history else None)
     log = reconstruction_report.log(curve, found, numbers, history, 0.45) | _made()
     reconstruction_page.write(folder, curve, found, log, 0.45, reference, placed)
     app.write_json(folder / "log.json", log)
@@ -144,6 +144,7 @@ def _found() -> Reconstruction:
     return Reconstruction(
         density=models.mean(0), pitch_angstrom=_PITCH, radius_angstrom=40.5, models=models,
         model_radii=np.array([40.5, 38.0]), model_chi_squared=np.array([1.25, 4.0]), agreement=np.array([1.0, 0.8125]),
+        rg_angstrom=22.5, sources=(),
         q_inv_angstrom=q, intensity=intensity, sigma=sigma, fit=80 * np.exp(-((22 * q) ** 2) / 3) + 0.5, scale=2.0,
         background=0.0, chi_squared=1.25, relative_residual=0.015625,
         guinier=fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma), order=20,

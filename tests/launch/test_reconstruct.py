@@ -40,7 +40,7 @@ def launch(*flags, **environment):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A short run of the shipped example: two runs of three generations."""
+    """A short run of the shipped example: two models, three steps."""
     folder = tmp_path_factory.mktemp("reconstruct")
 
     def again():
@@ -63,7 +63,7 @@ def test_it_says_what_it_read_and_did(done):
     log = json.loads((done.folder / "log.json").read_text())
     assert done.output.rstrip().splitlines()[-1].startswith(f"{log['status']}: ")
     for words in (f"{len(curve.q_inv_angstrom)} points", "sigma from the file", "Guinier: Rg 2",
-                  *curve.notes, "generation   2/2", "correlation with reference",
+                  *curve.notes, "step   3/3", "made of", "correlation with reference",
                   "agreement of the models", "wall seconds", f"written to {done.folder}"):
         assert words in done.output
 
@@ -89,16 +89,16 @@ def test_the_log_is_whole(done):
     shown = payload_of((done.folder / "report.html").read_text(encoding="utf-8"))
     assert shown["summary"] == log["summary"] and shown["models"] == log["models"]
     assert log["flags"]["seed"] == 1 and log["flags"]["num_models"] == 2
-    assert log["flags"]["background"] is False and len(log["flags"]) == 14
+    assert log["flags"]["background"] is False and len(log["flags"]) == 16
     assert log["weights"]["sha256"] == provenance.weights_digest(WEIGHTS / "lean") and log["weights"]["kind"] == "lean"
     assert log["revision"]
-    assert log["versions"]["jax"] == jax.__version__ and log["settings"]["population"] == 300
+    assert log["versions"]["jax"] == jax.__version__ and log["settings"]["steps"] == 3
     assert log["guinier"]["valid"] and log["curve"]["unit"] == "1/A" and log["notes"]
-    assert len(log["models"]) == 2 and log["models"][0]["generations"] == 2
-    assert [len(run) for run in log["history"]["best"]] == [3, 3]
-    assert log["history"]["correlation_generation"] == [0, 2]
+    assert log["stages"] == ["bank", "search"] and len(log["sources"]) == 2
+    assert len(log["models"]) == 2 and log["models"][0]["generations"] == 3
+    assert [len(run) for run in log["history"]["best"]] == [4]
     summary = log["summary"]
-    assert summary["single_chosen"] == log["history"]["correlation"][-1]
+    assert 0.4 < summary["single_chosen"] <= 1
     assert 0.4 < summary["correlation"] <= 1 and log["timing"]["wall_seconds"] > 0
     assert summary["chi_squared"] > 0 and 0.3 < summary["agreement"] <= 1
     assert f"{summary['chi_squared']:.3f}" in done.output
@@ -126,7 +126,7 @@ def test_the_placed_map_covers_the_reference_in_its_own_frame(done):
     assert (index >= 0).all() and (index < density.shape[0]).all()
     at_atoms = density[tuple(index.T)]
     log = json.loads((done.folder / "log.json").read_text())
-    assert (at_atoms > log["bead_level"]).mean() > 0.6
+    assert (at_atoms > log["bead_level"]).mean() > 0.5
     assert at_atoms.mean() > 5 * density.mean()
     # Nothing was cut off on the way.
     assert density.sum() == pytest.approx(read_map(done.folder / "density.ccp4").density.sum(), rel=0.02)
@@ -163,7 +163,7 @@ import pathlib, sys
 import jax
 from saxsae import genetic, pretrained, reconstruct
 from saxsae.io.curves.measured_curves import read_curve
-from saxsae.reconstruction import _compile_search
+from saxsae.genetic_search import _compile_search
 
 folder = pathlib.Path(sys.argv[1])
 jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -171,7 +171,7 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 curve, weights, settings = read_curve(sys.argv[2]), pretrained.load(), genetic.EvolutionSettings(6, 2, 2)
 for radius, seed in ((40.0, 0), (47.0, 3)):
-    found = reconstruct(curve, weights, radius=radius, seed=seed, num_models=1, settings=settings)
+    found = reconstruct(curve, weights, radius=radius, seed=seed, num_models=1, settings=settings, stages=("evolve",))
     print(found.radius_angstrom, found.order, len(list(folder.glob("*-cache"))))
     jax.clear_caches()
     _compile_search.cache_clear()
@@ -238,7 +238,7 @@ def test_mistakes_end_in_one_line(bad, tmp_path, flags, code, words):
     finished = launch(*flags, f"--output={tmp_path / 'out'}", JAX_COMPILATION_CACHE_DIR=str(tmp_path))
     assert finished.returncode == code
     assert finished.stderr.count("\n") == 1 and words in finished.stderr
-    assert "generation" not in finished.stdout  # before the long work
+    assert "stages" not in finished.stdout  # before the long work
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path):

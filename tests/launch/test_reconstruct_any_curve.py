@@ -16,17 +16,16 @@ from hypothesis import strategies as st
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = {"density.ccp4", "fit.fit", "report.html", "shape.png", "fit.png", "convergence.png", "log.json"}
-# One process runs all launches, so that all share the compiled programs. A small population makes a search fast; since
-# it fits badly, no result is refused for its misfit. Its files and messages are those of the launch.
+# One process runs all launches, so that all share the compiled programs. One model and one step make a search fast;
+# since it fits badly, no result is refused for its misfit. Its files and messages are those of the launch.
 SERVER = """
-import contextlib, functools, io, json, math, sys, traceback, warnings
+import contextlib, io, json, math, sys, traceback, warnings
 
 from absl.testing import flagsaver
 
 from launch import app, reconstruct
-from saxsae import genetic, verdict
+from saxsae import verdict
 
-genetic.EvolutionSettings = functools.partial(genetic.EvolutionSettings, population=24, elites=4)
 for name in verdict.RESULT_MEASURES:
     verdict.LIMITS[name] = verdict.LIMITS[name]._replace(no_shape=(-math.inf, math.inf))
 warnings.simplefilter("always")
@@ -124,5 +123,5 @@ def test_all_files_or_one_line(launch, tmp_path_factory):
             ends["refused"] += 1
 
     check()
-    # The test would be empty if the launch refused most curves, or if all took one path.
-    assert ends.total() - ends["refused"] >= 4 and len(ends) >= 3, ends
+    # The test would be empty if the launch refused most curves.
+    assert ends.total() - ends["refused"] >= 4 and ends["refused"] >= 2, ends

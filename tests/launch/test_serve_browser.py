@@ -109,7 +109,7 @@ def test_from_a_dropped_file_to_a_result_taken_home(server, browser, tmp_path):
     set_to("#num_models", "1000")
     set_to("#generations", "3")
     seen("[type=submit]").click()
-    assert "Models: a whole number from 1 to 32" in seen("#refused").text
+    assert "Models: a whole number from 1 to 100" in seen("#refused").text
     set_to("#num_models", "1")
     one("[type=submit]").click()
     assert "three" not in seen("#asked").text and "1 model ·" in one("#asked").text

@@ -11,7 +11,7 @@ from served import HERE
 
 from launch.reconstruction import stream
 from launch.serving import truth
-from saxsae import pretrained, reconstruction
+from saxsae import genetic_search, pretrained
 from saxsae.shapes import voxels
 
 ROOT = HERE.parents[1]
@@ -66,7 +66,7 @@ def test_progress_tells_the_shape_that_the_numbers_mean(tmp_path):
     write({"generation": 0}, latent, 27.0)
     write({"generation": 5}, latent, 54.0)
     first, second = map(json.loads, path.read_text().splitlines())
-    (shape,) = np.asarray(reconstruction.decode_shapes(weights.network, weights.params, weights.threshold,
+    (shape,) = np.asarray(genetic_search.decode_shapes(weights.network, weights.params, weights.threshold,
                                                        latent[None]))
     told = np.unpackbits(np.frombuffer(base64.b64decode(first["shape"]), np.uint8))[:voxels.GRID**3]
     np.testing.assert_array_equal(told.reshape(shape.shape).astype(bool), shape)

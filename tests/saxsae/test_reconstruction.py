@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from made_bodies import sphere_curve
 from scipy import ndimage
 
 from phasenet.errors import InputError
-from saxsae import genetic, pretrained, reconstruction
-from saxsae.io.curves.measured_curves import Curve
+from saxsae import genetic, genetic_search, pretrained, reconstruction
 from saxsae.profiles.guinier import radius_bounds
-from saxsae.shapes import voxels
+from saxsae.shapes import densities, voxels
 
 pytestmark = pytest.mark.slow
 
@@ -20,18 +20,8 @@ def weights():
     return pretrained.load()
 
 
-def sphere_curve(radius: float, points: int = 150) -> Curve:
-    """I(q) of a sphere (Angstrom) with 1% noise and up."""
-    q = np.linspace(0.2 / radius, 0.25, points)
-    x = q * radius
-    intensity = (3 * (np.sin(x) - x * np.cos(x)) / x**3) ** 2
-    sigma = 0.01 * intensity + 2e-4
-    noisy = intensity + sigma * np.random.default_rng(0).normal(size=points)
-    return Curve(q, 1e3 * noisy, 1e3 * sigma, "1/A", ("made",), "sphere.dat", False, 3)
-
-
 def reconstruct(curve, weights, **options):
-    return reconstruction.reconstruct(curve, weights, settings=SETTINGS, **options)
+    return reconstruction.reconstruct(curve, weights, settings=SETTINGS, stages=("evolve",), **options)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +71,7 @@ def test_histories_belong_to_their_models(found, seen):
 
 
 def test_models_are_single_pieces_within_the_sphere(found, weights, seen):
-    shapes = np.asarray(reconstruction.decode_shapes(
+    shapes = np.asarray(genetic_search.decode_shapes(
         weights.network, weights.params, weights.threshold, seen[-1].latents[0, :4]))
     for shape in shapes:
         assert ndimage.label(shape)[1] == 1
@@ -108,7 +98,7 @@ def test_a_given_radius_stays(given):
 
 
 def test_the_density_is_the_blurred_mean(given):
-    sigma = reconstruction.BLUR_ANGSTROM / given.pitch_angstrom
+    sigma = densities.BLUR_ANGSTROM / given.pitch_angstrom
     expected = ndimage.gaussian_filter(given.models[0], sigma, mode="constant", truncate=8)
     np.testing.assert_allclose(given.density, expected, atol=1e-4)
 
@@ -173,7 +163,7 @@ def test_averaging_superposes_other_poses_and_hands():
     shape |= (x > 3) & (x < 9) & (np.abs(z) < 3) & (y > 0) & (y < 10)
     shape |= (x < -3) & (x > -9) & (np.abs(y) < 3) & (z > 0) & (z < 7)
     turned = np.flip(shape, 2).transpose(1, 2, 0)
-    _, models, pitch, agreement = reconstruction.superpose_and_average(
+    _, models, pitch, agreement = genetic_search.superpose_and_average(
         np.stack([shape, turned]).astype(np.float32), np.array([30.0, 30.0], np.float32))
     assert pitch == pytest.approx(voxels.pitch(30.0), rel=1e-6)
     assert agreement[1] > 0.9

@@ -15,7 +15,7 @@ import numpy as np
 
 from launch.benchmarks import bars
 from launch.benchmarks.timing import Row, compare
-from saxsae import genetic, pretrained, reconstruction
+from saxsae import genetic, genetic_search, pretrained, reconstruction
 from saxsae.networks import autoencoder
 from saxsae.profiles import scattering, zernike
 from saxsae.shapes import connectivity, voxels
@@ -133,7 +133,7 @@ class Generation:
         def score(latents: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array]:
             return self.profile(curve, self.moments(self.connectivity(self.decode(params, latents))), radii)
 
-        in_chunks = genetic.score_in_chunks(score, reconstruction.SCORE_CHUNKS)
+        in_chunks = genetic.score_in_chunks(score, genetic_search.SCORE_CHUNKS)
         return genetic.breed_next_generation(key, state, prior, in_chunks, self.settings)
 
     def operators(self, key: jax.Array, state: genetic.EvolutionState, prior: genetic.CodePrior,
@@ -162,7 +162,7 @@ class Generation:
           moments: (P, K) Zernike moments.
           radii: (P,) radii of the genes, Angstrom.
         """
-        tried = radii[:, None] * (1 + jnp.array(reconstruction.RADIUS_STEPS))
+        tried = radii[:, None] * (1 + jnp.array(genetic_search.RADIUS_STEPS))
         invariants = scattering.shape_invariants(moments, ORDER)
         over_radii = jax.vmap(scattering.profile_from_invariants, (None, None, 0))
         intensity = jax.vmap(over_radii, (0, None, 0))(invariants, self.q, tried)

@@ -13,8 +13,9 @@ from launch.reconstruction import reference as references
 from phasenet.io.ccp4 import read_map
 from saxsae import pretrained
 from saxsae.genetic import EvolutionState
+from saxsae.genetic_search import decode_shapes
 from saxsae.io.curves.measured_curves import read_curve
-from saxsae.reconstruction import Reconstruction, decode_shapes, reconstruct
+from saxsae.reconstruction import Reconstruction, reconstruct
 from saxsae.shapes import voxels
 
 _ELITES = 20  # models whose correlations figure 2a averages, as in the paper
@@ -40,14 +41,14 @@ class ReconstructionRun(NamedTuple):
 
     @staticmethod
     @functools.lru_cache(maxsize=1)
-    def of(profile: str, structure: str, weights_name: str, num_models: int, seed: int) -> "ReconstructionRun":
+    def of(profile: str, structure: str, weights_name: str, num_models: int | None, seed: int) -> "ReconstructionRun":
         """Reconstructs a curve, and compares the elites of each reported generation with the reference.
 
         Args:
           profile: file of the curve.
           structure: file of the known structure.
           weights_name: name or folder of the auto-encoder's weights.
-          num_models: independent searches.
+          num_models: number of models; None for the default of `reconstruct`.
           seed: seed of the searches.
         """
         curve, reference = read_curve(profile), references.read_reference(structure)

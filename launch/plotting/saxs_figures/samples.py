@@ -8,7 +8,7 @@ import numpy as np
 from launch.plotting import style
 from launch.plotting.saxs_figures import shapes
 from saxsae import pretrained
-from saxsae.reconstruction import decode_shapes
+from saxsae.genetic_search import decode_shapes
 from saxsae.shapes import descriptors
 
 _ACROSS = 4  # shapes in a row and in a column

@@ -184,7 +184,7 @@ def draw_shape(figure: Figure, density: np.ndarray, pitch: float, level: float,
         lower.set_xlabel(style.ANGSTROM, labelpad=1)
     panels[1, 0].set_ylabel(style.ANGSTROM, labelpad=1)
     bar = figure.colorbar(image, ax=panels[1], shrink=0.9, pad=0.01, aspect=14)
-    bar.set_label("share of the models")
+    bar.set_label("value of the map")
     bar.ax.axhline(level, color=style.RED, linewidth=1.5)
     style.add_scale_bar(panels[0, 0])
 

@@ -59,12 +59,13 @@ export const statusOf = (job) => STATUS[job.status];
 export function askedFor({settings: s}) {
   const said = [];
   if (s.source === "curve") {
-    said.push(`${s.num_models} model${s.num_models === 1 ? "" : "s"}`, `q to ${s.q_max} 1/Å`,
+    if (s.num_models) said.push(`${s.num_models} model${s.num_models === 1 ? "" : "s"}`);
+    said.push(`q to ${s.q_max} 1/Å`,
       s.radius === null ? "radius found by the search" : `radius ${s.radius} Å`);
     if (s.unit) said.push(`q in ${typeset(s.unit)}`);
     if (s.reference) said.push(`compared with ${s.reference}`);
     if (s.background === "yes") said.push("with a background");
-    if (s.generations) said.push(`${s.generations} generations at most`);
+    if (s.generations) said.push(`${s.generations} steps at most`);
   } else if (s.source === "crystal") {
     said.push(s.formula ?? "composition from the files", s.unknown_group === "yes" ? "space group left aside"
       : s.space_group ?? "space group from the files", `${s.num_starts} starts at most`);

@@ -1,4 +1,4 @@
-// A running reconstruction: its best shape and chi^2, generation by generation.
+// A running reconstruction: its best shape and chi^2, step by step.
 
 const VOXELS = 31;
 
@@ -37,8 +37,8 @@ export class Live {
     const last = line.generations - 1;
     byId("progress").value = line.running ? line.generation / last : 1;
     byId("progress-text").textContent = line.running
-      ? `Generation ${line.generation} of at most ${last}; ${line.running} of ${line.chi_squared.length} searches still run`
-      : "The searches have ended. The models are superposed, and the result is written.";
+      ? `Step ${line.generation} of at most ${last}`
+      : "The search has ended. The models are superposed, and the result is written.";
     this.drawChart();
     if (line.shape) this.drawShape(line);
   }
@@ -55,7 +55,7 @@ export class Live {
         () => ({color: colour("blue"), opacity: 1})));
     }
     this.scene.redraw();
-    byId("scene-caption").textContent = `From generation ${line.generation}, largest radius `
+    byId("scene-caption").textContent = `From step ${line.generation}, largest radius `
       + `${line.radius_angstrom.toFixed(1)} Å. Drag to turn it.`;
   }
 
@@ -64,7 +64,7 @@ export class Live {
     const data = [this.lines.map(({generation}) => generation),
       ...last.chi_squared.map((_, run) => this.lines.map(({chi_squared}) => chi_squared[run])),
       this.lines.map(({chi_squared}) => Math.min(...chi_squared))];
-    byId("chart-caption").textContent = `Grey: each search. Blue: the best of all, now ${plain(+best.toPrecision(3))}. `
+    byId("chart-caption").textContent = `Blue: the best model, now ${plain(+best.toPrecision(3))}. `
       + "Good: about 1. Bad: the curves are level above 2; then the model misses something.";
     if (this.plot) {
       this.plot.setData(data);
@@ -77,14 +77,14 @@ export class Live {
         width: place.clientWidth, height: 320, legend: {show: false}, padding: [8, 12, 0, 0],
         cursor: {show: false},
         scales: {x: {time: false, range: [0, last.generations - 1]}, y: {distr: 3, range: (u, low, high) => [0.8 * low, 1.25 * high]}},
-        axes: [axis("generation", {incrs: [1, 2, 5, 10, 20, 50]}), axis("χ²", {values: plainValues, ...logAxis, size: 56})],
+        axes: [axis("step", {incrs: [1, 2, 5, 10, 20, 50]}), axis("χ²", {values: plainValues, ...logAxis, size: 56})],
         series: [{}, ...last.chi_squared.map(() => line("bar", 1.2)),
           line("blue", 2, {points: {show: true, size: 6, fill: colour("blue")}})],
       }, this.plot?.data ?? data, place);
     };
     build();
     place.setAttribute("role", "img");
-    place.setAttribute("aria-label", "chi squared of the searches by generation; the caption gives the best");
+    place.setAttribute("aria-label", "chi squared of the search by step; the caption gives the best");
     onSchemeChange(build);
     new ResizeObserver(() => this.plot.setSize({width: place.clientWidth, height: 320})).observe(place);
   }

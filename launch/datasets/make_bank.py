@@ -1,0 +1,154 @@
+"""Makes the bank of structures from which `launch.reconstruct` starts, and adds it to a release.
+
+    python -m launch.datasets.make_bank --structures=STRUCTURES --corpus=work/corpus.npz --weights=lean \
+        --density=work/densities --output=work/lean
+
+The bank holds the training split of the corpus: the code of each structure, its size, and its profile from its atoms
+and their shell of bound water. STRUCTURES are the .npz archives that launch.prepare_structures read. Made shapes stand
+beside them, because the corpus lacks rods, rings, cages and flexible chains.
+"""
+
+import pathlib
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from launch import app
+from launch.datasets import random_poses
+from launch.tasks.densities import read_structures
+from phasenet.errors import InputError
+from phasenet.io import releases
+from saxsae import pretrained
+from saxsae.bank import structure_bank
+from saxsae.bank.structure_bank import StructureBank
+from saxsae.io.structures.voxelized_corpus import read_voxelized
+from saxsae.profiles import hydration
+from saxsae.shapes import densities, made_shapes, voxels
+from saxsae.shapes.batches import voxelize_many
+
+_STRUCTURES = flags.DEFINE_string("structures", None, "Folder of .npz archives of structures.", required=True)
+_CORPUS = flags.DEFINE_string(
+    "corpus", None, "The packed set of the same structures, from launch.prepare_structures.", required=True)
+_WEIGHTS = flags.DEFINE_string("weights", pretrained.DEFAULT, "Weights whose codes the bank holds.")
+_DENSITY = flags.DEFINE_string(
+    "density", None, "Workdir of a training of configs/saxsae_densities.py, whose head goes into the release; by "
+    "default the head of --weights.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the release to write: --weights with the bank.", required=True)
+_MADE = flags.DEFINE_integer("made", 1500, "Number of made shapes.", 0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the made shapes.")
+_LIMIT = flags.DEFINE_integer("limit", None, "Only so many structures.", lower_bound=1)
+_COMPONENTS = flags.DEFINE_integer("components", 48, "Principal components of the profiles.", 1, 256)
+
+_ORDER = 40  # Zernike order of the profiles
+_Q_MAX = 0.45  # 1/A; beyond it a blurred density tells nothing, and the profile stays as it is there
+_CHUNK = 32
+_EMPTY, _INSIDE = 0.1, 0.8  # of the highest density; the quantile of the rest that is taken for the inside
+
+
+def main(_: list[str]) -> None:
+    """Writes the release and prints how well the stored profiles are those computed."""
+    app.enable_compilation_cache()
+    source = pretrained.find_weights(_WEIGHTS.value)
+    weights = pretrained.load(_WEIGHTS.value)
+    head = source / pretrained.DENSITY_HEAD
+    if _DENSITY.value is not None:
+        head = pathlib.Path(_DENSITY.value) / "weights" / pretrained.DENSITY_HEAD
+    if not head.is_file():
+        raise InputError(f"{head}: no such file; train configs/saxsae_densities.py, and give its workdir as --density")
+    corpus = read_voxelized(_CORPUS.value)
+    known = {structure.name: structure.xyz_angstrom for structure in read_structures(_STRUCTURES.value)}
+    rows = np.array([row for row in np.flatnonzero(corpus.split == 0) if corpus.names[row] in known][:_LIMIT.value])
+    if len(rows) < 2:
+        raise InputError(f"{_STRUCTURES.value}: expected training structures of {_CORPUS.value}, found {len(rows)}")
+    made, made_bits, made_radii = _draw_shapes(_MADE.value, [known[corpus.names[row]] for row in rows])
+    app.print_line(f"{len(rows)} structures, {len(made)} made shapes")
+    coordinates = [known[corpus.names[row]] for row in rows] + [xyz for _, xyz in made]
+    all_bits = np.concatenate([corpus.occupancy[rows], made_bits])
+    radii = np.concatenate([corpus.r_max_angstrom[rows], made_radii])
+    encode = jax.jit(lambda bits: weights.encode(voxels.pad(voxels.unpack(bits))))
+    codes: list[np.ndarray] = []
+    profiles: list[np.ndarray] = []
+    rg: list[float] = []
+    for start in (*range(0, len(rows), _CHUNK), *range(len(rows), len(coordinates), _CHUNK)):
+        chunk = slice(start, min(start + _CHUNK, len(rows) if start < len(rows) else len(coordinates)))
+        xyz = [voxels.centre_and_radius(one)[0] for one in coordinates[chunk]]
+        rg += [np.sqrt((one**2).sum(-1).mean()) for one in xyz]
+        profiles.append(_profiles(xyz, rg[start:], radii[chunk], start >= len(rows)))
+        codes.append(np.asarray(encode(np.resize(all_bits[chunk], (_CHUNK, all_bits.shape[1]))))[:len(xyz)])
+        if start // _CHUNK % 20 == 0:
+            app.print_line(f"  {start + len(xyz)} of {len(coordinates)}")
+    bank = StructureBank(
+        (*(str(corpus.names[row]) for row in rows), *(name for name, _ in made)),
+        (*(str(corpus.pdb_ids[row]) for row in rows), *[""] * len(made)),
+        np.concatenate(codes), np.array(rg, np.float32), radii.astype(np.float32), np.concatenate(profiles))
+
+    folder = app.prepare_folder(_OUTPUT.value)
+    for file in (*source.glob("*.npz"), source / releases.CONFIG):
+        if file.parent.resolve() != folder.resolve():
+            shutil.copy(file, folder / file.name)
+    if head.parent.resolve() != folder.resolve():
+        shutil.copy(head, folder / pretrained.DENSITY_HEAD)
+    pretrained.save_bank(folder, bank, _COMPONENTS.value)
+    stored = pretrained.load(str(folder)).bank
+    assert stored is not None
+    error = np.abs(stored.profiles[:, 0] / bank.profiles[:, 0] - 1)
+    app.print_line(f"profiles stored to {np.median(error):.1e} (median), {np.quantile(error, 0.99):.1e} (99%)\n"
+                   f"written to {folder}: {(folder / pretrained.BANK).stat().st_size / 2**20:.1f} MiB")
+
+
+def _draw_shapes(count: int, structures: list[np.ndarray]) -> tuple[list[tuple[str, np.ndarray]], np.ndarray,
+                                                                    np.ndarray]:
+    """Returns names and points (N, 3) of made shapes, their packed maps, and their r_max; A.
+
+    Args:
+      count: how many.
+      structures: atoms of structures, of which assemblies are made.
+    """
+    rng = np.random.default_rng(_SEED.value)
+    parts = [one for one in structures if len(one) <= random_poses.MAX_PART_ATOMS]
+    made = []
+    for number in range(count):
+        if parts and rng.random() < random_poses.ASSEMBLY_FRACTION:
+            chosen = rng.choice(len(parts), rng.integers(2, 4))
+            made.append((f"made assembly {number}", made_shapes.assemble([parts[row] for row in chosen], rng)))
+        else:
+            kind, xyz = made_shapes.draw_shape(rng)
+            made.append((f"made {kind} {number}", xyz))
+    if not made:
+        return [], np.zeros((0, voxels.pack(np.zeros((voxels.GRID,) * 3)).size), np.uint8), np.zeros(0)
+    bits, radii = voxelize_many([xyz for _, xyz in made], [None] * count, lambda _: None)
+    return made, bits, radii
+
+
+def _profiles(xyz: list[np.ndarray], rg: list[float], r_max: np.ndarray, made: bool) -> np.ndarray:
+    """Returns the parts of the profiles (n, 3, U) of structures, see `StructureBank`.
+
+    Args:
+      xyz: n times (N, 3) positions from the centroid, A.
+      rg: (n,) radii of gyration, A.
+      r_max: (n,) A.
+      made: whether the points are those of made shapes, which are brought to the density of a protein.
+    """
+    count = len(xyz)
+    maps = np.array([[make(one, radius) for make in (densities.atom_density, densities.shell_density)]
+                     for one, radius in zip(xyz, r_max, strict=True)], np.float32)
+    if made:
+        inside = np.array([np.quantile(one[one > _EMPTY * one.max()], _INSIDE) for one in maps[:, 0]])
+        maps[:, 0] /= inside[:, None, None, None]
+    q = np.minimum(structure_bank.U / np.array(rg)[:, None], _Q_MAX)
+    # One shape of arrays, one program.
+    maps, q, r_max = (np.resize(a, (_CHUNK, *a.shape[1:])) for a in (maps, q, r_max))
+    return np.asarray(_compiled_profiles(*(jnp.asarray(a, jnp.float32) for a in (maps, q, r_max))))[:count]
+
+
+@jax.jit
+def _compiled_profiles(maps: jax.Array, q: jax.Array, r_max: jax.Array) -> jax.Array:
+    return jax.lax.map(lambda one: hydration.profiles_of_parts(one[0][0], one[0][1], one[1], one[2], _ORDER),
+                       (maps, q, r_max))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,128 @@
+"""Trains the density head, which turns decoded occupancy maps into densities of atoms and bound water.
+
+configs/saxsae_densities.py names the task.
+"""
+
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from launch.training import Task
+from launch.training.state import PyTree
+from phasenet.errors import InputError
+from saxsae import pretrained
+from saxsae.io.structures.corpus import read_archive
+from saxsae.io.structures.voxelized_corpus import read_voxelized
+from saxsae.networks.density_head import DensityHead, apply_head
+from saxsae.shapes import densities, voxels
+
+_CHUNK = 32  # maps that are encoded at a time
+_SHELL_WEIGHT, _SUM_WEIGHT, _SHELL_SUM_WEIGHT = 0.3, 0.3, 0.1  # in the loss
+
+
+class DensitiesTask(Task):
+    """Maximizes the correlation of decoded densities with those of the structures, and keeps their sums.
+
+    The data are made when the task is: structures of the corpus's training split, encoded and decoded by the weights.
+
+    Config:
+      structures: a folder of .npz archives of structures, or an archive.
+      corpus: the packed set of the same structures, from launch.prepare_structures.
+      weights: released weights, or their folder.
+      count, validation: how many structures of the training and of the validation split are taken.
+      width: channels of the head's hidden layers.
+    """
+
+    free_fields = ("structures", "corpus", "weights")
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        if config.count < 1 or config.validation < 1 or config.width < 1:
+            raise InputError("config: expected count, validation and width of at least 1")
+        weights = pretrained.load(config.weights)
+        corpus = read_voxelized(config.corpus)
+        known = {structure.name: structure.xyz_angstrom for structure in read_structures(config.structures)}
+        rng = np.random.default_rng(config.seed)
+        parts = []
+        for split, count in ((0, config.count), (1, config.validation)):
+            rows = [row for row in rng.permutation(np.flatnonzero(corpus.split == split))
+                    if corpus.names[row] in known][:count]
+            if not rows:
+                raise InputError(f"{config.structures}: no structure of {config.corpus} in it")
+            xyz = [voxels.centre_and_radius(known[corpus.names[row]])[0] for row in rows]
+            r_max = corpus.r_max_angstrom[rows]
+            truth = [np.stack([make(one, radius) for make in (densities.atom_density, densities.shell_density)])
+                     for one, radius in zip(xyz, r_max, strict=True)]
+            parts.append({"probability": _decode(weights, corpus.occupancy[rows]),
+                          "truth": np.array(truth, np.float16), "r_max": r_max})
+        self.data, self.validation = parts
+        self.head = DensityHead(config.width)
+
+    def init(self, key: jax.Array) -> PyTree:
+        """Returns initial parameters of the head."""
+        return self.head.init(key, jnp.zeros((voxels.GRID,) * 3), jnp.float32(30.0))["params"]
+
+    def batch(self, keys: jax.Array, step: jax.Array, data: PyTree) -> PyTree:
+        """Returns n random structures: "probability", "truth" and "r_max"."""
+        rows = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(data["r_max"])))(keys)
+        return jax.tree.map(lambda array: array[rows], data)
+
+    def loss(self, params: PyTree, batch: PyTree, keys: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Returns the loss () and the means over the batch of `_rate`."""
+        rated = jax.vmap(lambda one: self._rate(params, one))(batch)
+        rated = jax.tree.map(jnp.mean, rated)
+        loss = (1 - rated["atoms"] + _SHELL_WEIGHT * (1 - rated["shell"]) + _SUM_WEIGHT * rated["sum_error"]
+                + _SHELL_SUM_WEIGHT * rated["shell_sum_error"])
+        return loss, rated
+
+    def _rate(self, params: PyTree, one: PyTree) -> dict[str, jax.Array]:
+        """Returns correlations "atoms" and "shell", and the squared logarithms of the ratios of sums."""
+        found = apply_head(self.config.width, params, one["probability"].astype(jnp.float32), one["r_max"])
+        truth = one["truth"].astype(jnp.float32)
+        error = jnp.log(jnp.maximum(found.sum((1, 2, 3)), 1.0) / truth.sum((1, 2, 3)))**2
+        return {"atoms": _correlate(found[0], truth[0]), "shell": _correlate(found[1], truth[1]),
+                "sum_error": error[0], "shell_sum_error": error[1]}
+
+    def evaluate(self, params: PyTree) -> dict[str, float]:
+        """Returns the means of `_rate` over the validation structures."""
+        rate = jax.jit(self._rate)
+        rated = [rate(params, jax.tree.map(lambda array, row=row: array[row], self.validation))
+                 for row in range(len(self.validation["r_max"]))]
+        return {name: float(np.mean([one[name] for one in rated])) for name in rated[0]}
+
+    def export(self, params: PyTree, workdir: pathlib.Path, step: int) -> None:
+        """Writes the head; `launch.datasets.make_bank --density=WORKDIR` puts it into a release."""
+        folder = pathlib.Path(workdir) / "weights"
+        folder.mkdir(parents=True, exist_ok=True)
+        pretrained.save_density_head(folder, jax.device_get(params))
+
+
+def read_structures(source: str) -> list[Any]:
+    """Returns the structures of an .npz archive, or of all archives in a folder."""
+    path = pathlib.Path(source)
+    archives = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+    return [structure for archive in archives for structure in read_archive(archive)]
+
+
+def _decode(weights: pretrained.Pretrained, bits: np.ndarray) -> np.ndarray:
+    """Returns the probabilities (N, 31, 31, 31) float16 of packed maps (N, 3724), encoded and decoded."""
+    @jax.jit
+    def there_and_back(bits: jax.Array) -> jax.Array:
+        codes = weights.encode(voxels.pad(voxels.unpack(bits)))
+        logits = weights.network.decode(weights.params, codes)[:, :voxels.GRID, :voxels.GRID, :voxels.GRID]
+        return jax.nn.sigmoid(logits) * voxels.sphere_mask()
+
+    found = []
+    for start in range(0, len(bits), _CHUNK):
+        part = np.resize(bits[start:start + _CHUNK], (_CHUNK, bits.shape[1]))  # one shape, one program
+        found.append(np.asarray(there_and_back(part), np.float16)[:len(bits) - start])
+    return np.concatenate(found)
+
+
+def _correlate(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Returns the Pearson correlation () of two maps."""
+    a, b = a - a.mean(), b - b.mean()
+    return (a * b).sum() / jnp.sqrt((a * a).sum() * (b * b).sum() + 1e-9)

@@ -1,0 +1,169 @@
+"""Fits structures of the bank to a curve by gradient steps in their codes and sizes.
+
+The decoder, its density head, the moments and the profile are differentiable. The loss of a model is the logarithm of
+its misfit, so that all steps are alike, plus the prior: the distance of its code and size from those of the structure
+it began as. `saxsae.bank_search` calls `start` and `take_steps`.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from saxsae.bank import scoring
+from saxsae.bank.scoring import WeightedCurve
+from saxsae.networks.autoencoder import make_autoencoder
+from saxsae.networks.density_head import apply_head
+from saxsae.profiles import hydration, scattering, zernike
+from saxsae.shapes import voxels
+
+_FLOOR = 0.1  # a misfit below it is no gain
+_SIZE_RATE = 0.15  # of the size, relative to that of the code
+_SIZE_SPREAD = 0.3  # of the logarithm of the size, in the prior
+_LAST_RATE = 0.1  # of the last step, relative to the first
+
+
+class DescentSettings(NamedTuple):
+    """The settings of a descent; all are static.
+
+    Attributes:
+      steps: the largest number of steps.
+      rate: learning rate of the first step, in standard deviations of a latent number.
+      code_weight: weight of the mean squared change of the code, in standard deviations, in the loss.
+    """
+
+    steps: int = 20
+    rate: float = 0.1
+    code_weight: float = 1.0
+
+
+class DescentModel(NamedTuple):
+    """What turns codes into densities, with its static parts.
+
+    Attributes:
+      kind: of the auto-encoder.
+      latent_size: K, numbers in a code.
+      head_width: channels of the density head.
+      order: Zernike order of the profiles.
+      background: whether a constant is fitted as well.
+      free_radius: whether the size changes.
+    """
+
+    kind: str
+    latent_size: int
+    head_width: int
+    order: int
+    background: bool
+    free_radius: bool
+
+
+class DescentInput(NamedTuple):
+    """What does not change: the weights, the curve, and the structures the models began as.
+
+    Attributes:
+      decoder: parameters of the decoder.
+      head: parameters of the density head.
+      spread: (K,) standard deviations of the latent numbers.
+      curve: the curve.
+      codes: (M, K) of the structures.
+      log_radii: (M,) logarithms of their r_max in A.
+      contrast: (M,) of their shells, e/A^3.
+    """
+
+    decoder: Any
+    head: Any
+    spread: jax.Array
+    curve: WeightedCurve
+    codes: jax.Array
+    log_radii: jax.Array
+    contrast: jax.Array
+
+
+class DescentState(NamedTuple):
+    """M models.
+
+    Attributes:
+      changes: code changes (M, K) in standard deviations, and changes (M,) of the logarithms of r_max.
+      optimizer: state of the optimizer.
+      step: () int32, number of steps.
+      best: the `changes` of the lowest misfit so far.
+      misfit: (M,) that lowest misfit.
+    """
+
+    changes: tuple[jax.Array, jax.Array]
+    optimizer: Any
+    step: jax.Array
+    best: tuple[jax.Array, jax.Array]
+    misfit: jax.Array
+
+
+def decode_densities(model: DescentModel, decoder: Any, head: Any, codes: jax.Array, radii: jax.Array) -> jax.Array:
+    """Returns the densities (M, 2, 31, 31, 31) of atoms and shell of codes (M, K) at r_max (M,) in A."""
+    network = make_autoencoder(model.kind, model.latent_size)
+    logits = network.decode({"decoder": decoder}, codes)[:, :voxels.GRID, :voxels.GRID, :voxels.GRID]
+    probability = jax.nn.sigmoid(logits) * voxels.sphere_mask()
+    return jax.vmap(lambda one, r_max: apply_head(model.head_width, head, one, r_max))(probability, radii)
+
+
+def profiles(model: DescentModel, densities: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
+             contrast: jax.Array) -> jax.Array:
+    """Returns the profiles (M, Q) of `decode_densities` at contrasts (M,) of the shell, on any scale."""
+    def of_one(density: jax.Array, r_max: jax.Array, its_contrast: jax.Array) -> jax.Array:
+        excess = hydration.amplitude_map(density[0], density[1], its_contrast)
+        invariants = scattering.shape_invariants(zernike.moments(excess, model.order), model.order)
+        return hydration.profile_of_invariants(invariants, q_inv_angstrom, r_max)
+
+    return jax.vmap(of_one)(densities, radii, contrast)
+
+
+def codes_and_radii(given: DescentInput, changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Returns the codes (M, K) and r_max (M,) in A after `changes`."""
+    return given.codes + changes[0] * given.spread, jnp.exp(given.log_radii + changes[1])
+
+
+def _misfits(model: DescentModel, given: DescentInput, changes: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """Returns the misfits (M,) after `changes`."""
+    codes, radii = codes_and_radii(given, changes)
+    densities = decode_densities(model, given.decoder, given.head, codes, radii)
+    return scoring.misfits(profiles(model, densities, given.curve.q_inv_angstrom, radii, given.contrast), given.curve,
+                           model.background)
+
+
+def _optimizer(settings: DescentSettings) -> optax.GradientTransformation:
+    return optax.adam(optax.cosine_decay_schedule(settings.rate, settings.steps, _LAST_RATE))
+
+
+def start(model: DescentModel, given: DescentInput, settings: DescentSettings) -> DescentState:
+    """Returns the state before the first step: the structures as they are in the bank."""
+    changes = jnp.zeros_like(given.codes), jnp.zeros_like(given.log_radii)
+    return DescentState(changes, _optimizer(settings).init(changes), jnp.int32(0), changes,
+                        jnp.full(len(given.codes), jnp.inf))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+def take_steps(model: DescentModel, given: DescentInput, state: DescentState, settings: DescentSettings,
+               count: int) -> tuple[DescentState, jax.Array]:
+    """Returns the state after `count` (static) steps, and the misfits (count, M) before each of them.
+
+    After `settings.steps` steps in all, the models stay as they are.
+    """
+    def loss(changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        misfit = _misfits(model, given, changes)
+        prior = settings.code_weight * (changes[0]**2).mean(1) + (changes[1] / _SIZE_SPREAD)**2
+        return (jnp.log(misfit + _FLOOR) + prior).sum(), misfit
+
+    def step_fn(state: DescentState, _: None) -> tuple[DescentState, jax.Array]:
+        gradient, misfit = jax.grad(loss, has_aux=True)(state.changes)
+        better = misfit < state.misfit
+        best = jax.tree.map(lambda new, old: jnp.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
+                            state.changes, state.best)
+        updates, optimizer = _optimizer(settings).update(gradient, state.optimizer)
+        size_rate = _SIZE_RATE if model.free_radius else 0.0
+        moved = state.changes[0] + updates[0], state.changes[1] + size_rate * updates[1]
+        going_on = state.step < settings.steps
+        changes = jax.tree.map(lambda new, old: jnp.where(going_on, new, old), moved, state.changes)
+        return DescentState(changes, optimizer, state.step + 1, best, jnp.where(better, misfit, state.misfit)), misfit
+
+    return jax.lax.scan(step_fn, state, length=count)

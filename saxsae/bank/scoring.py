@@ -1,0 +1,164 @@
+"""Scores all structures of the bank against a curve, at all likely sizes and contrasts of the shell.
+
+1. The curve's Guinier radius of gyration gives the scale of u = q Rg; a few percent around it are tried, because the
+   shell and noise enlarge it.
+2. For each size and contrast, the profiles of all structures are looked up at the measured q: a matrix product with an
+   interpolation. The misfit is chi^2 with the model's own error beside sigma.
+3. A structure keeps roughly its size: to stretch it costs. The best `count` structures are chosen.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from saxsae.bank.structure_bank import U_STEP, StructureBank
+from saxsae.profiles import hydration
+
+# What a profile misses, beside noise. All atoms count alike: beside sums with the form factors and excluded volumes of
+# the elements, for 14 structures, it is off by 2% at q = 0.1, 7% at 0.155, 13% at 0.2, 17% at 0.25 and 39% at 0.3. A
+# measurement has a constant error too, from the buffer, in units of I(0). With less, errors are fitted.
+MODEL_ERROR = 0.02
+_ELEMENT_ERROR, _ELEMENT_Q, _ELEMENT_POWER = 0.13, 0.2, 2.7  # at q of `_ELEMENT_Q`, 1/A, and how it grows with q
+BUFFER_ERROR = 0.001
+# Relative to Rg of the curve. A shell enlarges Rg by up to a sixth.
+_SIZE_STEPS = np.linspace(-0.16, 0.12, 29).astype(np.float32)
+_WIDE_SIZE_STEPS = np.linspace(-0.5, 0.5, 51).astype(np.float32)  # where Rg is a guess
+_STRETCH = 0.3  # logarithm of a size over the structure's own that costs `_STRETCH_COST` misfits of the 16th best
+_STRETCH_COST, _STRETCH_RANK = 0.3, 15
+_LEAST_MISFIT = 0.1  # below it, misfits do not differ
+
+
+class WeightedCurve(NamedTuple):
+    """A curve with the weights of its points.
+
+    Attributes:
+      q_inv_angstrom: (Q,) float32, 1/A.
+      intensity: (Q,) float32, of any unit near 1.
+      weight: (Q,) float32, 1 over the variance of sigma and of what a profile misses; zero in the padding.
+    """
+
+    q_inv_angstrom: jax.Array
+    intensity: jax.Array
+    weight: jax.Array
+
+
+class ChosenStructures(NamedTuple):
+    """The structures of the bank that fit a curve best, the best first.
+
+    Attributes:
+      rows: (K,) places in the bank.
+      r_max_angstrom: (K,) r_max at which each fits best.
+      contrast: (K,) of its shell, e/A^3.
+      misfit: (K,) mean squared residual over the variance of sigma and of the model.
+    """
+
+    rows: np.ndarray
+    r_max_angstrom: np.ndarray
+    contrast: np.ndarray
+    misfit: np.ndarray
+
+
+def add_model_error(q_inv_angstrom: np.ndarray, intensity: np.ndarray, weight: np.ndarray) -> WeightedCurve:
+    """Returns a curve whose weights hold the model's error too.
+
+    Args:
+      q_inv_angstrom: (Q,) 1/A.
+      intensity: (Q,) any unit near 1.
+      weight: (Q,) 1 / sigma^2; zero excludes a point.
+    """
+    used = np.asarray(weight) > 0
+    intensity = np.asarray(intensity)
+    relative = np.hypot(MODEL_ERROR, _ELEMENT_ERROR * (np.asarray(q_inv_angstrom) / _ELEMENT_Q)**_ELEMENT_POWER)
+    variance = (1 / np.where(used, weight, 1.0) + (relative * intensity)**2
+                + (BUFFER_ERROR * np.abs(intensity).max())**2)
+    return WeightedCurve(*(jnp.asarray(a, jnp.float32) for a in (
+        q_inv_angstrom, intensity, np.where(used, 1 / variance, 0.0))))
+
+
+def misfits(profiles: jax.Array, curve: WeightedCurve, background: bool = False) -> jax.Array:
+    """Returns the mean squared residuals (...) of profiles (..., Q) with the best scale, in units of the variance.
+
+    Args:
+      profiles: (..., Q) float32.
+      curve: the curve.
+      background: fit a constant as well (static).
+    """
+    weight = curve.weight / curve.weight.sum()
+    target = curve.intensity
+    if background:
+        target = target - weight @ target
+        profiles = profiles - (profiles @ weight)[..., None]
+    products = profiles @ (weight * target)
+    squares = (profiles * profiles) @ weight
+    residual = weight @ (target * target) - products**2 / jnp.maximum(squares, 1e-30)
+    return jnp.maximum(residual, 0.0) * curve.weight.sum() / (curve.weight > 0).sum()
+
+
+@functools.partial(jax.jit, static_argnames="background")
+def _score(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, contrast: jax.Array,
+           steps: jax.Array, background: bool) -> jax.Array:
+    """Returns the misfits (N, S) of profiles (N, 3, U) at sizes relative to Rg of the curve."""
+    at_contrast = hydration.combine_parts(profiles, contrast)
+
+    def at_size(step: jax.Array) -> jax.Array:
+        place = curve.q_inv_angstrom * rg_angstrom * (1 + step) / U_STEP
+        node = jnp.clip(place.astype(jnp.int32), 0, at_contrast.shape[1] - 2)
+        part = jnp.minimum(place - node, 1.0)
+        return misfits(at_contrast[:, node] * (1 - part) + at_contrast[:, node + 1] * part, curve, background)
+
+    return jax.lax.map(at_size, steps).T
+
+
+@functools.partial(jax.jit, static_argnames="background")
+def _score_at_sizes(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, contrast: jax.Array,
+                    background: bool) -> jax.Array:
+    """Returns the misfits (N,) of profiles (N, 3, U), each at its own radius of gyration (N,) in A."""
+    def of_one(parts: jax.Array, rg: jax.Array) -> jax.Array:
+        place = curve.q_inv_angstrom * rg / U_STEP
+        nodes = jnp.arange(parts.shape[-1], dtype=jnp.float32)
+        return jnp.interp(place, nodes, hydration.combine_parts(parts, contrast))
+
+    return misfits(jax.vmap(of_one)(profiles, rg_angstrom), curve, background)
+
+
+def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: float, count: int, *,
+                      contrasts: tuple[float, ...] = hydration.CONTRASTS, radius: float | None = None,
+                      rg_known: bool = True, background: bool = False) -> ChosenStructures:
+    """Returns the structures that fit a curve best, each once.
+
+    Args:
+      bank: the structures.
+      curve: the curve.
+      rg_angstrom: its radius of gyration, A.
+      count: how many are chosen.
+      contrasts: of the shell, e/A^3, that are tried.
+      radius: r_max in A where it is known.
+      rg_known: whether `rg_angstrom` was measured; otherwise it may be off by a third.
+      background: whether a constant is fitted as well.
+    """
+    own = bank.r_max_angstrom
+    profiles = jnp.asarray(bank.profiles)
+    if radius is not None:
+        radii = np.full((len(own), 1), radius, np.float32)  # (N, S)
+        rg_of_each = jnp.asarray(bank.rg_angstrom * radius / own)
+        tables = [np.asarray(_score_at_sizes(profiles, curve, rg_of_each, jnp.float32(contrast), background))[:, None]
+                  for contrast in contrasts]
+    else:
+        steps = _SIZE_STEPS if rg_known else _WIDE_SIZE_STEPS
+        radii = rg_angstrom * (1 + steps) / bank.rg_angstrom[:, None] * own[:, None]
+        tables = [np.asarray(_score(profiles, curve, jnp.float32(rg_angstrom), jnp.float32(contrast), steps,
+                                    background)) for contrast in contrasts]
+    misfit = np.stack(tables)  # (C, N, S)
+    floor = max(float(np.sort(misfit.min(2), axis=1)[:, min(_STRETCH_RANK, len(own) - 1)].min()), _LEAST_MISFIT)
+    cost = misfit + _STRETCH_COST * (np.log(radii / own[:, None]) / _STRETCH)**2 * floor
+    # Of longer bodies no Zernike order describes the profile; where all are, q is too large, not the bodies.
+    too_long = radii > hydration.largest_radius(float(curve.q_inv_angstrom.max()))
+    cost = np.where(too_long & ~too_long.all(), np.inf, cost)
+    rows = np.argsort(cost.min((0, 2)), kind="stable")[:count]
+    contrast_index, size_index = np.unravel_index(
+        cost[:, rows].transpose(1, 0, 2).reshape(len(rows), -1).argmin(1), (len(contrasts), radii.shape[1]))
+    return ChosenStructures(rows, radii[rows, size_index], np.array(contrasts)[contrast_index],
+                            misfit[contrast_index, rows, size_index])

@@ -1,0 +1,72 @@
+"""The bank: codes, sizes and profiles of the structures of the corpus, few numbers each.
+
+`launch.datasets.make_bank` makes it, `saxsae.pretrained` reads and writes it, `saxsae.bank.scoring` uses it. The
+profiles of a structure, at any contrast of its shell, depend on one variable, u = q Rg, whatever its size; they are
+stored as principal components of the ratio to the mean profile.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+U_STEP = 0.1
+U = np.arange(0, 16 + U_STEP / 2, U_STEP)  # q times Rg of the atoms
+_TYPICAL_CONTRAST = 0.03  # e/A^3, with which the parts of a profile weigh in the components
+
+
+class StructureBank(NamedTuple):
+    """N structures.
+
+    Attributes:
+      names: N names.
+      pdb_ids: N PDB ids, "" where unknown.
+      codes: (N, K) float32 latent codes of their occupancy maps.
+      rg_angstrom: (N,) float32, of the atoms.
+      r_max_angstrom: (N,) float32.
+      profiles: (N, 3, len(U)) float32, see `hydration.profiles_of_parts`, at q = `U` / Rg.
+    """
+
+    names: tuple[str, ...]
+    pdb_ids: tuple[str, ...]
+    codes: np.ndarray
+    rg_angstrom: np.ndarray
+    r_max_angstrom: np.ndarray
+    profiles: np.ndarray
+
+
+class ProfileComponents(NamedTuple):
+    """Profiles of N structures in few numbers.
+
+    Attributes:
+      scores: (N, C) in units of each component's standard deviation.
+      basis: (C, 3 len(U)), each component times its standard deviation.
+      mean: (3 len(U),).
+      reference: (len(U),) mean profile of the atoms, of which all are ratios.
+    """
+
+    scores: np.ndarray
+    basis: np.ndarray
+    mean: np.ndarray
+    reference: np.ndarray
+
+
+def compress_profiles(profiles: np.ndarray, components: int) -> ProfileComponents:
+    """Returns the principal components of profiles (N, 3, len(U))."""
+    reference = profiles[:, 0].mean(0)
+    ratios = (profiles / reference * _part_weights()).reshape(len(profiles), -1).astype(np.float64)
+    mean = ratios.mean(0)
+    left, sizes, right = np.linalg.svd(ratios - mean, full_matrices=False)
+    deviation = sizes[:components] / np.sqrt(len(profiles))
+    return ProfileComponents(left[:, :components] * np.sqrt(len(profiles)), right[:components] * deviation[:, None],
+                             mean, reference)
+
+
+def expand_profiles(stored: ProfileComponents) -> np.ndarray:
+    """Returns the profiles (N, 3, len(U)) float32 of their components."""
+    ratios = stored.scores.astype(np.float32) @ stored.basis.astype(np.float32) + stored.mean.astype(np.float32)
+    return ratios.reshape(-1, 3, len(U)) / _part_weights().astype(np.float32) * stored.reference.astype(np.float32)
+
+
+def _part_weights() -> np.ndarray:
+    """Returns the weights (3, 1) of the parts of a profile in the components."""
+    return np.array([1.0, _TYPICAL_CONTRAST, _TYPICAL_CONTRAST**2])[:, None]

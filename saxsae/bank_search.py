@@ -1,0 +1,243 @@
+"""Finds shapes for a curve from the structures of the bank, and fits them by gradient steps.
+
+`saxsae.reconstruction` calls the steps in this order:
+
+1. `choose` scores all structures of the bank (`saxsae.bank.scoring`) and decodes the best ones to densities.
+2. `descend` improves their codes and sizes by gradient steps (`saxsae.bank.descent`), as long as they gain.
+3. `decode` turns codes into densities, and `average` superposes and averages them: the mean over what the curve and
+   the corpus allow.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from phasenet.errors import InputError
+from saxsae.bank import descent, scoring
+from saxsae.bank.descent import DescentInput, DescentModel, DescentSettings
+from saxsae.bank.scoring import ChosenStructures, WeightedCurve
+from saxsae.genetic import EvolutionState, GenerationRecord
+from saxsae.genetic_search import FittedCurve
+from saxsae.pretrained import Pretrained
+from saxsae.profiles import hydration, scattering
+from saxsae.shapes import densities, voxels
+from saxsae.superposition import averaging
+
+_LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
+_STEPS_PER_CALL = 7  # at most, between two calls of `progress`
+_LEAST_GAIN = 0.02  # of the median misfit in that many steps; with less, the descent ends
+_TEMPERATURE = 0.5  # misfit above the lowest at which a model's weight has fallen to exp(-1/2)
+
+
+class BankModels(NamedTuple):
+    """M models, the best first.
+
+    Attributes:
+      chosen: the structures of the bank they began as.
+      codes: (M, K) latent codes.
+      r_max_angstrom: (M,).
+      misfit: (M,) see `scoring.misfits`.
+      history: (1, G) arrays; a step counts as a generation, and all models as elites.
+    """
+
+    chosen: ChosenStructures
+    codes: np.ndarray
+    r_max_angstrom: np.ndarray
+    misfit: np.ndarray
+    history: GenerationRecord
+
+
+class BankSearch(NamedTuple):
+    """A bank search of one curve: `DescentModel` and the arrays that its functions take.
+
+    Attributes:
+      pretrained: weights with a bank and a density head.
+      curve: the curve with the error of the model.
+      model: the static parts.
+    """
+
+    pretrained: Pretrained
+    curve: WeightedCurve
+    model: DescentModel
+
+
+def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructures, background: bool,
+            free_radius: bool) -> BankSearch:
+    """Returns a search.
+
+    Args:
+      pretrained: weights with a bank and a density head.
+      curve: the curve with the error of the model.
+      models: the structures that the models begin as; the largest decides the order of the profiles.
+      background: whether a constant is fitted as well.
+      free_radius: whether r_max is not known.
+
+    Raises:
+      InputError: the weights have no density head.
+    """
+    if pretrained.density_head is None:
+        raise InputError("these weights have no density head: give --stages=evolve, or make a release with "
+                         "launch.datasets.make_bank")
+    width = pretrained.density_head["output_kernel"].shape[0]
+    order = hydration.choose_density_order(float(curve.q_inv_angstrom.max()), float(models.r_max_angstrom.max()))
+    return BankSearch(pretrained, curve, DescentModel(pretrained.info["kind"], pretrained.info["latent_size"], width,
+                                                      order, background, free_radius))
+
+
+def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, count: int, *,
+           contrasts: tuple[float, ...], radius: float | None, rg_known: bool, background: bool) -> BankModels:
+    """Returns the best structures of the bank as models; the arguments are those of `scoring.choose_structures`.
+
+    Raises:
+      InputError: the weights have no bank, or the body is smaller than the structures of the bank.
+    """
+    bank = pretrained.bank
+    if bank is None:
+        raise InputError("these weights have no bank of structures: give --stages=evolve, or make a bank with "
+                         "launch.datasets.make_bank")
+    chosen = scoring.choose_structures(bank, curve, rg_angstrom, count, contrasts=contrasts, radius=radius,
+                                       rg_known=rg_known, background=background)
+    if chosen.r_max_angstrom.min() < _LEAST_RADIUS_ANGSTROM:
+        raise InputError(f"r_max is {chosen.r_max_angstrom.min():.3g} A: smaller than any structure of the bank; "
+                         "--stages=evolve finds shapes of any size")
+    return BankModels(chosen, bank.codes[chosen.rows], chosen.r_max_angstrom, chosen.misfit,
+                      _record(chosen.misfit[None], chosen.r_max_angstrom))
+
+
+def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
+            progress: Callable[[EvolutionState], None] | None) -> BankModels:
+    """Returns the models after gradient steps.
+
+    Args:
+      search: the search.
+      models: from `choose`.
+      settings: of the steps.
+      progress: called every few steps with the models as one population, the best first.
+    """
+    weights = search.pretrained
+    given = DescentInput(
+        weights.params["decoder"], weights.density_head, jnp.asarray(weights.latents.sd), search.curve,
+        jnp.asarray(models.codes), jnp.asarray(np.log(models.r_max_angstrom), jnp.float32),
+        jnp.asarray(models.chosen.contrast, jnp.float32))
+    state = descent.start(search.model, given, settings)
+    misfits = np.zeros((0, len(models.codes)))
+    # What the last step gives is rated before one more. All calls are of one length, so one program is compiled.
+    calls = -(-(settings.steps + 1) // _STEPS_PER_CALL)
+    count = -(-(settings.steps + 1) // calls)
+    while True:
+        state, found = descent.take_steps(search.model, given, state, settings, count)
+        before = np.median(misfits.min(0)) if len(misfits) else np.inf
+        misfits = np.concatenate([misfits, np.asarray(found)])
+        codes, radii = (np.asarray(a) for a in descent.codes_and_radii(given, state.best))
+        order = np.argsort(np.asarray(state.misfit), kind="stable")
+        result = BankModels(ChosenStructures(*(field[order] for field in models.chosen)), codes[order], radii[order],
+                            np.asarray(state.misfit)[order], _record(misfits, radii[order]))
+        ended = len(misfits) > settings.steps or np.median(misfits.min(0)) > (1 - _LEAST_GAIN) * before
+        if ended:  # the steps that were not taken change nothing
+            rest = np.repeat(misfits[-1:], max(settings.steps + 1 - len(misfits), 0), axis=0)
+            misfits = np.concatenate([misfits, rest])[:settings.steps + 1]
+            result = result._replace(history=_record(misfits, radii[order]))
+        if progress is not None:
+            progress(_as_population(result))
+        if ended:
+            return result
+
+
+def decode(search: BankSearch, models: BankModels) -> np.ndarray:
+    """Returns the densities (M, 2, 31, 31, 31) of atoms and shell of the models."""
+    weights = search.pretrained
+    return np.asarray(_decode(search.model, weights.params["decoder"], weights.density_head, jnp.asarray(models.codes),
+                              jnp.asarray(models.r_max_angstrom, jnp.float32)))
+
+
+_decode = jax.jit(descent.decode_densities, static_argnums=0)
+
+
+class MeanDensity(NamedTuple):
+    """The mean of the models' densities of atoms.
+
+    Attributes:
+      density: (31, 31, 31) float32, at least 0, the mean.
+      r_max_angstrom: mean r_max of the models.
+      maps: (M, 31, 31, 31) the superposed densities.
+      pitch_angstrom: edge of the voxels of all.
+      correlations: (M,) of each with the mean.
+    """
+
+    density: np.ndarray
+    r_max_angstrom: float
+    maps: np.ndarray
+    pitch_angstrom: float
+    correlations: np.ndarray
+
+
+def average(decoded: np.ndarray, models: BankModels) -> MeanDensity:
+    """Returns the mean of the models' densities of atoms, from `decode`, weighted by likelihood.
+
+    The temperature is not that of the noise, because what a model misses is not noise: it was chosen on held-out
+    structures and made shapes.
+    """
+    weights = np.exp(-(models.misfit - models.misfit.min()) / (2 * _TEMPERATURE))
+    found = averaging.superpose_on_mean(decoded[:, 0], densities.density_pitch(models.r_max_angstrom), weights)
+    mean = np.maximum(np.average(found.maps, axis=0, weights=weights), 0)
+    return MeanDensity(mean.astype(np.float32), float(np.average(models.r_max_angstrom, weights=weights)), found.maps,
+                       found.pitch_angstrom, found.correlations)
+
+
+def profile_of_best(search: BankSearch, decoded: np.ndarray, models: BankModels,
+                    q_inv_angstrom: np.ndarray) -> np.ndarray:
+    """Returns the profile (Q,) float64 of the best model at q (Q,) in 1/A, on any scale."""
+    return np.asarray(_profiles(search, decoded[:1], models, q_inv_angstrom), np.float64)[0]
+
+
+def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, curve: FittedCurve) -> np.ndarray:
+    """Returns chi^2 (M,) of the models over the rebinned curve, in units of sigma alone."""
+    computed = _profiles(search, decoded, models, curve.q_inv_angstrom)
+    return np.asarray(scattering.chi_squared(computed, curve.intensity, curve.weight, search.model.background))
+
+
+def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels, q_inv_angstrom: Any) -> jax.Array:
+    """Returns the profiles (M, Q) of the first models."""
+    count = len(decoded)
+    return _compiled_profiles(search.model, jnp.asarray(decoded), jnp.asarray(q_inv_angstrom, jnp.float32),
+                              jnp.asarray(models.r_max_angstrom[:count], jnp.float32),
+                              jnp.asarray(models.chosen.contrast[:count], jnp.float32))
+
+
+_compiled_profiles = jax.jit(descent.profiles, static_argnums=0)
+
+
+def radius_of_gyration(decoded: np.ndarray, models: BankModels) -> float:
+    """Returns the radius of gyration (A) of the best model with its shell, without the blur of its map."""
+    pitch = float(densities.density_pitch(models.r_max_angstrom[0]))
+    excess = np.asarray(hydration.amplitude_map(decoded[0, 0], decoded[0, 1], models.chosen.contrast[0]))
+    of_map = voxels.radius_of_gyration(excess, pitch)**2 - 0.25 * pitch**2  # which takes voxels for cubes
+    return float(np.sqrt(max(of_map - 3 * float(densities.blur_variance(pitch)), 0.0)))
+
+
+def describe_sources(search: BankSearch, models: BankModels) -> tuple[str, ...]:
+    """Returns a line for each model: the structure it began as, and how well that fits."""
+    bank = search.pretrained.bank
+    assert bank is not None
+    chosen = models.chosen
+    return tuple(
+        f"{bank.names[row]}{f' (PDB {bank.pdb_ids[row]})' if bank.pdb_ids[row] else ''}: misfit {misfit:.2f} at r_max "
+        f"{radius:.1f} A, {radius / bank.r_max_angstrom[row]:.2f} of its own"
+        for row, radius, misfit in zip(chosen.rows, chosen.r_max_angstrom, chosen.misfit, strict=True))
+
+
+def _record(misfits: np.ndarray, radii: np.ndarray) -> GenerationRecord:
+    """Returns misfits (G, M) of the steps as the history of one run, each the lowest so far."""
+    lowest = np.minimum.accumulate(misfits, axis=0)
+    return GenerationRecord(lowest.min(1)[None], lowest.mean(1)[None], np.median(lowest, axis=1)[None],
+                            np.full((1, len(lowest)), radii[0]))
+
+
+def _as_population(models: BankModels) -> EvolutionState:
+    """Returns the models as the population of a single run."""
+    steps = models.history.best.shape[1] - 1
+    return EvolutionState(models.codes[None], models.r_max_angstrom[None], models.misfit[None], np.array([steps]),
+                          np.array([0]), models.misfit.mean()[None], models.history)

@@ -1,0 +1,111 @@
+"""Computes scattering profiles of densities of atoms with a shell of bound water.
+
+The amplitude of a density is 0.088 e/A^3 times that of its atoms plus the contrast of the shell times that of its
+shell (`saxsae.shapes.densities`). 0.088 e/A^3 is the excess of a protein (0.42) over water (0.334). The shell's
+contrast is a parameter; D. Svergun, C. Barberato, M. Koch, J. Appl. Cryst. 28, 768 (1995) use 0.03 e/A^3 for a shell of
+3 A around a smooth envelope. This shell follows every crevice: with 0.02 it enlarges Rg by 1.1 A in the median of the
+corpus, where 0.5 to 2 A are observed.
+
+1. The amplitudes add up to one map, whose moments and invariants are those of any map (`saxsae.profiles.scattering`).
+2. The profile is divided by the blur's and multiplied by that of an atom, a sphere of 17.2 A^3.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from saxsae.profiles import scattering, zernike
+from saxsae.shapes import densities
+from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3, MARGIN_ANGSTROM
+
+PROTEIN_EXCESS = 0.088  # e/A^3
+CONTRASTS = (0.01, 0.02, 0.03)  # of the shell, e/A^3, that are tried for a measured curve
+_ATOM_RADIUS_ANGSTROM = (3 * ATOM_VOLUME_ANGSTROM3 / (4 * np.pi)) ** (1 / 3)
+_ORDER_PER_X = 1.1  # Zernike order that is needed, over q times the radius of the grid's sphere
+_MOST_SHARPENING = 3.0  # in the exponent; beyond it the grid resolves nothing
+
+
+def choose_density_order(q_max: float, r_max: float) -> int:
+    """Returns the Zernike order for the densities of bodies up to r_max (A) and q up to q_max (1/A).
+
+    Where no order is high enough, it is the highest; `largest_q` says up to which q that is accurate.
+    """
+    needed = _ORDER_PER_X * q_max * (r_max + MARGIN_ANGSTROM)
+    return next((order for order in scattering.ORDERS if order >= needed), scattering.ORDERS[-1])
+
+
+def largest_q(r_max: float) -> float:
+    """Returns the largest q (1/A) at which the profile of a density up to r_max (A) is accurate."""
+    return scattering.ORDERS[-1] / (_ORDER_PER_X * (r_max + MARGIN_ANGSTROM))
+
+
+def largest_radius(q_max: float) -> float:
+    """Returns the largest r_max (A) of a density whose profile is accurate up to q_max (1/A)."""
+    return scattering.ORDERS[-1] / (_ORDER_PER_X * q_max) - MARGIN_ANGSTROM
+
+
+def amplitude_map(atoms: jax.Array, shell: jax.Array, contrast: ArrayLike) -> jax.Array:
+    """Returns the excess density (..., 31, 31, 31) in e/A^3 of blurred atoms and shell of one such shape.
+
+    Args:
+      atoms: (..., 31, 31, 31), near 1 inside a protein.
+      shell: (..., 31, 31, 31), the fraction of a voxel in the shell.
+      contrast: () of the shell, e/A^3.
+    """
+    return PROTEIN_EXCESS * atoms + contrast * shell
+
+
+def sharpening(q_inv_angstrom: jax.Array, r_max: ArrayLike) -> jax.Array:
+    """Returns the factor (..., Q) that turns the profile of blurred points into that of atoms.
+
+    Args:
+      q_inv_angstrom: (..., Q) 1/A.
+      r_max: () A, of the structure whose density it is.
+    """
+    square = q_inv_angstrom**2
+    blur = jnp.minimum(square * densities.blur_variance(densities.density_pitch(r_max)), _MOST_SHARPENING)
+    return jnp.exp(blur - square * _ATOM_RADIUS_ANGSTROM**2 / 5)
+
+
+def profile_of_invariants(invariants: jax.Array, q_inv_angstrom: jax.Array, r_max: ArrayLike) -> jax.Array:
+    """Returns I(q) of a density on any scale.
+
+    Args:
+      invariants: (n_max + 1, n_max + 1) from `scattering.shape_invariants`.
+      q_inv_angstrom: (Q,) 1/A.
+      r_max: () A.
+
+    Returns:
+      (Q,) float32.
+    """
+    b = scattering.radial_transforms(q_inv_angstrom * (r_max + MARGIN_ANGSTROM), invariants.shape[-1] - 1)
+    intensity = jnp.sum(jnp.matmul(b, invariants, precision="highest") * b, axis=-1)
+    return intensity * sharpening(q_inv_angstrom, r_max)
+
+
+def profiles_of_parts(atoms: jax.Array, shell: jax.Array, q_inv_angstrom: jax.Array, r_max: ArrayLike,
+                      order: int) -> jax.Array:
+    """Returns the three profiles of which that at any contrast c is made: P_0 + c P_1 + c^2 P_2.
+
+    Args:
+      atoms: (31, 31, 31) see `amplitude_map`.
+      shell: (31, 31, 31).
+      q_inv_angstrom: (Q,) 1/A.
+      r_max: () A.
+      order: Zernike order (static).
+
+    Returns:
+      (3, Q) float32, relative to the atoms' I(0): P_0(0) = 1.
+    """
+    parts = jnp.stack([PROTEIN_EXCESS * atoms, shell])
+    moments = zernike.moments(parts, order)
+    own = scattering.shape_invariants(jnp.concatenate([moments, moments.sum(0)[None]]), order)
+    of_atoms, of_shell, of_both = (profile_of_invariants(one, q_inv_angstrom, r_max) for one in own)
+    at_zero = profile_of_invariants(own[0], jnp.zeros(1), r_max)
+    return jnp.stack([of_atoms, of_both - of_atoms - of_shell, of_shell]) / at_zero
+
+
+def combine_parts(parts: jax.Array, contrast: ArrayLike) -> jax.Array:
+    """Returns the profiles (..., Q) at a contrast () of the shell, from `profiles_of_parts` (..., 3, Q)."""
+    return parts[..., 0, :] + contrast * (parts[..., 1, :] + contrast * parts[..., 2, :])
