@@ -33,7 +33,7 @@ def made(radius, intensity=lambda q: np.exp(-(q**2)), generations=3, **changes):
         "density": models.mean(0), "pitch_angstrom": float(voxels.pitch(radius)), "radius_angstrom": radius,
         "models": models, "model_chi_squared": np.array([1.0, 3.0]), "q_inv_angstrom": curve.q_inv_angstrom[used],
         "intensity": values[used], "sigma": curve.sigma[used], "fit": values[used], "chi_squared": 1.0, "scale": 1.0,
-        "background": 0.0, "history": history,
+        "background": 0.0, "history": history, "sources": (),
         "guinier": fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)}
     return curve, types.SimpleNamespace(**found | changes)
 
