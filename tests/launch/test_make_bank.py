@@ -63,13 +63,15 @@ def test_the_head_learns_the_densities(head):
 def test_the_bank_holds_the_training_structures_with_their_profiles(made, head):
     done = subprocess.run(
         [sys.executable, "-m", "launch.datasets.make_bank", f"--structures={made / 'structures.npz'}",
-         f"--corpus={made / 'corpus.npz'}", f"--density={head[0]}", f"--output={made / 'release'}", "--components=3"],
+         f"--corpus={made / 'corpus.npz'}", f"--density={head[0]}", f"--output={made / 'release'}", "--components=4",
+         "--made=2"],
         capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     weights = pretrained.load(str(made / "release"))
     bank = weights.bank
-    assert bank.names == ("body0", "body1", "body2", "body3") and bank.pdb_ids[1] == "1abc"
-    assert weights.density_head is not None and bank.codes.shape == (4, 200)
+    assert bank.names[:4] == ("body0", "body1", "body2", "body3") and bank.pdb_ids[1] == "1abc"
+    assert len(bank.names) == 6 and all(name.startswith("made ") for name in bank.names[4:])
+    assert weights.density_head is not None and bank.codes.shape == (6, 200)
     for number in range(4):
         xyz, r_max = voxels.centre_and_radius(globule(number))
         rg = np.sqrt((xyz**2).sum(1).mean())
@@ -84,7 +86,7 @@ def test_a_damaged_bank_is_named(made, tmp_path):
     arrays = dict(np.load(folder / pretrained.BANK))
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    np.savez(tmp_path / pretrained.BANK, **(arrays | {"names": arrays["names"][:-30]}))
+    np.savez(tmp_path / pretrained.BANK, **(arrays | {"names": arrays["names"][:12]}))
     with pytest.raises(InputError, match=r"bank\.npz: expected a name"):
         pretrained.load(str(tmp_path))
     np.savez(tmp_path / pretrained.BANK, **(arrays | {"rg_angstrom": 0 * arrays["rg_angstrom"]}))

@@ -8,7 +8,7 @@ from saxsae.profiles import hydration, simulation
 from saxsae.shapes import densities
 
 Q = np.linspace(0.0, 0.3, 61)
-BODIES = [(20, 20, 20), (20, 15, 12), (28, 16, 16), (24, 24, 10), (40, 14, 14), (30, 25, 20), (45, 30, 20),
+BODIES = [(24, 19, 16), (20, 15, 12), (28, 16, 16), (24, 24, 10), (40, 14, 14), (30, 25, 20), (45, 30, 20),
           (35, 35, 15), (60, 25, 20), (55, 45, 40)]
 
 
