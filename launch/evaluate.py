@@ -158,11 +158,10 @@ def _run_task() -> None:
         return
     name = _WEIGHTS.value or pretrained.DEFAULT
     if _TASK.value != "autoencoder":
-        from saxsae.reconstruction import choose_stages
+        from saxsae.reconstruction import EVOLVED_MODELS, choose_stages
 
-        folder = pretrained.find_weights(name)
-        if "evolve" in choose_stages(_STAGES.value, (folder / pretrained.BANK).is_file()):
-            split_cpu(_NUM_MODELS.value or 8)  # the result does not depend on the number of devices
+        if "evolve" in choose_stages(_STAGES.value, pretrained.has_bank(pretrained.find_weights(name))):
+            split_cpu(_NUM_MODELS.value or EVOLVED_MODELS)  # the result does not depend on the number of devices
     weights = pretrained.load(name)
     evaluate = _evaluate_autoencoder if _TASK.value == "autoencoder" else _evaluate_shapes
     evaluate(weights, {

@@ -92,16 +92,15 @@ def main(_: list[str]) -> None:
     from saxsae import genetic, pretrained
     from saxsae.bank.descent import DescentSettings
     from saxsae.profiles import hydration
-    from saxsae.reconstruction import choose_stages, reconstruct
+    from saxsae.reconstruction import EVOLVED_MODELS, choose_stages, reconstruct
     from saxsae.verdict import NO_SHAPE
 
     weights_folder = pretrained.find_weights(_WEIGHTS.value)
-    stages = choose_stages(_STAGES.value, all(
-        (weights_folder / name).is_file() for name in (pretrained.BANK, pretrained.DENSITY_HEAD)))
+    stages = choose_stages(_STAGES.value, pretrained.has_bank(weights_folder))
     if stages == ("evolve",) and _SHELL_CONTRAST.value is not None:
         raise InputError("--shell_contrast has no meaning for --stages=evolve, whose models have no shell")
     if "evolve" in stages:
-        cpu_devices.split_cpu(_NUM_MODELS.value or 8)
+        cpu_devices.split_cpu(_NUM_MODELS.value or EVOLVED_MODELS)
     app.enable_compilation_cache()
     folder = app.prepare_folder(_OUTPUT.value)
     reference = read_reference(_REFERENCE.value) if _REFERENCE.value is not None else None

@@ -2,7 +2,7 @@
 
 `saxsae.reconstruction` calls the steps in this order:
 
-1. `choose` scores all structures of the bank (`saxsae.bank.scoring`) and decodes the best ones to densities.
+1. `choose` scores all structures of the bank (`saxsae.bank.scoring`) and returns the best.
 2. `descend` improves their codes and sizes by gradient steps (`saxsae.bank.descent`), as long as they gain.
 3. `decode` turns codes into densities, and `average` superposes and averages them: the mean over what the curve and
    the corpus allow.
@@ -17,19 +17,19 @@ import numpy as np
 
 from phasenet.errors import InputError
 from saxsae.bank import descent, scoring
-from saxsae.bank.descent import DescentInput, DescentModel, DescentSettings
-from saxsae.bank.scoring import ChosenStructures, WeightedCurve
+from saxsae.bank.descent import CompiledDescentKey, DescentInput, DescentSettings
+from saxsae.bank.scoring import ChosenStructures
 from saxsae.genetic import EvolutionState, GenerationRecord
-from saxsae.genetic_search import FittedCurve
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
+from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import densities, voxels
 from saxsae.superposition import averaging
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
 _STEPS_PER_CALL = 7  # at most, between two calls of `progress`
-_LEAST_GAIN = 0.02  # of the median misfit in that many steps; with less, the descent ends
-_TEMPERATURE = 0.5  # misfit above the lowest at which a model's weight has fallen to exp(-1/2)
+_MIN_RELATIVE_GAIN = 0.02  # of the median misfit in that many steps; with less, the descent ends
+_MISFIT_SCALE = 0.5  # misfit above the lowest at which a model's weight has fallen to exp(-1/2)
 
 
 class BankModels(NamedTuple):
@@ -51,17 +51,17 @@ class BankModels(NamedTuple):
 
 
 class BankSearch(NamedTuple):
-    """A bank search of one curve: `DescentModel` and the arrays that its functions take.
+    """What the steps after `choose` need of one curve.
 
     Attributes:
       pretrained: weights with a bank and a density head.
       curve: the curve with the error of the model.
-      model: the static parts.
+      static: the static inputs.
     """
 
     pretrained: Pretrained
     curve: WeightedCurve
-    model: DescentModel
+    static: CompiledDescentKey
 
 
 def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructures, background: bool,
@@ -83,8 +83,8 @@ def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructur
                          "launch.datasets.make_bank")
     width = pretrained.density_head["output_kernel"].shape[0]
     order = hydration.choose_density_order(float(curve.q_inv_angstrom.max()), float(models.r_max_angstrom.max()))
-    return BankSearch(pretrained, curve, DescentModel(pretrained.info["kind"], pretrained.info["latent_size"], width,
-                                                      order, background, free_radius))
+    return BankSearch(pretrained, curve, CompiledDescentKey(
+        pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, free_radius))
 
 
 def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, count: int, *,
@@ -118,24 +118,24 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
       progress: called every few steps with the models as one population, the best first.
     """
     weights = search.pretrained
-    given = DescentInput(
+    inputs = DescentInput(
         weights.params["decoder"], weights.density_head, jnp.asarray(weights.latents.sd), search.curve,
         jnp.asarray(models.codes), jnp.asarray(np.log(models.r_max_angstrom), jnp.float32),
         jnp.asarray(models.chosen.contrast, jnp.float32))
-    state = descent.start(search.model, given, settings)
+    state = descent.start(search.static, inputs, settings)
     misfits = np.zeros((0, len(models.codes)))
     # What the last step gives is rated before one more. All calls are of one length, so one program is compiled.
     calls = -(-(settings.steps + 1) // _STEPS_PER_CALL)
     count = -(-(settings.steps + 1) // calls)
     while True:
-        state, found = descent.take_steps(search.model, given, state, settings, count)
+        state, found = descent.take_steps(search.static, inputs, state, settings, count)
         before = np.median(misfits.min(0)) if len(misfits) else np.inf
         misfits = np.concatenate([misfits, np.asarray(found)])
-        codes, radii = (np.asarray(a) for a in descent.codes_and_radii(given, state.best))
+        codes, radii = (np.asarray(a) for a in descent.codes_and_radii(inputs, state.best))
         order = np.argsort(np.asarray(state.misfit), kind="stable")
         result = BankModels(ChosenStructures(*(field[order] for field in models.chosen)), codes[order], radii[order],
                             np.asarray(state.misfit)[order], _record(misfits, radii[order]))
-        ended = len(misfits) > settings.steps or np.median(misfits.min(0)) > (1 - _LEAST_GAIN) * before
+        ended = len(misfits) > settings.steps or np.median(misfits.min(0)) > (1 - _MIN_RELATIVE_GAIN) * before
         if ended:  # the steps that were not taken change nothing
             rest = np.repeat(misfits[-1:], max(settings.steps + 1 - len(misfits), 0), axis=0)
             misfits = np.concatenate([misfits, rest])[:settings.steps + 1]
@@ -149,7 +149,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
 def decode(search: BankSearch, models: BankModels) -> np.ndarray:
     """Returns the densities (M, 2, 31, 31, 31) of atoms and shell of the models."""
     weights = search.pretrained
-    return np.asarray(_decode(search.model, weights.params["decoder"], weights.density_head, jnp.asarray(models.codes),
+    return np.asarray(_decode(search.static, weights.params["decoder"], weights.density_head, jnp.asarray(models.codes),
                               jnp.asarray(models.r_max_angstrom, jnp.float32)))
 
 
@@ -177,10 +177,10 @@ class MeanDensity(NamedTuple):
 def average(decoded: np.ndarray, models: BankModels) -> MeanDensity:
     """Returns the mean of the models' densities of atoms, from `decode`, weighted by likelihood.
 
-    The temperature is not that of the noise, because what a model misses is not noise: it was chosen on held-out
+    `_MISFIT_SCALE` is not that of the noise, because what a model misses is not noise. It was chosen on held-out
     structures and made shapes.
     """
-    weights = np.exp(-(models.misfit - models.misfit.min()) / (2 * _TEMPERATURE))
+    weights = np.exp(-(models.misfit - models.misfit.min()) / (2 * _MISFIT_SCALE))
     found = averaging.superpose_on_mean(decoded[:, 0], densities.density_pitch(models.r_max_angstrom), weights)
     mean = np.maximum(np.average(found.maps, axis=0, weights=weights), 0)
     return MeanDensity(mean.astype(np.float32), float(np.average(models.r_max_angstrom, weights=weights)), found.maps,
@@ -193,16 +193,16 @@ def profile_of_best(search: BankSearch, decoded: np.ndarray, models: BankModels,
     return np.asarray(_profiles(search, decoded[:1], models, q_inv_angstrom), np.float64)[0]
 
 
-def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, curve: FittedCurve) -> np.ndarray:
+def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, curve: WeightedCurve) -> np.ndarray:
     """Returns chi^2 (M,) of the models over the rebinned curve, in units of sigma alone."""
     computed = _profiles(search, decoded, models, curve.q_inv_angstrom)
-    return np.asarray(scattering.chi_squared(computed, curve.intensity, curve.weight, search.model.background))
+    return np.asarray(scattering.chi_squared(computed, curve.intensity, curve.weight, search.static.background))
 
 
 def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels, q_inv_angstrom: Any) -> jax.Array:
     """Returns the profiles (M, Q) of the first models."""
     count = len(decoded)
-    return _compiled_profiles(search.model, jnp.asarray(decoded), jnp.asarray(q_inv_angstrom, jnp.float32),
+    return _compiled_profiles(search.static, jnp.asarray(decoded), jnp.asarray(q_inv_angstrom, jnp.float32),
                               jnp.asarray(models.r_max_angstrom[:count], jnp.float32),
                               jnp.asarray(models.chosen.contrast[:count], jnp.float32))
 

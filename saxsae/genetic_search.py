@@ -25,6 +25,7 @@ from saxsae import genetic
 from saxsae.networks.autoencoder import AutoEncoder, make_autoencoder
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import scattering, zernike
+from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import connectivity, densities, voxels
 from saxsae.superposition import alignment
 from saxsae.superposition.averaging import identity
@@ -32,20 +33,6 @@ from saxsae.superposition.averaging import identity
 RADIUS_STEPS = (-0.06, -0.03, 0.0, 0.03, 0.06)  # relative changes of the radius that each scoring tries
 SCORE_CHUNKS = 2  # chunks in which a population is scored
 _GENERATIONS_PER_CALL = 5  # generations between two calls of `progress`
-
-
-class FittedCurve(NamedTuple):
-    """The rebinned curve that the search fits.
-
-    Attributes:
-      q_inv_angstrom: (Q,) float32, 1/A.
-      intensity: (Q,) float32, divided by the largest absolute intensity of the rebinned curve.
-      weight: (Q,) float32, 1 / sigma^2 in the same unit; zero in the padding.
-    """
-
-    q_inv_angstrom: jax.Array
-    intensity: jax.Array
-    weight: jax.Array
 
 
 def decode_shapes(network: AutoEncoder, params: dict[str, Any], threshold: ArrayLike, latents: jax.Array) -> jax.Array:
@@ -94,7 +81,7 @@ class CompiledSearchKey(NamedTuple):
     background: bool
     settings: genetic.EvolutionSettings
 
-    def score(self, params: dict[str, Any], threshold: jax.Array, curve: FittedCurve, latents: jax.Array,
+    def score(self, params: dict[str, Any], threshold: jax.Array, curve: WeightedCurve, latents: jax.Array,
               radii: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the chi^2 (P,) of genes at the best of the radii tried around `radii` (P,), and those radii (P,)."""
         shapes = decode_shapes(make_autoencoder(self.kind, self.latent_size), params, threshold, latents)
@@ -140,7 +127,7 @@ def _draw_run_keys(seed: int, devices: int, runs_per_device: int) -> tuple[jax.A
                  for key in jax.random.split(jax.random.key(seed)))
 
 
-def run_searches(search: CompiledSearchKey, pretrained: Pretrained, curve: FittedCurve, prior: genetic.CodePrior,
+def run_searches(search: CompiledSearchKey, pretrained: Pretrained, curve: WeightedCurve, prior: genetic.CodePrior,
                  runs: int, seed: int, progress: Callable[[genetic.EvolutionState], None] | None,
                  ) -> genetic.EvolutionState:
     """Returns the final states of all runs, as NumPy arrays with a leading axis of runs."""
@@ -176,16 +163,13 @@ def superpose_and_average(shapes: np.ndarray, radii: np.ndarray) -> tuple[np.nda
     pitches = np.asarray(voxels.pitch(radii), np.float32)
     first = alignment.apply_superposition(shapes[0], pitches[0], identity(), pitch)
     if len(shapes) == 1:
-        return _blur(np.asarray(first), pitch), np.asarray(first)[None], pitch, np.ones(1)
+        return _blur_to_resolution(np.asarray(first), pitch), np.asarray(first)[None], pitch, np.ones(1)
     # The second round superposes on the mean of the first round, which is smoother than any single model.
     aligned, superposed = alignment.align_to(shapes, pitches, first, pitch)
     models = np.asarray(alignment.align_to(shapes, pitches, np.asarray(aligned).mean(0), pitch)[0])
-    return _blur(models.mean(0), pitch), models, pitch, np.asarray(superposed.correlation)
+    return _blur_to_resolution(models.mean(0), pitch), models, pitch, np.asarray(superposed.correlation)
 
 
-def _blur(density: np.ndarray, pitch: float) -> np.ndarray:
-    """Returns a map (31, 31, 31) of this pitch (A), blurred by `densities.BLUR_ANGSTROM` along each axis."""
-    lag = (np.arange(voxels.GRID)[:, None] - np.arange(voxels.GRID)) * pitch
-    kernel = np.exp(-0.5 * (lag / densities.BLUR_ANGSTROM) ** 2)
-    kernel = (kernel / kernel[voxels.CENTRE].sum()).astype(np.float32)
-    return np.einsum("ai,bj,ck,ijk->abc", kernel, kernel, kernel, density, optimize=True)
+def _blur_to_resolution(density: np.ndarray, pitch: float) -> np.ndarray:
+    """Returns a map (31, 31, 31) float32 of this pitch (A), blurred by `densities.BLUR_ANGSTROM` along each axis."""
+    return densities.blur(density, pitch, densities.BLUR_ANGSTROM**2).astype(np.float32)

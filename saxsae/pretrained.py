@@ -119,6 +119,11 @@ def find_weights(name: str) -> pathlib.Path:
     return releases.find_release(WEIGHTS, name)
 
 
+def has_bank(folder: pathlib.Path) -> bool:
+    """Returns whether a release, a folder from `find_weights`, has a bank of structures and a density head."""
+    return all((folder / name).is_file() for name in (BANK, DENSITY_HEAD))
+
+
 def load(name: str = DEFAULT) -> Pretrained:
     """Reads released weights by name or folder.
 

@@ -26,20 +26,21 @@ from phasenet.errors import InputError
 from saxsae import bank_search, genetic, genetic_search
 from saxsae.bank import scoring
 from saxsae.bank.descent import DescentSettings
-from saxsae.genetic_search import CompiledSearchKey, FittedCurve
+from saxsae.genetic_search import CompiledSearchKey
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.curve_quality import count_flare_points
-from saxsae.profiles.guinier import GuinierFit, fit_guinier, radius_bounds
+from saxsae.profiles.guinier import MEDIAN_RADIUS_OVER_RG, GuinierFit, fit_guinier, radius_bounds
 from saxsae.profiles.rebinning import CurveLike, rebin
+from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import voxels
 from saxsae.verdict import NO_SHAPE, Verdict, judge_curve, judge_result
 
 NUM_POINTS = 128  # of the rebinned curve; all curves have this length, so one compiled program serves them all
 STAGES = (("bank",), ("bank", "search"), ("evolve",), ("bank", "evolve"))
 LEAST_CONTRAST, MOST_CONTRAST = -0.05, 0.1  # of the shell, e/A^3; water has 0.334
-_DENSITY_MODELS, _EVOLVED_MODELS = 32, 8  # if the caller does not say how many
-_RADIUS_OVER_RG, _LONGEST_OVER_RG = 1.86, 2.3  # the median and a large r_max over deposited models
+DENSITY_MODELS, EVOLVED_MODELS = 32, 8  # if the caller does not say how many
+_LONGEST_OVER_RG = 2.3  # of all but a few deposited models
 
 
 class Reconstruction(NamedTuple):
@@ -106,16 +107,22 @@ class _Prepared(NamedTuple):
 
     Attributes:
       curve: the rebinned curve.
+      curve_for_bank: the same, with the error of the bank's profiles in its weights.
       guinier: the Guinier fit.
       q_range: smallest and largest q that is fitted, 1/A.
+      rg_angstrom: radius of gyration by the Guinier fit, or a guess from the known r_max.
       radii: smallest and largest r_max, A.
+      radius: r_max in A, if it is known.
       notes: what was assumed.
     """
 
-    curve: FittedCurve
+    curve: WeightedCurve
+    curve_for_bank: WeightedCurve
     guinier: GuinierFit
     q_range: tuple[float, float]
+    rg_angstrom: float
     radii: tuple[float, float]
+    radius: float | None
     notes: list[str]
 
 
@@ -182,10 +189,10 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
         raise InputError(before.sentence)
     prepared = _prepare(curve, radius, q_max, densities="evolve" not in stages)
     if "evolve" in stages:
-        found = _evolve(prepared, pretrained, num_models or _EVOLVED_MODELS, seed, background, initial,
+        found = _evolve(prepared, pretrained, num_models or EVOLVED_MODELS, seed, background, initial,
                         settings, progress, contrasts if "bank" in stages else None)
     else:
-        found = _search_bank(prepared, pretrained, num_models or _DENSITY_MODELS, background, contrasts,
+        found = _search_bank(prepared, pretrained, num_models or DENSITY_MODELS, background, contrasts,
                              descent if "search" in stages else None, progress)
     fit = _fit_measured_points(curve, prepared.q_range, found.profile, background)
     result = Reconstruction(guinier=prepared.guinier, notes=tuple(prepared.notes), verdict=before, **found.fields,
@@ -224,9 +231,10 @@ def _prepare(curve: CurveLike, radius: float | None, q_max: float, densities: bo
     binned = rebin(curve, q_max=q_max, num_points=NUM_POINTS, q_min=q_min)
     # Intensities are divided by the largest, so that float32 does not overflow, whatever their unit.
     unit = float(np.max(np.abs(binned.intensity)))
-    fitted = FittedCurve(*(jnp.asarray(a, jnp.float32) for a in (
+    fitted = WeightedCurve(*(jnp.asarray(a, jnp.float32) for a in (
         binned.q_inv_angstrom, binned.intensity / unit, binned.weight * unit**2)))
-    return _Prepared(fitted, guinier, (q_min, q_max), radii, notes)
+    rg = guinier.rg_angstrom if guinier.valid else radii[1] / MEDIAN_RADIUS_OVER_RG
+    return _Prepared(fitted, scoring.add_model_error(fitted), guinier, (q_min, q_max), rg, radii, radius, notes)
 
 
 def _largest_tried(radii: tuple[float, float]) -> float:
@@ -238,27 +246,31 @@ def _search_bank(prepared: _Prepared, pretrained: Pretrained, count: int, backgr
                  contrasts: tuple[float, ...], descent: DescentSettings | None,
                  progress: Callable[[genetic.EvolutionState], None] | None) -> _Models:
     """Returns densities from the bank, after gradient steps unless `descent` is None."""
-    curve, guinier = prepared.curve, prepared.guinier
-    known = prepared.radii[0] if prepared.radii[0] == prepared.radii[1] else None
-    rg = guinier.rg_angstrom if guinier.valid else prepared.radii[1] / _RADIUS_OVER_RG
-    weighted = scoring.add_model_error(*(np.asarray(a) for a in curve))
-    models = bank_search.choose(pretrained, weighted, rg, count, contrasts=contrasts, radius=known,
-                                rg_known=guinier.valid, background=background)
-    search = bank_search.prepare(pretrained, weighted, models.chosen, background, known is None)
+    models = _choose_structures(prepared, pretrained, count, background, contrasts)
+    search = bank_search.prepare(pretrained, prepared.curve_for_bank, models.chosen, background,
+                                 free_radius=prepared.radius is None)
     if descent is not None:
         models = bank_search.descend(search, models, descent, progress)
     decoded = bank_search.decode(search, models)
     averaged = bank_search.average(decoded, models)
     profile = functools.partial(bank_search.profile_of_best, search, decoded, models)
-    chi_squared = bank_search.chi_squared(search, decoded, models, curve)
+    chi_squared = bank_search.chi_squared(search, decoded, models, prepared.curve)
     return _Models({
         "density": np.minimum(averaged.density, 1), "pitch_angstrom": averaged.pitch_angstrom,
         "radius_angstrom": averaged.r_max_angstrom,
         "models": np.clip(averaged.maps, 0, 1), "model_radii": models.r_max_angstrom,
         "model_chi_squared": chi_squared, "agreement": averaged.correlations,
-        "rg_angstrom": bank_search.radius_of_gyration(decoded, models), "order": search.model.order,
+        "rg_angstrom": bank_search.radius_of_gyration(decoded, models), "order": search.static.order,
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
         "sources": bank_search.describe_sources(search, models)}, profile)
+
+
+def _choose_structures(prepared: _Prepared, pretrained: Pretrained, count: int, background: bool,
+                       contrasts: tuple[float, ...]) -> bank_search.BankModels:
+    """Returns the structures of the bank that fit best, at most `count`."""
+    return bank_search.choose(
+        pretrained, prepared.curve_for_bank, prepared.rg_angstrom, count, contrasts=contrasts,
+        radius=prepared.radius, rg_known=prepared.guinier.valid, background=background)
 
 
 def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, background: bool, initial: str,
@@ -273,11 +285,7 @@ def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, b
     latents = pretrained.latents
     codes = latents.bank if initial == "bank" else latents.bank[:0]
     if contrasts is not None:
-        rg = prepared.guinier.rg_angstrom if prepared.guinier.valid else high / _RADIUS_OVER_RG
-        codes = bank_search.choose(
-            pretrained, scoring.add_model_error(*(np.asarray(a) for a in curve)), rg, settings.population,
-            contrasts=contrasts, radius=None if low < high else high, rg_known=prepared.guinier.valid,
-            background=background).codes
+        codes = _choose_structures(prepared, pretrained, settings.population, background, contrasts).codes
     prior = genetic.CodePrior(*(jnp.asarray(a, jnp.float32) for a in (latents.quantiles, codes, low, high)))
     key = CompiledSearchKey(pretrained.info["kind"], pretrained.info["latent_size"], order, low < high, background,
                             settings)

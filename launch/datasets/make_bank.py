@@ -4,8 +4,8 @@
         --density=work/densities --output=work/lean
 
 The bank holds the training split of the corpus: the code of each structure, its size, and its profile from its atoms
-and their shell of bound water. STRUCTURES are the .npz archives that launch.prepare_structures read. Made shapes stand
-beside them, because the corpus lacks rods, rings, cages and flexible chains.
+and their shell of bound water. STRUCTURES is what launch.prepare_structures --input was given. Made shapes stand beside
+them, because the corpus lacks rods, rings, cages and flexible chains.
 """
 
 import pathlib
@@ -17,21 +17,21 @@ import numpy as np
 from absl import flags
 
 from launch import app
-from launch.datasets import random_poses
-from launch.tasks.densities import read_structures
+from launch.datasets import random_poses, structure_sources
 from phasenet.errors import InputError
 from phasenet.io import releases
 from saxsae import pretrained
 from saxsae.bank import structure_bank
 from saxsae.bank.structure_bank import StructureBank
-from saxsae.io.structures.voxelized_corpus import read_voxelized
+from saxsae.io.structures import voxelized_corpus
 from saxsae.profiles import hydration
-from saxsae.shapes import densities, made_shapes, voxels
+from saxsae.shapes import densities, voxels
 from saxsae.shapes.batches import voxelize_many
 
-_STRUCTURES = flags.DEFINE_string("structures", None, "Folder of .npz archives of structures.", required=True)
+_STRUCTURES = flags.DEFINE_string(
+    "structures", None, "What launch.prepare_structures --input was given.", required=True)
 _CORPUS = flags.DEFINE_string(
-    "corpus", None, "The packed set of the same structures, from launch.prepare_structures.", required=True)
+    "corpus", None, "The packed set that it wrote.", required=True)
 _WEIGHTS = flags.DEFINE_string("weights", pretrained.DEFAULT, "Weights whose codes the bank holds.")
 _DENSITY = flags.DEFINE_string(
     "density", None, "Workdir of a training of configs/saxsae_densities.py, whose head goes into the release; by "
@@ -58,8 +58,8 @@ def main(_: list[str]) -> None:
         head = pathlib.Path(_DENSITY.value) / "weights" / pretrained.DENSITY_HEAD
     if not head.is_file():
         raise InputError(f"{head}: no such file; train configs/saxsae_densities.py, and give its workdir as --density")
-    corpus = read_voxelized(_CORPUS.value)
-    known = {structure.name: structure.xyz_angstrom for structure in read_structures(_STRUCTURES.value)}
+    corpus = voxelized_corpus.read_voxelized(_CORPUS.value)
+    known = structure_sources.load_coordinates(_STRUCTURES.value, _CORPUS.value)
     rows = np.array([row for row in np.flatnonzero(corpus.split == 0) if corpus.names[row] in known][:_LIMIT.value])
     if len(rows) < 2:
         raise InputError(f"{_STRUCTURES.value}: expected training structures of {_CORPUS.value}, found {len(rows)}")
@@ -108,17 +108,13 @@ def _draw_shapes(count: int, structures: list[np.ndarray]) -> tuple[list[tuple[s
       structures: atoms of structures, of which assemblies are made.
     """
     rng = np.random.default_rng(_SEED.value)
-    parts = [one for one in structures if len(one) <= random_poses.MAX_PART_ATOMS]
+    parts = random_poses.choose_parts(structures)
     made = []
     for number in range(count):
-        if parts and rng.random() < random_poses.ASSEMBLY_FRACTION:
-            chosen = rng.choice(len(parts), rng.integers(2, 4))
-            made.append((f"made assembly {number}", made_shapes.assemble([parts[row] for row in chosen], rng)))
-        else:
-            kind, xyz = made_shapes.draw_shape(rng)
-            made.append((f"made {kind} {number}", xyz))
+        kind, xyz = random_poses.draw_made_shape(parts, rng)
+        made.append((f"made {kind} {number}", xyz))
     if not made:
-        return [], np.zeros((0, voxels.pack(np.zeros((voxels.GRID,) * 3)).size), np.uint8), np.zeros(0)
+        return [], np.zeros((0, voxelized_corpus.ROW_BYTES), np.uint8), np.zeros(0)
     bits, radii = voxelize_many([xyz for _, xyz in made], [None] * count, lambda _: None)
     return made, bits, radii
 

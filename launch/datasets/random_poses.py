@@ -4,7 +4,7 @@
 interpolation is smoother than the maps that the network meets in use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -53,19 +53,27 @@ def draw_poses(structures: list[Structure], validation: np.ndarray, num_poses: i
         for i in range(1 if held else num_poses):
             wider = MAX_CONTACT_FACTOR ** rng.random() * CONTACT_ANGSTROM / BEAD_CONTACT
             add(structure, wider if i % 2 and spacing is None else spacing, bool(held))
-    parts = [s.xyz_angstrom for s, held in zip(structures, validation, strict=True)
-             if not held and len(s.xyz_angstrom) <= MAX_PART_ATOMS]
+    parts = choose_parts(s.xyz_angstrom for s, held in zip(structures, validation, strict=True) if not held)
     for i in range(num_made):
-        if parts and rng.random() < ASSEMBLY_FRACTION:
-            chosen = rng.choice(len(parts), rng.integers(2, 4))
-            kind, xyz = "assembly", made_shapes.assemble([parts[j] for j in chosen], rng)
-        else:
-            kind, xyz = made_shapes.draw_shape(rng)
+        kind, xyz = draw_made_shape(parts, rng)
         structure = Structure(xyz, np.full(len(xyz), 6, np.uint8), "atoms", f"made_{kind}_{i}", source="made")
         add(structure, None, False)
         if i % 2000 == 1999:
             report(f"made {i + 1} of {num_made} shapes")
     return rows, spacings, np.array(held_out)
+
+
+def choose_parts(structures: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Returns those of the structures, (N, 3) each, that are small enough to be parts of an assembly."""
+    return [xyz for xyz in structures if len(xyz) <= MAX_PART_ATOMS]
+
+
+def draw_made_shape(parts: list[np.ndarray], rng: np.random.Generator) -> tuple[str, np.ndarray]:
+    """Returns the kind of a made-up shape and its points (N, 3), A; some are assemblies of `parts`, (M, 3) each."""
+    if parts and rng.random() < ASSEMBLY_FRACTION:
+        chosen = rng.choice(len(parts), rng.integers(2, 4))
+        return "assembly", made_shapes.assemble([parts[j] for j in chosen], rng)
+    return made_shapes.draw_shape(rng)
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:

@@ -1,8 +1,10 @@
-"""Loads structures from a folder, an archive or a list of PDB ids, for `launch.prepare_structures`."""
+"""Loads structures from a folder, an archive or a list of PDB ids, and finds those of a training set again."""
 
 import collections
 import pathlib
 from collections.abc import Callable
+
+import numpy as np
 
 from phasenet.errors import InputError
 from saxsae.io.servers import rcsb
@@ -76,3 +78,18 @@ def list_structure_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
     return sorted(
         file for file in pathlib.Path(folder).rglob("*")
         if file.is_file() and file.name.lower().removesuffix(".gz").endswith(_FILE_ENDINGS))
+
+
+def load_coordinates(source: str, corpus: str) -> dict[str, np.ndarray]:
+    """Returns the positions (N, 3) in A of structures by their names.
+
+    Args:
+      source: what `launch.prepare_structures --input` was given.
+      corpus: the packed set that it wrote; downloaded entries are looked for beside it.
+
+    Raises:
+      InputError: as `load_structures`.
+    """
+    downloads = pathlib.Path(corpus).absolute().parent / "rcsb"
+    structures, _ = load_structures(source, downloads, rcsb.URL, "1", True, lambda _: None)
+    return {structure.name: structure.xyz_angstrom for structure in structures}

@@ -20,6 +20,7 @@ from saxsae.io.curves.measured_curves import read_curve
 from saxsae.io.structures.corpus import read_archive
 from saxsae.io.structures.structure_files import Structure, nearest_neighbour_spacing, read_structure
 from saxsae.profiles import simulation
+from saxsae.shapes import densities
 
 _MODELS_PER_PUBLISHED_MAP = 20  # a voxel of a published map holds the number of models that fill it
 _PUBLISHED_VOXELS = 31  # voxels per edge of a published map
@@ -126,7 +127,7 @@ class _Simulated:
     structure: Structure
 
     def __call__(self) -> tuple[Any, Structure]:
-        xyz, volume = self.structure.xyz_angstrom, simulation.ATOM_VOLUME_ANGSTROM3
+        xyz, volume = self.structure.xyz_angstrom, densities.ATOM_VOLUME_ANGSTROM3
         if self.structure.kind == "beads":
             volume = simulation.bead_volume(nearest_neighbour_spacing(xyz))
         seed = zlib.crc32(self.structure.name.encode())

@@ -18,12 +18,11 @@ from launch.evaluation.cases import Case
 from phasenet.io.ccp4 import write_map
 from saxsae.io.structures.structure_files import Structure, nearest_neighbour_spacing
 from saxsae.pretrained import Pretrained
+from saxsae.profiles.guinier import MEDIAN_RADIUS_OVER_RG
 from saxsae.profiles.rebinning import rebin
 from saxsae.reconstruction import Reconstruction, reconstruct
 from saxsae.shapes import descriptors, voxels
 from saxsae.superposition import baselines, metrics
-
-_RADIUS_OVER_RG = 1.86  # the median over deposited models, see saxsae.profiles.guinier.radius_bounds
 
 MEASURES = (
     "correlation", "best_single", "single_chosen", "sphere_correlation",
@@ -111,7 +110,7 @@ def baseline_maps(found: Reconstruction,
     """
     points = rebin(found, q_max=np.inf)
     unit = np.max(np.abs(points.intensity))
-    rg = found.radius_angstrom / _RADIUS_OVER_RG
+    rg = found.radius_angstrom / MEDIAN_RADIUS_OVER_RG
     if found.guinier.valid:
         rg = found.guinier.rg_angstrom
     fitted = np.asarray(baselines.fit_ellipsoid(*(jnp.asarray(a, jnp.float32) for a in (

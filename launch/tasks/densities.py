@@ -10,14 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from launch.datasets import structure_sources
 from launch.training import Task
 from launch.training.state import PyTree
 from phasenet.errors import InputError
 from saxsae import pretrained
-from saxsae.io.structures.corpus import read_archive
 from saxsae.io.structures.voxelized_corpus import read_voxelized
 from saxsae.networks.density_head import DensityHead, apply_head
 from saxsae.shapes import densities, voxels
+from saxsae.superposition import metrics
 
 _CHUNK = 32  # maps that are encoded at a time
 _SHELL_WEIGHT, _SUM_WEIGHT, _SHELL_SUM_WEIGHT = 0.3, 0.3, 0.1  # in the loss
@@ -29,8 +30,8 @@ class DensitiesTask(Task):
     The data are made when the task is: structures of the corpus's training split, encoded and decoded by the weights.
 
     Config:
-      structures: a folder of .npz archives of structures, or an archive.
-      corpus: the packed set of the same structures, from launch.prepare_structures.
+      structures: what launch.prepare_structures made the corpus of.
+      corpus: the packed set, from launch.prepare_structures.
       weights: released weights, or their folder.
       count, validation: how many structures of the training and of the validation split are taken.
       width: channels of the head's hidden layers.
@@ -44,7 +45,7 @@ class DensitiesTask(Task):
             raise InputError("config: expected count, validation and width of at least 1")
         weights = pretrained.load(config.weights)
         corpus = read_voxelized(config.corpus)
-        known = {structure.name: structure.xyz_angstrom for structure in read_structures(config.structures)}
+        known = structure_sources.load_coordinates(config.structures, config.corpus)
         rng = np.random.default_rng(config.seed)
         parts = []
         for split, count in ((0, config.count), (1, config.validation)):
@@ -83,7 +84,7 @@ class DensitiesTask(Task):
         found = apply_head(self.config.width, params, one["probability"].astype(jnp.float32), one["r_max"])
         truth = one["truth"].astype(jnp.float32)
         error = jnp.log(jnp.maximum(found.sum((1, 2, 3)), 1.0) / truth.sum((1, 2, 3)))**2
-        return {"atoms": _correlate(found[0], truth[0]), "shell": _correlate(found[1], truth[1]),
+        return {"atoms": metrics.pearson(found[0], truth[0]), "shell": metrics.pearson(found[1], truth[1]),
                 "sum_error": error[0], "shell_sum_error": error[1]}
 
     def evaluate(self, params: PyTree) -> dict[str, float]:
@@ -100,13 +101,6 @@ class DensitiesTask(Task):
         pretrained.save_density_head(folder, jax.device_get(params))
 
 
-def read_structures(source: str) -> list[Any]:
-    """Returns the structures of an .npz archive, or of all archives in a folder."""
-    path = pathlib.Path(source)
-    archives = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-    return [structure for archive in archives for structure in read_archive(archive)]
-
-
 def _decode(weights: pretrained.Pretrained, bits: np.ndarray) -> np.ndarray:
     """Returns the probabilities (N, 31, 31, 31) float16 of packed maps (N, 3724), encoded and decoded."""
     @jax.jit
@@ -120,9 +114,3 @@ def _decode(weights: pretrained.Pretrained, bits: np.ndarray) -> np.ndarray:
         part = np.resize(bits[start:start + _CHUNK], (_CHUNK, bits.shape[1]))  # one shape, one program
         found.append(np.asarray(there_and_back(part), np.float16)[:len(bits) - start])
     return np.concatenate(found)
-
-
-def _correlate(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Returns the Pearson correlation () of two maps."""
-    a, b = a - a.mean(), b - b.mean()
-    return (a * b).sum() / jnp.sqrt((a * a).sum() * (b * b).sum() + 1e-9)

@@ -13,13 +13,12 @@ import jax.numpy as jnp
 import optax
 
 from saxsae.bank import scoring
-from saxsae.bank.scoring import WeightedCurve
 from saxsae.networks.autoencoder import make_autoencoder
 from saxsae.networks.density_head import apply_head
 from saxsae.profiles import hydration, scattering, zernike
+from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import voxels
 
-_FLOOR = 0.1  # a misfit below it is no gain
 _SIZE_RATE = 0.15  # of the size, relative to that of the code
 _SIZE_SPREAD = 0.3  # of the logarithm of the size, in the prior
 _LAST_RATE = 0.1  # of the last step, relative to the first
@@ -39,8 +38,8 @@ class DescentSettings(NamedTuple):
     code_weight: float = 1.0
 
 
-class DescentModel(NamedTuple):
-    """What turns codes into densities, with its static parts.
+class CompiledDescentKey(NamedTuple):
+    """The static inputs of a descent. Equal keys share one compiled program; all other inputs are its arguments.
 
     Attributes:
       kind: of the auto-encoder.
@@ -99,60 +98,83 @@ class DescentState(NamedTuple):
     misfit: jax.Array
 
 
-def decode_densities(model: DescentModel, decoder: Any, head: Any, codes: jax.Array, radii: jax.Array) -> jax.Array:
-    """Returns the densities (M, 2, 31, 31, 31) of atoms and shell of codes (M, K) at r_max (M,) in A."""
-    network = make_autoencoder(model.kind, model.latent_size)
+def decode_densities(static: CompiledDescentKey, decoder: Any, head: Any, codes: jax.Array,
+                     radii: jax.Array) -> jax.Array:
+    """Returns the densities of atoms and shell of codes.
+
+    Args:
+      static: names the auto-encoder and the head.
+      decoder: parameters of the decoder.
+      head: parameters of the density head.
+      codes: (M, K).
+      radii: (M,) r_max in A.
+
+    Returns:
+      (M, 2, 31, 31, 31) float32, see `DensityHead`.
+    """
+    network = make_autoencoder(static.kind, static.latent_size)
     logits = network.decode({"decoder": decoder}, codes)[:, :voxels.GRID, :voxels.GRID, :voxels.GRID]
     probability = jax.nn.sigmoid(logits) * voxels.sphere_mask()
-    return jax.vmap(lambda one, r_max: apply_head(model.head_width, head, one, r_max))(probability, radii)
+    return jax.vmap(lambda one, r_max: apply_head(static.head_width, head, one, r_max))(probability, radii)
 
 
-def profiles(model: DescentModel, densities: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
+def profiles(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
              contrast: jax.Array) -> jax.Array:
-    """Returns the profiles (M, Q) of `decode_densities` at contrasts (M,) of the shell, on any scale."""
+    """Returns the profiles of densities, on any scale.
+
+    Args:
+      static: its `order` is used.
+      densities: (M, 2, 31, 31, 31) from `decode_densities`.
+      q_inv_angstrom: (Q,) 1/A.
+      radii: (M,) r_max in A.
+      contrast: (M,) of the shells, e/A^3.
+
+    Returns:
+      (M, Q) float32.
+    """
     def of_one(density: jax.Array, r_max: jax.Array, its_contrast: jax.Array) -> jax.Array:
         excess = hydration.amplitude_map(density[0], density[1], its_contrast)
-        invariants = scattering.shape_invariants(zernike.moments(excess, model.order), model.order)
+        invariants = scattering.shape_invariants(zernike.moments(excess, static.order), static.order)
         return hydration.profile_of_invariants(invariants, q_inv_angstrom, r_max)
 
     return jax.vmap(of_one)(densities, radii, contrast)
 
 
-def codes_and_radii(given: DescentInput, changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+def codes_and_radii(inputs: DescentInput, changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
     """Returns the codes (M, K) and r_max (M,) in A after `changes`."""
-    return given.codes + changes[0] * given.spread, jnp.exp(given.log_radii + changes[1])
+    return inputs.codes + changes[0] * inputs.spread, jnp.exp(inputs.log_radii + changes[1])
 
 
-def _misfits(model: DescentModel, given: DescentInput, changes: tuple[jax.Array, jax.Array]) -> jax.Array:
+def _misfits(static: CompiledDescentKey, inputs: DescentInput, changes: tuple[jax.Array, jax.Array]) -> jax.Array:
     """Returns the misfits (M,) after `changes`."""
-    codes, radii = codes_and_radii(given, changes)
-    densities = decode_densities(model, given.decoder, given.head, codes, radii)
-    return scoring.misfits(profiles(model, densities, given.curve.q_inv_angstrom, radii, given.contrast), given.curve,
-                           model.background)
+    codes, radii = codes_and_radii(inputs, changes)
+    densities = decode_densities(static, inputs.decoder, inputs.head, codes, radii)
+    computed = profiles(static, densities, inputs.curve.q_inv_angstrom, radii, inputs.contrast)
+    return scoring.misfits(computed, inputs.curve, static.background)
 
 
 def _optimizer(settings: DescentSettings) -> optax.GradientTransformation:
     return optax.adam(optax.cosine_decay_schedule(settings.rate, settings.steps, _LAST_RATE))
 
 
-def start(model: DescentModel, given: DescentInput, settings: DescentSettings) -> DescentState:
+def start(static: CompiledDescentKey, inputs: DescentInput, settings: DescentSettings) -> DescentState:
     """Returns the state before the first step: the structures as they are in the bank."""
-    changes = jnp.zeros_like(given.codes), jnp.zeros_like(given.log_radii)
+    changes = jnp.zeros_like(inputs.codes), jnp.zeros_like(inputs.log_radii)
     return DescentState(changes, _optimizer(settings).init(changes), jnp.int32(0), changes,
-                        jnp.full(len(given.codes), jnp.inf))
+                        jnp.full(len(inputs.codes), jnp.inf))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
-def take_steps(model: DescentModel, given: DescentInput, state: DescentState, settings: DescentSettings,
+def take_steps(static: CompiledDescentKey, inputs: DescentInput, state: DescentState, settings: DescentSettings,
                count: int) -> tuple[DescentState, jax.Array]:
     """Returns the state after `count` (static) steps, and the misfits (count, M) before each of them.
 
     After `settings.steps` steps in all, the models stay as they are.
     """
     def loss(changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        misfit = _misfits(model, given, changes)
+        misfit = _misfits(static, inputs, changes)
         prior = settings.code_weight * (changes[0]**2).mean(1) + (changes[1] / _SIZE_SPREAD)**2
-        return (jnp.log(misfit + _FLOOR) + prior).sum(), misfit
+        return (jnp.log(misfit + scoring.LEAST_MISFIT) + prior).sum(), misfit
 
     def step_fn(state: DescentState, _: None) -> tuple[DescentState, jax.Array]:
         gradient, misfit = jax.grad(loss, has_aux=True)(state.changes)
@@ -160,7 +182,7 @@ def take_steps(model: DescentModel, given: DescentInput, state: DescentState, se
         best = jax.tree.map(lambda new, old: jnp.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
                             state.changes, state.best)
         updates, optimizer = _optimizer(settings).update(gradient, state.optimizer)
-        size_rate = _SIZE_RATE if model.free_radius else 0.0
+        size_rate = _SIZE_RATE if static.free_radius else 0.0
         moved = state.changes[0] + updates[0], state.changes[1] + size_rate * updates[1]
         going_on = state.step < settings.steps
         changes = jax.tree.map(lambda new, old: jnp.where(going_on, new, old), moved, state.changes)

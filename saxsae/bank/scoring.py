@@ -15,34 +15,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from saxsae.bank.structure_bank import U_STEP, StructureBank
-from saxsae.profiles import hydration
+from saxsae.profiles import hydration, scattering
+from saxsae.profiles.scattering import WeightedCurve
 
 # What a profile misses, beside noise. All atoms count alike: beside sums with the form factors and excluded volumes of
 # the elements, for 14 structures, it is off by 2% at q = 0.1, 7% at 0.155, 13% at 0.2, 17% at 0.25 and 39% at 0.3. A
 # measurement has a constant error too, from the buffer, in units of I(0). With less, errors are fitted.
-MODEL_ERROR = 0.02
+_SMALL_Q_ERROR = 0.02
 _ELEMENT_ERROR, _ELEMENT_Q, _ELEMENT_POWER = 0.13, 0.2, 2.7  # at q of `_ELEMENT_Q`, 1/A, and how it grows with q
-BUFFER_ERROR = 0.001
+_BUFFER_ERROR = 0.001
 # Relative to Rg of the curve. A shell enlarges Rg by up to a sixth.
 _SIZE_STEPS = np.linspace(-0.16, 0.12, 29).astype(np.float32)
 _WIDE_SIZE_STEPS = np.linspace(-0.5, 0.5, 51).astype(np.float32)  # where Rg is a guess
 _STRETCH = 0.3  # logarithm of a size over the structure's own that costs `_STRETCH_COST` misfits of the 16th best
 _STRETCH_COST, _STRETCH_RANK = 0.3, 15
-_LEAST_MISFIT = 0.1  # below it, misfits do not differ
-
-
-class WeightedCurve(NamedTuple):
-    """A curve with the weights of its points.
-
-    Attributes:
-      q_inv_angstrom: (Q,) float32, 1/A.
-      intensity: (Q,) float32, of any unit near 1.
-      weight: (Q,) float32, 1 over the variance of sigma and of what a profile misses; zero in the padding.
-    """
-
-    q_inv_angstrom: jax.Array
-    intensity: jax.Array
-    weight: jax.Array
+LEAST_MISFIT = 0.1  # below it, misfits do not differ
 
 
 class ChosenStructures(NamedTuple):
@@ -61,40 +48,19 @@ class ChosenStructures(NamedTuple):
     misfit: np.ndarray
 
 
-def add_model_error(q_inv_angstrom: np.ndarray, intensity: np.ndarray, weight: np.ndarray) -> WeightedCurve:
-    """Returns a curve whose weights hold the model's error too.
-
-    Args:
-      q_inv_angstrom: (Q,) 1/A.
-      intensity: (Q,) any unit near 1.
-      weight: (Q,) 1 / sigma^2; zero excludes a point.
-    """
-    used = np.asarray(weight) > 0
-    intensity = np.asarray(intensity)
-    relative = np.hypot(MODEL_ERROR, _ELEMENT_ERROR * (np.asarray(q_inv_angstrom) / _ELEMENT_Q)**_ELEMENT_POWER)
+def add_model_error(curve: WeightedCurve) -> WeightedCurve:
+    """Returns a curve, whose weights are 1 / sigma^2, with weights that hold what a profile misses too."""
+    q, intensity, weight = (np.asarray(array) for array in curve)
+    used = weight > 0
+    relative = np.hypot(_SMALL_Q_ERROR, _ELEMENT_ERROR * (q / _ELEMENT_Q)**_ELEMENT_POWER)
     variance = (1 / np.where(used, weight, 1.0) + (relative * intensity)**2
-                + (BUFFER_ERROR * np.abs(intensity).max())**2)
-    return WeightedCurve(*(jnp.asarray(a, jnp.float32) for a in (
-        q_inv_angstrom, intensity, np.where(used, 1 / variance, 0.0))))
+                + (_BUFFER_ERROR * np.abs(intensity).max())**2)
+    return curve._replace(weight=jnp.asarray(np.where(used, 1 / variance, 0.0), jnp.float32))
 
 
 def misfits(profiles: jax.Array, curve: WeightedCurve, background: bool = False) -> jax.Array:
-    """Returns the mean squared residuals (...) of profiles (..., Q) with the best scale, in units of the variance.
-
-    Args:
-      profiles: (..., Q) float32.
-      curve: the curve.
-      background: fit a constant as well (static).
-    """
-    weight = curve.weight / curve.weight.sum()
-    target = curve.intensity
-    if background:
-        target = target - weight @ target
-        profiles = profiles - (profiles @ weight)[..., None]
-    products = profiles @ (weight * target)
-    squares = (profiles * profiles) @ weight
-    residual = weight @ (target * target) - products**2 / jnp.maximum(squares, 1e-30)
-    return jnp.maximum(residual, 0.0) * curve.weight.sum() / (curve.weight > 0).sum()
+    """Returns chi^2 (...) of profiles (..., Q) with the errors of `add_model_error`; see `scattering.chi_squared`."""
+    return scattering.chi_squared(profiles, curve.intensity, curve.weight, background)
 
 
 @functools.partial(jax.jit, static_argnames="background")
@@ -152,7 +118,7 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
         tables = [np.asarray(_score(profiles, curve, jnp.float32(rg_angstrom), jnp.float32(contrast), steps,
                                     background)) for contrast in contrasts]
     misfit = np.stack(tables)  # (C, N, S)
-    floor = max(float(np.sort(misfit.min(2), axis=1)[:, min(_STRETCH_RANK, len(own) - 1)].min()), _LEAST_MISFIT)
+    floor = max(float(np.sort(misfit.min(2), axis=1)[:, min(_STRETCH_RANK, len(own) - 1)].min()), LEAST_MISFIT)
     cost = misfit + _STRETCH_COST * (np.log(radii / own[:, None]) / _STRETCH)**2 * floor
     # Of longer bodies no Zernike order describes the profile; where all are, q is too large, not the bodies.
     too_long = radii > hydration.largest_radius(float(curve.q_inv_angstrom.max()))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+MEDIAN_RADIUS_OVER_RG = 1.86  # r_max over Rg of deposited models, see `radius_bounds`
 Q_RG_LIMIT = 1.3  # end of the straight part for compact particles
 _MAX_START = 1.0  # largest q Rg at which a window may begin; beyond it I(0) is mostly an extrapolation
 _MIN_POINTS = 5  # smallest number of points in a window, but for coarse curves

@@ -18,6 +18,7 @@ shape, the same number at any radius, so that float32 does not overflow.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,20 @@ _X_MAX = 72.0  # end of the table; larger x = q R are clamped, and `choose_order
 _FEWEST_POINTS = 20  # that are fitted, if the curve has so many
 _PAIR_NODES = 1024  # values of q h in the table of `debye_profiles`
 _SHAPES_AT_A_TIME = 8  # whose pair distances are computed together
+
+
+class WeightedCurve(NamedTuple):
+    """A rebinned curve with the weights of its points, as `chi_squared` takes them.
+
+    Attributes:
+      q_inv_angstrom: (Q,) float32, 1/A.
+      intensity: (Q,) float32, divided by the largest absolute intensity.
+      weight: (Q,) float32, 1 / variance in the same unit; zero in the padding.
+    """
+
+    q_inv_angstrom: jax.Array
+    intensity: jax.Array
+    weight: jax.Array
 
 
 def choose_order(q_max: float, r_max: float) -> int | None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-ATOM_VOLUME_ANGSTROM3 = 17.2  # volume of a protein per heavy atom; a mean residue has 134 A^3 and 7.8 heavy atoms
+from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3
+
 _BIN_ANGSTROM = 0.2  # width of the bins of pair distances; pairs take the mean distance of their bin (error 2e-4)
 _MAX_SCATTERERS = 30_000  # of a Debye sum; more are merged
 _BLOCK_PAIRS = 1 << 22  # pairs that are computed at a time

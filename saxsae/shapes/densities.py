@@ -81,7 +81,7 @@ def atom_density(xyz: np.ndarray, r_max: float) -> np.ndarray:
         index = np.clip(node + corner, 0, GRID - 1) @ (GRID**2, GRID, 1)
         spread += np.bincount(index, weight, minlength=GRID**3)
     spread = spread.reshape(GRID, GRID, GRID) * (ATOM_VOLUME_ANGSTROM3 / h**3)
-    return _blur(spread, h, BLUR_ANGSTROM**2 - h**2 / 6)  # spreading an atom has the variance h^2 / 6
+    return blur(spread, h, BLUR_ANGSTROM**2 - h**2 / 6)  # spreading an atom has the variance h^2 / 6
 
 
 def shell_density(xyz: np.ndarray, r_max: float) -> np.ndarray:
@@ -94,7 +94,7 @@ def shell_density(xyz: np.ndarray, r_max: float) -> np.ndarray:
     near, far = SHELL_ANGSTROM
     distance = nearest_atom_distances(np.asarray(xyz, np.float64), h, far + h)
     covered = np.clip((distance - near) / h + 0.5, 0, 1) * np.clip((far - distance) / h + 0.5, 0, 1)
-    return _blur(covered, h, BLUR_ANGSTROM**2 - h**2 / 12)  # a voxel has the variance h^2 / 12
+    return blur(covered, h, BLUR_ANGSTROM**2 - h**2 / 12)  # a voxel has the variance h^2 / 12
 
 
 def nearest_atom_distances(xyz: np.ndarray, pitch: float, limit: float) -> np.ndarray:
@@ -130,8 +130,17 @@ def _lower_squares(squares: jax.Array, atoms: jax.Array, reach: int) -> jax.Arra
     return squares.at[flat.reshape(-1)].min(square.reshape(-1), mode="drop")
 
 
-def _blur(density: np.ndarray, pitch: float, variance: float) -> np.ndarray:
-    """Returns a map (31, 31, 31) blurred by a variance (A^2) along each axis; if that is negative, the map itself."""
+def blur(density: np.ndarray, pitch: float, variance: float) -> np.ndarray:
+    """Returns a map blurred by a Gaussian along each axis.
+
+    Args:
+      density: (31, 31, 31).
+      pitch: edge of its voxels, A.
+      variance: of the Gaussian, A^2; if it is not positive, the map is returned as it is.
+
+    Returns:
+      (31, 31, 31) float64.
+    """
     if variance <= 0:
         return density
     lag = (np.arange(GRID)[:, None] - np.arange(GRID)) * pitch

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from saxsae.profiles import scattering
-from saxsae.shapes import voxels
+from saxsae.shapes import densities, voxels
 from saxsae.shapes.voxels import CENTRE, GRID
 from saxsae.superposition.metrics import TRUTH_SIGMA_ANGSTROM
 
@@ -56,11 +56,7 @@ def ellipsoid_map(semi_axes_angstrom: ArrayLike, sigma_angstrom: float = TRUTH_S
     slope = np.linalg.norm(position / axes**2, axis=-1)
     depth = np.where(slope > 0, level * (1 - level) / np.where(slope > 0, slope, 1.0), axes.min())
     density = np.clip(0.5 + depth / h, 0.0, 1.0)
-    if sigma_angstrom > 0:
-        distance = (np.arange(GRID)[:, None] - np.arange(GRID)) * h
-        kernel = np.exp(-(distance**2) / (2 * sigma_angstrom**2))
-        kernel /= kernel[CENTRE].sum()
-        density = np.einsum("ax,by,cz,xyz->abc", kernel, kernel, kernel, density, optimize=True)
+    density = densities.blur(density, h, sigma_angstrom**2)
     return density.astype(np.float32), h
 
 

@@ -6,6 +6,7 @@ from made_bodies import make_atoms, make_bank, profiles_of
 
 from saxsae.bank import scoring
 from saxsae.profiles import hydration
+from saxsae.profiles.scattering import WeightedCurve
 
 BODIES = [(20, 20, 20), (30, 20, 16), (26, 26, 12), (45, 15, 15), (40, 20, 20), (24, 20, 18)]
 Q = np.linspace(0.01, 0.2, 80)
@@ -24,7 +25,7 @@ def curve_of(axes, contrast=0.0, constant=0.0, noise=0.01):
     intensity = intensity / intensity[0] + constant
     sigma = noise * intensity + 1e-4
     noisy = intensity + sigma * np.random.default_rng(1).normal(size=len(Q))
-    return scoring.add_model_error(Q, noisy, sigma**-2), float(np.sqrt((xyz**2).sum(1).mean())), r_max
+    return scoring.add_model_error(WeightedCurve(Q, noisy, sigma**-2)), float(np.sqrt((xyz**2).sum(1).mean())), r_max
 
 
 @pytest.mark.parametrize("scale", [0.9, 1.0, 1.1])
