@@ -5,14 +5,16 @@
     python -m launch.evaluate --task=simulated --references=FILE.npz [--given_radius] --json=FILE
     python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=dual_space] --json=FILE
     python -m launch.evaluate --task=verdicts [--pairs=DIR] [--references=FILE.npz] --json=FILE
+    python -m launch.evaluate --task=confidence --structures=STRUCTURES --corpus=FILE.npz --json=FILE
     python -m launch.evaluate --task=units --json=FILE
     python -m launch.evaluate --task=crystals --crystals=DIR [--d_min=1.0] [--num_starts=16] --json=FILE
 
 It prints a table and writes FILE: settings, items (one for each structure, curve or case) and a summary. autoencoder
 decodes encoded structures; reconstruction and simulated run `saxsae.reconstruct` on measured and on computed curves;
 phasing runs the stages of `phasenet.solve` on random atoms. verdicts judges good and unfit curves, made ones and those
-given, before any search; units decides the unit of q of made curves; crystals solves measured crystals. In the tasks
-reconstruction, simulated and crystals the same command resumes an interrupted evaluation, and several processes can
+given, before any search; confidence counts how often the stated intervals hold on held-out structures; units decides
+the unit of q of made curves; crystals solves measured crystals. In the tasks reconstruction, simulated, confidence and
+crystals the same command resumes an interrupted evaluation, and several processes can
 share the items (flags: launch/distributed/cluster.py) if all processes see the folder of FILE.
 """
 
@@ -37,17 +39,20 @@ _FLAGS_OF_TASK = {
     "reconstruction": {"pairs", "limit", "given_radius", "maps_dir", "num_models", "seed", "stages"},
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published", "stages"},
     "verdicts": {"pairs", "references", "limit", "seed"},
+    "confidence": {"structures", "corpus", "limit"},
     "units": {"seed"},
     "crystals": {"crystals", "d_min", "num_starts", "limit", "seed", "unknown_group", "composition",
                  "permuted"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM_FLAGS},
 }
 # Tasks whose items several processes can share.
-_SHARED_TASKS = ("reconstruction", "simulated", "crystals")
+_SHARED_TASKS = ("reconstruction", "simulated", "confidence", "crystals")
 _TASK = flags.DEFINE_enum("task", None, list(_FLAGS_OF_TASK), "What is evaluated.", required=True)
 _REFERENCES = flags.DEFINE_string("references", None, "Archive (.npz) with the reference structures.")
 _PAIRS = flags.DEFINE_string(
     "pairs", None, "Folder of folders, each with a measured curve profile.* and its known model reference.*.")
+_STRUCTURES = flags.DEFINE_string("structures", None, "What launch.prepare_structures --input was given.")
+_CORPUS = flags.DEFINE_string("corpus", None, "The packed set that it wrote, whose validation split is evaluated.")
 _CRYSTALS = flags.DEFINE_string(
     "crystals", None, "Folder of folders, each with merged.csv, atoms.csv and source.json; or made crystals (.npz).")
 _D_MIN = flags.DEFINE_float("d_min", None, "Resolution to which the data of crystals are cut, in Angstrom.",
@@ -121,6 +126,8 @@ def _require(flag: str, tasks: tuple[str, ...]) -> None:
 _require("references", ("autoencoder", "simulated"))
 _require("pairs", ("reconstruction",))
 _require("crystals", ("crystals",))
+_require("structures", ("confidence",))
+_require("corpus", ("confidence",))
 # Several processes merge their items in the file of --json.
 flags.register_validator("json", lambda value: value is not None or not cluster.is_requested(),
                          "Flag --json must have a value other than None.")
@@ -157,13 +164,14 @@ def _run_task() -> None:
         _evaluate_phasing()
         return
     name = _WEIGHTS.value or pretrained.DEFAULT
-    if _TASK.value != "autoencoder":
+    if _TASK.value in ("reconstruction", "simulated"):
         from saxsae.reconstruction import EVOLVED_MODELS, choose_stages
 
         if "evolve" in choose_stages(_STAGES.value, pretrained.has_bank(pretrained.find_weights(name))):
             split_cpu(_NUM_MODELS.value or EVOLVED_MODELS)  # the result does not depend on the number of devices
     weights = pretrained.load(name)
-    evaluate = _evaluate_autoencoder if _TASK.value == "autoencoder" else _evaluate_shapes
+    evaluate = {"autoencoder": _evaluate_autoencoder, "confidence": _evaluate_confidence}.get(
+        _TASK.value, _evaluate_shapes)
     evaluate(weights, {
         "task": _TASK.value, "weights": name,
         "weights_sha256": provenance.weights_digest(pretrained.find_weights(name)), "versions": provenance.versions(),
@@ -212,7 +220,7 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
         pathlib.Path(_MAPS_DIR.value).mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {"seed": _SEED.value, "num_models": _NUM_MODELS.value, "stages": _STAGES.value}
     if _TASK.value == "simulated":
-        options["contrasts"] = (0.0,)
+        options |= {"contrasts": (0.0,), "equal_atoms": True}
 
     def evaluate(case: "Case") -> dict[str, Any]:
         return reconstruction.evaluate_case(case, weights, given_radius=_GIVEN_RADIUS.value,
@@ -225,6 +233,25 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
     summary = reconstruction.summarize(items)
     app.print_line(report.format_reconstructions(items, summary))
     resumable.write_result({**settings, **provenance.describe_run(), "items": items, "summary": summary}, _JSON.value)
+
+
+def _evaluate_confidence(weights: "Pretrained", settings: dict[str, Any]) -> None:
+    """Reconstructs shapes of held-out structures and compares what was stated with what is true."""
+    from launch.datasets import held_out
+    from launch.distributed import processes
+    from launch.evaluation import confidence, resumable
+
+    assert _STRUCTURES.value is not None and _CORPUS.value is not None  # required for this task
+    cases = held_out.list_held_out(_STRUCTURES.value, _CORPUS.value)[:_LIMIT.value]
+    items = resumable.run_items(cases, lambda case: confidence.evaluate_structure(case, weights),
+                                confidence.format_item, _JSON.value, settings)
+    if not processes.is_chief():
+        return
+    summary = confidence.summarize(items)
+    reliable = confidence.reliability(items, weights.confidence) if weights.confidence is not None else []
+    app.print_line(confidence.format_summary(summary, reliable))
+    resumable.write_result({**settings, **provenance.describe_run(), "items": items, "summary": summary,
+                            "occupancies": reliable}, _JSON.value)
 
 
 def _stages() -> list[str]:

@@ -54,6 +54,8 @@ _STAGES = flags.DEFINE_list(
 _SHELL_CONTRAST = flags.DEFINE_list(
     "shell_contrast", None, "Contrasts of the shell of bound water that are tried, in e/A^3; by default "
     "0.01,0.02,0.03. 0 for a curve without water.")
+_EQUAL_ATOMS = flags.DEFINE_bool(
+    "equal_atoms", False, "The curve was computed from atoms or beads that all count alike.")
 _WEIGHTS = flags.DEFINE_string(
     "weights", "lean", "Weights of the auto-encoder: the name of released weights, their folder, or the workdir of a "
     "training.")
@@ -99,6 +101,8 @@ def main(_: list[str]) -> None:
     stages = choose_stages(_STAGES.value, pretrained.has_bank(weights_folder))
     if stages == ("evolve",) and _SHELL_CONTRAST.value is not None:
         raise InputError("--shell_contrast has no meaning for --stages=evolve, whose models have no shell")
+    if stages == ("evolve",) and _EQUAL_ATOMS.value:
+        raise InputError("--equal_atoms has no meaning for --stages=evolve, whose shapes are of uniform density")
     if "evolve" in stages:
         cpu_devices.split_cpu(_NUM_MODELS.value or EVOLVED_MODELS)
     app.enable_compilation_cache()
@@ -117,7 +121,8 @@ def main(_: list[str]) -> None:
     found = reconstruct(
         curve, weights, radius=_RADIUS.value, q_max=_Q_MAX.value, num_models=_NUM_MODELS.value,
         seed=_SEED.value, background=_BACKGROUND.value, stages=stages, initial=_INITIAL.value,
-        contrasts=_parse_contrasts() or hydration.CONTRASTS, settings=settings, descent=descent, progress=progress)
+        contrasts=_parse_contrasts() or hydration.CONTRASTS, equal_atoms=_EQUAL_ATOMS.value,
+        settings=settings, descent=descent, progress=progress)
     for note in found.notes[len(curve.notes):]:
         app.print_line(f"  {note}")
     if found.verdict.status == NO_SHAPE:

@@ -8,6 +8,7 @@
    the corpus allow.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,12 +24,13 @@ from saxsae.genetic import EvolutionState, GenerationRecord
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.scattering import WeightedCurve
-from saxsae.shapes import densities, voxels
+from saxsae.shapes import densities
 from saxsae.superposition import averaging
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
 _STEPS_PER_CALL = 7  # at most, between two calls of `progress`
 _MIN_RELATIVE_GAIN = 0.02  # of the median misfit in that many steps; with less, the descent ends
+_RG_TIMES_Q = 0.1  # r_max times q of the intensity that gives Rg
 _MISFIT_SCALE = 0.5  # misfit above the lowest at which a model's weight has fallen to exp(-1/2)
 
 
@@ -40,6 +42,7 @@ class BankModels(NamedTuple):
       codes: (M, K) latent codes.
       r_max_angstrom: (M,).
       misfit: (M,) see `scoring.misfits`.
+      correction: (M, Q) of their decoded profiles, at q of the curve; see `descent.correct`.
       history: (1, G) arrays; a step counts as a generation, and all models as elites.
     """
 
@@ -47,6 +50,7 @@ class BankModels(NamedTuple):
     codes: np.ndarray
     r_max_angstrom: np.ndarray
     misfit: np.ndarray
+    correction: np.ndarray
     history: GenerationRecord
 
 
@@ -65,7 +69,7 @@ class BankSearch(NamedTuple):
 
 
 def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructures, background: bool,
-            free_radius: bool) -> BankSearch:
+            free_radius: bool, equal_atoms: bool) -> BankSearch:
     """Returns a search.
 
     Args:
@@ -74,6 +78,7 @@ def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructur
       models: the structures that the models begin as; the largest decides the order of the profiles.
       background: whether a constant is fitted as well.
       free_radius: whether r_max is not known.
+      equal_atoms: whether the curve was computed from equal atoms.
 
     Raises:
       InputError: the weights have no density head.
@@ -84,11 +89,13 @@ def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructur
     width = pretrained.density_head["output_kernel"].shape[0]
     order = hydration.choose_density_order(float(curve.q_inv_angstrom.max()), float(models.r_max_angstrom.max()))
     return BankSearch(pretrained, curve, CompiledDescentKey(
-        pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, free_radius))
+        pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, free_radius,
+        equal_atoms))
 
 
 def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, count: int, *,
-           contrasts: tuple[float, ...], radius: float | None, rg_known: bool, background: bool) -> BankModels:
+           contrasts: tuple[float, ...], radius: float | None, rg_known: bool, background: bool,
+           equal_atoms: bool) -> BankModels:
     """Returns the best structures of the bank as models; the arguments are those of `scoring.choose_structures`.
 
     Raises:
@@ -99,12 +106,23 @@ def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, cou
         raise InputError("these weights have no bank of structures: give --stages=evolve, or make a bank with "
                          "launch.datasets.make_bank")
     chosen = scoring.choose_structures(bank, curve, rg_angstrom, count, contrasts=contrasts, radius=radius,
-                                       rg_known=rg_known, background=background)
+                                       rg_known=rg_known, background=background, equal_atoms=equal_atoms)
     if chosen.r_max_angstrom.min() < _LEAST_RADIUS_ANGSTROM:
         raise InputError(f"r_max is {chosen.r_max_angstrom.min():.3g} A: smaller than any structure of the bank; "
                          "--stages=evolve finds shapes of any size")
     return BankModels(chosen, bank.codes[chosen.rows], chosen.r_max_angstrom, chosen.misfit,
+                      np.ones((len(chosen.rows), len(curve.q_inv_angstrom)), np.float32),
                       _record(chosen.misfit[None], chosen.r_max_angstrom))
+
+
+def correct(search: BankSearch, models: BankModels) -> BankModels:
+    """Returns models from `choose` with the corrections that make their profiles those of their structures."""
+    bank = search.pretrained.bank
+    assert bank is not None
+    q = search.curve.q_inv_angstrom
+    exact = scoring.profiles_of_chosen(bank, models.chosen, q, search.static.equal_atoms)
+    return models._replace(correction=np.asarray(descent.correct(exact, _profiles(search, decode(search, models),
+                                                                                  models, q))))
 
 
 def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
@@ -121,7 +139,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
     inputs = DescentInput(
         weights.params["decoder"], weights.density_head, jnp.asarray(weights.latents.sd), search.curve,
         jnp.asarray(models.codes), jnp.asarray(np.log(models.r_max_angstrom), jnp.float32),
-        jnp.asarray(models.chosen.contrast, jnp.float32))
+        jnp.asarray(models.chosen.contrast, jnp.float32), jnp.asarray(models.correction))
     state = descent.start(search.static, inputs, settings)
     misfits = np.zeros((0, len(models.codes)))
     # What the last step gives is rated before one more. All calls are of one length, so one program is compiled.
@@ -134,7 +152,8 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
         codes, radii = (np.asarray(a) for a in descent.codes_and_radii(inputs, state.best))
         order = np.argsort(np.asarray(state.misfit), kind="stable")
         result = BankModels(ChosenStructures(*(field[order] for field in models.chosen)), codes[order], radii[order],
-                            np.asarray(state.misfit)[order], _record(misfits, radii[order]))
+                            np.asarray(state.misfit)[order], models.correction[order],
+                            _record(misfits, radii[order]))
         ended = len(misfits) > settings.steps or np.median(misfits.min(0)) > (1 - _MIN_RELATIVE_GAIN) * before
         if ended:  # the steps that were not taken change nothing
             rest = np.repeat(misfits[-1:], max(settings.steps + 1 - len(misfits), 0), axis=0)
@@ -147,7 +166,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
 
 
 def decode(search: BankSearch, models: BankModels) -> np.ndarray:
-    """Returns the densities (M, 2, 31, 31, 31) of atoms and shell of the models."""
+    """Returns the densities (M, 3, 31, 31, 31) of atoms, shell and excess electrons of the models."""
     weights = search.pretrained
     return np.asarray(_decode(search.static, weights.params["decoder"], weights.density_head, jnp.asarray(models.codes),
                               jnp.asarray(models.r_max_angstrom, jnp.float32)))
@@ -200,22 +219,32 @@ def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, cur
 
 
 def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels, q_inv_angstrom: Any) -> jax.Array:
-    """Returns the profiles (M, Q) of the first models."""
+    """Returns the profiles (M, Q) of the first models, corrected."""
     count = len(decoded)
     return _compiled_profiles(search.static, jnp.asarray(decoded), jnp.asarray(q_inv_angstrom, jnp.float32),
                               jnp.asarray(models.r_max_angstrom[:count], jnp.float32),
-                              jnp.asarray(models.chosen.contrast[:count], jnp.float32))
+                              jnp.asarray(models.chosen.contrast[:count], jnp.float32), search.curve.q_inv_angstrom,
+                              jnp.asarray(models.correction[:count]))
 
 
-_compiled_profiles = jax.jit(descent.profiles, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
+def _compiled_profiles(static: CompiledDescentKey, decoded: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
+                       contrast: jax.Array, table_q: jax.Array, correction: jax.Array) -> jax.Array:
+    computed = descent.profiles(static, decoded, q_inv_angstrom, radii, contrast)
+    return computed * jax.vmap(lambda one: jnp.interp(q_inv_angstrom, table_q, one))(correction)
 
 
-def radius_of_gyration(decoded: np.ndarray, models: BankModels) -> float:
-    """Returns the radius of gyration (A) of the best model with its shell, without the blur of its map."""
-    pitch = float(densities.density_pitch(models.r_max_angstrom[0]))
-    excess = np.asarray(hydration.amplitude_map(decoded[0, 0], decoded[0, 1], models.chosen.contrast[0]))
-    of_map = voxels.radius_of_gyration(excess, pitch)**2 - 0.25 * pitch**2  # which takes voxels for cubes
-    return float(np.sqrt(max(of_map - 3 * float(densities.blur_variance(pitch)), 0.0)))
+def radius_of_gyration(search: BankSearch, decoded: np.ndarray, models: BankModels) -> float:
+    """Returns the radius of gyration (A) of the best model with its shell, from its profile at small q."""
+    q = np.array([0.0, _RG_TIMES_Q / models.r_max_angstrom[0]])
+    at_zero, beside = np.maximum(profile_of_best(search, decoded, models, q), 1e-30)
+    return float(np.sqrt(max(3 * np.log(at_zero / beside), 0.0)) / q[1])
+
+
+def negative_density(decoded: np.ndarray) -> float:
+    """Returns the sum of the negative over that of the positive densities of the best model's atoms."""
+    atoms = decoded[0, 0]
+    return float(-np.minimum(atoms, 0).sum() / np.maximum(atoms, 1e-9).sum())
 
 
 def describe_sources(search: BankSearch, models: BankModels) -> tuple[str, ...]:

@@ -7,6 +7,7 @@
     components.npz  principal components of the same corpus, in 8 bits, with which the network is compared
     density.npz     the parameters of the density head; may be absent
     bank.npz        the bank of structures (`saxsae.bank.structure_bank`); may be absent
+    confidence.npz  the constants of `saxsae.confidence`; may be absent
 
 `launch.tasks.autoencoder` calls `save`; `launch.reconstruct` and `launch.evaluate` call `load`.
 """
@@ -23,6 +24,7 @@ from phasenet.io import releases
 from phasenet.io.npz import read_npz
 from saxsae.bank import structure_bank
 from saxsae.bank.structure_bank import ProfileComponents, StructureBank
+from saxsae.confidence import FEATURES, OCCUPANCIES, ConfidenceModel
 from saxsae.networks import code_refinement
 from saxsae.networks.autoencoder import AutoEncoder, make_autoencoder
 from saxsae.networks.density_head import DensityHead
@@ -31,7 +33,7 @@ from saxsae.shapes.principal_components import Components
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights"
 DEFAULT = "lean"
-DENSITY_HEAD, BANK = "density.npz", "bank.npz"
+DENSITY_HEAD, BANK, CONFIDENCE = "density.npz", "bank.npz", "confidence.npz"
 # Largest values that `config.json` may hold; a file with larger ones is taken as damaged.
 _MAX_LATENTS = 10_000  # numbers in a code; the released networks have 200
 _MAX_REFINEMENT = 10_000  # steps, rate or sharpness of the refinement
@@ -66,6 +68,7 @@ class Pretrained(NamedTuple):
       refinement: how `encode` refines the encoder's codes.
       density_head: parameters of the density head; None without one.
       bank: the bank of structures; None without one.
+      confidence: how close its shapes are to the true ones; None where that was not measured.
     """
 
     network: AutoEncoder
@@ -77,6 +80,7 @@ class Pretrained(NamedTuple):
     refinement: code_refinement.Refinement = code_refinement.Refinement()
     density_head: dict[str, Any] | None = None
     bank: StructureBank | None = None
+    confidence: ConfidenceModel | None = None
 
     def encode(self, occupancy: jax.Array) -> jax.Array:
         """Returns the refined codes (N, K) of maps (N, 32, 32, 32) from 0 to 1. Not jitted; jit the call for speed."""
@@ -155,7 +159,7 @@ def load(name: str = DEFAULT) -> Pretrained:
     components = Components(stored["mean"].astype(np.float32), basis, stored["sd"], float(stored["threshold"]))
     return Pretrained(network, params, float(info["threshold"]), latents, components, info,
                       code_refinement.Refinement(**info.get("refinement", {})), _read_density_head(folder),
-                      _read_bank(folder, size))
+                      _read_bank(folder, size), _read_confidence(folder))
 
 
 def save_density_head(folder: pathlib.Path, params: dict[str, Any]) -> None:
@@ -164,7 +168,7 @@ def save_density_head(folder: pathlib.Path, params: dict[str, Any]) -> None:
 
 
 def save_bank(folder: pathlib.Path, bank: StructureBank, components: int) -> None:
-    """Writes a bank into a release: codes, sizes and scores of the profiles in half precision.
+    """Writes a bank into a release: codes in 8 bits, and scores of the profiles in half precision.
 
     Args:
       folder: of the release.
@@ -172,9 +176,11 @@ def save_bank(folder: pathlib.Path, bank: StructureBank, components: int) -> Non
       components: number of principal components of the profiles.
     """
     stored = structure_bank.compress_profiles(bank.profiles, components)
+    steps = np.maximum(np.abs(bank.codes).max(0), 1e-6) / 127  # of the codes' 8 bits
     text = "\n".join(f"{name}\t{pdb_id}" for name, pdb_id in zip(bank.names, bank.pdb_ids, strict=True))
     releases.write_arrays(pathlib.Path(folder) / BANK, {
-        "names": np.frombuffer(text.encode(), np.uint8), "codes": bank.codes.astype(np.float16),
+        "names": np.frombuffer(text.encode(), np.uint8), "codes": np.round(bank.codes / steps).astype(np.int8),
+        "steps": steps.astype(np.float32),
         "rg_angstrom": bank.rg_angstrom.astype(np.float32), "r_max_angstrom": bank.r_max_angstrom.astype(np.float32),
         "scores": stored.scores.astype(np.float16), "basis": stored.basis.astype(np.float32),
         "mean": stored.mean.astype(np.float32), "reference": stored.reference.astype(np.float32)})
@@ -199,8 +205,9 @@ def _read_bank(folder: pathlib.Path, size: int) -> StructureBank | None:
         return None
     points = len(structure_bank.U)
     stored = releases.read_arrays(path, {
-        "names": ("L",), "codes": ("N", size), "rg_angstrom": ("N",), "r_max_angstrom": ("N",), "scores": ("N", "C"),
-        "basis": ("C", 3 * points), "mean": (3 * points,), "reference": (points,)}, "a bank of structures")
+        "names": ("L",), "codes": ("N", size), "steps": (size,), "rg_angstrom": ("N",), "r_max_angstrom": ("N",),
+        "scores": ("N", "C"), "basis": ("C", 6 * points), "mean": (6 * points,), "reference": (2 * points,)},
+        "a bank of structures")
     try:
         lines = [line.split("\t") for line in stored["names"].astype(np.uint8).tobytes().decode().split("\n")]
     except UnicodeDecodeError as error:
@@ -212,8 +219,28 @@ def _read_bank(folder: pathlib.Path, size: int) -> StructureBank | None:
     names, pdb_ids = (tuple(column) for column in zip(*lines, strict=True))
     profiles = structure_bank.expand_profiles(ProfileComponents(
         *(stored[field] for field in ProfileComponents._fields)))
-    return StructureBank(names, pdb_ids, stored["codes"].astype(np.float32), stored["rg_angstrom"],
+    codes = stored["codes"].astype(np.float32) * stored["steps"].astype(np.float32)
+    return StructureBank(names, pdb_ids, codes, stored["rg_angstrom"],
                          stored["r_max_angstrom"], profiles)
+
+
+def save_confidence(folder: pathlib.Path, model: ConfidenceModel) -> None:
+    """Writes the constants of the confidence into a release."""
+    releases.write_arrays(pathlib.Path(folder) / CONFIDENCE, {
+        name: array.astype(np.float32) for name, array in model._asdict().items()})
+
+
+def _read_confidence(folder: pathlib.Path) -> ConfidenceModel | None:
+    """Returns the constants of a release's confidence, or None."""
+    path = folder / CONFIDENCE
+    if not path.is_file():
+        return None
+    features = len(FEATURES)
+    stored = releases.read_arrays(path, {
+        "centre": (features,), "spread": (features,), "correlation": (features + 1,), "correlation_residuals": (2,),
+        "resolution": (features + 1,), "resolution_residuals": (2,), "occupancy": (len(OCCUPANCIES),)},
+        "a confidence")
+    return ConfidenceModel(**{name: array.astype(np.float64) for name, array in stored.items()})
 
 
 def _check_info(info: dict[str, Any], path: pathlib.Path) -> None:

@@ -23,9 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae import bank_search, genetic, genetic_search
+from saxsae import bank_search, confidence, genetic, genetic_search
 from saxsae.bank import scoring
 from saxsae.bank.descent import DescentSettings
+from saxsae.confidence import Confidence
 from saxsae.genetic_search import CompiledSearchKey
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
@@ -59,6 +60,8 @@ class Reconstruction(NamedTuple):
       agreement: (K,) Pearson correlation of each model after superposition: with the mean for densities, with the
         best model for binary shapes.
       rg_angstrom: radius of gyration of the best model, with its shell.
+      bank_misfit: the lowest misfit of a structure of the bank, before the steps; NaN without a bank.
+      negative_density: negative over positive density of the best model, before it is cut off; NaN without a bank.
       q_inv_angstrom: (N,) float64, 1/A, of the measured points that were fitted.
       intensity: (N,) float64, in the unit of the curve.
       sigma: (N,) float64, standard deviations of `intensity`.
@@ -75,6 +78,10 @@ class Reconstruction(NamedTuple):
       sources: the structures of the bank that the models began as, one line each; () from the genetic algorithm.
       notes: assumptions and left-out points, one line each; the curve's own notes come first.
       verdict: whether the result can be believed.
+      features: (F,) what `saxsae.confidence` takes of the result; None from the genetic algorithm.
+      confidence: how close `density` can be expected to be to the true one; None where that is not known.
+      occupancy: (31, 31, 31) probability that a voxel is filled at 15 A resolution, or where the weights have no
+        confidence the share of models that fill it; None from the genetic algorithm.
     """
 
     density: np.ndarray
@@ -85,6 +92,8 @@ class Reconstruction(NamedTuple):
     model_chi_squared: np.ndarray
     agreement: np.ndarray
     rg_angstrom: float
+    bank_misfit: float
+    negative_density: float
     q_inv_angstrom: np.ndarray
     intensity: np.ndarray
     sigma: np.ndarray
@@ -100,6 +109,9 @@ class Reconstruction(NamedTuple):
     sources: tuple[str, ...]
     notes: tuple[str, ...]
     verdict: Verdict
+    features: np.ndarray | None = None
+    confidence: Confidence | None = None
+    occupancy: np.ndarray | None = None
 
 
 class _Prepared(NamedTuple):
@@ -126,6 +138,14 @@ class _Prepared(NamedTuple):
     notes: list[str]
 
 
+class _ForwardModel(NamedTuple):
+    """How the profiles of models are computed; the arguments of `reconstruct`."""
+
+    background: bool
+    contrasts: tuple[float, ...]
+    equal_atoms: bool
+
+
 class _Models(NamedTuple):
     """What a stage hands over: fields of `Reconstruction`, and `profile`, q (Q,) -> I(q) (Q,) of the best model."""
 
@@ -136,7 +156,7 @@ class _Models(NamedTuple):
 def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | None = None, q_max: float = 0.2,
                 num_models: int | None = None, seed: int = 0, background: bool = False,
                 stages: Sequence[str] | None = None, initial: str = "bank",
-                contrasts: tuple[float, ...] = hydration.CONTRASTS,
+                contrasts: tuple[float, ...] = hydration.CONTRASTS, equal_atoms: bool = False,
                 settings: genetic.EvolutionSettings = genetic.EvolutionSettings(),
                 descent: DescentSettings = DescentSettings(),
                 progress: Callable[[genetic.EvolutionState], None] | None = None) -> Reconstruction:
@@ -157,6 +177,8 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
       initial: source of the first generation of "evolve": "bank" draws codes of training maps; "distribution" draws
         each latent number from its distribution, as in the paper.
       contrasts: of the shell of bound water, e/A^3, that are tried in the bank; (0.0,) for a curve without water.
+      equal_atoms: whether the curve was computed from atoms or beads that all count alike. Otherwise each element has
+        its own weight, except with "evolve", whose shapes are of uniform density.
       settings: settings of the genetic algorithm.
       descent: settings of the gradient steps.
       progress: called every few generations or steps with the populations, a `genetic.EvolutionState` of NumPy arrays
@@ -188,16 +210,31 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
     if before.status == NO_SHAPE:
         raise InputError(before.sentence)
     prepared = _prepare(curve, radius, q_max, densities="evolve" not in stages)
+    forward = _ForwardModel(background, contrasts, equal_atoms)
     if "evolve" in stages:
-        found = _evolve(prepared, pretrained, num_models or EVOLVED_MODELS, seed, background, initial,
-                        settings, progress, contrasts if "bank" in stages else None)
+        found = _evolve(prepared, pretrained, num_models or EVOLVED_MODELS, seed, forward, initial,
+                        settings, progress, from_bank="bank" in stages)
     else:
-        found = _search_bank(prepared, pretrained, num_models or DENSITY_MODELS, background, contrasts,
+        found = _search_bank(prepared, pretrained, num_models or DENSITY_MODELS, forward,
                              descent if "search" in stages else None, progress)
     fit = _fit_measured_points(curve, prepared.q_range, found.profile, background)
     result = Reconstruction(guinier=prepared.guinier, notes=tuple(prepared.notes), verdict=before, **found.fields,
                             **fit)
-    return result._replace(verdict=judge_result(result, result.rg_angstrom, before, background))
+    result = result._replace(verdict=judge_result(result, result.rg_angstrom, before, background))
+    return _add_confidence(result, pretrained) if result.sources else result
+
+
+def _add_confidence(result: Reconstruction, pretrained: Pretrained) -> Reconstruction:
+    """Returns a result from the bank with its confidence and occupancy."""
+    rg = result.guinier.rg_angstrom if result.guinier.valid else result.rg_angstrom
+    features = confidence.measure(
+        result.agreement, result.bank_misfit, result.verdict.measures["misfit"], result.sources,
+        float(result.q_inv_angstrom[-1]), rg, result.model_radii)
+    occupancy = confidence.filled_share(result.models)
+    if pretrained.confidence is None:
+        return result._replace(features=features, occupancy=occupancy)
+    return result._replace(features=features, confidence=confidence.predict(pretrained.confidence, features),
+                           occupancy=confidence.calibrate_occupancy(pretrained.confidence, occupancy))
 
 
 def choose_stages(stages: Sequence[str] | None, has_bank: bool) -> tuple[str, ...]:
@@ -242,13 +279,15 @@ def _largest_tried(radii: tuple[float, float]) -> float:
     return radii[1] * (1 + max(genetic_search.RADIUS_STEPS))
 
 
-def _search_bank(prepared: _Prepared, pretrained: Pretrained, count: int, background: bool,
-                 contrasts: tuple[float, ...], descent: DescentSettings | None,
+def _search_bank(prepared: _Prepared, pretrained: Pretrained, count: int, forward: _ForwardModel,
+                 descent: DescentSettings | None,
                  progress: Callable[[genetic.EvolutionState], None] | None) -> _Models:
     """Returns densities from the bank, after gradient steps unless `descent` is None."""
-    models = _choose_structures(prepared, pretrained, count, background, contrasts)
-    search = bank_search.prepare(pretrained, prepared.curve_for_bank, models.chosen, background,
-                                 free_radius=prepared.radius is None)
+    models = _choose_structures(prepared, pretrained, count, forward)
+    search = bank_search.prepare(pretrained, prepared.curve_for_bank, models.chosen, forward.background,
+                                 free_radius=prepared.radius is None, equal_atoms=forward.equal_atoms)
+    models = bank_search.correct(search, models)
+    bank_misfit = float(models.misfit.min())
     if descent is not None:
         models = bank_search.descend(search, models, descent, progress)
     decoded = bank_search.decode(search, models)
@@ -260,23 +299,24 @@ def _search_bank(prepared: _Prepared, pretrained: Pretrained, count: int, backgr
         "radius_angstrom": averaged.r_max_angstrom,
         "models": np.clip(averaged.maps, 0, 1), "model_radii": models.r_max_angstrom,
         "model_chi_squared": chi_squared, "agreement": averaged.correlations,
-        "rg_angstrom": bank_search.radius_of_gyration(decoded, models), "order": search.static.order,
+        "rg_angstrom": bank_search.radius_of_gyration(search, decoded, models), "bank_misfit": bank_misfit,
+        "negative_density": bank_search.negative_density(decoded), "order": search.static.order,
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
         "sources": bank_search.describe_sources(search, models)}, profile)
 
 
-def _choose_structures(prepared: _Prepared, pretrained: Pretrained, count: int, background: bool,
-                       contrasts: tuple[float, ...]) -> bank_search.BankModels:
+def _choose_structures(prepared: _Prepared, pretrained: Pretrained, count: int,
+                       forward: _ForwardModel) -> bank_search.BankModels:
     """Returns the structures of the bank that fit best, at most `count`."""
     return bank_search.choose(
-        pretrained, prepared.curve_for_bank, prepared.rg_angstrom, count, contrasts=contrasts,
-        radius=prepared.radius, rg_known=prepared.guinier.valid, background=background)
+        pretrained, prepared.curve_for_bank, prepared.rg_angstrom, count, radius=prepared.radius,
+        rg_known=prepared.guinier.valid, **forward._asdict())
 
 
-def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, background: bool, initial: str,
+def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, forward: _ForwardModel, initial: str,
             settings: genetic.EvolutionSettings, progress: Callable[[genetic.EvolutionState], None] | None,
-            contrasts: tuple[float, ...] | None) -> _Models:
-    """Returns binary shapes by the genetic algorithm; from the best structures of the bank if `contrasts` are given."""
+            from_bank: bool) -> _Models:
+    """Returns binary shapes by the genetic algorithm, which may begin with the best structures of the bank."""
     curve, (low, high) = prepared.curve, prepared.radii
     order = scattering.choose_order(float(curve.q_inv_angstrom.max()), _largest_tried(prepared.radii))
     if order is None:
@@ -284,11 +324,11 @@ def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, b
                               "profiles are computed from pair distances")
     latents = pretrained.latents
     codes = latents.bank if initial == "bank" else latents.bank[:0]
-    if contrasts is not None:
-        codes = _choose_structures(prepared, pretrained, settings.population, background, contrasts).codes
+    if from_bank:
+        codes = _choose_structures(prepared, pretrained, settings.population, forward).codes
     prior = genetic.CodePrior(*(jnp.asarray(a, jnp.float32) for a in (latents.quantiles, codes, low, high)))
-    key = CompiledSearchKey(pretrained.info["kind"], pretrained.info["latent_size"], order, low < high, background,
-                            settings)
+    key = CompiledSearchKey(pretrained.info["kind"], pretrained.info["latent_size"], order, low < high,
+                            forward.background, settings)
     state = genetic_search.run_searches(key, pretrained, curve, prior, runs, seed, progress)
     ranking = np.argsort(state.chi_squared[:, 0], kind="stable")
     state = jax.tree.map(lambda a: a[ranking], state)
@@ -305,7 +345,8 @@ def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, b
     return _Models({
         "density": density, "pitch_angstrom": pitch, "radius_angstrom": float(radii[0]), "models": models,
         "model_radii": radii, "model_chi_squared": state.chi_squared[:, 0], "agreement": agreement,
-        "rg_angstrom": voxels.radius_of_gyration(models[0], pitch), "order": order, "history": state.history,
+        "rg_angstrom": voxels.radius_of_gyration(models[0], pitch), "bank_misfit": np.nan, "negative_density": np.nan,
+        "order": order, "history": state.history,
         "generations": state.generation, "sources": ()}, profile)
 
 

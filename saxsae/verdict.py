@@ -89,6 +89,12 @@ LIMITS = {
         above="the best model misses the curve: chi^2 is {:.3g} even with 2% of the intensity added to sigma"),
     "cormap_p": Limit(
         (1e-12, _INF), (-_INF, _INF), below="the residuals of the fit are systematic (CorMap p = {:.1g})"),
+    "bank_misfit": Limit(
+        (-_INF, 2.5), (-_INF, 25),
+        above="no structure of the bank resembles the body: the misfit of the best is {:.3g}"),
+    "negative_density": Limit(
+        (-_INF, 0.06), (-_INF, 0.5),
+        above="{:.0%} of the density of the best model is negative: no body of one density fits"),
     "rg_ratio": Limit(
         (0.87, 1.15), (0.6, 1.6), below="Rg of the best model is {:.2f} times Guinier's",
         above="Rg of the best model is {:.2f} times Guinier's"),
@@ -98,7 +104,8 @@ LIMITS = {
         (0.75, _INF), (-_INF, _INF), below="the models agree with their mean by {:.2f} only: different shapes fit the "
         "curve"),
 }
-RESULT_MEASURES = ("misfit", "cormap_p", "rg_ratio", "agreement", "agreement_with_mean")
+RESULT_MEASURES = ("misfit", "cormap_p", "bank_misfit", "negative_density", "rg_ratio", "agreement",
+                   "agreement_with_mean")
 # Measures that a constant background changes. If the background is fitted, only their limits for no shape count.
 _CHANGED_BY_BACKGROUND = ("level", "plateau", "kratky", "negative_share", "rg_ratio")
 
@@ -138,6 +145,14 @@ class ResultLike(CurveLike, Protocol):
     @property
     def agreement(self) -> np.ndarray:
         """The correlation (K,) of each model with the best, or with the mean of densities."""
+
+    @property
+    def bank_misfit(self) -> float:
+        """The lowest misfit of a structure of the bank; NaN without a bank."""
+
+    @property
+    def negative_density(self) -> float:
+        """Negative over positive density of the best model; NaN without a bank."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -180,6 +195,7 @@ def judge_result(found: ResultLike, rg_angstrom: float, before: Verdict, backgro
     others = found.agreement if found.sources else found.agreement[1:]  # the best agrees with itself
     measures = {
         "misfit": misfit if math.isfinite(misfit) else math.inf, "cormap_p": cormap_probability(_sum_in_bins(found)),
+        "bank_misfit": found.bank_misfit, "negative_density": found.negative_density,
         "rg_ratio": rg_angstrom / found.guinier.rg_angstrom if found.guinier.valid else math.nan,
         "agreement_with_mean" if found.sources else "agreement":
             float(np.mean(others)) if len(found.agreement) > 1 else math.nan}

@@ -25,7 +25,7 @@ from saxsae.bank import structure_bank
 from saxsae.bank.structure_bank import StructureBank
 from saxsae.io.structures import voxelized_corpus
 from saxsae.profiles import hydration
-from saxsae.shapes import densities, voxels
+from saxsae.shapes import voxels
 from saxsae.shapes.batches import voxelize_many
 
 _STRUCTURES = flags.DEFINE_string(
@@ -40,7 +40,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder of the release to write: -
 _MADE = flags.DEFINE_integer("made", 1500, "Number of made shapes.", 0)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the made shapes.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Only so many structures.", lower_bound=1)
-_COMPONENTS = flags.DEFINE_integer("components", 48, "Principal components of the profiles.", 1, 256)
+_COMPONENTS = flags.DEFINE_integer("components", 80, "Principal components of the profiles.", 1, 256)
 
 _ORDER = 40  # Zernike order of the profiles
 _Q_MAX = 0.45  # 1/A; beyond it a blurred density tells nothing, and the profile stays as it is there
@@ -59,13 +59,15 @@ def main(_: list[str]) -> None:
     if not head.is_file():
         raise InputError(f"{head}: no such file; train configs/saxsae_densities.py, and give its workdir as --density")
     corpus = voxelized_corpus.read_voxelized(_CORPUS.value)
-    known = structure_sources.load_coordinates(_STRUCTURES.value, _CORPUS.value)
+    known = structure_sources.load_by_name(_STRUCTURES.value, _CORPUS.value)
     rows = np.array([row for row in np.flatnonzero(corpus.split == 0) if corpus.names[row] in known][:_LIMIT.value])
     if len(rows) < 2:
         raise InputError(f"{_STRUCTURES.value}: expected training structures of {_CORPUS.value}, found {len(rows)}")
-    made, made_bits, made_radii = _draw_shapes(_MADE.value, [known[corpus.names[row]] for row in rows])
+    structures = [known[corpus.names[row]] for row in rows]
+    made, made_bits, made_radii = _draw_shapes(_MADE.value, [structure.xyz_angstrom for structure in structures])
     app.print_line(f"{len(rows)} structures, {len(made)} made shapes")
-    coordinates = [known[corpus.names[row]] for row in rows] + [xyz for _, xyz in made]
+    coordinates = [structure.xyz_angstrom for structure in structures] + [xyz for _, xyz in made]
+    numbers = [structure.atomic_number for structure in structures] + [np.zeros(len(xyz)) for _, xyz in made]
     all_bits = np.concatenate([corpus.occupancy[rows], made_bits])
     radii = np.concatenate([corpus.r_max_angstrom[rows], made_radii])
     encode = jax.jit(lambda bits: weights.encode(voxels.pad(voxels.unpack(bits))))
@@ -76,7 +78,7 @@ def main(_: list[str]) -> None:
         chunk = slice(start, min(start + _CHUNK, len(rows) if start < len(rows) else len(coordinates)))
         xyz = [voxels.centre_and_radius(one)[0] for one in coordinates[chunk]]
         rg += [np.sqrt((one**2).sum(-1).mean()) for one in xyz]
-        profiles.append(_profiles(xyz, rg[start:], radii[chunk], start >= len(rows)))
+        profiles.append(_profiles(xyz, numbers[chunk], rg[start:], radii[chunk], start >= len(rows)))
         codes.append(np.asarray(encode(np.resize(all_bits[chunk], (_CHUNK, all_bits.shape[1]))))[:len(xyz)])
         if start // _CHUNK % 20 == 0:
             app.print_line(f"  {start + len(xyz)} of {len(coordinates)}")
@@ -94,7 +96,7 @@ def main(_: list[str]) -> None:
     pretrained.save_bank(folder, bank, _COMPONENTS.value)
     stored = pretrained.load(str(folder)).bank
     assert stored is not None
-    error = np.abs(stored.profiles[:, 0] / bank.profiles[:, 0] - 1)
+    error = np.abs(stored.profiles[:, :, 0] / bank.profiles[:, :, 0] - 1)
     app.print_line(f"profiles stored to {np.median(error):.1e} (median), {np.quantile(error, 0.99):.1e} (99%)\n"
                    f"written to {folder}: {(folder / pretrained.BANK).stat().st_size / 2**20:.1f} MiB")
 
@@ -119,21 +121,25 @@ def _draw_shapes(count: int, structures: list[np.ndarray]) -> tuple[list[tuple[s
     return made, bits, radii
 
 
-def _profiles(xyz: list[np.ndarray], rg: list[float], r_max: np.ndarray, made: bool) -> np.ndarray:
-    """Returns the parts of the profiles (n, 3, U) of structures, see `StructureBank`.
+def _profiles(xyz: list[np.ndarray], numbers: list[np.ndarray], rg: list[float], r_max: np.ndarray,
+              made: bool) -> np.ndarray:
+    """Returns the parts of the profiles (n, 2, 3, U) of structures, see `StructureBank`.
 
     Args:
       xyz: n times (N, 3) positions from the centroid, A.
+      numbers: n times (N,) atomic numbers.
       rg: (n,) radii of gyration, A.
       r_max: (n,) A.
-      made: whether the points are those of made shapes, which are brought to the density of a protein.
+      made: whether the points are those of made shapes, which are brought to the density of a protein and have no
+        elements.
     """
     count = len(xyz)
-    maps = np.array([[make(one, radius) for make in (densities.atom_density, densities.shell_density)]
-                     for one, radius in zip(xyz, r_max, strict=True)], np.float32)
+    maps = np.array([hydration.densities_of_structure(*one) for one in zip(xyz, numbers, r_max, strict=True)],
+                    np.float32)
     if made:
         inside = np.array([np.quantile(one[one > _EMPTY * one.max()], _INSIDE) for one in maps[:, 0]])
         maps[:, 0] /= inside[:, None, None, None]
+        maps[:, 2] = maps[:, 0]
     q = np.minimum(structure_bank.U / np.array(rg)[:, None], _Q_MAX)
     # One shape of arrays, one program.
     maps, q, r_max = (np.resize(a, (_CHUNK, *a.shape[1:])) for a in (maps, q, r_max))
@@ -142,8 +148,13 @@ def _profiles(xyz: list[np.ndarray], rg: list[float], r_max: np.ndarray, made: b
 
 @jax.jit
 def _compiled_profiles(maps: jax.Array, q: jax.Array, r_max: jax.Array) -> jax.Array:
-    return jax.lax.map(lambda one: hydration.profiles_of_parts(one[0][0], one[0][1], one[1], one[2], _ORDER),
-                       (maps, q, r_max))
+    """Returns the profiles (n, 2, 3, U) of densities (n, 3, 31, 31, 31) at q (n, U) in 1/A, with r_max (n,) in A."""
+    def of_one(one: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        (atoms, shell, excess), q, r_max = one
+        return jnp.stack([hydration.profiles_of_parts(density, shell, q, r_max, _ORDER, equal_atoms)
+                          for density, equal_atoms in ((excess, False), (atoms, True))])
+
+    return jax.lax.map(of_one, (maps, q, r_max))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ import collections
 import pathlib
 from collections.abc import Callable
 
-import numpy as np
-
 from phasenet.errors import InputError
 from saxsae.io.servers import rcsb
 from saxsae.io.structures.corpus import read_corpus
@@ -80,8 +78,8 @@ def list_structure_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
         if file.is_file() and file.name.lower().removesuffix(".gz").endswith(_FILE_ENDINGS))
 
 
-def load_coordinates(source: str, corpus: str) -> dict[str, np.ndarray]:
-    """Returns the positions (N, 3) in A of structures by their names.
+def load_by_name(source: str, corpus: str) -> dict[str, Structure]:
+    """Returns structures by their names.
 
     Args:
       source: what `launch.prepare_structures --input` was given.
@@ -92,4 +90,4 @@ def load_coordinates(source: str, corpus: str) -> dict[str, np.ndarray]:
     """
     downloads = pathlib.Path(corpus).absolute().parent / "rcsb"
     structures, _ = load_structures(source, downloads, rcsb.URL, "1", True, lambda _: None)
-    return {structure.name: structure.xyz_angstrom for structure in structures}
+    return {structure.name: structure for structure in structures}

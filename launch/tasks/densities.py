@@ -1,4 +1,4 @@
-"""Trains the density head, which turns decoded occupancy maps into densities of atoms and bound water.
+"""Trains the density head, which turns decoded occupancy maps into densities of atoms, bound water and electrons.
 
 configs/saxsae_densities.py names the task.
 """
@@ -16,12 +16,14 @@ from launch.training.state import PyTree
 from phasenet.errors import InputError
 from saxsae import pretrained
 from saxsae.io.structures.voxelized_corpus import read_voxelized
-from saxsae.networks.density_head import DensityHead, apply_head
-from saxsae.shapes import densities, voxels
+from saxsae.networks.density_head import DENSITIES, DensityHead, apply_head
+from saxsae.profiles import hydration
+from saxsae.shapes import voxels
 from saxsae.superposition import metrics
 
 _CHUNK = 32  # maps that are encoded at a time
-_SHELL_WEIGHT, _SUM_WEIGHT, _SHELL_SUM_WEIGHT = 0.3, 0.3, 0.1  # in the loss
+_WEIGHTS = {"atoms": 1.0, "shell": 0.3, "excess": 1.0}  # of 1 - correlation, in the loss
+_SUM_WEIGHTS = {"atoms": 0.3, "shell": 0.1, "excess": 0.3}  # of the squared logarithms of the ratios of sums
 
 
 class DensitiesTask(Task):
@@ -45,7 +47,7 @@ class DensitiesTask(Task):
             raise InputError("config: expected count, validation and width of at least 1")
         weights = pretrained.load(config.weights)
         corpus = read_voxelized(config.corpus)
-        known = structure_sources.load_coordinates(config.structures, config.corpus)
+        known = structure_sources.load_by_name(config.structures, config.corpus)
         rng = np.random.default_rng(config.seed)
         parts = []
         for split, count in ((0, config.count), (1, config.validation)):
@@ -53,10 +55,12 @@ class DensitiesTask(Task):
                     if corpus.names[row] in known][:count]
             if not rows:
                 raise InputError(f"{config.structures}: no structure of {config.corpus} in it")
-            xyz = [voxels.centre_and_radius(known[corpus.names[row]])[0] for row in rows]
             r_max = corpus.r_max_angstrom[rows]
-            truth = [np.stack([make(one, radius) for make in (densities.atom_density, densities.shell_density)])
-                     for one, radius in zip(xyz, r_max, strict=True)]
+            truth = []
+            for row, radius in zip(rows, r_max, strict=True):
+                structure = known[corpus.names[row]]
+                xyz, _ = voxels.centre_and_radius(structure.xyz_angstrom)
+                truth.append(hydration.densities_of_structure(xyz, structure.atomic_number, radius))
             parts.append({"probability": _decode(weights, corpus.occupancy[rows]),
                           "truth": np.array(truth, np.float16), "r_max": r_max})
         self.data, self.validation = parts
@@ -75,17 +79,18 @@ class DensitiesTask(Task):
         """Returns the loss () and the means over the batch of `_rate`."""
         rated = jax.vmap(lambda one: self._rate(params, one))(batch)
         rated = jax.tree.map(jnp.mean, rated)
-        loss = (1 - rated["atoms"] + _SHELL_WEIGHT * (1 - rated["shell"]) + _SUM_WEIGHT * rated["sum_error"]
-                + _SHELL_SUM_WEIGHT * rated["shell_sum_error"])
-        return loss, rated
+        loss = sum(weight * (1 - rated[name]) + _SUM_WEIGHTS[name] * rated[f"{name}_sum_error"]
+                   for name, weight in _WEIGHTS.items())
+        return jnp.asarray(loss), rated
 
     def _rate(self, params: PyTree, one: PyTree) -> dict[str, jax.Array]:
-        """Returns correlations "atoms" and "shell", and the squared logarithms of the ratios of sums."""
+        """Returns the correlations of `DENSITIES`, and the squared logarithms of the ratios of sums."""
         found = apply_head(self.config.width, params, one["probability"].astype(jnp.float32), one["r_max"])
         truth = one["truth"].astype(jnp.float32)
         error = jnp.log(jnp.maximum(found.sum((1, 2, 3)), 1.0) / truth.sum((1, 2, 3)))**2
-        return {"atoms": metrics.pearson(found[0], truth[0]), "shell": metrics.pearson(found[1], truth[1]),
-                "sum_error": error[0], "shell_sum_error": error[1]}
+        correlation = jax.vmap(metrics.pearson)(found, truth)
+        return {**dict(zip(DENSITIES, correlation, strict=True)),
+                **{f"{name}_sum_error": one for name, one in zip(DENSITIES, error, strict=True)}}
 
     def evaluate(self, params: PyTree) -> dict[str, float]:
         """Returns the means of `_rate` over the validation structures."""

@@ -1,8 +1,10 @@
 """Fits structures of the bank to a curve by gradient steps in their codes and sizes.
 
-The decoder, its density head, the moments and the profile are differentiable. The loss of a model is the logarithm of
-its misfit, so that all steps are alike, plus the prior: the distance of its code and size from those of the structure
-it began as. `saxsae.bank_search` calls `start` and `take_steps`.
+The decoder, its density head, the moments and the profile are differentiable. A decoded density has lost details of its
+structure: its profile is off by 4% at q = 0.1 and 14% at 0.2. So a model's profile is that of the structure in the bank
+times the ratio of the decoded profiles after and before the changes (`correct`). The loss of a model is the logarithm
+of its misfit, so that all steps are alike, plus the prior: the distance of its code and size from those of the
+structure it began as. `saxsae.bank_search` calls `start` and `take_steps`.
 """
 
 import functools
@@ -21,6 +23,8 @@ from saxsae.shapes import voxels
 
 _SIZE_RATE = 0.15  # of the size, relative to that of the code
 _SIZE_SPREAD = 0.3  # of the logarithm of the size, in the prior
+_LEAST_INTENSITY = 1e-6  # of I(q) over that at the smallest q, in a correction
+_MOST_CORRECTION = 4.0  # made shapes are decoded worst
 _LAST_RATE = 0.1  # of the last step, relative to the first
 
 
@@ -48,6 +52,7 @@ class CompiledDescentKey(NamedTuple):
       order: Zernike order of the profiles.
       background: whether a constant is fitted as well.
       free_radius: whether the size changes.
+      equal_atoms: whether the curve was computed from equal atoms.
     """
 
     kind: str
@@ -56,6 +61,7 @@ class CompiledDescentKey(NamedTuple):
     order: int
     background: bool
     free_radius: bool
+    equal_atoms: bool
 
 
 class DescentInput(NamedTuple):
@@ -69,6 +75,7 @@ class DescentInput(NamedTuple):
       codes: (M, K) of the structures.
       log_radii: (M,) logarithms of their r_max in A.
       contrast: (M,) of their shells, e/A^3.
+      correction: (M, Q) see `correct`.
     """
 
     decoder: Any
@@ -78,6 +85,7 @@ class DescentInput(NamedTuple):
     codes: jax.Array
     log_radii: jax.Array
     contrast: jax.Array
+    correction: jax.Array
 
 
 class DescentState(NamedTuple):
@@ -100,7 +108,7 @@ class DescentState(NamedTuple):
 
 def decode_densities(static: CompiledDescentKey, decoder: Any, head: Any, codes: jax.Array,
                      radii: jax.Array) -> jax.Array:
-    """Returns the densities of atoms and shell of codes.
+    """Returns the densities of codes.
 
     Args:
       static: names the auto-encoder and the head.
@@ -110,7 +118,7 @@ def decode_densities(static: CompiledDescentKey, decoder: Any, head: Any, codes:
       radii: (M,) r_max in A.
 
     Returns:
-      (M, 2, 31, 31, 31) float32, see `DensityHead`.
+      (M, 3, 31, 31, 31) float32 of atoms, shell and excess electrons, see `DensityHead`.
     """
     network = make_autoencoder(static.kind, static.latent_size)
     logits = network.decode({"decoder": decoder}, codes)[:, :voxels.GRID, :voxels.GRID, :voxels.GRID]
@@ -118,13 +126,19 @@ def decode_densities(static: CompiledDescentKey, decoder: Any, head: Any, codes:
     return jax.vmap(lambda one, r_max: apply_head(static.head_width, head, one, r_max))(probability, radii)
 
 
+def amplitude_maps(static: CompiledDescentKey, densities: jax.Array, contrast: jax.Array) -> jax.Array:
+    """Returns what densities (M, 3, 31, 31, 31) scatter, with contrasts (M,) of their shells; see `amplitude_map`."""
+    atoms, shell, excess = jnp.moveaxis(densities, 1, 0)
+    return hydration.amplitude_map(atoms if static.equal_atoms else excess, shell, contrast[:, None, None, None])
+
+
 def profiles(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
              contrast: jax.Array) -> jax.Array:
     """Returns the profiles of densities, on any scale.
 
     Args:
-      static: its `order` is used.
-      densities: (M, 2, 31, 31, 31) from `decode_densities`.
+      static: its `order` and `equal_atoms` are used.
+      densities: (M, 3, 31, 31, 31) from `decode_densities`.
       q_inv_angstrom: (Q,) 1/A.
       radii: (M,) r_max in A.
       contrast: (M,) of the shells, e/A^3.
@@ -132,12 +146,22 @@ def profiles(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: j
     Returns:
       (M, Q) float32.
     """
-    def of_one(density: jax.Array, r_max: jax.Array, its_contrast: jax.Array) -> jax.Array:
-        excess = hydration.amplitude_map(density[0], density[1], its_contrast)
-        invariants = scattering.shape_invariants(zernike.moments(excess, static.order), static.order)
-        return hydration.profile_of_invariants(invariants, q_inv_angstrom, r_max)
+    def of_one(amplitude: jax.Array, r_max: jax.Array) -> jax.Array:
+        invariants = scattering.shape_invariants(zernike.moments(amplitude, static.order), static.order)
+        return hydration.profile_of_invariants(invariants, q_inv_angstrom, r_max, static.equal_atoms)
 
-    return jax.vmap(of_one)(densities, radii, contrast)
+    return jax.vmap(of_one)(amplitude_maps(static, densities, contrast), radii)
+
+
+def correct(exact: jax.Array, decoded: jax.Array) -> jax.Array:
+    """Returns the factors (M, Q) that turn profiles of decoded structures into those of the structures themselves.
+
+    Args:
+      exact: (M, Q) profiles of the structures, on any scale.
+      decoded: (M, Q) profiles of their decoded densities, on any scale.
+    """
+    exact, decoded = (jnp.maximum(one / one[:, :1], _LEAST_INTENSITY) for one in (exact, decoded))
+    return jnp.clip(exact / decoded, 1 / _MOST_CORRECTION, _MOST_CORRECTION)
 
 
 def codes_and_radii(inputs: DescentInput, changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -149,7 +173,7 @@ def _misfits(static: CompiledDescentKey, inputs: DescentInput, changes: tuple[ja
     """Returns the misfits (M,) after `changes`."""
     codes, radii = codes_and_radii(inputs, changes)
     densities = decode_densities(static, inputs.decoder, inputs.head, codes, radii)
-    computed = profiles(static, densities, inputs.curve.q_inv_angstrom, radii, inputs.contrast)
+    computed = inputs.correction * profiles(static, densities, inputs.curve.q_inv_angstrom, radii, inputs.contrast)
     return scoring.misfits(computed, inputs.curve, static.background)
 
 

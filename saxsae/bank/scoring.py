@@ -18,11 +18,11 @@ from saxsae.bank.structure_bank import U_STEP, StructureBank
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.scattering import WeightedCurve
 
-# What a profile misses, beside noise. All atoms count alike: beside sums with the form factors and excluded volumes of
-# the elements, for 14 structures, it is off by 2% at q = 0.1, 7% at 0.155, 13% at 0.2, 17% at 0.25 and 39% at 0.3. A
-# measurement has a constant error too, from the buffer, in units of I(0). With less, errors are fitted.
-_SMALL_Q_ERROR = 0.02
-_ELEMENT_ERROR, _ELEMENT_Q, _ELEMENT_POWER = 0.13, 0.2, 2.7  # at q of `_ELEMENT_Q`, 1/A, and how it grows with q
+# What a profile misses, beside noise: the elements' sum over pairs to 1 or 2% (`saxsae.profiles.excess_electrons`), and
+# what no shell of one contrast describes. A measurement has a constant error too, from the buffer, in units of I(0).
+# With less, errors are fitted; with more, shapes are not told apart (held-out structures of the corpus).
+_SMALL_Q_ERROR = 0.03
+_LARGE_Q_ERROR, _LARGE_Q = 0.05, 0.2  # at q of `_LARGE_Q`, 1/A; it grows with q^2
 _BUFFER_ERROR = 0.001
 # Relative to Rg of the curve. A shell enlarges Rg by up to a sixth.
 _SIZE_STEPS = np.linspace(-0.16, 0.12, 29).astype(np.float32)
@@ -52,7 +52,7 @@ def add_model_error(curve: WeightedCurve) -> WeightedCurve:
     """Returns a curve, whose weights are 1 / sigma^2, with weights that hold what a profile misses too."""
     q, intensity, weight = (np.asarray(array) for array in curve)
     used = weight > 0
-    relative = np.hypot(_SMALL_Q_ERROR, _ELEMENT_ERROR * (q / _ELEMENT_Q)**_ELEMENT_POWER)
+    relative = np.hypot(_SMALL_Q_ERROR, _LARGE_Q_ERROR * (q / _LARGE_Q)**2)
     variance = (1 / np.where(used, weight, 1.0) + (relative * intensity)**2
                 + (_BUFFER_ERROR * np.abs(intensity).max())**2)
     return curve._replace(weight=jnp.asarray(np.where(used, 1 / variance, 0.0), jnp.float32))
@@ -82,17 +82,33 @@ def _score(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, co
 def _score_at_sizes(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, contrast: jax.Array,
                     background: bool) -> jax.Array:
     """Returns the misfits (N,) of profiles (N, 3, U), each at its own radius of gyration (N,) in A."""
-    def of_one(parts: jax.Array, rg: jax.Array) -> jax.Array:
-        place = curve.q_inv_angstrom * rg / U_STEP
-        nodes = jnp.arange(parts.shape[-1], dtype=jnp.float32)
-        return jnp.interp(place, nodes, hydration.combine_parts(parts, contrast))
+    return misfits(_look_up(profiles, curve.q_inv_angstrom, rg_angstrom, contrast), curve, background)
 
-    return misfits(jax.vmap(of_one)(profiles, rg_angstrom), curve, background)
+
+@jax.jit
+def _look_up(profiles: jax.Array, q_inv_angstrom: jax.Array, rg_angstrom: jax.Array,
+             contrast: jax.Array) -> jax.Array:
+    """Returns profiles (N, 3, U) at q (Q,) in 1/A, radii of gyration (N,) in A and contrasts () or (N,), as (N, Q)."""
+    nodes = jnp.arange(profiles.shape[-1], dtype=jnp.float32) * U_STEP
+
+    def of_one(parts: jax.Array, rg: jax.Array, its_contrast: jax.Array) -> jax.Array:
+        return jnp.interp(q_inv_angstrom * rg, nodes, hydration.combine_parts(parts, its_contrast))
+
+    return jax.vmap(of_one)(profiles, rg_angstrom, jnp.broadcast_to(contrast, rg_angstrom.shape))
+
+
+def profiles_of_chosen(bank: StructureBank, chosen: ChosenStructures, q_inv_angstrom: jax.Array,
+                       equal_atoms: bool) -> jax.Array:
+    """Returns the profiles (K, Q) of chosen structures at q (Q,) in 1/A, on any scale; see `choose_structures`."""
+    rg = bank.rg_angstrom[chosen.rows] / bank.r_max_angstrom[chosen.rows] * chosen.r_max_angstrom
+    return _look_up(jnp.asarray(bank.profiles_of(equal_atoms)[chosen.rows]), q_inv_angstrom,
+                    jnp.asarray(rg, jnp.float32), jnp.asarray(chosen.contrast, jnp.float32))
 
 
 def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: float, count: int, *,
                       contrasts: tuple[float, ...] = hydration.CONTRASTS, radius: float | None = None,
-                      rg_known: bool = True, background: bool = False) -> ChosenStructures:
+                      rg_known: bool = True, background: bool = False,
+                      equal_atoms: bool = False) -> ChosenStructures:
     """Returns the structures that fit a curve best, each once.
 
     Args:
@@ -104,9 +120,10 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
       radius: r_max in A where it is known.
       rg_known: whether `rg_angstrom` was measured; otherwise it may be off by a third.
       background: whether a constant is fitted as well.
+      equal_atoms: whether the curve was computed from equal atoms.
     """
     own = bank.r_max_angstrom
-    profiles = jnp.asarray(bank.profiles)
+    profiles = jnp.asarray(bank.profiles_of(equal_atoms))
     if radius is not None:
         radii = np.full((len(own), 1), radius, np.float32)  # (N, S)
         rg_of_each = jnp.asarray(bank.rg_angstrom * radius / own)

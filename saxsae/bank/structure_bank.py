@@ -2,7 +2,8 @@
 
 `launch.datasets.make_bank` makes it, `saxsae.pretrained` reads and writes it, `saxsae.bank.scoring` uses it. The
 profiles of a structure, at any contrast of its shell, depend on one variable, u = q Rg, whatever its size; they are
-stored as principal components of the ratio to the mean profile.
+stored as principal components of the ratio to the mean profile. Each structure has profiles of two kinds: with the
+excess electrons of its elements, and with equal atoms.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,8 @@ class StructureBank(NamedTuple):
       codes: (N, K) float32 latent codes of their occupancy maps.
       rg_angstrom: (N,) float32, of the atoms.
       r_max_angstrom: (N,) float32.
-      profiles: (N, 3, len(U)) float32, see `hydration.profiles_of_parts`, at q = `U` / Rg.
+      profiles: (N, 2, 3, len(U)) float32, see `hydration.profiles_of_parts`, at q = `U` / Rg; by elements, and of
+        equal atoms.
     """
 
     names: tuple[str, ...]
@@ -33,15 +35,25 @@ class StructureBank(NamedTuple):
     r_max_angstrom: np.ndarray
     profiles: np.ndarray
 
+    def without(self, rows: np.ndarray) -> "StructureBank":
+        """Returns the bank without these rows."""
+        keep = np.setdiff1d(np.arange(len(self.names)), rows)
+        return StructureBank(tuple(self.names[row] for row in keep), tuple(self.pdb_ids[row] for row in keep),
+                             *(array[keep] for array in self[2:]))
+
+    def profiles_of(self, equal_atoms: bool) -> np.ndarray:
+        """Returns the profiles (N, 3, len(U)) of one kind."""
+        return self.profiles[:, int(equal_atoms)]
+
 
 class ProfileComponents(NamedTuple):
     """Profiles of N structures in few numbers.
 
     Attributes:
       scores: (N, C) in units of each component's standard deviation.
-      basis: (C, 3 len(U)), each component times its standard deviation.
-      mean: (3 len(U),).
-      reference: (len(U),) mean profile of the atoms, of which all are ratios.
+      basis: (C, 6 len(U)), each component times its standard deviation.
+      mean: (6 len(U),).
+      reference: (2 len(U),) mean profiles of the atoms, of which all are ratios.
     """
 
     scores: np.ndarray
@@ -51,20 +63,21 @@ class ProfileComponents(NamedTuple):
 
 
 def compress_profiles(profiles: np.ndarray, components: int) -> ProfileComponents:
-    """Returns the principal components of profiles (N, 3, len(U))."""
-    reference = profiles[:, 0].mean(0)
-    ratios = (profiles / reference * _part_weights()).reshape(len(profiles), -1).astype(np.float64)
+    """Returns the principal components of profiles (N, 2, 3, len(U))."""
+    reference = profiles[:, :, 0].mean(0)
+    ratios = (profiles / reference[:, None] * _part_weights()).reshape(len(profiles), -1).astype(np.float64)
     mean = ratios.mean(0)
     left, sizes, right = np.linalg.svd(ratios - mean, full_matrices=False)
     deviation = sizes[:components] / np.sqrt(len(profiles))
     return ProfileComponents(left[:, :components] * np.sqrt(len(profiles)), right[:components] * deviation[:, None],
-                             mean, reference)
+                             mean, reference.reshape(-1))
 
 
 def expand_profiles(stored: ProfileComponents) -> np.ndarray:
-    """Returns the profiles (N, 3, len(U)) float32 of their components."""
+    """Returns the profiles (N, 2, 3, len(U)) float32 of their components."""
     ratios = stored.scores.astype(np.float32) @ stored.basis.astype(np.float32) + stored.mean.astype(np.float32)
-    return ratios.reshape(-1, 3, len(U)) / _part_weights().astype(np.float32) * stored.reference.astype(np.float32)
+    reference = stored.reference.astype(np.float32).reshape(2, 1, len(U))
+    return ratios.reshape(-1, 2, 3, len(U)) / _part_weights().astype(np.float32) * reference
 
 
 def _part_weights() -> np.ndarray:

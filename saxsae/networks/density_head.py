@@ -1,8 +1,8 @@
 """Turns decoded occupancy maps into densities: a small perceptron in each voxel, for `saxsae.bank`.
 
 An occupancy map is fattened by about 3 A, so its profile is that of a body that is too large by 8%. The head sees a map
-blurred to three widths and gives the blurred densities of the atoms and of their shell (`saxsae.shapes.densities`).
-`launch.tasks.densities` trains it.
+blurred to three widths and gives the blurred densities (`saxsae.shapes.densities`) of the atoms, of their shell, and of
+their excess electrons (`saxsae.profiles.hydration.element_weights`). `launch.tasks.densities` trains it.
 """
 
 from typing import Any, cast
@@ -18,6 +18,7 @@ from saxsae.shapes import densities, voxels
 _WIDTHS_ANGSTROM = (1.5, densities.BLUR_ANGSTROM, 6.0)  # of the blurs
 _TYPICAL_RADIUS_ANGSTROM = 37.0  # the median r_max of the corpus, where the conditions are 0 and 1
 _TRAINED_RADII_ANGSTROM = (14.0, 310.0)  # r_max of the corpus; beyond it the conditions stay as they are there
+DENSITIES = ("atoms", "shell", "excess")
 _EDGE, _EDGE_WIDTH = 0.01, 0.003  # of the widest blur, below which a voxel is empty
 
 
@@ -32,7 +33,7 @@ class DensityHead(nn.Module):
 
     @nn.compact
     def __call__(self, probability: jax.Array, r_max: ArrayLike) -> jax.Array:
-        """Returns the densities (2, 31, 31, 31) of atoms and shell, on the grid of `densities.density_pitch`.
+        """Returns the densities (3, 31, 31, 31) of `DENSITIES`, on the grid of `densities.density_pitch`.
 
         Args:
           probability: (31, 31, 31) probabilities that a voxel is filled, 0 outside the unit sphere.
@@ -47,10 +48,11 @@ class DensityHead(nn.Module):
         channels = jnp.concatenate([blurred, jnp.stack([fine * middle, middle * wide])])
         for layer in range(2):
             channels = jnp.tanh(mix_channels(self, f"hidden_{layer}", channels, self.width, conditions))
-        linear = self.param("linear_kernel", nn.initializers.normal(0.1), (len(_WIDTHS_ANGSTROM), 2))
-        density = mix_channels(self, "output", channels, 2, None, nn.initializers.normal(0.1)) + linear.T @ blurred
+        linear = self.param("linear_kernel", nn.initializers.normal(0.1), (len(_WIDTHS_ANGSTROM), len(DENSITIES)))
+        density = mix_channels(self, "output", channels, len(DENSITIES), None, nn.initializers.normal(0.1))
+        density += linear.T @ blurred
         density *= jax.nn.sigmoid((wide - _EDGE) / _EDGE_WIDTH)
-        return density.reshape(2, *probability.shape)
+        return density.reshape(len(DENSITIES), *probability.shape)
 
 
 def apply_head(width: int, params: Any, probability: jax.Array, r_max: ArrayLike) -> jax.Array:

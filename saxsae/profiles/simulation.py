@@ -1,15 +1,23 @@
 """Simulates measured curves from structures, for tests whose answer is known.
 
 The intensity is the Debye sum over the atoms or beads, not over voxels: a reconstruction from a curve of the fitted
-model itself would prove nothing. All scatterers have the same weight and a Gaussian form factor; bound water and
-differences between elements are neglected. Called by `launch.evaluate`.
+model itself would prove nothing. There are two kinds of curves:
+
+* `simulate_curve`: all scatterers have the same weight and a Gaussian form factor, and there is no bound water, because
+  of beads nothing more is known.
+* `solution_intensity`: atoms with the amplitudes of their elements, in a shell of bound water, as in a measurement.
+
+Called by `launch.evaluate`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from saxsae.profiles import excess_electrons
+from saxsae.shapes import densities
 from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3
+from saxsae.shapes.voxels import CENTRE
 
 _BIN_ANGSTROM = 0.2  # width of the bins of pair distances; pairs take the mean distance of their bin (error 2e-4)
 _MAX_SCATTERERS = 30_000  # of a Debye sum; more are merged
@@ -68,6 +76,41 @@ def debye_intensity(xyz_angstrom: np.ndarray, q_inv_angstrom: np.ndarray,
     intensity = mass @ mass + 2 * np.sinc(q[:, None] * distances / np.pi) @ counts
     radius = (3 * volume_angstrom3 / (4 * np.pi)) ** (1 / 3)
     return intensity / mass.sum() ** 2 * np.exp(-((q * radius) ** 2) / 5)
+
+
+def solution_intensity(xyz_angstrom: np.ndarray, atomic_number: np.ndarray, q_inv_angstrom: np.ndarray,
+                       contrast: float) -> np.ndarray:
+    """Returns I(q) of a structure with the amplitudes of its elements and a shell of bound water, on any scale.
+
+    Args:
+      xyz_angstrom: (N, 3) positions of the heavy atoms.
+      atomic_number: (N,).
+      q_inv_angstrom: (Q,) 1/A.
+      contrast: of the shell, e/A^3; see `saxsae.shapes.densities.shell_density`.
+
+    Returns:
+      (Q,) float64.
+    """
+    xyz = np.asarray(xyz_angstrom, np.float64) - np.mean(xyz_angstrom, axis=0)
+    q = np.asarray(q_inv_angstrom, np.float64)
+    r_max = float(np.sqrt((xyz**2).sum(-1).max()))
+    pitch = densities.density_pitch(r_max)
+    covered = densities.shell_fraction(xyz, r_max)
+    voxels = np.argwhere(covered > 0)
+    # Each class of scatterers: points, their weights, their common amplitude.
+    classes = [((voxels - CENTRE) * pitch, covered[tuple(voxels.T)],
+                contrast * pitch**3 * np.exp(-((q * pitch) ** 2) / 24))]
+    for number in np.unique(atomic_number):
+        chosen = xyz[np.asarray(atomic_number) == number]
+        points, mass = _merge_scatterers(chosen)
+        classes.append((points, mass, excess_electrons.amplitude(int(number), q)))
+    intensity = np.zeros(len(q))
+    for place, (points, weights, amplitude) in enumerate(classes):
+        for others, their_weights, their_amplitude in classes[place:]:
+            distances, counts = _cross_histogram(points, weights, others, their_weights)
+            pairs = np.sinc(q[:, None] * distances / np.pi) @ counts
+            intensity += amplitude * their_amplitude * pairs * (1 if others is points else 2)
+    return intensity
 
 
 def noise_sigma(q_inv_angstrom: np.ndarray, intensity: np.ndarray,
@@ -135,5 +178,25 @@ def _pair_histogram(points: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, n
         counts += np.bincount(bins, pairs.reshape(-1), minlength=size)[:size]
         lengths += np.bincount(bins, (pairs * distance).reshape(-1), minlength=size)[:size]
         start = rows.stop
+    filled = counts > 0
+    return lengths[filled] / counts[filled], counts[filled]
+
+
+def _cross_histogram(first: np.ndarray, first_mass: np.ndarray, second: np.ndarray,
+                     second_mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean distance (B,) and the sum of mass products (B,) of all pairs of a first and a second point."""
+    reach = np.linalg.norm(first, axis=-1).max() + np.linalg.norm(second, axis=-1).max()
+    size = int(reach / _BIN_ANGSTROM) + 2
+    counts, lengths = np.zeros((2, size))
+    first, second = first.astype(np.float32), second.astype(np.float32)
+    squares = (second**2).sum(-1)
+    rows = max(1, _BLOCK_PAIRS // len(second))
+    for start in range(0, len(first), rows):
+        part = first[start:start + rows]
+        distance = np.sqrt(np.maximum((part**2).sum(-1)[:, None] + squares - 2 * part @ second.T, 0)).reshape(-1)
+        bins = np.minimum((distance / _BIN_ANGSTROM).astype(np.int32), size - 1)
+        pairs = (first_mass[start:start + rows, None] * second_mass).reshape(-1)
+        counts += np.bincount(bins, pairs, minlength=size)
+        lengths += np.bincount(bins, pairs * distance, minlength=size)
     filled = counts > 0
     return lengths[filled] / counts[filled], counts[filled]

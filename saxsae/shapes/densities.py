@@ -61,23 +61,25 @@ def resample(maps: jax.Array, pitch: ArrayLike, new_pitch: ArrayLike, sigma_angs
     return maps
 
 
-def atom_density(xyz: np.ndarray, r_max: float) -> np.ndarray:
+def atom_density(xyz: np.ndarray, r_max: float, weights: ArrayLike = 1.0) -> np.ndarray:
     """Returns the blurred density of atoms.
 
     Args:
       xyz: (N, 3) positions in A from the centroid.
       r_max: their largest distance from the centroid, A.
+      weights: (N,) or () of the atoms.
 
     Returns:
-      (31, 31, 31) float64, near 1 inside a protein.
+      (31, 31, 31) float64, near 1 inside a protein for atoms of weight 1.
     """
+    weights = np.broadcast_to(np.asarray(weights, np.float64), len(xyz))
     h = density_pitch(r_max)
     position = np.asarray(xyz, np.float64) / h + CENTRE
     node = np.floor(position).astype(int)
     share = position - node
     spread = np.zeros(GRID**3)
     for corner in np.ndindex(2, 2, 2):
-        weight = np.prod(np.where(corner, share, 1 - share), axis=1)
+        weight = weights * np.prod(np.where(corner, share, 1 - share), axis=1)
         index = np.clip(node + corner, 0, GRID - 1) @ (GRID**2, GRID, 1)
         spread += np.bincount(index, weight, minlength=GRID**3)
     spread = spread.reshape(GRID, GRID, GRID) * (ATOM_VOLUME_ANGSTROM3 / h**3)
@@ -85,16 +87,21 @@ def atom_density(xyz: np.ndarray, r_max: float) -> np.ndarray:
 
 
 def shell_density(xyz: np.ndarray, r_max: float) -> np.ndarray:
-    """Returns the blurred shell of bound water; the arguments are those of `atom_density`.
+    """Returns the blurred shell of bound water around atoms at `xyz`, see `atom_density`.
 
     Returns:
       (31, 31, 31) float64 from 0 to 1, the fraction of a voxel that lies in the shell.
     """
     h = density_pitch(r_max)
+    return blur(shell_fraction(xyz, r_max), h, BLUR_ANGSTROM**2 - h**2 / 12)  # a voxel has the variance h^2 / 12
+
+
+def shell_fraction(xyz: np.ndarray, r_max: float) -> np.ndarray:
+    """Returns the fraction (31, 31, 31) float64 of each voxel that lies in the shell, not blurred."""
+    h = density_pitch(r_max)
     near, far = SHELL_ANGSTROM
-    distance = nearest_atom_distances(np.asarray(xyz, np.float64), h, far + h)
-    covered = np.clip((distance - near) / h + 0.5, 0, 1) * np.clip((far - distance) / h + 0.5, 0, 1)
-    return blur(covered, h, BLUR_ANGSTROM**2 - h**2 / 12)  # a voxel has the variance h^2 / 12
+    distance = nearest_atom_distances(np.asarray(xyz, np.float64), h, far + h).astype(np.float64)
+    return np.clip((distance - near) / h + 0.5, 0, 1) * np.clip((far - distance) / h + 0.5, 0, 1)
 
 
 def nearest_atom_distances(xyz: np.ndarray, pitch: float, limit: float) -> np.ndarray:

@@ -144,7 +144,7 @@ def _found() -> Reconstruction:
     return Reconstruction(
         density=models.mean(0), pitch_angstrom=_PITCH, radius_angstrom=40.5, models=models,
         model_radii=np.array([40.5, 38.0]), model_chi_squared=np.array([1.25, 4.0]), agreement=np.array([1.0, 0.8125]),
-        rg_angstrom=22.5, sources=(),
+        rg_angstrom=22.5, bank_misfit=np.nan, negative_density=np.nan, sources=(),
         q_inv_angstrom=q, intensity=intensity, sigma=sigma, fit=80 * np.exp(-((22 * q) ** 2) / 3) + 0.5, scale=2.0,
         background=0.0, chi_squared=1.25, relative_residual=0.015625,
         guinier=fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma), order=20,

@@ -18,10 +18,10 @@ def make_atoms(semi_axes, seed=0):
     return voxels.centre_and_radius(points)
 
 
-def profiles_of(xyz, r_max, q, order=30):
+def profiles_of(xyz, r_max, q, order=30, equal_atoms=True):
     atoms, shell = densities.atom_density(xyz, r_max), densities.shell_density(xyz, r_max)
     return np.asarray(hydration.profiles_of_parts(*(a.astype(np.float32) for a in (atoms, shell)),
-                                                  q.astype(np.float32), np.float32(r_max), order))
+                                                  q.astype(np.float32), np.float32(r_max), order, equal_atoms))
 
 
 def make_bank(bodies, latent_size=4):
@@ -31,7 +31,7 @@ def make_bank(bodies, latent_size=4):
         xyz, r_max = make_atoms(axes, number)
         rg.append(np.sqrt((xyz**2).sum(1).mean()))
         radii.append(r_max)
-        profiles.append(profiles_of(xyz, r_max, U / rg[-1]))
+        profiles.append([profiles_of(xyz, r_max, U / rg[-1], equal_atoms=equal_atoms) for equal_atoms in (False, True)])
         names.append("x".join(f"{axis:g}" for axis in axes))
     codes = np.random.default_rng(0).normal(size=(len(names), latent_size)).astype(np.float32)
     return StructureBank(tuple(names), ("",) * len(names), codes, np.array(rg, np.float32),

@@ -12,6 +12,7 @@ from saxsae.superposition import baselines, metrics
 
 pytestmark = pytest.mark.slow
 
+BARE = {"contrasts": (0.0,), "equal_atoms": True}  # of a curve of a uniform body
 RADIUS = 25.0
 STEPS = 6
 
@@ -28,13 +29,13 @@ def seen():
 
 @pytest.fixture(scope="module")
 def found(weights, seen):
-    return reconstruct(sphere_curve(RADIUS), weights, num_models=4, contrasts=(0.0,),
+    return reconstruct(sphere_curve(RADIUS), weights, num_models=4, **BARE,
                        descent=DescentSettings(steps=STEPS), progress=seen.append)
 
 
 @pytest.fixture(scope="module")
 def of_bank(weights):
-    return reconstruct(sphere_curve(RADIUS), weights, num_models=4, contrasts=(0.0,), stages=("bank",))
+    return reconstruct(sphere_curve(RADIUS), weights, num_models=4, **BARE, stages=("bank",))
 
 
 def overlap(found):
@@ -72,7 +73,7 @@ def test_maps_are_densities_on_one_grid(found):
 @pytest.mark.parametrize("steps", [1, 9])
 def test_there_are_as_many_steps_as_were_asked_for(weights, steps):
     seen = []
-    found = reconstruct(sphere_curve(RADIUS), weights, num_models=4, contrasts=(0.0,),
+    found = reconstruct(sphere_curve(RADIUS), weights, num_models=4, **BARE,
                         descent=DescentSettings(steps=steps), progress=seen.append)
     assert found.history.best.shape == (1, steps + 1) and seen[-1].generation[0] == steps
 
@@ -80,7 +81,7 @@ def test_there_are_as_many_steps_as_were_asked_for(weights, steps):
 def test_a_bank_smaller_than_the_number_of_models_gives_fewer(weights):
     few = weights.bank._replace(**{
         name: getattr(weights.bank, name)[:3] for name in weights.bank._fields})
-    found = reconstruct(sphere_curve(RADIUS), weights._replace(bank=few), num_models=4, contrasts=(0.0,),
+    found = reconstruct(sphere_curve(RADIUS), weights._replace(bank=few), num_models=4, **BARE,
                         stages=("bank",))
     assert len(found.models) == len(found.generations) == len(found.sources) == 3
 
@@ -92,13 +93,13 @@ def test_the_structures_are_named(found, weights):
 
 
 def test_a_known_radius_is_kept(weights):
-    given = reconstruct(sphere_curve(RADIUS), weights, radius=27.0, num_models=4, contrasts=(0.0,),
+    given = reconstruct(sphere_curve(RADIUS), weights, radius=27.0, num_models=4, **BARE,
                         descent=DescentSettings(steps=STEPS))
     np.testing.assert_allclose(given.model_radii, 27.0, rtol=1e-5)
 
 
 def test_the_result_is_the_same_again(found, weights):
-    again = reconstruct(sphere_curve(RADIUS), weights, num_models=4, contrasts=(0.0,),
+    again = reconstruct(sphere_curve(RADIUS), weights, num_models=4, **BARE,
                         descent=DescentSettings(steps=STEPS))
     np.testing.assert_array_equal(again.density, found.density)
 

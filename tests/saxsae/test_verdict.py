@@ -30,9 +30,10 @@ def curve(intensity=SPHERE, q=Q, **more):
     return types.SimpleNamespace(q_inv_angstrom=q, intensity=intensity + NOISE[-q.size:], sigma=SIGMA[-q.size:], **more)
 
 
-def result(fit=SPHERE, agreement=(1.0, 0.8, 0.9), sources=(), **more):
+def result(fit=SPHERE, agreement=(1.0, 0.8, 0.9), sources=(), bank_misfit=np.nan, negative_density=np.nan, **more):
     made = curve(**more)
     return types.SimpleNamespace(**vars(made), fit=fit, agreement=np.array(agreement), sources=sources,
+                                 bank_misfit=bank_misfit, negative_density=negative_density,
                                  guinier=fit_guinier(made.q_inv_angstrom, made.intensity, made.sigma))
 
 

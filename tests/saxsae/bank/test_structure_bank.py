@@ -15,7 +15,8 @@ def test_components_in_half_precision_give_the_profiles():
     halves = ProfileComponents(stored.scores.astype(np.float16), *stored[1:])
     found = structure_bank.expand_profiles(halves)
     assert found.shape == bank.profiles.shape and found.dtype == np.float32
-    scale = bank.profiles[:, :1] * np.array([1, 30, 900])[:, None]  # what the parts weigh at a contrast of 0.03
+    scale = bank.profiles[:, :, :1] * np.array([1, 30, 900])[:, None]  # what the parts weigh at a contrast of 0.03
     assert np.abs((found - bank.profiles) / scale)[..., :100].max() < 0.02
     few = structure_bank.expand_profiles(structure_bank.compress_profiles(bank.profiles, 1))
-    assert np.abs(few - bank.profiles)[:, 0].max() > 10 * np.abs(found - bank.profiles)[:, 0].max()
+    assert np.abs(few - bank.profiles)[:, :, 0].max() > 10 * np.abs(found - bank.profiles)[:, :, 0].max()
+    np.testing.assert_array_equal(bank.profiles_of(equal_atoms=True), bank.profiles[:, 1])

@@ -29,7 +29,7 @@ def test_the_parts_make_the_profile_of_the_sum_of_amplitudes():
     excess = hydration.amplitude_map(atoms, shell, 0.02)
     nothing = np.zeros_like(atoms)
     direct = np.asarray(hydration.profiles_of_parts(excess / hydration.PROTEIN_EXCESS, nothing, Q.astype(np.float32),
-                                                    np.float32(r_max), 30))[0]
+                                                    np.float32(r_max), 30, True))[0]
     combined = np.asarray(hydration.combine_parts(parts, 0.02))
     np.testing.assert_allclose(combined / combined[0], direct, rtol=2e-3, atol=1e-6)
 

@@ -1,0 +1,49 @@
+r"""Fits the constants of the stated confidence, and adds them to a release.
+
+    python -m launch.evaluate --task=confidence --structures=STRUCTURES --corpus=work/corpus.npz \
+        --json=out/held_out.json
+    python -m launch.datasets.fit_confidence --evaluation=out/held_out.json --weights=lean --output=work/lean
+
+The first command, run again with the new release, says how often the intervals hold.
+"""
+
+import json
+import pathlib
+import shutil
+
+from absl import flags
+
+from launch import app
+from launch.evaluation import confidence
+from phasenet.errors import InputError
+from phasenet.io import releases
+from saxsae import pretrained
+
+_EVALUATION = flags.DEFINE_string("evaluation", None, "What the task confidence of launch.evaluate wrote.",
+                                  required=True)
+_WEIGHTS = flags.DEFINE_string("weights", pretrained.DEFAULT, "The weights that were evaluated.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the release to write: --weights with the constants.",
+                              required=True)
+
+
+def main(_: list[str]) -> None:
+    """Writes the release and prints how often the intervals hold in the half that is not fitted to."""
+    path = pathlib.Path(_EVALUATION.value)
+    try:
+        items = json.loads(path.read_text(encoding="utf-8"))["items"]
+        model = confidence.fit(items)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a result of launch.evaluate --task=confidence ({error})") from error
+    source = pretrained.find_weights(_WEIGHTS.value)
+    folder = app.prepare_folder(_OUTPUT.value)
+    for file in (*source.glob("*.npz"), source / releases.CONFIG):
+        if file.parent.resolve() != folder.resolve():
+            shutil.copy(file, folder / file.name)
+    pretrained.save_confidence(folder, model)
+    stated = [confidence.state(item, model) for item in items]
+    app.print_line(confidence.format_summary(confidence.summarize(stated), confidence.reliability(items, model)))
+    app.print_line(f"written to {folder / pretrained.CONFIDENCE}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,124 @@
+"""Measures how often the stated confidence of a reconstruction holds, on structures that no training saw.
+
+`launch.evaluate --task=confidence` calls this module. Every second structure is of the half to which
+`launch.datasets.fit_confidence` fits the constants; the summary is of the other half.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from launch.datasets import held_out
+from launch.datasets.held_out import HeldOut
+from saxsae import confidence
+from saxsae.pretrained import Pretrained
+from saxsae.reconstruction import Reconstruction, reconstruct
+from saxsae.shapes import densities, voxels
+from saxsae.superposition import alignment, metrics, resolution
+
+
+def evaluate_structure(case: HeldOut, pretrained: Pretrained) -> dict[str, Any]:
+    """Returns the item of one held-out structure: what its confidence was, and what was true."""
+    curve = held_out.simulate(case)
+    weights = held_out.without_relatives(pretrained, case.structure)
+    start = time.process_time()
+    found = reconstruct(curve, weights)
+    seconds = time.process_time() - start
+    assert found.features is not None
+    item = {"status": found.verdict.status, "features": found.features.tolist(), "cpu_seconds": seconds,
+            "r_max_ratio": found.radius_angstrom / voxels.centre_and_radius(case.structure.xyz_angstrom)[1],
+            **compare(found, case)}
+    if found.confidence is not None:
+        item |= found.confidence._asdict()
+    return item
+
+
+def compare(found: Reconstruction, case: HeldOut) -> dict[str, Any]:
+    """Returns the true correlation and resolution of a result, and voxels by the share of models that fill them."""
+    xyz, r_max = voxels.centre_and_radius(case.structure.xyz_angstrom)
+    truth = metrics.truth_density(xyz, case.structure.atomic_number, r_max)
+    placed = metrics.correlation_with_truth(jnp.asarray(found.density), jnp.float32(found.pitch_angstrom), truth,
+                                            jnp.float32(r_max))
+    pitch = float(metrics.truth_pitch(r_max))
+
+    def on_truth(density: np.ndarray) -> np.ndarray:
+        return np.asarray(alignment.apply_superposition(density.astype(np.float32), np.float32(found.pitch_angstrom),
+                                                        placed, np.float32(pitch), size=metrics.TRUTH_GRID))
+
+    electrons = float(np.mean(case.structure.atomic_number))
+    inside = np.asarray(truth) * densities.ATOM_VOLUME_ANGSTROM3 / electrons / pitch**3
+    share = on_truth(confidence.filled_share(found.models))
+    place = np.rint(share * (len(confidence.OCCUPANCIES) - 1)).astype(int)
+    filled = inside > confidence.FILLED
+    count = len(confidence.OCCUPANCIES)
+    return {"correlation": float(placed.correlation),
+            "true_resolution_angstrom": resolution.resolution_of(on_truth(found.density), np.asarray(truth), pitch),
+            "voxels": np.bincount(place.reshape(-1), minlength=count).tolist(),
+            "filled": np.bincount(place.reshape(-1), filled.reshape(-1), minlength=count).astype(int).tolist()}
+
+
+def is_for_fit(number: int) -> bool:
+    """Returns whether the structure of this place in the list is of the half that the constants are fitted to."""
+    return number % 2 == 0
+
+
+def fit(items: Sequence[dict[str, Any]]) -> confidence.ConfidenceModel:
+    """Returns the constants of the confidence from the items of the half that is for the fit."""
+    chosen = [item for number, item in enumerate(items) if "error" not in item and is_for_fit(number)]
+    return confidence.fit(*(np.array([item[name] for item in chosen]) for name in (
+        "features", "correlation", "true_resolution_angstrom")),
+        *(np.sum([item[name] for item in chosen], axis=0) for name in ("voxels", "filled")))
+
+
+def state(item: dict[str, Any], model: confidence.ConfidenceModel) -> dict[str, Any]:
+    """Returns an item with the confidence that a model states of it."""
+    if "error" in item:
+        return item
+    return item | confidence.predict(model, np.array(item["features"]))._asdict()
+
+
+def format_item(item: dict[str, Any]) -> str:
+    """Returns the text of an item's progress line."""
+    low, high = item.get("expected_correlation_90", (np.nan, np.nan))
+    return (f"correlation {item['correlation']:.3f} (90%: {low:.3f} to {high:.3f}), resolution "
+            f"{item['true_resolution_angstrom']:.1f} A, {item['status']}")
+
+
+def format_summary(summary: dict[str, Any], reliable: list[tuple[float, float, int]]) -> str:
+    """Returns the summary and the table of occupancies."""
+    lines = [f"{name:>45}  {value:.3f}" if isinstance(value, float) else f"{name:>45}  {value}"
+             for name, value in summary.items()]
+    table = [f"{stated:>12.2f}  {true:>12.2f}  {count:>12,}" for stated, true, count in reliable]
+    return "\n".join(["", *lines, "", f"{'stated':>12}  {'filled':>12}  {'voxels':>12}", *table])
+
+
+def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns how often the intervals hold in the half that no constant was fitted to, and how true occupancies are."""
+    checked = [item for number, item in enumerate(items) if "error" not in item and not is_for_fit(number)]
+    summary: dict[str, Any] = {"count": len(checked), "failed": sum("error" in item for item in items)}
+    for name in ("correlation", "true_resolution_angstrom", "cpu_seconds", "r_max_ratio"):
+        values = [item[name] for item in checked]
+        summary |= {f"mean_{name}": float(np.mean(values)), f"median_{name}": float(np.median(values))}
+    with_interval = [item for item in checked if "expected_correlation_90" in item]
+    if with_interval:
+        for truth, interval in (("correlation", "expected_correlation_90"),
+                                ("true_resolution_angstrom", "resolution_angstrom_90")):
+            holds = [item[interval][0] <= item[truth] <= item[interval][1] for item in with_interval]
+            summary[f"{interval}_holds"] = float(np.mean(holds))
+        widths = [item["expected_correlation_90"][1] - item["expected_correlation_90"][0] for item in with_interval]
+        summary["median_width_of_expected_correlation_90"] = float(np.median(widths))
+        errors = [item["expected_correlation"] - item["correlation"] for item in with_interval]
+        summary["mean_error_of_expected_correlation"] = float(np.mean(errors))
+    return summary
+
+
+def reliability(items: list[dict[str, Any]], model: confidence.ConfidenceModel) -> list[tuple[float, float, int]]:
+    """Returns (probability stated, share that is filled, voxels) of each share of models, in the half not fitted to."""
+    checked = [item for number, item in enumerate(items) if "error" not in item and not is_for_fit(number)]
+    total = np.sum([item["voxels"] for item in checked], axis=0)
+    filled = np.sum([item["filled"] for item in checked], axis=0)
+    return [(float(stated), float(part / count), int(count))
+            for stated, part, count in zip(model.occupancy, filled, total, strict=True) if count]
