@@ -22,7 +22,6 @@ paper's network come from a training of configs/saxs_paper; none are released he
 """
 
 import math
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,7 @@ from launch import app
 from phasenet.errors import InputError
 
 if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
-    from saxsae.io.curves.measured_curves import Curve
-    from saxsae.verdict import Verdict
+    from launch.reconstruction.curve_run import RunSettings
 
 _PROFILE = flags.DEFINE_string(
     "profile", None, "File with the curve: text columns q, I, sigma (.dat, .csv), GNOM .out, sasCIF, canSAS "
@@ -81,108 +79,40 @@ def main(_: list[str]) -> None:
     Raises:
       InputError: a value is out of range, a file cannot be used, or the curve has no shape.
     """
+    started = time.perf_counter(), time.process_time()
     _check_flags()
-    start, cpu_start = time.perf_counter(), time.process_time()
-    # Imports are not at the top of the file, and files are read before the search, because a mistake should show early.
-    curve = _read_curve()
-    from launch.machine import cpu_devices, provenance
-    from launch.plotting.saxs_figures import shapes
-    from launch.reconstruction import files, page, report, stream
-    from launch.reconstruction.reference import Comparison, read_reference
-    from saxsae import genetic, pretrained
-    from saxsae.bank.descent import DescentSettings
-    from saxsae.profiles import hydration
-    from saxsae.reconstruction import EVOLVED_MODELS, choose_stages, reconstruct
-    from saxsae.verdict import NO_SHAPE
-
-    weights_folder = pretrained.find_weights(_WEIGHTS.value)
-    stages = choose_stages(_STAGES.value, pretrained.has_bank(weights_folder))
-    if stages == ("evolve",) and _SHELL_CONTRAST.value is not None:
-        raise InputError("--shell_contrast has no meaning for --stages=evolve, whose models have no shell")
-    if "evolve" in stages:
-        cpu_devices.split_cpu(_NUM_MODELS.value or EVOLVED_MODELS)
-    app.enable_compilation_cache()
-    folder = app.prepare_folder(_OUTPUT.value)
-    reference = read_reference(_REFERENCE.value) if _REFERENCE.value is not None else None
-    weights = pretrained.load(_WEIGHTS.value)
-    settings, descent = genetic.EvolutionSettings(), DescentSettings()
-    if _GENERATIONS.value is not None:
-        settings = settings._replace(generations=_GENERATIONS.value)
-        descent = descent._replace(steps=_GENERATIONS.value)
-    write_progress = stream.progress_writer(_PROGRESS.value, weights) if _PROGRESS.value is not None else None
-    used = settings if "evolve" in stages else descent
-    progress = report.ProgressReport(used, app.print_line, write_progress)
-    app.print_line(f"stages {', '.join(stages)} with weights {_WEIGHTS.value}; the first run compiles programs for up "
-                   "to a minute")
-    found = reconstruct(
-        curve, weights, radius=_RADIUS.value, q_max=_Q_MAX.value, num_models=_NUM_MODELS.value,
-        seed=_SEED.value, background=_BACKGROUND.value, stages=stages, initial=_INITIAL.value,
-        contrasts=_parse_contrasts() or hydration.CONTRASTS, settings=settings, descent=descent, progress=progress)
-    for note in found.notes[len(curve.notes):]:
-        app.print_line(f"  {note}")
-    if found.verdict.status == NO_SHAPE:
-        _refuse(found.verdict, found.notes)
-        raise InputError(f"{curve.path}: {found.verdict.sentence}")
-
-    placed = correlations = single = None
-    if reference is not None:
-        comparison = Comparison(reference)
-        placed = comparison.place(found.density, found.pitch_angstrom)
-        single = comparison.correlation(found.models[0], found.pitch_angstrom)
-        if not found.sources:  # the snapshots of densities are not kept as such
-            correlations = report.correlation_history(progress.snapshots, weights, comparison)
-    level = shapes.equal_volume_level(found.density)
-    files.remove_old_results(folder)
-    files.write_results(folder, found, level, placed)
-    files.draw(folder, curve, found, level, reference, placed, correlations)
-    timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
-    numbers = report.summary(found, placed, single)
-    log = report.log(curve, found, numbers, correlations, level)
-    log |= {"weights": provenance.describe_weights(_WEIGHTS.value, weights_folder, weights.info),
-            "stages": stages, "settings": None if stages == ("bank",) else used, "timing": timing,
-            **provenance.describe_run()}
-    page.write(folder, curve, found, log, level, reference, placed)
-    app.write_log(folder / files.LOG, log, _JSON.value)
-    table = report.format_table(found, numbers, timing)
-    app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {files.listing(folder)}\n\n{found.verdict.sentence}")
-
-
-def _read_curve() -> "Curve":
-    """Returns the curve, after printing what was read; writes log.json and raises InputError if it has no shape."""
-    from saxsae.io.curves.measured_curves import read_curve
-    from saxsae.io.curves.units import UndecidedUnitError
-    from saxsae.verdict import NO_SHAPE, Verdict, judge_curve
-
-    try:
-        curve = read_curve(_PROFILE.value, _UNIT.value)
-    except UndecidedUnitError:
-        raise  # the same curve may have a shape once the unit is given
-    except InputError as error:
-        if os.path.isfile(_PROFILE.value):
-            _refuse(Verdict(NO_SHAPE, (str(error).removeprefix(f"{_PROFILE.value}: "),), (), {}), ())
-        raise
-    from launch.reconstruction import report
-
-    verdict = judge_curve(curve, _RADIUS.value, _BACKGROUND.value)
-    for line in (*report.describe_curve(curve), *(f"  {remark}" for remark in verdict.remarks)):
-        app.print_line(line)
-    if verdict.status == NO_SHAPE:
-        _refuse(verdict, curve.notes)
-        raise InputError(f"{curve.path}: {verdict.sentence}")
-    for reason in verdict.reasons:
-        app.print_line(f"  doubtful: {reason}")
-    return curve
-
-
-def _refuse(verdict: "Verdict", notes: tuple[str, ...]) -> None:
-    """Writes log.json, with the reasons why the curve has no shape, in place of the results of an earlier run."""
+    # Imports are not at the top of the file, because a mistake should show early.
     from launch.machine import provenance
-    from launch.reconstruction import files
+    from launch.reconstruction import curve_reading
 
-    folder = app.prepare_folder(_OUTPUT.value)
-    files.remove_old_results(folder, keep=(_PROFILE.value, _REFERENCE.value))
-    log = {"profile": _PROFILE.value, **verdict._asdict(), "notes": notes, **provenance.describe_run()}
-    app.write_log(folder / files.LOG, log, _JSON.value)
+    description = provenance.describe_run()
+    try:
+        # The file is read before the slow imports.
+        curve = curve_reading.read_and_judge(_PROFILE.value, _UNIT.value, _RADIUS.value, _BACKGROUND.value)
+        from launch.reconstruction import curve_run
+        from launch.reconstruction.reference import read_reference
+
+        settings = _settings()
+        method = curve_run.choose_method(settings)
+        folder = app.prepare_folder(_OUTPUT.value)
+        reference = read_reference(_REFERENCE.value) if _REFERENCE.value is not None else None
+        weights = curve_run.load_weights(method, settings.weights)
+        curve_run.run_curve(curve, folder, settings, method, weights, description, started, reference=reference,
+                            progress_path=_PROGRESS.value, json_path=_JSON.value)
+    except curve_reading.NoShapeError as refusal:
+        curve_reading.write_refusal(refusal, _PROFILE.value, _OUTPUT.value, description, keep=(_REFERENCE.value,),
+                                    json_path=_JSON.value)
+        raise
+
+
+def _settings() -> "RunSettings":
+    """Returns the flags on which every curve depends."""
+    from launch.reconstruction.curve_run import RunSettings
+
+    return RunSettings(
+        weights=_WEIGHTS.value, stages=_STAGES.value, unit=_UNIT.value, radius=_RADIUS.value, q_max=_Q_MAX.value,
+        num_models=_NUM_MODELS.value, contrasts=_parse_contrasts(), background=_BACKGROUND.value,
+        initial=_INITIAL.value, generations=_GENERATIONS.value, seed=_SEED.value)
 
 
 def _check_flags() -> None:
