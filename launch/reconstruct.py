@@ -1,8 +1,9 @@
 """Finds the 3D shape whose computed SAXS curve fits a measured one.
 
     python -m launch.reconstruct --profile=FILE --output=DIR [--reference=PDB]
+    python -m launch.reconstruct --profile=FOLDER --output=DIR [--concentrations=1,2.5,5]
 
-It writes to DIR:
+Of one curve it writes to DIR:
 
     density.ccp4      the mean of the superposed models at about 15 A resolution, 0 to 1
     model_01.ccp4 ... the models, the best first, superposed on each other
@@ -14,16 +15,22 @@ It writes to DIR:
     density_on_reference.ccp4   with --reference: the map superposed on the reference, in the hand that fits better
     log.json          all numbers of the result, the flags, the versions and the weights
 
+Of many curves (a folder, or several files with commas between them) it writes DIR/NAME/ with these files for each, and
+
+    batch.csv, batch.html   a row for each curve, with its verdict, its numbers and why it has no result
+
 It ends with a verdict: shape, doubtful with the reasons, or no shape. Without a shape the program ends with exit code 1
-and writes only log.json.
+and writes only log.json. Many curves run unattended: what goes wrong with one is its row, and the same command again
+computes only what is missing. Exit code 1 and one line say how many have no result.
 By default the models are the 32 structures of the corpus that fit the curve best, fitted to it by gradient steps in
 their latent numbers and sizes. --stages=evolve is the paper's genetic algorithm over the latent numbers. Weights of the
 paper's network come from a training of configs/saxs_paper; none are released here.
 """
 
 import math
+import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -33,9 +40,10 @@ from phasenet.errors import InputError
 if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
     from launch.reconstruction.curve_run import RunSettings
 
-_PROFILE = flags.DEFINE_string(
+_PROFILE = flags.DEFINE_multi_string(
     "profile", None, "File with the curve: text columns q, I, sigma (.dat, .csv), GNOM .out, sasCIF, canSAS "
-    "XML or NXcanSAS HDF5.", required=True)
+    "XML or NXcanSAS HDF5. A folder, several files with commas between them, or the flag given again: many curves.",
+    required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the results; it is made where it is missing.", required=True)
 _UNIT = flags.DEFINE_enum(
     "unit", None, ["1/A", "1/nm"], "Unit of q in the file. By default it is determined from the file.")
@@ -57,6 +65,9 @@ _WEIGHTS = flags.DEFINE_string(
     "training.")
 _REFERENCE = flags.DEFINE_string(
     "reference", None, "File with a known structure (PDB or mmCIF), with which the result is compared.")
+_CONCENTRATIONS = flags.DEFINE_list(
+    "concentrations", None, "Concentrations of the curves of a series, mg/ml, in the order of the files. By default "
+    "those that the headers of the files state.")
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the random numbers of evolve; the other stages have none.", lower_bound=0,
     upper_bound=2**31 - 1)
@@ -68,27 +79,46 @@ _GENERATIONS = flags.DEFINE_integer(
     "generations", None, "Largest number of generations, or of gradient steps. By default that of the released "
     "settings.",
     lower_bound=1, upper_bound=10_000)
-_JSON = flags.DEFINE_string("json", None, "Second file to which the log is written.")
+_JSON = flags.DEFINE_string(
+    "json", None, "Second file to which the log is written; of many curves, the file for their table as JSON.")
 _PROGRESS = flags.DEFINE_string(
     "progress", None, "File for the progress of the search: lines of JSON with the best shape so far.")
 
 
 def main(_: list[str]) -> None:
-    """Reads the curve, finds its shape, writes the results and prints a table.
+    """Reads the curve or the curves, finds their shapes, writes the results and prints a table.
 
     Raises:
-      InputError: a value is out of range, a file cannot be used, or the curve has no shape.
+      InputError: a value is out of range, a file cannot be used, or a curve has no shape.
     """
     started = time.perf_counter(), time.process_time()
     _check_flags()
     # Imports are not at the top of the file, because a mistake should show early.
+    from launch.reconstruction import input_files
+
+    paths = input_files.split_paths(_PROFILE.value)
+    if len(paths) == 1 and not os.path.isdir(paths[0]):
+        if _CONCENTRATIONS.value is not None:
+            raise InputError("--concentrations needs several curves: a series is of one sample at several of them")
+        _reconstruct_one(paths[0], started)
+    else:
+        _reconstruct_many(paths)
+
+
+def _reconstruct_one(path: str, started: tuple[float, float]) -> None:
+    """Finds the shape of one curve and writes the output folder.
+
+    Args:
+      path: the file of the curve.
+      started: `time.perf_counter()` and `time.process_time()` at the beginning.
+    """
     from launch.machine import provenance
     from launch.reconstruction import curve_reading
 
-    description = provenance.describe_run()
+    description = provenance.describe_run() | {"flags": _flags_of_a_curve() | {"profile": path}}
     try:
         # The file is read before the slow imports.
-        curve = curve_reading.read_and_judge(_PROFILE.value, _UNIT.value, _RADIUS.value, _BACKGROUND.value)
+        curve = curve_reading.read_and_judge(path, _UNIT.value, _RADIUS.value, _BACKGROUND.value)
         from launch.reconstruction import curve_run
         from launch.reconstruction.reference import read_reference
 
@@ -100,9 +130,27 @@ def main(_: list[str]) -> None:
         curve_run.run_curve(curve, folder, settings, method, weights, description, started, reference=reference,
                             progress_path=_PROGRESS.value, json_path=_JSON.value)
     except curve_reading.NoShapeError as refusal:
-        curve_reading.write_refusal(refusal, _PROFILE.value, _OUTPUT.value, description, keep=(_REFERENCE.value,),
+        curve_reading.write_refusal(refusal, path, _OUTPUT.value, description, keep=(_REFERENCE.value,),
                                     json_path=_JSON.value)
         raise
+
+
+def _reconstruct_many(paths: list[str]) -> None:
+    """Finds the shapes of the curves that the paths name, each into a folder of its own."""
+    from launch.reconstruction import input_files, series
+
+    for flag in (_REFERENCE, _PROGRESS):
+        if flag.value is not None:
+            raise InputError(f"--{flag.name} is for one curve, and --profile names a folder or several files")
+    curves, skipped = input_files.find_curves(paths, _OUTPUT.value, _UNIT.value)
+    for line in input_files.summarize_skipped(skipped):
+        app.print_line(line)
+    concentrations = None
+    if _CONCENTRATIONS.value is not None:
+        concentrations = series.parse_concentrations(_CONCENTRATIONS.value, len(curves))
+    from launch.reconstruction import batch
+
+    batch.run_batch(curves, skipped, _OUTPUT.value, _settings(), _flags_of_a_curve(), concentrations, _JSON.value)
 
 
 def _settings() -> "RunSettings":
@@ -115,6 +163,13 @@ def _settings() -> "RunSettings":
         initial=_INITIAL.value, generations=_GENERATIONS.value, seed=_SEED.value)
 
 
+def _flags_of_a_curve() -> dict[str, Any]:
+    """Returns the flags that the log of a curve records: all but those of a series; the caller sets "profile"."""
+    from launch.machine import provenance
+
+    return {name: value for name, value in provenance.launch_flags().items() if name != _CONCENTRATIONS.name}
+
+
 def _check_flags() -> None:
     """Raises InputError for a value out of range; `saxsae.reconstruct` checks too, but after the slow imports."""
     if _RADIUS.value is not None and not 1 < _RADIUS.value <= 2000:
@@ -124,6 +179,10 @@ def _check_flags() -> None:
     if _NUM_MODELS.value is not None and _NUM_MODELS.value < 1:
         raise InputError(f"--num_models={_NUM_MODELS.value}: expected at least 1")
     _parse_contrasts()
+    if _CONCENTRATIONS.value is not None:
+        from launch.reconstruction.series import parse_concentrations
+
+        parse_concentrations(_CONCENTRATIONS.value, None)
 
 
 def _parse_contrasts() -> tuple[float, ...] | None:
