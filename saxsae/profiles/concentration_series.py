@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 SIGNIFICANT = 2.0  # standard errors; a slope that differs less from zero is not told from zero
+_LEAST_RATIO = 1.3  # of concentrations from which the power of c is determined
 NONE_SEEN, REPULSION, ATTRACTION = "no interaction seen", "repulsion", "attraction or association"
 MIXED = "no simple interaction"
 
@@ -82,6 +83,22 @@ def fit_line(concentration: ArrayLike, value: ArrayLike, sigma: ArrayLike) -> Co
     return ConcentrationLine(
         float(at_zero), float(raised * np.sqrt(1 / total + mean_c**2 / spread)), float(slope),
         float(raised / np.sqrt(spread)), float(chi_squared))
+
+
+def is_divided_by_concentration(concentration: ArrayLike, i0: ArrayLike) -> bool:
+    """Returns whether the intensities of a series were divided by the concentration before they were written.
+
+    I(0) then grows with a power of c near 0, else near 1, which interaction changes by far less than a half.
+
+    Args:
+      concentration: (N,) positive. If all lie within a factor of 1.3, False is returned.
+      i0: (N,) forward intensities, positive.
+    """
+    c = np.log(np.asarray(concentration, np.float64))
+    if np.ptp(c) < np.log(_LEAST_RATIO):
+        return False
+    deviation = c - c.mean()
+    return bool((deviation * np.log(np.asarray(i0, np.float64))).sum() < 0.5 * (deviation**2).sum())
 
 
 def analyze_series(concentration: ArrayLike, rg_angstrom: ArrayLike, rg_sigma: ArrayLike, i0: ArrayLike,

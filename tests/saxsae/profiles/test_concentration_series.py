@@ -10,6 +10,7 @@ from saxsae.profiles.concentration_series import (
     REPULSION,
     analyze_series,
     fit_line,
+    is_divided_by_concentration,
 )
 
 C = np.array([1.0, 2.5, 5.0, 10.0])
@@ -65,6 +66,14 @@ def test_the_interaction_is_named(rg_slope, virial, interaction):
     assert found.interaction == interaction
     assert found.rg_angstrom.at_zero == pytest.approx(20)
     assert found.i0_per_concentration.at_zero == pytest.approx(50, rel=0.01)
+
+
+@pytest.mark.parametrize("virial", [-0.02, 0.0, 0.05])
+def test_intensities_divided_by_the_concentration_are_told(virial):
+    i0 = 50 * C / (1 + virial * C)
+    assert not is_divided_by_concentration(C, i0)
+    assert is_divided_by_concentration(C, i0 / C)
+    assert not is_divided_by_concentration([5.0, 5.5], [5.0, 5.0])  # too near to each other
 
 
 @pytest.mark.parametrize(("c", "sigma"), [([1.0], [1.0]), ([2.0, 2.0], [1.0, 1.0]), ([1.0, 2.0], [1.0, 0.0]),
