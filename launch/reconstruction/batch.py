@@ -8,6 +8,7 @@
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -166,20 +167,22 @@ def _measure_time(started: tuple[float, float]) -> dict[str, float]:
 
 
 def _write_tables(folder: pathlib.Path, curves: Sequence[CurveFile], rows: dict[str, BatchRow],
-                  skipped: Sequence[SkippedFile], given: bool, json_path: str | None = None) -> list[str]:
+                  skipped: Sequence[SkippedFile], given: bool, json_path: str | None = None) -> tuple[str, ...]:
     """Writes the table of the curves that are done, in the order of the curves; returns the lines about the series."""
     done = [rows[curve.name] for curve in curves if curve.name in rows]
-    found, lines = series.find_series([point for point in map(_as_point, done) if point is not None], given)
+    found = series.find_series([point for point in map(_as_point, done) if point is not None], given)
+    if found.divided:
+        done = [dataclasses.replace(row, i0_per_concentration=None if row.concentration_mg_per_ml is None else row.i0)
+                for row in done]
     batch_table.write_csv(folder, done)
-    batch_table.write_page(folder, done, len(curves), lines, summarize_skipped(skipped))
+    batch_table.write_page(folder, done, len(curves), found.lines, summarize_skipped(skipped))
     if json_path is not None:
         app.write_json(json_path, {
             "items": batch_table.as_items(done), "summary": batch_table.count_statuses(done),
-            "series": None if found is None else {
-                "rg_angstrom": found.rg_angstrom, "i0_per_concentration": found.i0_per_concentration,
-                "interaction": found.interaction, "text": lines},
+            "series": None if found.series is None else {
+                **found.series._asdict(), "divided_by_concentration": found.divided, "text": found.lines},
             "skipped": skipped, **provenance.describe_run()})
-    return lines
+    return found.lines
 
 
 def _as_point(row: BatchRow) -> SeriesPoint | None:

@@ -22,6 +22,9 @@ _STATUSES = (SHAPE, DOUBTFUL, NO_SHAPE, FAILED)
 _GUIDE = (
     "Rg and I(0) are those of the Guinier region, r_max is the largest distance of an atom from the centroid, and "
     "agreement is the correlation of the models with their mean. chi^2 near 1 and agreement above 0.9 are good.")
+_GUIDE_TO_SERIES = (
+    " I(0)/c takes the intensities of a file for not divided by the concentration, unless the series below says that "
+    "they are.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +48,7 @@ class BatchRow:
       seconds: wall time.
       report: the report, relative to the output folder; "" without a result.
       concentration_mg_per_ml: concentration of the sample.
-      i0_per_concentration: I(0) divided by it.
+      i0_per_concentration: I(0) divided by it; or I(0) itself where the file's intensities are divided already.
     """
 
     name: str
@@ -131,14 +134,18 @@ def write_page(folder: pathlib.Path, rows: Sequence[BatchRow], total: int, serie
     table.write(
         folder / PAGE, "Shapes from scattering curves", done, format_counts(rows) + ".", headings,
         [_cells(row, with_concentrations) for row in rows],
-        [("Concentration series", series), ("Files left out", skipped)], _GUIDE)
+        [("Concentration series", series), ("Files left out", skipped)],
+        _GUIDE + _GUIDE_TO_SERIES * with_concentrations)
 
 
 def format_table(rows: Sequence[BatchRow]) -> str:
     """Returns the table that is printed at the end of a batch."""
-    lines = [("", "verdict", "Rg", "r_max", "chi^2", "agreement", "seconds")]
-    lines += [(row.name, row.status, _fixed(row.rg_angstrom, 1), _fixed(row.r_max_angstrom, 1),
-               _fixed(row.chi_squared, 2), _fixed(row.agreement, 3), _fixed(row.seconds, 0)) for row in rows]
+    lines = [["", "verdict", "Rg", "r_max", "chi^2", "agreement", "seconds"]]
+    lines += [[row.name, row.status, _fixed(row.rg_angstrom, 1), _fixed(row.r_max_angstrom, 1),
+               _fixed(row.chi_squared, 2), _fixed(row.agreement, 3), _fixed(row.seconds, 0)] for row in rows]
+    if _has_concentrations(rows):
+        shown = [_significant(row.concentration_mg_per_ml).text for row in rows]
+        lines = [[*line, cell] for line, cell in zip(lines, ["mg/ml", *shown], strict=True)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(f"{line[0]:<{widths[0]}}  {line[1]:<{widths[1]}}  " + "  ".join(
         f"{cell:>{width}}" for cell, width in zip(line[2:], widths[2:], strict=True)) for line in lines)
@@ -157,11 +164,11 @@ def _has_concentrations(rows: Sequence[BatchRow]) -> bool:
 
 def _cells(row: BatchRow, with_concentrations: bool) -> list[table.Cell]:
     """Returns the cells of a row of the page."""
-    q_range = "" if row.q_min_inv_angstrom is None else f"{row.q_min_inv_angstrom:.3g} to {row.q_max_inv_angstrom:.3g}"
+    q_range = "" if row.q_min_inv_angstrom is None else f"{row.q_min_inv_angstrom:.2g} to {row.q_max_inv_angstrom:.2g}"
     cells = [
         table.Cell(row.name, link=urllib.parse.quote(row.report), title=row.file),
         table.Cell(row.status, status=row.status, more=row.reason, order=_STATUSES.index(row.status)),
-        _number(row.rg_angstrom, 1, row.rg_sigma_angstrom), _significant(row.i0), _number(row.r_max_angstrom, 1),
+        _number(row.rg_angstrom, 2, row.rg_sigma_angstrom), _significant(row.i0), _number(row.r_max_angstrom, 1),
         _number(row.chi_squared, 2), _number(row.agreement, 3), table.Cell(q_range, order=row.q_max_inv_angstrom),
         _number(row.seconds, 0)]
     if with_concentrations:

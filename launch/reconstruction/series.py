@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from launch.reconstruction.input_files import CurveFile
 from phasenet.errors import InputError
 from saxsae.io.curves.stated_concentration import read_stated_concentration
@@ -39,6 +41,20 @@ class SeriesPoint(NamedTuple):
     i0_sigma: float
 
 
+class SeriesReport(NamedTuple):
+    """What is known of a concentration series.
+
+    Attributes:
+      series: how the sample changes with its concentration; None if the curves form no series.
+      divided: whether the intensities are divided by the concentration already, so that their I(0) is I(0)/c.
+      lines: what to tell; () if there is nothing to tell.
+    """
+
+    series: ConcentrationSeries | None = None
+    divided: bool = False
+    lines: tuple[str, ...] = ()
+
+
 def parse_concentrations(words: Sequence[str], count: int | None) -> list[float]:
     """Returns the concentrations of `--concentrations`, mg/ml.
 
@@ -73,8 +89,8 @@ def read_concentrations(files: Sequence[CurveFile]) -> list[float | None]:
     return found
 
 
-def find_series(points: Sequence[SeriesPoint], given: bool) -> tuple[ConcentrationSeries | None, list[str]]:
-    """Returns the series that the curves form, if they form one, and lines that say how Rg and I(0)/c move.
+def find_series(points: Sequence[SeriesPoint], given: bool) -> SeriesReport:
+    """Returns how Rg and I(0)/c move with the concentration, if the curves form a series.
 
     Args:
       points: the curves whose concentration is known and that have a Guinier region.
@@ -82,20 +98,26 @@ def find_series(points: Sequence[SeriesPoint], given: bool) -> tuple[Concentrati
     """
     usable = [point for point in points if point.rg_sigma > 0 and point.i0_sigma > 0]
     if len({point.concentration for point in usable}) < 2:
-        return None, ["no concentration series: fewer than two concentrations have a Guinier region"] if given else []
-    c, rg, rg_sigma, i0, i0_sigma = zip(*usable, strict=True)
-    forward = [i / concentration for i, concentration in zip(i0, c, strict=True)]
-    ratios = max(rg) / min(rg), max(forward) / min(forward)
-    if not given and (ratios[0] > _MOST_RG_RATIO or ratios[1] > _MOST_I0_RATIO):
-        return None, [f"the headers state concentrations, but Rg differs by a factor of {ratios[0]:.2f} and I(0)/c by "
-                      f"{ratios[1]:.2f}: not taken for one sample (--concentrations says that it is one)"]
+        why = "no concentration series: fewer than two concentrations have a Guinier region"
+        return SeriesReport(lines=(why,) if given else ())
+    c, rg, rg_sigma, i0, i0_sigma = np.array(usable).T
+    divided = concentration_series.is_divided_by_concentration(c, i0)
+    whole = c if divided else 1.0
+    i0, i0_sigma = whole * i0, whole * i0_sigma
+    rg_ratio, i0_ratio = np.max(rg) / np.min(rg), np.max(i0 / c) / np.min(i0 / c)
+    if not given and (rg_ratio > _MOST_RG_RATIO or i0_ratio > _MOST_I0_RATIO):
+        return SeriesReport(lines=(
+            f"the headers state concentrations, but Rg differs by a factor of {rg_ratio:.2f} and I(0)/c by "
+            f"{i0_ratio:.2f}: not taken for one sample (--concentrations says that it is one)",))
     found = concentration_series.analyze_series(c, rg, rg_sigma, i0, i0_sigma)
     source = "as given" if given else "from the headers of the files"
-    return found, [
-        f"concentration series of {len(usable)} curves, {min(c):g} to {max(c):g} mg/ml, {source}; lines weighted by "
-        "the standard deviations",
-        _describe_line("Rg", found.rg_angstrom, " A"), _describe_line("I(0)/c", found.i0_per_concentration, ""),
-        _MEANINGS[found.interaction]]
+    lines = [f"concentration series of {len(usable)} curves, {min(c):g} to {max(c):g} mg/ml, {source}; lines weighted "
+             "by the standard deviations"]
+    if divided:
+        lines.append("I(0) does not grow with c: the intensities are taken for divided by c already")
+    return SeriesReport(found, divided, (
+        *lines, _describe_line("Rg", found.rg_angstrom, " A"),
+        _describe_line("I(0)/c", found.i0_per_concentration, ""), _MEANINGS[found.interaction]))
 
 
 def _describe_line(name: str, line: ConcentrationLine, unit: str) -> str:

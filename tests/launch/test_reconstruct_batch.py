@@ -217,11 +217,31 @@ def test_stated_concentrations_make_a_series(stub, capsys):
 
 def test_given_concentrations_count_and_compute_nothing_again(stub, capsys):
     stub.run()
-    assert stub.run(concentrations=[3.0, 2.0, 1.0]) == []
+    assert stub.run(concentrations=[1.0, 2.2, 3.6]) == []
     assert "as given" in capsys.readouterr().out
     # I(0) of 1 : 2 : 3 at these concentrations: I(0)/c falls with c.
     assert json.loads(stub.json.read_text())["series"]["interaction"] == "repulsion"
-    assert [row["concentration_mg_per_ml"] for row in rows_of(stub.out).values()] == ["3", "2", "1"]
+    assert [row["concentration_mg_per_ml"] for row in rows_of(stub.out).values()] == ["1", "2.2", "3.6"]
+
+
+def test_intensities_that_are_divided_already_are_not_divided_again(stub, capsys):
+    for curve in stub.curves[1:]:
+        shutil.copy(stub.curves[0].path, curve.path)
+    stub.run(concentrations=[1.0, 4.0, 9.0])
+    assert "divided by c already" in capsys.readouterr().out
+    series = json.loads(stub.json.read_text())["series"]
+    assert series["divided_by_concentration"] and series["interaction"] == "no interaction seen"
+    assert all(row["i0_per_concentration"] == row["i0"] for row in rows_of(stub.out).values())
+
+
+def test_different_samples_with_stated_concentrations_are_no_series(stub, capsys):
+    columns = np.loadtxt(stub.curves[2].path)
+    columns[:, 0] *= 1.5
+    np.savetxt(stub.curves[2].path, columns, header="q(1/A) I sigma\nconcentration: 3 mg/ml")
+    stub.run()
+    assert "not taken for one sample" in capsys.readouterr().out
+    assert json.loads(stub.json.read_text())["series"] is None
+    assert rows_of(stub.out)["c"]["concentration_mg_per_ml"] == "3"
 
 
 @pytest.mark.parametrize(("flags", "words"), [
