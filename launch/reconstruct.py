@@ -1,8 +1,9 @@
 """Finds the 3D shape whose computed SAXS curve fits a measured one.
 
     python -m launch.reconstruct --profile=FILE --output=DIR [--reference=PDB]
+    python -m launch.reconstruct --profile=FOLDER --output=DIR [--concentrations=1,2.5,5]
 
-It writes to DIR:
+Of one curve it writes to DIR:
 
     density.ccp4      the mean of the superposed models at about 15 A resolution, 0 to 1
     model_01.ccp4 ... the models, the best first, superposed on each other
@@ -14,8 +15,13 @@ It writes to DIR:
     density_on_reference.ccp4   with --reference: the map superposed on the reference, in the hand that fits better
     log.json          all numbers of the result, the flags, the versions and the weights
 
+Of many curves (a folder, or several files with commas between them) it writes DIR/NAME/ with these files for each, and
+
+    batch.csv, batch.html   a row for each curve, with its verdict, its numbers and why it has no result
+
 It ends with a verdict: shape, doubtful with the reasons, or no shape. Without a shape the program ends with exit code 1
-and writes only log.json.
+and writes only log.json. Many curves run unattended: what goes wrong with one is its row, and the same command again
+computes only what is missing. Exit code 1 and one line say how many have no result.
 By default the models are the 32 structures of the corpus that fit the curve best, fitted to it by gradient steps in
 their latent numbers and sizes. --stages=evolve is the paper's genetic algorithm over the latent numbers. Weights of the
 paper's network come from a training of configs/saxs_paper; none are released here.
@@ -24,7 +30,7 @@ paper's network come from a training of configs/saxs_paper; none are released he
 import math
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -32,12 +38,12 @@ from launch import app
 from phasenet.errors import InputError
 
 if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
-    from saxsae.io.curves.measured_curves import Curve
-    from saxsae.verdict import Verdict
+    from launch.reconstruction.curve_run import RunSettings
 
-_PROFILE = flags.DEFINE_string(
+_PROFILE = flags.DEFINE_multi_string(
     "profile", None, "File with the curve: text columns q, I, sigma (.dat, .csv), GNOM .out, sasCIF, canSAS "
-    "XML or NXcanSAS HDF5.", required=True)
+    "XML or NXcanSAS HDF5. A folder, several files with commas between them, or the flag given again: many curves.",
+    required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the results; it is made where it is missing.", required=True)
 _UNIT = flags.DEFINE_enum(
     "unit", None, ["1/A", "1/nm"], "Unit of q in the file. By default it is determined from the file.")
@@ -61,6 +67,9 @@ _WEIGHTS = flags.DEFINE_string(
     "training.")
 _REFERENCE = flags.DEFINE_string(
     "reference", None, "File with a known structure (PDB or mmCIF), with which the result is compared.")
+_CONCENTRATIONS = flags.DEFINE_list(
+    "concentrations", None, "Concentrations of the curves of a series, mg/ml, in the order of the files. By default "
+    "those that the headers of the files state.")
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the random numbers of evolve; the other stages have none.", lower_bound=0,
     upper_bound=2**31 - 1)
@@ -72,122 +81,95 @@ _GENERATIONS = flags.DEFINE_integer(
     "generations", None, "Largest number of generations, or of gradient steps. By default that of the released "
     "settings.",
     lower_bound=1, upper_bound=10_000)
-_JSON = flags.DEFINE_string("json", None, "Second file to which the log is written.")
+_JSON = flags.DEFINE_string(
+    "json", None, "Second file to which the log is written; of many curves, the file for their table as JSON.")
 _PROGRESS = flags.DEFINE_string(
     "progress", None, "File for the progress of the search: lines of JSON with the best shape so far.")
 
 
 def main(_: list[str]) -> None:
-    """Reads the curve, finds its shape, writes the results and prints a table.
+    """Reads the curve or the curves, finds their shapes, writes the results and prints a table.
 
     Raises:
-      InputError: a value is out of range, a file cannot be used, or the curve has no shape.
+      InputError: a value is out of range, a file cannot be used, or a curve has no shape.
     """
+    started = time.perf_counter(), time.process_time()
     _check_flags()
-    start, cpu_start = time.perf_counter(), time.process_time()
-    # Imports are not at the top of the file, and files are read before the search, because a mistake should show early.
-    curve = _read_curve()
-    from launch.machine import cpu_devices, provenance
-    from launch.plotting.saxs_figures import shapes
-    from launch.reconstruction import files, page, report, stream
-    from launch.reconstruction.reference import Comparison, read_reference
-    from saxsae import genetic, pretrained
-    from saxsae.bank.descent import DescentSettings
-    from saxsae.profiles import hydration
-    from saxsae.reconstruction import EVOLVED_MODELS, choose_stages, reconstruct
-    from saxsae.verdict import NO_SHAPE
+    # Imports are not at the top of the file, because a mistake should show early.
+    from launch.reconstruction import input_files
 
-    weights_folder = pretrained.find_weights(_WEIGHTS.value)
-    stages = choose_stages(_STAGES.value, pretrained.has_bank(weights_folder))
-    if stages == ("evolve",) and _SHELL_CONTRAST.value is not None:
-        raise InputError("--shell_contrast has no meaning for --stages=evolve, whose models have no shell")
-    if stages == ("evolve",) and _EQUAL_ATOMS.value:
-        raise InputError("--equal_atoms has no meaning for --stages=evolve, whose shapes are of uniform density")
-    if "evolve" in stages:
-        cpu_devices.split_cpu(_NUM_MODELS.value or EVOLVED_MODELS)
-    app.enable_compilation_cache()
-    folder = app.prepare_folder(_OUTPUT.value)
-    reference = read_reference(_REFERENCE.value) if _REFERENCE.value is not None else None
-    weights = pretrained.load(_WEIGHTS.value)
-    settings, descent = genetic.EvolutionSettings(), DescentSettings()
-    if _GENERATIONS.value is not None:
-        settings = settings._replace(generations=_GENERATIONS.value)
-        descent = descent._replace(steps=_GENERATIONS.value)
-    write_progress = stream.progress_writer(_PROGRESS.value, weights) if _PROGRESS.value is not None else None
-    used = settings if "evolve" in stages else descent
-    progress = report.ProgressReport(used, app.print_line, write_progress)
-    app.print_line(f"stages {', '.join(stages)} with weights {_WEIGHTS.value}; the first run compiles programs for up "
-                   "to a minute")
-    found = reconstruct(
-        curve, weights, radius=_RADIUS.value, q_max=_Q_MAX.value, num_models=_NUM_MODELS.value,
-        seed=_SEED.value, background=_BACKGROUND.value, stages=stages, initial=_INITIAL.value,
-        contrasts=_parse_contrasts() or hydration.CONTRASTS, equal_atoms=_EQUAL_ATOMS.value,
-        settings=settings, descent=descent, progress=progress)
-    for note in found.notes[len(curve.notes):]:
-        app.print_line(f"  {note}")
-    if found.verdict.status == NO_SHAPE:
-        _refuse(found.verdict, found.notes)
-        raise InputError(f"{curve.path}: {found.verdict.sentence}")
-
-    placed = correlations = single = None
-    if reference is not None:
-        comparison = Comparison(reference)
-        placed = comparison.place(found.density, found.pitch_angstrom)
-        single = comparison.correlation(found.models[0], found.pitch_angstrom)
-        if not found.sources:  # the snapshots of densities are not kept as such
-            correlations = report.correlation_history(progress.snapshots, weights, comparison)
-    level = shapes.equal_volume_level(found.density)
-    files.remove_old_results(folder)
-    files.write_results(folder, found, level, placed)
-    files.draw(folder, curve, found, level, reference, placed, correlations)
-    timing = {"wall_seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
-    numbers = report.summary(found, placed, single)
-    log = report.log(curve, found, numbers, correlations, level)
-    log |= {"weights": provenance.describe_weights(_WEIGHTS.value, weights_folder, weights.info),
-            "stages": stages, "settings": None if stages == ("bank",) else used, "timing": timing,
-            **provenance.describe_run()}
-    page.write(folder, curve, found, log, level, reference, placed)
-    app.write_log(folder / files.LOG, log, _JSON.value)
-    table = report.format_table(found, numbers, timing)
-    app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {files.listing(folder)}\n\n{found.verdict.sentence}")
+    paths = input_files.split_paths(_PROFILE.value)
+    if len(paths) == 1 and not os.path.isdir(paths[0]):
+        if _CONCENTRATIONS.value is not None:
+            raise InputError("--concentrations needs several curves: a series is of one sample at several of them")
+        _reconstruct_one(paths[0], started)
+    else:
+        _reconstruct_many(paths)
 
 
-def _read_curve() -> "Curve":
-    """Returns the curve, after printing what was read; writes log.json and raises InputError if it has no shape."""
-    from saxsae.io.curves.measured_curves import read_curve
-    from saxsae.io.curves.units import UndecidedUnitError
-    from saxsae.verdict import NO_SHAPE, Verdict, judge_curve
+def _reconstruct_one(path: str, started: tuple[float, float]) -> None:
+    """Finds the shape of one curve and writes the output folder.
 
-    try:
-        curve = read_curve(_PROFILE.value, _UNIT.value)
-    except UndecidedUnitError:
-        raise  # the same curve may have a shape once the unit is given
-    except InputError as error:
-        if os.path.isfile(_PROFILE.value):
-            _refuse(Verdict(NO_SHAPE, (str(error).removeprefix(f"{_PROFILE.value}: "),), (), {}), ())
-        raise
-    from launch.reconstruction import report
-
-    verdict = judge_curve(curve, _RADIUS.value, _BACKGROUND.value)
-    for line in (*report.describe_curve(curve), *(f"  {remark}" for remark in verdict.remarks)):
-        app.print_line(line)
-    if verdict.status == NO_SHAPE:
-        _refuse(verdict, curve.notes)
-        raise InputError(f"{curve.path}: {verdict.sentence}")
-    for reason in verdict.reasons:
-        app.print_line(f"  doubtful: {reason}")
-    return curve
-
-
-def _refuse(verdict: "Verdict", notes: tuple[str, ...]) -> None:
-    """Writes log.json, with the reasons why the curve has no shape, in place of the results of an earlier run."""
+    Args:
+      path: the file of the curve.
+      started: `time.perf_counter()` and `time.process_time()` at the beginning.
+    """
     from launch.machine import provenance
-    from launch.reconstruction import files
+    from launch.reconstruction import curve_reading
 
-    folder = app.prepare_folder(_OUTPUT.value)
-    files.remove_old_results(folder, keep=(_PROFILE.value, _REFERENCE.value))
-    log = {"profile": _PROFILE.value, **verdict._asdict(), "notes": notes, **provenance.describe_run()}
-    app.write_log(folder / files.LOG, log, _JSON.value)
+    description = provenance.describe_run() | {"flags": _flags_of_a_curve() | {"profile": path}}
+    try:
+        # The file is read before the slow imports.
+        curve = curve_reading.read_and_judge(path, _UNIT.value, _RADIUS.value, _BACKGROUND.value)
+        from launch.reconstruction import curve_run
+        from launch.reconstruction.reference import read_reference
+
+        settings = _settings()
+        method = curve_run.choose_method(settings)
+        folder = app.prepare_folder(_OUTPUT.value)
+        reference = read_reference(_REFERENCE.value) if _REFERENCE.value is not None else None
+        weights = curve_run.load_weights(method, settings.weights)
+        curve_run.run_curve(curve, folder, settings, method, weights, description, started, reference=reference,
+                            progress_path=_PROGRESS.value, json_path=_JSON.value)
+    except curve_reading.NoShapeError as refusal:
+        curve_reading.write_refusal(refusal, path, _OUTPUT.value, description, keep=(_REFERENCE.value,),
+                                    json_path=_JSON.value)
+        raise
+
+
+def _reconstruct_many(paths: list[str]) -> None:
+    """Finds the shapes of the curves that the paths name, each into a folder of its own."""
+    from launch.reconstruction import input_files, series
+
+    for flag in (_REFERENCE, _PROGRESS):
+        if flag.value is not None:
+            raise InputError(f"--{flag.name} is for one curve, and --profile names a folder or several files")
+    curves, skipped = input_files.find_curves(paths, _OUTPUT.value, _UNIT.value)
+    for line in input_files.summarize_skipped(skipped):
+        app.print_line(line)
+    concentrations = None
+    if _CONCENTRATIONS.value is not None:
+        concentrations = series.parse_concentrations(_CONCENTRATIONS.value, len(curves))
+    from launch.reconstruction import batch
+
+    batch.run_batch(curves, skipped, _OUTPUT.value, _settings(), _flags_of_a_curve(), concentrations, _JSON.value)
+
+
+def _settings() -> "RunSettings":
+    """Returns the flags on which every curve depends."""
+    from launch.reconstruction.curve_run import RunSettings
+
+    return RunSettings(
+        weights=_WEIGHTS.value, stages=_STAGES.value, unit=_UNIT.value, radius=_RADIUS.value, q_max=_Q_MAX.value,
+        num_models=_NUM_MODELS.value, contrasts=_parse_contrasts(), equal_atoms=_EQUAL_ATOMS.value,
+        background=_BACKGROUND.value, initial=_INITIAL.value, generations=_GENERATIONS.value, seed=_SEED.value)
+
+
+def _flags_of_a_curve() -> dict[str, Any]:
+    """Returns the flags that the log of a curve records: all but those of a series; the caller sets "profile"."""
+    from launch.machine import provenance
+
+    return {name: value for name, value in provenance.launch_flags().items() if name != _CONCENTRATIONS.name}
 
 
 def _check_flags() -> None:
@@ -199,6 +181,10 @@ def _check_flags() -> None:
     if _NUM_MODELS.value is not None and _NUM_MODELS.value < 1:
         raise InputError(f"--num_models={_NUM_MODELS.value}: expected at least 1")
     _parse_contrasts()
+    if _CONCENTRATIONS.value is not None:
+        from launch.reconstruction.series import parse_concentrations
+
+        parse_concentrations(_CONCENTRATIONS.value, None)
 
 
 def _parse_contrasts() -> tuple[float, ...] | None:

@@ -3,6 +3,7 @@
 * `page`: puts text, styles, scripts, libraries and data into one file.
 * `scales`: says beside each number of the page what is good and what is bad.
 * `templates`: fills in a template; `launch.serving` uses it as well.
+* `table`, `table.html`, `table.css`, `table.js`: a page of its own with a table of many results.
 * `page.html`, `page.css`, `page.js`: the frame of every report.
 * `reconstruction.html`, `reconstruction.js`: the body of a report of `launch.reconstruct`.
 * `solution.html`, `solution.js`: the body of a report of `launch.solve`.

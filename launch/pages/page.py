@@ -45,13 +45,17 @@ def write(folder: pathlib.Path, kind: str, title: str, payload: dict[str, Any]) 
 
 def render_page(kind: str, title: str, payload: dict[str, Any]) -> str:
     """Returns the text of report.html; for the arguments see `write`."""
-    colours = "".join(f"--{name}: {value};" for name, value in _COLOURS.items())
-    parts = {"title": html.escape(title), "about": _ABOUT[kind], "body": _read(f"{kind}.html"),
-             "styles": f":root {{{colours}}}\n" + _read("vendor/uPlot.min.css") + "\n" + _read("page.css"),
+    parts = {"title": html.escape(title), "about": _ABOUT[kind], "body": read_part(f"{kind}.html"),
+             "styles": colours() + read_part("vendor/uPlot.min.css") + "\n" + read_part("page.css"),
              "libraries": "\n".join(_read_library(name, licence) for name, licence in _LIBRARIES.items()),
-             "scripts": "\n".join(_read(name) for name in (*_SCRIPTS, f"{kind}.js")),
+             "scripts": "\n".join(read_part(name) for name in (*_SCRIPTS, f"{kind}.js")),
              "payload": _to_script_json(payload)}
-    return fill_template(_read("page.html"), parts)
+    return fill_template(read_part("page.html"), parts)
+
+
+def colours() -> str:
+    """Returns the style sheet that defines the colours of the figures; it comes before page.css."""
+    return f":root {{{''.join(f'--{name}: {value};' for name, value in _COLOURS.items())}}}\n"
 
 
 def pack_map(values: np.ndarray, low: float, high: float) -> dict[str, Any]:
@@ -108,9 +112,9 @@ def _to_script_json(payload: dict[str, Any]) -> str:
 
 def _read_library(name: str, licence: str) -> str:
     """Returns the text of a vendored library, headed by its licence."""
-    return f"/*!\n{_read(f'vendor/{licence}').strip()}\n*/\n{_read(f'vendor/{name}').strip()}"
+    return f"/*!\n{read_part(f'vendor/{licence}').strip()}\n*/\n{read_part(f'vendor/{name}').strip()}"
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
     """Returns the text of a file of this folder."""
     return (_FOLDER / name).read_text(encoding="utf-8")

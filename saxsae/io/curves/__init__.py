@@ -13,6 +13,7 @@ In reading order:
     cleaning          drops unusable points, averages repeated ones, and estimates missing standard deviations
     stated_units      reads what a file says about the unit of q
     units             decides whether q is in 1/A or 1/nm
+    stated_concentration   reads what a header says about the concentration of the sample
 
 The format is recognized by the content, not by the name. Every assumption and every dropped point becomes a note, which
 `launch.reconstruct` prints.

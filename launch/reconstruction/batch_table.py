@@ -1,0 +1,192 @@
+"""The table of a batch of `launch.reconstruct`: its rows, as CSV, as a page, as JSON and as text for the terminal."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+import urllib.parse
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from launch import app
+from launch.pages import page, table
+from launch.plotting.style import ANGSTROM
+from launch.reconstruction.input_files import RESERVED_NAMES, CurveFile
+from saxsae.verdict import DOUBTFUL, NO_SHAPE, SHAPE
+
+CSV, PAGE = RESERVED_NAMES
+FAILED = "failed"
+RESULTS = (SHAPE, DOUBTFUL)  # statuses with a shape
+_STATUSES = (SHAPE, DOUBTFUL, NO_SHAPE, FAILED)
+_GUIDE = (
+    "Rg and I(0) are those of the Guinier region, r_max is the largest distance of an atom from the centroid, and "
+    "agreement is the correlation of the models with their mean. chi^2 near 1 and agreement above 0.9 are good.")
+_GUIDE_TO_SERIES = (
+    " I(0)/c takes the intensities of a file for not divided by the concentration, unless the series below says that "
+    "they are.")
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchRow:
+    """The row of a curve; None where a number was not determined.
+
+    Attributes:
+      name: name of the curve and of its folder.
+      file: the file of the curve.
+      status: "shape", "doubtful", "no shape" or "failed".
+      reason: why it is not "shape"; "" if it is.
+      rg_angstrom: Guinier Rg, A.
+      rg_sigma_angstrom: its standard deviation, A.
+      i0: I(0), in the unit of the file.
+      i0_sigma: its standard deviation.
+      r_max_angstrom: largest distance of an atom of the result from the centroid, A.
+      chi_squared: chi^2 of the best model.
+      agreement: mean agreement of the models.
+      q_min_inv_angstrom: smallest q of the curve, 1/A.
+      q_max_inv_angstrom: largest q of the curve, 1/A.
+      seconds: wall time.
+      report: the report, relative to the output folder; "" without a result.
+      concentration_mg_per_ml: concentration of the sample.
+      i0_per_concentration: I(0) divided by it; or I(0) itself where the file's intensities are divided already.
+    """
+
+    name: str
+    file: str
+    status: str
+    reason: str
+    rg_angstrom: float | None = None
+    rg_sigma_angstrom: float | None = None
+    i0: float | None = None
+    i0_sigma: float | None = None
+    r_max_angstrom: float | None = None
+    chi_squared: float | None = None
+    agreement: float | None = None
+    q_min_inv_angstrom: float | None = None
+    q_max_inv_angstrom: float | None = None
+    seconds: float | None = None
+    report: str = ""
+    concentration_mg_per_ml: float | None = None
+    i0_per_concentration: float | None = None
+
+
+def make_row(file: CurveFile, log: dict[str, Any], concentration: float | None) -> BatchRow:
+    """Returns the row of a curve.
+
+    Args:
+      file: the curve.
+      log: its log.json, of which all but "status" and "reasons" may be missing.
+      concentration: mg/ml; None if it is not known.
+    """
+    facts, summary = log.get("batch", {}), log.get("summary", {})
+    guinier = facts.get("guinier") or {}
+    q_min, q_max = facts.get("q_inv_angstrom") or (None, None)
+    i0 = guinier.get("i0")
+    return BatchRow(
+        file.name, file.path, log["status"], "; ".join(log["reasons"]), guinier.get("rg_angstrom"),
+        guinier.get("rg_sigma"), i0, guinier.get("i0_sigma"), summary.get("radius_angstrom"),
+        summary.get("chi_squared"), summary.get("agreement"), q_min, q_max, log.get("timing", {}).get("wall_seconds"),
+        f"{file.name}/{page.NAME}" if log["status"] in RESULTS else "", concentration,
+        None if i0 is None or concentration is None else i0 / concentration)
+
+
+def count_statuses(rows: Sequence[BatchRow]) -> dict[str, int]:
+    """Returns the number of rows of each status that occurs."""
+    counts = Counter(row.status for row in rows)
+    return {status: counts[status] for status in _STATUSES if counts[status]}
+
+
+def format_counts(rows: Sequence[BatchRow]) -> str:
+    """Returns the number of rows of each status as text: "3 shape, 1 failed"."""
+    return ", ".join(f"{count} {status}" for status, count in count_statuses(rows).items())
+
+
+def write_csv(folder: pathlib.Path, rows: Sequence[BatchRow]) -> None:
+    """Writes batch.csv; the columns of the concentration are there if one is known."""
+    columns = [field.name for field in dataclasses.fields(BatchRow)]
+    if not _has_concentrations(rows):
+        columns = columns[:-2]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        values = [getattr(row, name) for name in columns]
+        writer.writerow(["" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+                         for value in values])
+    app.write_text(folder / CSV, text.getvalue())
+
+
+def write_page(folder: pathlib.Path, rows: Sequence[BatchRow], total: int, series: Sequence[str],
+               skipped: Sequence[str]) -> None:
+    """Writes batch.html.
+
+    Args:
+      folder: the output folder.
+      rows: the rows of the curves that are done.
+      total: number of curves of the batch.
+      series: lines about the concentration series; () without one.
+      skipped: lines about files that were left out.
+    """
+    with_concentrations = _has_concentrations(rows)
+    headings = ["Curve", "Verdict", f"Rg, {ANGSTROM}", "I(0)", f"r_max, {ANGSTROM}", "chi^2", "agreement", "q, 1/A",
+                "s", *(["c, mg/ml", "I(0)/c"] if with_concentrations else [])]
+    done = f"{len(rows)} of {total} curves are done" if len(rows) < total else f"{total} curves"
+    table.write(
+        folder / PAGE, "Shapes from scattering curves", done, format_counts(rows) + ".", headings,
+        [_cells(row, with_concentrations) for row in rows],
+        [("Concentration series", series), ("Files left out", skipped)],
+        _GUIDE + _GUIDE_TO_SERIES * with_concentrations)
+
+
+def format_table(rows: Sequence[BatchRow]) -> str:
+    """Returns the table that is printed at the end of a batch."""
+    lines = [["", "verdict", "Rg", "r_max", "chi^2", "agreement", "seconds"]]
+    lines += [[row.name, row.status, _fixed(row.rg_angstrom, 1), _fixed(row.r_max_angstrom, 1),
+               _fixed(row.chi_squared, 2), _fixed(row.agreement, 3), _fixed(row.seconds, 0)] for row in rows]
+    if _has_concentrations(rows):
+        shown = [_significant(row.concentration_mg_per_ml).text for row in rows]
+        lines = [[*line, cell] for line, cell in zip(lines, ["mg/ml", *shown], strict=True)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(f"{line[0]:<{widths[0]}}  {line[1]:<{widths[1]}}  " + "  ".join(
+        f"{cell:>{width}}" for cell, width in zip(line[2:], widths[2:], strict=True)) for line in lines)
+
+
+def as_items(rows: Sequence[BatchRow]) -> list[dict[str, Any]]:
+    """Returns the rows for JSON, each with its name as "id"."""
+    return [{"id": row.name} | {key: value for key, value in dataclasses.asdict(row).items() if key != "name"}
+            for row in rows]
+
+
+def _has_concentrations(rows: Sequence[BatchRow]) -> bool:
+    """Returns whether the concentration of a curve is known."""
+    return any(row.concentration_mg_per_ml is not None for row in rows)
+
+
+def _cells(row: BatchRow, with_concentrations: bool) -> list[table.Cell]:
+    """Returns the cells of a row of the page."""
+    q_range = "" if row.q_min_inv_angstrom is None else f"{row.q_min_inv_angstrom:.2g} to {row.q_max_inv_angstrom:.2g}"
+    cells = [
+        table.Cell(row.name, link=urllib.parse.quote(row.report), title=row.file),
+        table.Cell(row.status, status=row.status, more=row.reason, order=_STATUSES.index(row.status)),
+        _number(row.rg_angstrom, 2, row.rg_sigma_angstrom), _significant(row.i0), _number(row.r_max_angstrom, 1),
+        _number(row.chi_squared, 2), _number(row.agreement, 3), table.Cell(q_range, order=row.q_max_inv_angstrom),
+        _number(row.seconds, 0)]
+    if with_concentrations:
+        cells += [_significant(row.concentration_mg_per_ml), _significant(row.i0_per_concentration)]
+    return cells
+
+
+def _number(value: float | None, digits: int, sigma: float | None = None) -> table.Cell:
+    """Returns the cell of a number with so many decimal digits, and of its standard deviation if there is one."""
+    more = "" if sigma is None else f" +- {sigma:.{digits}f}"
+    return table.Cell(_fixed(value, digits) + more, order=value)
+
+
+def _significant(value: float | None) -> table.Cell:
+    """Returns the cell of a number with four significant digits."""
+    return table.Cell("" if value is None else f"{value:.4g}", order=value)
+
+
+def _fixed(value: float | None, digits: int) -> str:
+    """Returns a number with so many decimal digits, "" for None."""
+    return "" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,304 @@
+"""launch.reconstruct with many curves: a folder and a row for each, failures in their rows, what a rerun computes."""
+
+import csv
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from launch.evaluation import made_curves
+from launch.reconstruction import batch, curve_run, files
+from launch.reconstruction.curve_run import LoadedWeights, RunSettings
+from launch.reconstruction.input_files import CurveFile, find_curves, split_paths
+from phasenet.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "saxsae" / "examples" / "three_lobes.dat"
+KINDS = {kind.name: kind for kind in made_curves.KINDS}
+
+
+def launch(*flags):
+    return subprocess.run([sys.executable, "-m", "launch.reconstruct", *map(str, flags)], cwd=ROOT, timeout=600,
+                          capture_output=True, text=True, check=False)
+
+
+def rows_of(folder):
+    with (folder / "batch.csv").open(encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder of good, unfit and damaged files among others, reconstructed by one model of the bank."""
+    folder = tmp_path_factory.mktemp("batch")
+    given = folder / "given"
+    (given / "below" / "SASXX01").mkdir(parents=True)
+    shutil.copy(EXAMPLE, given / "good.dat")
+    shutil.copy(EXAMPLE, given / "below" / "good.dat")
+    shutil.copy(EXAMPLE.with_suffix(".pdb"), given / "below" / "SASXX01" / "reference.pdb")
+    (given / "below" / "SASXX01" / "profile.dat").write_text(
+        made_curves.make_text(KINDS["buffer minus buffer"], 25.0, 60.0, 3))
+    (given / "damaged.dat").write_text("0.01 1\n0.02 0.9\n0.03")
+    (given / "README.txt").write_text("curves of 2026\n")
+    flags = f"--profile={given}", f"--output={folder / 'out'}", f"--json={folder / 'table.json'}", \
+        "--stages=bank", "--num_models=1"
+    finished = launch(*flags)
+    return types.SimpleNamespace(given=given, out=folder / "out", json=folder / "table.json", flags=flags,
+                                 finished=finished, again=lambda: launch(*flags))
+
+
+def test_each_curve_has_a_row_and_a_folder(done):
+    assert done.finished.returncode == 1 and done.finished.stderr.count("\n") == 1
+    assert "2 of 4 curves have no result (2 no shape)" in done.finished.stderr
+    rows = rows_of(done.out)
+    assert list(rows) == ["below_SASXX01", "below_good", "damaged", "good"]
+    assert [row["status"] for row in rows.values()] == ["no shape", "shape", "no shape", "shape"]
+    assert "lost in noise" in rows["below_SASXX01"]["reason"] and "only 2 usable points" in rows["damaged"]["reason"]
+    assert {path.name for path in done.out.iterdir()} == {*rows, "batch.csv", "batch.html"}
+    for name in ("good", "below_good"):
+        assert {"report.html", "density.ccp4", "log.json", "shape.png"} <= {p.name for p in (done.out / name).iterdir()}
+    assert [path.name for path in (done.out / "damaged").iterdir()] == ["log.json"]
+    # One process, and its programs are compiled once: the same curve gives the same shape.
+    assert (done.out / "good" / "beads.pdb").read_bytes() == (done.out / "below_good" / "beads.pdb").read_bytes()
+
+
+def test_a_row_holds_the_numbers_of_its_log(done):
+    row, log = rows_of(done.out)["good"], json.loads((done.out / "good" / "log.json").read_text())
+    assert row["file"] == log["profile"] == str(done.given / "good.dat") and row["reason"] == ""
+    for name, value in (("chi_squared", log["summary"]["chi_squared"]), ("rg_angstrom", log["guinier"]["rg_angstrom"]),
+                        ("i0", log["guinier"]["i0"]), ("r_max_angstrom", log["summary"]["radius_angstrom"]),
+                        ("q_max_inv_angstrom", log["curve"]["q_inv_angstrom"][1]),
+                        ("seconds", log["timing"]["wall_seconds"])):
+        assert float(row[name]) == pytest.approx(value, rel=1e-5)
+    assert row["agreement"] == "" and (done.out / row["report"]).is_file()  # one model agrees with nothing
+    # The flags repeat this curve alone.
+    assert log["flags"]["output"] == str(done.out / "good") and log["flags"]["json"] is None
+    assert log["flags"]["stages"] == ["bank"] and "concentrations" not in log["flags"]
+
+
+def test_the_table_is_also_json_and_a_page(done):
+    table = json.loads(done.json.read_text())
+    assert [item["id"] for item in table["items"]] == list(rows_of(done.out))
+    assert table["summary"] == {"shape": 2, "no shape": 2} and table["series"] is None
+    assert {pathlib.Path(file["path"]).name for file in table["skipped"]} == {"README.txt", "reference.pdb"}
+    page = (done.out / "batch.html").read_text(encoding="utf-8")
+    assert re.findall(r'href="([^"]*/report.html)"', page) == ["below_good/report.html", "good/report.html"]
+    for words in ("4 curves", "2 shape, 2 no shape", "only 2 usable points", "README.txt", "a structure"):
+        assert words in page
+
+
+def test_a_second_run_computes_only_what_changed(done):
+    before = {name: (done.out / name / "log.json").stat().st_mtime_ns for name in rows_of(done.out)}
+    with (done.given / "damaged.dat").open("a") as file:
+        file.write(" 0.8\n")
+    again = done.again()
+    assert again.returncode == 1
+    assert "3 of 4 curves are finished with these settings" in again.stdout and "[3/4] damaged" in again.stdout
+    after = {name: (done.out / name / "log.json").stat().st_mtime_ns for name in rows_of(done.out)}
+    assert [name for name in before if after[name] != before[name]] == ["damaged"]
+    assert [row["status"] for row in rows_of(done.out).values()] == ["no shape", "shape", "no shape", "shape"]
+
+
+@pytest.fixture
+def stub(monkeypatch, tmp_path):
+    """`run(...)`: the batch of three curves, whose search only notes the curve; `searches` may raise for one."""
+    searched, errors, digest = [], {}, ["ab"]
+
+    def search(curve, folder, settings, method, weights, description, started):
+        name = pathlib.Path(curve.path).stem
+        searched.append(name)
+        if name in errors:
+            raise errors[name]
+        log = {"status": "doubtful", "reasons": ["a reason"], "timing": {"wall_seconds": 1.0},
+               "summary": {"chi_squared": 1.5, "radius_angstrom": 40.0, "agreement": 0.9}, **description}
+        (folder / "report.html").write_text("")
+        (folder / "log.json").write_text(json.dumps(batch.app.to_json_types(log)))
+        return log
+
+    monkeypatch.setattr(curve_run, "choose_method", lambda settings: None)
+    monkeypatch.setattr(curve_run, "load_weights", lambda method, name: LoadedWeights(None, {"sha256": digest[0]}))
+    monkeypatch.setattr(curve_run, "run_curve", search)
+    curves = []
+    for number, name in enumerate("abc", 1):
+        columns = np.loadtxt(EXAMPLE)
+        columns[:, 1:] *= number
+        np.savetxt(tmp_path / f"{name}.dat", columns, header=f"q(1/A) I sigma\nconcentration: {number} mg/ml")
+        curves.append(CurveFile(name, str(tmp_path / f"{name}.dat")))
+
+    def run(concentrations=None, **flags):
+        searched.clear()
+        batch.run_batch(curves, (), str(tmp_path / "out"), RunSettings(), {"q_max": 0.2} | flags, concentrations,
+                        str(tmp_path / "table.json"))
+        return list(searched)
+
+    return types.SimpleNamespace(run=run, searched=searched, errors=errors, digest=digest, curves=curves,
+                                 out=tmp_path / "out", given=tmp_path, json=tmp_path / "table.json")
+
+
+def test_an_unexpected_error_is_a_row_and_is_tried_again(stub):
+    stub.errors["b"] = ZeroDivisionError("of\nnothing")
+    with pytest.raises(InputError, match=r"1 of 3 curves have no result \(1 failed\)"):
+        stub.run()
+    row = rows_of(stub.out)["b"]
+    assert row["status"] == "failed" and row["reason"] == "ZeroDivisionError: of nothing" and row["report"] == ""
+    log = json.loads((stub.out / "b" / "log.json").read_text())
+    assert "in search" in log["traceback"] and log["status"] == "failed"
+    del stub.errors["b"]
+    assert stub.run() == ["b"]
+    assert [row["status"] for row in rows_of(stub.out).values()] == ["doubtful"] * 3
+    assert stub.run() == []
+
+
+def test_a_missing_file_and_an_undecided_unit_are_rows(stub):
+    q = np.linspace(0.05, 0.5, 80)
+    np.savetxt(stub.curves[0].path, np.stack([q, 100 * np.exp(-((10 * q) ** 2) / 3) + 1, 0.5 + 0 * q], axis=1))
+    pathlib.Path(stub.curves[1].path).unlink()
+    with pytest.raises(InputError, match="2 of 3 curves"):
+        stub.run()
+    rows = rows_of(stub.out)
+    assert [row["status"] for row in rows.values()] == ["failed", "failed", "doubtful"]
+    assert "--unit" in rows["a"]["reason"] and "no such file" in rows["b"]["reason"]
+    assert not (stub.out / "a").exists()
+
+
+def test_a_file_in_place_of_a_folder_stops_only_its_curve(stub):
+    stub.out.mkdir()
+    (stub.out / "a").write_text("precious")
+    (stub.given / "b.dat").write_text("no curve")
+    (stub.out / "b").write_text("precious")
+    with pytest.raises(InputError, match="2 of 3 curves"):
+        stub.run()
+    assert [row["status"] for row in rows_of(stub.out).values()] == ["failed", "failed", "doubtful"]
+    assert (stub.out / "a").read_text() == (stub.out / "b").read_text() == "precious"
+
+
+def test_an_interruption_loses_the_current_curve_only(stub):
+    stub.errors["b"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        stub.run()
+    assert list(rows_of(stub.out)) == ["a"] and "1 of 3 curves are done" in (stub.out / "batch.html").read_text()
+    del stub.errors["b"]
+    assert stub.run() == ["b", "c"]
+    assert list(rows_of(stub.out)) == ["a", "b", "c"]
+
+
+def test_what_a_result_depends_on_decides_what_is_computed(stub, capsys):
+    assert stub.run() == ["a", "b", "c"]
+    assert stub.run(json="other", output="elsewhere", profile="other") == []
+    assert "3 of 3 curves are finished" in capsys.readouterr().out
+    assert stub.run(q_max=0.15) == ["a", "b", "c"]
+    stub.digest[0] = "cd"  # of other weights
+    assert stub.run(q_max=0.15) == ["a", "b", "c"]
+    (stub.out / "a" / files.LOG).write_text("{")
+    (stub.out / "b" / "report.html").unlink()
+    (stub.out / "c" / files.LOG).write_text("[]")
+    assert stub.run(q_max=0.15) == ["a", "b", "c"]
+
+
+def test_stated_concentrations_make_a_series(stub, capsys):
+    stub.run()
+    rows = rows_of(stub.out)
+    assert [float(row["concentration_mg_per_ml"]) for row in rows.values()] == [1, 2, 3]
+    forward = [float(row["i0_per_concentration"]) for row in rows.values()]
+    assert forward == pytest.approx([float(rows["a"]["i0"])] * 3, rel=1e-5)
+    series = json.loads(stub.json.read_text())["series"]
+    assert series["interaction"] == "no interaction seen"
+    assert series["i0_per_concentration"]["at_zero"] == pytest.approx(forward[0], rel=1e-5)
+    said = capsys.readouterr().out
+    assert "concentration series of 3 curves, 1 to 3 mg/ml, from the headers" in said and "no interaction" in said
+    assert "c, mg/ml" in (stub.out / "batch.html").read_text(encoding="utf-8")
+
+
+def test_given_concentrations_count_and_compute_nothing_again(stub, capsys):
+    stub.run()
+    assert stub.run(concentrations=[1.0, 2.2, 3.6]) == []
+    assert "as given" in capsys.readouterr().out
+    # I(0) of 1 : 2 : 3 at these concentrations: I(0)/c falls with c.
+    assert json.loads(stub.json.read_text())["series"]["interaction"] == "repulsion"
+    assert [row["concentration_mg_per_ml"] for row in rows_of(stub.out).values()] == ["1", "2.2", "3.6"]
+
+
+def test_intensities_that_are_divided_already_are_not_divided_again(stub, capsys):
+    for curve in stub.curves[1:]:
+        shutil.copy(stub.curves[0].path, curve.path)
+    stub.run(concentrations=[1.0, 4.0, 9.0])
+    assert "divided by c already" in capsys.readouterr().out
+    series = json.loads(stub.json.read_text())["series"]
+    assert series["divided_by_concentration"] and series["interaction"] == "no interaction seen"
+    assert all(row["i0_per_concentration"] == row["i0"] for row in rows_of(stub.out).values())
+
+
+def test_different_samples_with_stated_concentrations_are_no_series(stub, capsys):
+    columns = np.loadtxt(stub.curves[2].path)
+    columns[:, 0] *= 1.5
+    np.savetxt(stub.curves[2].path, columns, header="q(1/A) I sigma\nconcentration: 3 mg/ml")
+    stub.run()
+    assert "not taken for one sample" in capsys.readouterr().out
+    assert json.loads(stub.json.read_text())["series"] is None
+    assert rows_of(stub.out)["c"]["concentration_mg_per_ml"] == "3"
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    (["--profile={given}", "--reference={pdb}"], "--reference is for one curve"),
+    (["--profile={dat}", "--profile={dat}x", "--progress=p"], "--progress is for one curve"),
+    (["--profile={dat},{dat}x", "--concentrations=1,2,3"], "3 numbers for 2 curves"),
+    (["--profile={given}", "--concentrations=1,two"], "two"),
+    (["--profile={given}", "--concentrations=1,0"], "expected positive numbers"),
+    (["--profile={dat}", "--concentrations=1"], "--concentrations needs several curves"),
+    (["--profile={given}/empty"], "no curve found: there are no files")])
+def test_flags_that_make_no_sense_end_in_one_line(tmp_path, flags, words):
+    (tmp_path / "empty").mkdir()
+    shutil.copy(EXAMPLE, tmp_path / "curve.dat")
+    finished = launch(*(flag.format(given=tmp_path, dat=EXAMPLE, pdb=EXAMPLE.with_suffix(".pdb")) for flag in flags),
+                      f"--output={tmp_path / 'out'}")
+    assert finished.returncode == 1 and finished.stderr.count("\n") == 1 and words in finished.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def found(tmp_path, *names):
+    """What is found in a folder of these files, all of them a good curve but for those with nothing after a colon."""
+    for name in names:
+        path, _, text = name.partition(":")
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text if ":" in name else EXAMPLE.read_text())
+    curves, skipped = find_curves([str(tmp_path)], str(tmp_path / "out"), None)
+    return ({str(pathlib.Path(curve.path).relative_to(tmp_path)): curve.name for curve in curves},
+            {str(pathlib.Path(file.path).relative_to(tmp_path)): file.reason for file in skipped})
+
+
+def test_names_tell_files_of_one_name_apart(tmp_path):
+    curves, _ = found(tmp_path, "a/x.dat", "b/x.dat", "b/x.txt", "b_x.dat", "E1/profile.dat", "E2/profile.dat",
+                      "E2/other.dat", "E1.dat", "batch.csv.dat", "A_X.dat")
+    assert curves["E2/profile.dat"] == "E2_profile" and curves["b/x.txt"] == "b_x.txt"
+    assert len({name.casefold() for name in curves.values()}) == 10
+    assert not {"batch.csv", "batch.html"} & set(curves.values())
+
+
+def test_an_entry_has_the_name_of_its_folder(tmp_path):
+    curves, skipped = found(tmp_path, "E1/profile.dat", "E2/profile.out", "E1/reference.pdb:ATOM", "E1/source.json:{}",
+                            "index.csv:id,name\n1,two\n")
+    assert curves == {"E1/profile.dat": "E1", "E2/profile.out": "E2"}
+    assert skipped == {"E1/reference.pdb": "a structure", "E1/source.json": "settings or a program",
+                       "index.csv": "no curve: has no table of numbers"}
+
+
+def test_the_reader_decides_where_the_name_does_not(tmp_path):
+    curves, skipped = found(tmp_path, "curve.csv", "curve.txt", "no_suffix", "notes.txt:hello\n", "model.cif:data_x\n",
+                            "bad.dat:hello\n", ".hidden.dat:x", "out/a.dat", "old/fit.fit", "old/density.ccp4:x",
+                            "batch.csv:x")
+    assert set(curves) == {"curve.csv", "curve.txt", "no_suffix", "bad.dat"}  # bad.dat gets a row that says why
+    assert set(skipped) == {"notes.txt", "model.cif", ".hidden.dat", "batch.csv"}
+
+
+def test_listed_files_keep_their_order_and_commas(tmp_path):
+    shutil.copy(EXAMPLE, tmp_path / "a,b.dat")
+    shutil.copy(EXAMPLE, tmp_path / "c.dat")
+    paths = split_paths([f"{tmp_path}/c.dat, {tmp_path}/none.dat", f"{tmp_path}/a,b.dat", f"{tmp_path}/c.dat"])
+    curves, _ = find_curves(paths, str(tmp_path / "out"), None)
+    assert [curve.name for curve in curves] == ["c", "none", "a,b"]
