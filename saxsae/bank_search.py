@@ -20,12 +20,14 @@ from phasenet.errors import InputError
 from saxsae.bank import descent, scoring
 from saxsae.bank.descent import CompiledDescentKey, DescentInput, DescentSettings
 from saxsae.bank.scoring import ChosenStructures
+from saxsae.confidence import FILLED
 from saxsae.genetic import EvolutionState, GenerationRecord
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import densities
-from saxsae.superposition import averaging
+from saxsae.superposition import averaging, ensemble
+from saxsae.superposition.ensemble import EnsembleStatistics
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
 _STEPS_PER_CALL = 7  # at most, between two calls of `progress`
@@ -184,6 +186,7 @@ class MeanDensity(NamedTuple):
       maps: (M, 31, 31, 31) the superposed densities.
       pitch_angstrom: edge of the voxels of all.
       correlations: (M,) of each with the mean.
+      ensemble: how they differ; outliers are not in the mean.
     """
 
     density: np.ndarray
@@ -191,19 +194,23 @@ class MeanDensity(NamedTuple):
     maps: np.ndarray
     pitch_angstrom: float
     correlations: np.ndarray
+    ensemble: EnsembleStatistics
 
 
 def average(decoded: np.ndarray, models: BankModels) -> MeanDensity:
-    """Returns the mean of the models' densities of atoms, from `decode`, weighted by likelihood.
+    """Returns the mean of the models' densities of atoms, from `decode`, weighted by likelihood, without outliers.
 
     `_MISFIT_SCALE` is not that of the noise, because what a model misses is not noise. It was chosen on held-out
     structures and made shapes.
     """
     weights = np.exp(-(models.misfit - models.misfit.min()) / (2 * _MISFIT_SCALE))
     found = averaging.superpose_on_mean(decoded[:, 0], densities.density_pitch(models.r_max_angstrom), weights)
+    described = ensemble.describe(np.maximum(found.maps, 0), found.pitch_angstrom, FILLED)
+    kept = np.where(described.outliers, 0.0, weights)
+    weights = kept if kept.sum() > 0 else weights  # of a curve that nothing fits, one model may have all the weight
     mean = np.maximum(np.average(found.maps, axis=0, weights=weights), 0)
     return MeanDensity(mean.astype(np.float32), float(np.average(models.r_max_angstrom, weights=weights)), found.maps,
-                       found.pitch_angstrom, found.correlations)
+                       found.pitch_angstrom, found.correlations, described)
 
 
 def profile_of_best(search: BankSearch, decoded: np.ndarray, models: BankModels,

@@ -16,7 +16,7 @@ import numpy as np
 
 FILLED = 0.5  # of the density inside a protein, above which a voxel at 15 A resolution is filled
 OCCUPANCIES = np.linspace(0, 1, 11)  # shares of models between which probabilities are interpolated
-FEATURES = ("agreement", "bank_misfit", "misfit", "made_share", "q_max_times_rg", "rg", "radius_spread",
+FEATURES = ("rsc", "bank_misfit", "misfit", "made_share", "q_max_times_rg", "rg", "radius_spread",
             "radius_over_rg")
 _QUANTILES = (0.05, 0.95)
 _RIDGE = 1.0  # added to the diagonal, in structures
@@ -61,12 +61,12 @@ class Confidence(NamedTuple):
     resolution_angstrom_90: tuple[float, float]
 
 
-def measure(agreement: np.ndarray, bank_misfit: float, misfit: float, sources: Sequence[str], q_max: float,
+def measure(rsc: np.ndarray, bank_misfit: float, misfit: float, sources: Sequence[str], q_max: float,
             rg_angstrom: float, model_radii: np.ndarray) -> np.ndarray:
     """Returns the features (F,) of a result from the bank, in the order of `FEATURES`.
 
     Args:
-      agreement: (K,) correlation of each model with the mean.
+      rsc: (K,) correlation of each model with the mean.
       bank_misfit: lowest misfit of a structure of the bank.
       misfit: chi^2 of the best model with the error of `saxsae.verdict`.
       sources: K names of the structures that the models began as.
@@ -76,7 +76,7 @@ def measure(agreement: np.ndarray, bank_misfit: float, misfit: float, sources: S
     """
     made = np.mean([source.startswith("made ") for source in sources])
     return np.array([
-        np.log(1 + _LEAST_DISTANCE - np.mean(agreement)), np.log(bank_misfit + _LEAST_MISFIT),
+        np.log(1 + _LEAST_DISTANCE - np.mean(rsc)), np.log(bank_misfit + _LEAST_MISFIT),
         np.log(min(misfit, 1e6) + _LEAST_MISFIT), made, np.log(q_max * rg_angstrom), np.log(rg_angstrom),
         np.log(np.std(np.log(model_radii)) + _LEAST_SPREAD), np.mean(model_radii) / rg_angstrom])
 

@@ -26,15 +26,18 @@ from phasenet.errors import InputError
 from saxsae import bank_search, confidence, genetic, genetic_search
 from saxsae.bank import scoring
 from saxsae.bank.descent import DescentSettings
-from saxsae.confidence import Confidence
+from saxsae.confidence import FILLED, Confidence
 from saxsae.genetic_search import CompiledSearchKey
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.curve_quality import count_flare_points
+from saxsae.profiles.fitting import fit_measured_points
 from saxsae.profiles.guinier import MEDIAN_RADIUS_OVER_RG, GuinierFit, fit_guinier, radius_bounds
 from saxsae.profiles.rebinning import CurveLike, rebin
 from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import voxels
+from saxsae.superposition import ensemble
+from saxsae.superposition.ensemble import EnsembleStatistics
 from saxsae.verdict import NO_SHAPE, Verdict, judge_curve, judge_result
 
 NUM_POINTS = 128  # of the rebinned curve; all curves have this length, so one compiled program serves them all
@@ -57,8 +60,9 @@ class Reconstruction(NamedTuple):
         resolution from the bank, binary shapes from the genetic algorithm.
       model_radii: (K,) r_max of each model in Angstrom.
       model_chi_squared: (K,) chi^2 of each model over the rebinned curve.
-      agreement: (K,) Pearson correlation of each model after superposition: with the mean for densities, with the
+      rsc: (K,) Pearson correlation of each model after superposition: with the mean for densities, with the
         best model for binary shapes.
+      ensemble: how the models differ; outliers are not in `density`.
       rg_angstrom: radius of gyration of the best model, with its shell.
       bank_misfit: the lowest misfit of a structure of the bank, before the steps; NaN without a bank.
       negative_density: negative over positive density of the best model, before it is cut off; NaN without a bank.
@@ -90,7 +94,8 @@ class Reconstruction(NamedTuple):
     models: np.ndarray
     model_radii: np.ndarray
     model_chi_squared: np.ndarray
-    agreement: np.ndarray
+    rsc: np.ndarray
+    ensemble: EnsembleStatistics
     rg_angstrom: float
     bank_misfit: float
     negative_density: float
@@ -217,7 +222,7 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
     else:
         found = _search_bank(prepared, pretrained, num_models or DENSITY_MODELS, forward,
                              descent if "search" in stages else None, progress)
-    fit = _fit_measured_points(curve, prepared.q_range, found.profile, background)
+    fit = fit_measured_points(curve, prepared.q_range, found.profile, background)
     result = Reconstruction(guinier=prepared.guinier, notes=tuple(prepared.notes), verdict=before, **found.fields,
                             **fit)
     result = result._replace(verdict=judge_result(result, result.rg_angstrom, before, background))
@@ -228,7 +233,7 @@ def _add_confidence(result: Reconstruction, pretrained: Pretrained) -> Reconstru
     """Returns a result from the bank with its confidence and occupancy."""
     rg = result.guinier.rg_angstrom if result.guinier.valid else result.rg_angstrom
     features = confidence.measure(
-        result.agreement, result.bank_misfit, result.verdict.measures["misfit"], result.sources,
+        result.rsc, result.bank_misfit, result.verdict.measures["misfit"], result.sources,
         float(result.q_inv_angstrom[-1]), rg, result.model_radii)
     occupancy = confidence.filled_share(result.models)
     if pretrained.confidence is None:
@@ -298,7 +303,7 @@ def _search_bank(prepared: _Prepared, pretrained: Pretrained, count: int, forwar
         "density": np.minimum(averaged.density, 1), "pitch_angstrom": averaged.pitch_angstrom,
         "radius_angstrom": averaged.r_max_angstrom,
         "models": np.clip(averaged.maps, 0, 1), "model_radii": models.r_max_angstrom,
-        "model_chi_squared": chi_squared, "agreement": averaged.correlations,
+        "model_chi_squared": chi_squared, "rsc": averaged.correlations, "ensemble": averaged.ensemble,
         "rg_angstrom": bank_search.radius_of_gyration(search, decoded, models), "bank_misfit": bank_misfit,
         "negative_density": bank_search.negative_density(decoded), "order": search.static.order,
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
@@ -335,7 +340,7 @@ def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, f
     shapes = jax.jit(functools.partial(genetic_search.decode_shapes, pretrained.network))(
         pretrained.params, pretrained.threshold, state.latents[:, 0])
     radii = state.radii[:, 0]
-    density, models, pitch, agreement = genetic_search.superpose_and_average(np.asarray(shapes, np.float32), radii)
+    density, models, pitch, rsc = genetic_search.superpose_and_average(np.asarray(shapes, np.float32), radii)
 
     def profile(q_inv_angstrom: np.ndarray) -> np.ndarray:
         computed = jax.jit(genetic_search.profiles_at_radii, static_argnums=3)(
@@ -344,39 +349,8 @@ def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, f
 
     return _Models({
         "density": density, "pitch_angstrom": pitch, "radius_angstrom": float(radii[0]), "models": models,
-        "model_radii": radii, "model_chi_squared": state.chi_squared[:, 0], "agreement": agreement,
+        "model_radii": radii, "model_chi_squared": state.chi_squared[:, 0], "rsc": rsc,
+        "ensemble": ensemble.describe(models, pitch, FILLED),
         "rg_angstrom": voxels.radius_of_gyration(models[0], pitch), "bank_misfit": np.nan, "negative_density": np.nan,
         "order": order, "history": state.history,
         "generations": state.generation, "sources": ()}, profile)
-
-
-def _fit_measured_points(curve: CurveLike, q_range: tuple[float, float], profile: Callable[[np.ndarray], np.ndarray],
-                         background: bool) -> dict[str, Any]:
-    """Returns the fit of the profile of a model to the measured points, unbinned.
-
-    Args:
-      curve: the measured curve.
-      q_range: smallest and largest q used, 1/A.
-      profile: q (Q,) in 1/A -> I(q) (Q,) of the model.
-      background: fit a constant as well.
-
-    Returns:
-      The fields of `Reconstruction` that describe the fit: the points used, `fit`, `scale`, `background`,
-      `chi_squared` and `relative_residual`.
-    """
-    q, intensity, sigma = (np.asarray(a, np.float64) for a in (
-        curve.q_inv_angstrom, curve.intensity, curve.sigma))
-    used = (q >= q_range[0]) & (q <= q_range[1])
-    q, intensity, sigma = q[used], intensity[used], sigma[used]
-    # The profile is computed on a table of fixed length and interpolated: one program serves curves of any length.
-    table = np.linspace(0.0, q[-1], 512)
-    model = np.interp(q, table, profile(table))
-    weight = sigma**-2
-    design = np.stack([model, np.ones_like(model)], 1)[:, : 1 + background]
-    solution = np.linalg.lstsq(design * np.sqrt(weight)[:, None], intensity * np.sqrt(weight), rcond=None)[0]
-    fit = design @ solution
-    residual_weight = weight * fit**2
-    return {"q_inv_angstrom": q, "intensity": intensity, "sigma": sigma, "fit": fit, "scale": float(solution[0]),
-            "background": float(solution[1]) if background else 0.0,
-            "chi_squared": float(np.mean(weight * (intensity - fit) ** 2)),
-            "relative_residual": float(np.average(np.abs(intensity - fit) / np.abs(fit), weights=residual_weight))}

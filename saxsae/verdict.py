@@ -98,14 +98,17 @@ LIMITS = {
     "rg_ratio": Limit(
         (0.87, 1.15), (0.6, 1.6), below="Rg of the best model is {:.2f} times Guinier's",
         above="Rg of the best model is {:.2f} times Guinier's"),
-    "agreement": Limit(
-        (0.55, _INF), (-_INF, _INF), below="the models agree by {:.2f} only: different shapes fit the curve"),
-    "agreement_with_mean": Limit(
-        (0.75, _INF), (-_INF, _INF), below="the models agree with their mean by {:.2f} only: different shapes fit the "
-        "curve"),
+    "rsc_with_best": Limit(
+        (0.55, _INF), (-_INF, _INF),
+        below="the real-space correlation (RSC) of the models with the best is {:.2f} only: different shapes fit the "
+              "curve"),
+    "rsc_with_mean": Limit(
+        (0.75, _INF), (-_INF, _INF),
+        below="the real-space correlation (RSC) of the models with their mean is {:.2f} only: different shapes fit the "
+              "curve"),
 }
-RESULT_MEASURES = ("misfit", "cormap_p", "bank_misfit", "negative_density", "rg_ratio", "agreement",
-                   "agreement_with_mean")
+RESULT_MEASURES = ("misfit", "cormap_p", "bank_misfit", "negative_density", "rg_ratio", "rsc_with_best",
+                   "rsc_with_mean")
 # Measures that a constant background changes. If the background is fitted, only their limits for no shape count.
 _CHANGED_BY_BACKGROUND = ("level", "plateau", "kratky", "negative_share", "rg_ratio")
 
@@ -143,7 +146,7 @@ class ResultLike(CurveLike, Protocol):
         """The fitted intensities (N,)."""
 
     @property
-    def agreement(self) -> np.ndarray:
+    def rsc(self) -> np.ndarray:
         """The correlation (K,) of each model with the best, or with the mean of densities."""
 
     @property
@@ -192,13 +195,13 @@ def judge_result(found: ResultLike, rg_angstrom: float, before: Verdict, backgro
     """
     sigma = np.hypot(found.sigma, MODEL_ERROR * found.intensity)
     misfit = float(np.mean(((found.intensity - found.fit) / sigma) ** 2))
-    others = found.agreement if found.sources else found.agreement[1:]  # the best agrees with itself
+    others = found.rsc if found.sources else found.rsc[1:]  # the best agrees with itself
     measures = {
         "misfit": misfit if math.isfinite(misfit) else math.inf, "cormap_p": cormap_probability(_sum_in_bins(found)),
         "bank_misfit": found.bank_misfit, "negative_density": found.negative_density,
         "rg_ratio": rg_angstrom / found.guinier.rg_angstrom if found.guinier.valid else math.nan,
-        "agreement_with_mean" if found.sources else "agreement":
-            float(np.mean(others)) if len(found.agreement) > 1 else math.nan}
+        "rsc_with_mean" if found.sources else "rsc_with_best":
+            float(np.mean(others)) if len(found.rsc) > 1 else math.nan}
     after = _combine([], measures, background, ())
     status = max(before.status, after.status, key=(SHAPE, DOUBTFUL, NO_SHAPE).index)
     return Verdict(status, before.reasons + after.reasons, before.remarks, before.measures | after.measures)

@@ -50,9 +50,9 @@ addPart("beads", "Beads", false,
 addPart("mean", "Mean of the models", true, surfacePart(() => density, () => level.valueAsNumber, "blue", veil), false,
   "var(--blue)");
 shape.models.forEach((packed, i) => {
-  const {chi_squared, agreement} = payload.models[i], hue = MODEL_COLOURS[i % MODEL_COLOURS.length];
+  const {chi_squared, rsc} = payload.models[i], hue = MODEL_COLOURS[i % MODEL_COLOURS.length];
   const source = payload.sources[i] ? `, from ${payload.sources[i].split(":")[0]}` : "";
-  addPart(`model ${i + 1}`, `${i + 1}: χ² ${fixed(chi_squared, 2)}, agreement ${fixed(agreement, 2)}${source}`, false,
+  addPart(`model ${i + 1}`, `${i + 1}: χ² ${fixed(chi_squared, 2)}, RSC ${fixed(rsc, 2)}${source}`, false,
     surfacePart(() => unpack(packed), () => 0.5, hue, () => 0.6), false, `var(--${hue})`, "models");
 });
 byId("reset").addEventListener("click", () => scene.reset());

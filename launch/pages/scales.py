@@ -21,8 +21,24 @@ SCALES = {
     "Rg":
         "Good: within a few percent of Guinier's. Bad: farther off; the curve has no clean Guinier region, or the "
         "model does not fit at low q.",
-    "agreement of the models":
-        "Towards 1: the models are of one shape. Towards 0: several shapes fit; look at the single models.",
+    "RSC of the models":
+        "Real-space correlation. Above 0.9: the models are of one shape. Below 0.8: several shapes fit; look at the "
+        "single models.",
+    "RSC of pairs of models":
+        "The same between any two models. Pairs differ more than a model and the mean do.",
+    "NSD of pairs of models":
+        "Normalized spatial discrepancy (Kozin and Svergun, 2001), 0 for equal shapes. Good: below 0.6. Bad: above 1.",
+    "resolution of the models":
+        "How fine the models agree: where the Fourier shell correlation falls to 0.5. The truth may differ from all.",
+    "left out of the mean":
+        "Models that correlate with the others by less than the mean minus two standard deviations, as in DENSS.",
+    "clusters of models":
+        "More than one: shapes of different kinds fit the curve. Each has its own mean, cluster_A.ccp4 and so on.",
+    "expected correlation":
+        "With the true shape, learned from curves of known structures. Good: 0.9 and above. A fitted ellipsoid reaches "
+        "0.87 on measured curves.",
+    "expected resolution":
+        "The smallest details that can be expected to be true. Good: 20 A or finer. Larger bodies have coarser ones.",
     "made of":
         "Structures of the corpus whose profiles fit the curve best, and of which the models were made. Good: a misfit "
         "near 1 or below. Bad: above 5; nothing in the corpus resembles this shape.",

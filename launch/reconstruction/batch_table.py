@@ -21,7 +21,7 @@ RESULTS = (SHAPE, DOUBTFUL)  # statuses with a shape
 _STATUSES = (SHAPE, DOUBTFUL, NO_SHAPE, FAILED)
 _GUIDE = (
     "Rg and I(0) are those of the Guinier region, r_max is the largest distance of an atom from the centroid, and "
-    "agreement is the correlation of the models with their mean. chi^2 near 1 and agreement above 0.9 are good.")
+    "RSC is the real-space correlation of the models with their mean. chi^2 near 1 and RSC above 0.9 are good.")
 _GUIDE_TO_SERIES = (
     " I(0)/c takes the intensities of a file for not divided by the concentration, unless the series below says that "
     "they are.")
@@ -42,7 +42,7 @@ class BatchRow:
       i0_sigma: its standard deviation.
       r_max_angstrom: largest distance of an atom of the result from the centroid, A.
       chi_squared: chi^2 of the best model.
-      agreement: mean agreement of the models.
+      rsc: mean real-space correlation of the models with their mean.
       q_min_inv_angstrom: smallest q of the curve, 1/A.
       q_max_inv_angstrom: largest q of the curve, 1/A.
       seconds: wall time.
@@ -61,7 +61,7 @@ class BatchRow:
     i0_sigma: float | None = None
     r_max_angstrom: float | None = None
     chi_squared: float | None = None
-    agreement: float | None = None
+    rsc: float | None = None
     q_min_inv_angstrom: float | None = None
     q_max_inv_angstrom: float | None = None
     seconds: float | None = None
@@ -85,7 +85,7 @@ def make_row(file: CurveFile, log: dict[str, Any], concentration: float | None) 
     return BatchRow(
         file.name, file.path, log["status"], "; ".join(log["reasons"]), guinier.get("rg_angstrom"),
         guinier.get("rg_sigma"), i0, guinier.get("i0_sigma"), summary.get("radius_angstrom"),
-        summary.get("chi_squared"), summary.get("agreement"), q_min, q_max, log.get("timing", {}).get("wall_seconds"),
+        summary.get("chi_squared"), summary.get("rsc"), q_min, q_max, log.get("timing", {}).get("wall_seconds"),
         f"{file.name}/{page.NAME}" if log["status"] in RESULTS else "", concentration,
         None if i0 is None or concentration is None else i0 / concentration)
 
@@ -128,7 +128,7 @@ def write_page(folder: pathlib.Path, rows: Sequence[BatchRow], total: int, serie
       skipped: lines about files that were left out.
     """
     with_concentrations = _has_concentrations(rows)
-    headings = ["Curve", "Verdict", f"Rg, {ANGSTROM}", "I(0)", f"r_max, {ANGSTROM}", "chi^2", "agreement", "q, 1/A",
+    headings = ["Curve", "Verdict", f"Rg, {ANGSTROM}", "I(0)", f"r_max, {ANGSTROM}", "chi^2", "RSC", "q, 1/A",
                 "s", *(["c, mg/ml", "I(0)/c"] if with_concentrations else [])]
     done = f"{len(rows)} of {total} curves are done" if len(rows) < total else f"{total} curves"
     table.write(
@@ -140,9 +140,9 @@ def write_page(folder: pathlib.Path, rows: Sequence[BatchRow], total: int, serie
 
 def format_table(rows: Sequence[BatchRow]) -> str:
     """Returns the table that is printed at the end of a batch."""
-    lines = [["", "verdict", "Rg", "r_max", "chi^2", "agreement", "seconds"]]
+    lines = [["", "verdict", "Rg", "r_max", "chi^2", "RSC", "seconds"]]
     lines += [[row.name, row.status, _fixed(row.rg_angstrom, 1), _fixed(row.r_max_angstrom, 1),
-               _fixed(row.chi_squared, 2), _fixed(row.agreement, 3), _fixed(row.seconds, 0)] for row in rows]
+               _fixed(row.chi_squared, 2), _fixed(row.rsc, 3), _fixed(row.seconds, 0)] for row in rows]
     if _has_concentrations(rows):
         shown = [_significant(row.concentration_mg_per_ml).text for row in rows]
         lines = [[*line, cell] for line, cell in zip(lines, ["mg/ml", *shown], strict=True)]
@@ -169,7 +169,7 @@ def _cells(row: BatchRow, with_concentrations: bool) -> list[table.Cell]:
         table.Cell(row.name, link=urllib.parse.quote(row.report), title=row.file),
         table.Cell(row.status, status=row.status, more=row.reason, order=_STATUSES.index(row.status)),
         _number(row.rg_angstrom, 2, row.rg_sigma_angstrom), _significant(row.i0), _number(row.r_max_angstrom, 1),
-        _number(row.chi_squared, 2), _number(row.agreement, 3), table.Cell(q_range, order=row.q_max_inv_angstrom),
+        _number(row.chi_squared, 2), _number(row.rsc, 3), table.Cell(q_range, order=row.q_max_inv_angstrom),
         _number(row.seconds, 0)]
     if with_concentrations:
         cells += [_significant(row.concentration_mg_per_ml), _significant(row.i0_per_concentration)]

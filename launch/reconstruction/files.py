@@ -11,10 +11,12 @@ from phasenet.io.ccp4 import write_map
 from saxsae.io.curves.measured_curves import Curve, write_fit
 from saxsae.io.structures.beads import beads_above, fits_pdb, write_beads
 from saxsae.reconstruction import Reconstruction
+from saxsae.superposition import ensemble
 
 LOG = "log.json"
 # Names of the results, as patterns.
-_RESULTS = (LOG, page.NAME, "density.ccp4", "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4", "beads.pdb",
+_RESULTS = (LOG, page.NAME, "density.ccp4", "density_sd.ccp4", "occupancy.ccp4", "cluster_[A-Z]*.ccp4",
+            "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4", "beads.pdb",
             "beads.cif", "fit.fit", "shape.png", "fit.png", "convergence.png")
 _BEAD_RADIUS = 0.62  # in units of the pitch; a ball of this radius has the volume of a voxel
 
@@ -49,6 +51,12 @@ def write_results(folder: pathlib.Path, result: Reconstruction, level: float,
     pitch = result.pitch_angstrom
     write_map(folder / "density.ccp4", result.density, pitch,
               label=f"Mean of {len(result.models)} models from a SAXS curve")
+    if len(result.models) > 1:
+        write_map(folder / "density_sd.ccp4", result.models.std(0), pitch, label="Standard deviation of the models")
+    if result.occupancy is not None:
+        write_map(folder / "occupancy.ccp4", result.occupancy, pitch,
+                  label="Probability that a voxel is filled at 15 A resolution")
+    _write_clusters(folder, result)
     for number, (model, chi_squared) in enumerate(zip(result.models, result.model_chi_squared, strict=True), 1):
         write_map(folder / f"model_{number:02d}.ccp4", model, pitch,
                   label=f"Model {number} from a SAXS curve, chi^2 {chi_squared:.3f}")
@@ -63,6 +71,18 @@ def write_results(folder: pathlib.Path, result: Reconstruction, level: float,
     write_fit(folder / "fit.fit", result.q_inv_angstrom, result.intensity, result.sigma, result.fit, (
         f"chi^2 {result.chi_squared:.4f}, r_max {result.radius_angstrom:.2f} A",
         f"scale {result.scale:.6g}, background {result.background:.6g}"))
+
+
+def _write_clusters(folder: pathlib.Path, result: Reconstruction) -> None:
+    """Writes the mean of each cluster of models, where there is more than one cluster."""
+    labels = result.ensemble.clusters
+    if labels.max() == 0:
+        return
+    for label in range(labels.max() + 1):
+        members = np.flatnonzero(labels == label)
+        name = ensemble.name_cluster(label)
+        write_map(folder / f"cluster_{name}.ccp4", result.models[members].mean(0), result.pitch_angstrom,
+                  label=f"Mean of the {len(members)} models of cluster {name}")
 
 
 def draw(folder: pathlib.Path, curve: Curve, result: Reconstruction, level: float,

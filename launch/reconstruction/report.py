@@ -12,11 +12,13 @@ from launch import app
 from launch.reconstruction.reference import Comparison, PlacedMap
 from saxsae import genetic, genetic_search
 from saxsae.bank.descent import DescentSettings
+from saxsae.confidence import FILLED
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
 from saxsae.profiles.guinier import fit_guinier
 from saxsae.reconstruction import Reconstruction
 from saxsae.shapes import voxels
+from saxsae.superposition import ensemble
 
 
 def describe_curve(curve: Curve) -> list[str]:
@@ -110,15 +112,67 @@ def summary(found: Reconstruction, placed: PlacedMap | None, single: float | Non
         "radius_angstrom": found.radius_angstrom,
         "rg_angstrom": found.rg_angstrom,
         "guinier_rg_angstrom": found.guinier.rg_angstrom if found.guinier.valid else None,
-        "agreement": float(others.mean()) if len(others) else None}
+        "rsc": float(others.mean()) if len(others) else None, **_describe_ensemble(found)}
+    if found.confidence is not None:
+        numbers |= found.confidence._asdict()
     if placed is not None:
         numbers |= {"correlation": placed.correlation, "single_chosen": single, "mirrored": placed.mirrored}
     return numbers
 
 
+def _describe_ensemble(found: Reconstruction) -> dict[str, Any]:
+    """Returns means and standard deviations over the models, the outliers (from 1) and the clusters; {} for one."""
+    if len(found.models) == 1:
+        return {}
+    statistics = found.ensemble
+    numbers: dict[str, Any] = {}
+    for name, values in (("rsc_pairs", ensemble.off_diagonal(statistics.correlations)),
+                         ("nsd_pairs", ensemble.off_diagonal(statistics.nsd)),
+                         ("model_resolution_angstrom", statistics.resolution_angstrom)):
+        numbers |= {f"{name}_mean": float(values.mean()), f"{name}_sd": float(values.std())}
+    return numbers | {
+        "outliers": (np.flatnonzero(statistics.outliers) + 1).tolist(),
+        "clusters": {ensemble.name_cluster(label): (np.flatnonzero(statistics.clusters == label) + 1).tolist()
+                     for label in range(statistics.clusters.max() + 1)},
+        "volume_angstrom3": float((found.density > FILLED).sum() * found.pitch_angstrom**3)}
+
+
+def _ensemble_rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns the lines of the table about the models among each other."""
+    if "rsc_pairs_mean" not in numbers:
+        return []
+
+    def with_spread(name: str, digits: int) -> str:
+        return f"{numbers[f'{name}_mean']:.{digits}f} +- {numbers[f'{name}_sd']:.{digits}f}"
+
+    lines = [("RSC of pairs of models", with_spread("rsc_pairs", 3), ""),
+             ("NSD of pairs of models", with_spread("nsd_pairs", 2), "good: below 0.6; bad: above 1.0"),
+             ("resolution of the models", f"{with_spread('model_resolution_angstrom', 1)} A",
+              "FSC 0.5 of each with the mean of the others")]
+    if numbers["outliers"]:
+        lines.append(("left out of the mean", f"{len(numbers['outliers'])} models",
+                      f"RSC below mean - 2 sd: {', '.join(map(str, numbers['outliers']))}"))
+    if len(numbers["clusters"]) > 1:
+        sizes = ", ".join(f"{name}: {len(members)}" for name, members in numbers["clusters"].items())
+        lines.append(("clusters of models", str(len(numbers["clusters"])), sizes))
+    return lines
+
+
+def _confidence_rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns the lines of the table about the truth, as far as it can be expected."""
+    if "expected_correlation" not in numbers:
+        return []
+    low, high = numbers["expected_correlation_90"]
+    finest, coarsest = numbers["resolution_angstrom_90"]
+    return [("expected correlation", f"{numbers['expected_correlation']:.2f}",
+             f"with the true shape at 15 A, 90%: {low:.2f} to {high:.2f}"),
+            ("expected resolution", f"{numbers['resolution_angstrom']:.0f} A",
+             f"FSC 0.5 with the true shape, 90%: {finest:.0f} to {coarsest:.0f} A")]
+
+
 def _compared(found: Reconstruction) -> np.ndarray:
-    """Returns the agreement of the models with their mean, or of all but the best with the best; () for one model."""
-    return found.agreement if found.sources and len(found.agreement) > 1 else found.agreement[1:]
+    """Returns the RSC of the models with their mean, or of all but the best with the best; () for one model."""
+    return found.rsc if found.sources and len(found.rsc) > 1 else found.rsc[1:]
 
 
 def rows(found: Reconstruction, numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -132,9 +186,10 @@ def rows(found: Reconstruction, numbers: dict[str, Any]) -> list[tuple[str, str,
              ("Rg", f"{numbers['rg_angstrom']:.1f} A",
               f"Guinier {found.guinier.rg_angstrom:.1f}" if found.guinier.valid else "")]
     if len(others):
-        lines.append(("agreement of the models", f"{others.mean():.3f}",
+        lines.append(("RSC of the models", f"{others.mean():.3f}",
                       f"correlation with the {'mean' if found.sources else 'best'}, {others.min():.3f} to "
                       f"{others.max():.3f}"))
+    lines += [*_ensemble_rows(numbers), *_confidence_rows(numbers)]
     if found.sources:
         lines.append(("made of", f"{len(found.sources)} structures", f"the best: {found.sources[0]}"))
     if "correlation" in numbers:
@@ -159,10 +214,10 @@ def log(curve: Curve, found: Reconstruction, numbers: dict[str, Any],
       correlations: what `correlation_history` returns; None without a reference, and for densities.
       level: value of the map above which a voxel is a bead.
     """
-    models = [{"chi_squared": chi_squared, "radius_angstrom": radius, "agreement": agreement,
+    models = [{"chi_squared": chi_squared, "radius_angstrom": radius, "rsc": rsc,
                "generations": generations}
-              for chi_squared, radius, agreement, generations in zip(
-                  found.model_chi_squared, found.model_radii, found.agreement, found.generations, strict=True)]
+              for chi_squared, radius, rsc, generations in zip(
+                  found.model_chi_squared, found.model_radii, found.rsc, found.generations, strict=True)]
     history: dict[str, Any] = {name: [run[np.isfinite(run)] for run in series]
                for name, series in found.history._asdict().items()}
     if correlations is not None:

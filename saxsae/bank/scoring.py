@@ -134,8 +134,9 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
         radii = rg_angstrom * (1 + steps) / bank.rg_angstrom[:, None] * own[:, None]
         tables = [np.asarray(_score(profiles, curve, jnp.float32(rg_angstrom), jnp.float32(contrast), steps,
                                     background)) for contrast in contrasts]
-    misfit = np.stack(tables)  # (C, N, S)
-    floor = max(float(np.sort(misfit.min(2), axis=1)[:, min(_STRETCH_RANK, len(own) - 1)].min()), LEAST_MISFIT)
+    misfit = np.nan_to_num(np.stack(tables), nan=np.inf)  # (C, N, S); NaN of structures that are left out
+    rank = min(_STRETCH_RANK, int(np.isfinite(misfit).all((0, 2)).sum()) - 1)
+    floor = max(float(np.sort(misfit.min(2), axis=1)[:, rank].min()), LEAST_MISFIT)
     cost = misfit + _STRETCH_COST * (np.log(radii / own[:, None]) / _STRETCH)**2 * floor
     # Of longer bodies no Zernike order describes the profile; where all are, q is too large, not the bodies.
     too_long = radii > hydration.largest_radius(float(curve.q_inv_angstrom.max()))

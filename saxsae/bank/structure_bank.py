@@ -36,10 +36,13 @@ class StructureBank(NamedTuple):
     profiles: np.ndarray
 
     def without(self, rows: np.ndarray) -> "StructureBank":
-        """Returns the bank without these rows."""
-        keep = np.setdiff1d(np.arange(len(self.names)), rows)
-        return StructureBank(tuple(self.names[row] for row in keep), tuple(self.pdb_ids[row] for row in keep),
-                             *(array[keep] for array in self[2:]))
+        """Returns the bank with the profiles of these rows undefined, so that they fit nothing and are never chosen.
+
+        The rows themselves stay, because banks of other sizes would need programs of their own.
+        """
+        profiles = self.profiles.copy()
+        profiles[rows] = np.nan
+        return self._replace(profiles=profiles)
 
     def profiles_of(self, equal_atoms: bool) -> np.ndarray:
         """Returns the profiles (N, 3, len(U)) of one kind."""

@@ -5,10 +5,60 @@ them out (T. Grant, Nat. Methods 15, 191, 2018). Clusters are those of average l
 makes them from NSD (M. Petoukhov et al., J. Appl. Cryst. 45, 342, 2012).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
+from saxsae.superposition import resolution, spatial_discrepancy
+
+LEAST_OF_A_CLUSTER = 0.7  # mean correlation between two clusters, below which they stay apart
 _OUTLIER_DEVIATIONS = 2.0
 _FEWEST_MODELS = 5  # of fewer, none can be called an outlier
+
+
+class EnsembleStatistics(NamedTuple):
+    """How K superposed models differ.
+
+    Attributes:
+      correlations: (K, K) real-space correlations (RSC) of all pairs.
+      nsd: (K, K) normalized spatial discrepancies of all pairs.
+      outliers: (K,) bool, models unlike the others.
+      clusters: (K,) int, 0 the largest.
+      resolution_angstrom: (K,) where the Fourier shell correlation of a model with the mean of the others is 0.5.
+    """
+
+    correlations: np.ndarray
+    nsd: np.ndarray
+    outliers: np.ndarray
+    clusters: np.ndarray
+    resolution_angstrom: np.ndarray
+
+def describe(maps: np.ndarray, pitch: float, filled: float, least: float = LEAST_OF_A_CLUSTER) -> EnsembleStatistics:
+    """Returns the statistics of superposed models.
+
+    Args:
+      maps: (K, N, N, N).
+      pitch: edge of their voxels, A.
+      filled: value above which a voxel belongs to the shape.
+      least: mean correlation below which clusters stay apart.
+    """
+    correlations = pairwise_correlations(maps)
+    shapes = np.array([one > min(filled, 0.5 * one.max()) if one.max() > 0 else np.ones_like(one, bool)
+                       for one in maps])
+    others = (maps.sum(0) - maps) / max(len(maps) - 1, 1)
+    resolutions = [resolution.resolution_of(one, rest, pitch) for one, rest in zip(maps, others, strict=True)]
+    return EnsembleStatistics(correlations, spatial_discrepancy.pairwise_nsd(shapes), find_outliers(correlations),
+                              find_clusters(correlations, least), np.array(resolutions))
+
+
+def name_cluster(number: int) -> str:
+    """Returns the name of a cluster: A, B, ..., Z, A26, ..."""
+    return chr(ord("A") + number) if number < 26 else f"A{number}"
+
+
+def off_diagonal(values: np.ndarray) -> np.ndarray:
+    """Returns the values (K (K - 1) / 2,) of the pairs of a symmetric matrix (K, K)."""
+    return values[np.triu_indices(len(values), 1)]
 
 
 def pairwise_correlations(maps: np.ndarray) -> np.ndarray:

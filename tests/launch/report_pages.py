@@ -36,6 +36,7 @@ from saxsae.io.curves.measured_curves import Curve
 from saxsae.io.structures.structure_files import Structure
 from saxsae.profiles.guinier import fit_guinier
 from saxsae.reconstruction import Reconstruction
+from saxsae.superposition import ensemble
 from saxsae.verdict import Verdict
 
 # What a page must show and must not run.
@@ -143,8 +144,9 @@ def _found() -> Reconstruction:
     series = np.array([[9.0, 2.5, 1.25], [12.0, 4.0, np.nan]])
     return Reconstruction(
         density=models.mean(0), pitch_angstrom=_PITCH, radius_angstrom=40.5, models=models,
-        model_radii=np.array([40.5, 38.0]), model_chi_squared=np.array([1.25, 4.0]), agreement=np.array([1.0, 0.8125]),
-        rg_angstrom=22.5, bank_misfit=np.nan, negative_density=np.nan, sources=(),
+        model_radii=np.array([40.5, 38.0]), model_chi_squared=np.array([1.25, 4.0]), rsc=np.array([1.0, 0.8125]),
+        ensemble=ensemble.describe(models, _PITCH, 0.5), rg_angstrom=22.5, bank_misfit=np.nan, negative_density=np.nan,
+        sources=(),
         q_inv_angstrom=q, intensity=intensity, sigma=sigma, fit=80 * np.exp(-((22 * q) ** 2) / 3) + 0.5, scale=2.0,
         background=0.0, chi_squared=1.25, relative_residual=0.015625,
         guinier=fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma), order=20,

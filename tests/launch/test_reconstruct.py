@@ -64,7 +64,7 @@ def test_it_says_what_it_read_and_did(done):
     assert done.output.rstrip().splitlines()[-1].startswith(f"{log['status']}: ")
     for words in (f"{len(curve.q_inv_angstrom)} points", "sigma from the file", "Guinier: Rg 2",
                   *curve.notes, "step   3/3", "made of", "correlation with reference",
-                  "agreement of the models", "wall seconds", f"written to {done.folder}"):
+                  "RSC of the models", "wall seconds", f"written to {done.folder}"):
         assert words in done.output
 
 
@@ -100,7 +100,7 @@ def test_the_log_is_whole(done):
     summary = log["summary"]
     assert 0.4 < summary["single_chosen"] <= 1
     assert 0.4 < summary["correlation"] <= 1 and log["timing"]["wall_seconds"] > 0
-    assert summary["chi_squared"] > 0 and 0.3 < summary["agreement"] <= 1
+    assert summary["chi_squared"] > 0 and 0.3 < summary["rsc"] <= 1
     assert f"{summary['chi_squared']:.3f}" in done.output
 
 

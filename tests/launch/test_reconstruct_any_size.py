@@ -15,8 +15,10 @@ from phasenet.io.ccp4 import read_map
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.profiles.guinier import fit_guinier
 from saxsae.shapes import voxels
+from saxsae.superposition import ensemble
 
-NAMES = {"density.ccp4", "model_01.ccp4", "model_02.ccp4", "fit.fit", "shape.png", "fit.png", "convergence.png"}
+NAMES = {"density.ccp4", "density_sd.ccp4", "cluster_A.ccp4", "cluster_B.ccp4", "model_01.ccp4",
+         "model_02.ccp4", "fit.fit", "shape.png", "fit.png", "convergence.png"}
 
 
 def made(radius, intensity=lambda q: np.exp(-(q**2)), generations=3, **changes):
@@ -33,7 +35,8 @@ def made(radius, intensity=lambda q: np.exp(-(q**2)), generations=3, **changes):
         "density": models.mean(0), "pitch_angstrom": float(voxels.pitch(radius)), "radius_angstrom": radius,
         "models": models, "model_chi_squared": np.array([1.0, 3.0]), "q_inv_angstrom": curve.q_inv_angstrom[used],
         "intensity": values[used], "sigma": curve.sigma[used], "fit": values[used], "chi_squared": 1.0, "scale": 1.0,
-        "background": 0.0, "history": history, "sources": (),
+        "background": 0.0, "history": history, "sources": (), "occupancy": None,
+        "ensemble": ensemble.describe(models, float(voxels.pitch(radius)), 0.5),
         "guinier": fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)}
     return curve, types.SimpleNamespace(**found | changes)
 

@@ -76,7 +76,7 @@ def test_a_row_holds_the_numbers_of_its_log(done):
                         ("q_max_inv_angstrom", log["curve"]["q_inv_angstrom"][1]),
                         ("seconds", log["timing"]["wall_seconds"])):
         assert float(row[name]) == pytest.approx(value, rel=1e-5)
-    assert row["agreement"] == "" and (done.out / row["report"]).is_file()  # one model agrees with nothing
+    assert row["rsc"] == "" and (done.out / row["report"]).is_file()  # one model agrees with nothing
     # The flags repeat this curve alone.
     assert log["flags"]["output"] == str(done.out / "good") and log["flags"]["json"] is None
     assert log["flags"]["stages"] == ["bank"] and "concentrations" not in log["flags"]
@@ -116,7 +116,7 @@ def stub(monkeypatch, tmp_path):
         if name in errors:
             raise errors[name]
         log = {"status": "doubtful", "reasons": ["a reason"], "timing": {"wall_seconds": 1.0},
-               "summary": {"chi_squared": 1.5, "radius_angstrom": 40.0, "agreement": 0.9}, **description}
+               "summary": {"chi_squared": 1.5, "radius_angstrom": 40.0, "rsc": 0.9}, **description}
         (folder / "report.html").write_text("")
         (folder / "log.json").write_text(json.dumps(batch.app.to_json_types(log)))
         return log

@@ -85,7 +85,7 @@ def test_the_verdict_is_said_wherever_the_result_is_shown(tmp_path, kind, status
     assert finished.stdout.rstrip().splitlines()[-1].startswith(f"{log['status']}: ")
     shown = payload_of((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert shown["verdict"] == {"status": log["status"], "reasons": log["reasons"]}
-    assert np.isfinite(log["measures"]["misfit"]) and np.isfinite(log["measures"]["agreement_with_mean"])
+    assert np.isfinite(log["measures"]["misfit"]) and np.isfinite(log["measures"]["rsc_with_mean"])
 
 
 @pytest.mark.parametrize("name", ["two_dimensional", "flat", "difference_curve", "log10_intensity"])

@@ -65,7 +65,7 @@ def test_steps_lower_the_misfit_and_the_best_come_first(found, of_bank, seen):
 def test_maps_are_densities_on_one_grid(found):
     assert found.models.shape == (4, 31, 31, 31) and found.density.shape == (31, 31, 31)
     assert found.density.min() >= 0 and found.density.max() <= 1 and found.models.max() <= 1
-    assert found.agreement.min() > 0.8
+    assert found.rsc.min() > 0.8
     volume = found.models[0].sum() * found.pitch_angstrom**3
     assert volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.25)
 

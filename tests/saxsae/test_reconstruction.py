@@ -45,7 +45,7 @@ def test_what_comes_out_fits_together(found):
     assert found.pitch_angstrom == pytest.approx(found.model_radii.max() / 13.5, rel=1e-5)
     assert found.q_inv_angstrom.max() <= 0.2 and len(found.fit) == len(found.q_inv_angstrom)
     assert found.order == 20 and "made" in found.notes
-    assert found.agreement[0] == pytest.approx(1, abs=1e-3) and 0.3 < found.agreement[1] <= 1
+    assert found.rsc[0] == pytest.approx(1, abs=1e-3) and 0.3 < found.rsc[1] <= 1
 
 
 def test_chi_squared_and_scale_are_those_of_the_measured_points(found):
@@ -144,7 +144,7 @@ def test_a_flare_is_not_fitted_where_the_size_is_known(weights):
 def test_the_verdict_is_that_of_the_curve_and_the_models(weights):
     found = reconstruct(sphere_curve(25.0), weights, num_models=2)
     assert found.verdict.measures["rg_angstrom"] == found.guinier.rg_angstrom
-    assert {"misfit", "agreement"} <= set(found.verdict.measures)
+    assert {"misfit", "rsc_with_best"} <= set(found.verdict.measures)
 
 
 @pytest.mark.parametrize("options, word", [
@@ -163,8 +163,8 @@ def test_averaging_superposes_other_poses_and_hands():
     shape |= (x > 3) & (x < 9) & (np.abs(z) < 3) & (y > 0) & (y < 10)
     shape |= (x < -3) & (x > -9) & (np.abs(y) < 3) & (z > 0) & (z < 7)
     turned = np.flip(shape, 2).transpose(1, 2, 0)
-    _, models, pitch, agreement = genetic_search.superpose_and_average(
+    _, models, pitch, rsc = genetic_search.superpose_and_average(
         np.stack([shape, turned]).astype(np.float32), np.array([30.0, 30.0], np.float32))
     assert pitch == pytest.approx(voxels.pitch(30.0), rel=1e-6)
-    assert agreement[1] > 0.9
+    assert rsc[1] > 0.9
     assert np.corrcoef(models[0].reshape(-1), models[1].reshape(-1))[0, 1] > 0.9

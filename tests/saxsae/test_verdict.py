@@ -30,9 +30,9 @@ def curve(intensity=SPHERE, q=Q, **more):
     return types.SimpleNamespace(q_inv_angstrom=q, intensity=intensity + NOISE[-q.size:], sigma=SIGMA[-q.size:], **more)
 
 
-def result(fit=SPHERE, agreement=(1.0, 0.8, 0.9), sources=(), bank_misfit=np.nan, negative_density=np.nan, **more):
+def result(fit=SPHERE, rsc=(1.0, 0.8, 0.9), sources=(), bank_misfit=np.nan, negative_density=np.nan, **more):
     made = curve(**more)
-    return types.SimpleNamespace(**vars(made), fit=fit, agreement=np.array(agreement), sources=sources,
+    return types.SimpleNamespace(**vars(made), fit=fit, rsc=np.array(rsc), sources=sources,
                                  bank_misfit=bank_misfit, negative_density=negative_density,
                                  guinier=fit_guinier(made.q_inv_angstrom, made.intensity, made.sigma))
 
@@ -50,7 +50,7 @@ def test_a_good_curve_and_a_good_fit():
     assert before.status == SHAPE and before.reasons == ()
     found = judge_result(result(), 30 * 0.6**0.5, before)
     assert found.status == SHAPE and found.sentence.startswith("shape: ")
-    assert set(RESULT_MEASURES) - set(found.measures) == {"agreement_with_mean"} and found.measures["misfit"] < 1
+    assert set(RESULT_MEASURES) - set(found.measures) == {"rsc_with_mean"} and found.measures["misfit"] < 1
     assert found.measures["rg_ratio"] == pytest.approx(1, abs=0.03)
 
 
@@ -94,17 +94,17 @@ def test_doubts_of_the_reader_count():
     ({"fit": SPHERE * (1 + 0.5 * np.sin(80 * Q))}, 23.2, NO_SHAPE, "the best model misses the curve"),
     ({}, 28.0, DOUBTFUL, "Rg of the best model is 1.19"),
     ({}, 5.0, NO_SHAPE, "Rg of the best model is 0.2"),
-    ({"agreement": (1.0, 0.4, 0.4)}, 23.2, DOUBTFUL, "the models agree by 0.40 only"),
-    ({"agreement": (0.7, 0.7, 0.7), "sources": ("1abc",)}, 23.2, DOUBTFUL, "agree with their mean by 0.70 only"),
+    ({"rsc": (1.0, 0.4, 0.4)}, 23.2, DOUBTFUL, "models with the best is 0.40 only"),
+    ({"rsc": (0.7, 0.7, 0.7), "sources": ("1abc",)}, 23.2, DOUBTFUL, "with their mean is 0.70 only"),
     ({"fit": SPHERE - 2 * SIGMA * np.sign(Q - 0.18)}, 23.2, DOUBTFUL, "CorMap")])
 def test_results_get_their_reason(more, rg, status, reason):
     found = judge_result(result(**more), rg, judge_curve(curve()))
     assert found.status == status and reason in "; ".join(found.reasons)
 
 
-def test_one_model_has_no_agreement():
-    found = judge_result(result(agreement=(1.0,)), 23.2, judge_curve(curve()))
-    assert np.isnan(found.measures["agreement"]) and found.status == SHAPE
+def test_one_model_has_no_correlation_with_others():
+    found = judge_result(result(rsc=(1.0,)), 23.2, judge_curve(curve()))
+    assert np.isnan(found.measures["rsc_with_best"]) and found.status == SHAPE
 
 
 def test_what_came_before_stays():

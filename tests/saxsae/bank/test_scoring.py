@@ -85,3 +85,10 @@ def test_misfits_are_mean_squared_residuals_with_the_best_scale():
         columns = design[:, :1 + background]
         left = np.linalg.lstsq(columns, target * np.sqrt(weight))[1][0]
         assert float(scoring.misfits(profile, curve, background)) == pytest.approx(left / len(Q), rel=1e-3)
+
+
+def test_a_structure_that_is_left_out_is_not_chosen(bank):
+    curve, rg, _ = curve_of(BODIES[OWN])
+    with np.errstate(invalid="ignore"):
+        found = scoring.choose_structures(bank.without(np.array([OWN])), curve, rg, len(BODIES) - 1, **BARE)
+    assert OWN not in found.rows and np.isfinite(found.misfit).all()
