@@ -121,10 +121,11 @@ def correct(search: BankSearch, models: BankModels) -> BankModels:
     """Returns models from `choose` with the corrections that make their profiles those of their structures."""
     bank = search.pretrained.bank
     assert bank is not None
-    q = search.curve.q_inv_angstrom
+    q = jnp.concatenate([jnp.zeros(1), search.curve.q_inv_angstrom])
     exact = scoring.profiles_of_chosen(bank, models.chosen, q, search.static.equal_atoms)
-    return models._replace(correction=np.asarray(descent.correct(exact, _profiles(search, decode(search, models),
-                                                                                  models, q))))
+    decoded = _profiles(search, decode(search, models), models, q)
+    exact, decoded = (one[:, 1:] / one[:, :1] for one in (exact, decoded))
+    return models._replace(correction=np.asarray(descent.correct(exact, decoded)))
 
 
 def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
@@ -238,7 +239,10 @@ def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels, q_inv
 def _compiled_profiles(static: CompiledDescentKey, decoded: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
                        contrast: jax.Array, table_q: jax.Array, correction: jax.Array) -> jax.Array:
     computed = descent.profiles(static, decoded, q_inv_angstrom, radii, contrast)
-    return computed * jax.vmap(lambda one: jnp.interp(q_inv_angstrom, table_q, one))(correction)
+    # Towards q = 0 a correction goes to 1, in proportion to q^2.
+    squares = jnp.concatenate([jnp.zeros(1), table_q**2])
+    return computed * jax.vmap(
+        lambda one: jnp.interp(q_inv_angstrom**2, squares, jnp.concatenate([jnp.ones(1), one])))(correction)
 
 
 def radius_of_gyration(search: BankSearch, decoded: np.ndarray, models: BankModels) -> float:

@@ -23,7 +23,7 @@ from saxsae.shapes import voxels
 
 _SIZE_RATE = 0.15  # of the size, relative to that of the code
 _SIZE_SPREAD = 0.3  # of the logarithm of the size, in the prior
-_LEAST_INTENSITY = 1e-6  # of I(q) over that at the smallest q, in a correction
+_LEAST_INTENSITY = 1e-6  # of I(q) / I(0), in a correction
 _MOST_CORRECTION = 4.0  # made shapes are decoded worst
 _LAST_RATE = 0.1  # of the last step, relative to the first
 
@@ -157,10 +157,10 @@ def correct(exact: jax.Array, decoded: jax.Array) -> jax.Array:
     """Returns the factors (M, Q) that turn profiles of decoded structures into those of the structures themselves.
 
     Args:
-      exact: (M, Q) profiles of the structures, on any scale.
-      decoded: (M, Q) profiles of their decoded densities, on any scale.
+      exact: (M, Q) profiles of the structures, 1 at q = 0.
+      decoded: (M, Q) profiles of their decoded densities, 1 at q = 0.
     """
-    exact, decoded = (jnp.maximum(one / one[:, :1], _LEAST_INTENSITY) for one in (exact, decoded))
+    exact, decoded = jnp.maximum(exact, _LEAST_INTENSITY), jnp.maximum(decoded, _LEAST_INTENSITY)
     return jnp.clip(exact / decoded, 1 / _MOST_CORRECTION, _MOST_CORRECTION)
 
 
