@@ -1,4 +1,4 @@
-"""Measures networks, reconstruction, phasing and verdicts against known answers.
+"""Measures networks, reconstruction, phasing, verdicts and the numbers of curves against known answers.
 
     python -m launch.evaluate --task=autoencoder --references=FILE.npz --json=FILE
     python -m launch.evaluate --task=reconstruction --pairs=DIR [--given_radius] --json=FILE
@@ -6,14 +6,16 @@
     python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=dual_space] --json=FILE
     python -m launch.evaluate --task=verdicts [--pairs=DIR] [--references=FILE.npz] --json=FILE
     python -m launch.evaluate --task=units --json=FILE
+    python -m launch.evaluate --task=curves --pairs=DIR --json=FILE
     python -m launch.evaluate --task=crystals --crystals=DIR [--d_min=1.0] [--num_starts=16] --json=FILE
 
 It prints a table and writes FILE: settings, items (one for each structure, curve or case) and a summary. autoencoder
 decodes encoded structures; reconstruction and simulated run `saxsae.reconstruct` on measured and on computed curves;
 phasing runs the stages of `phasenet.solve` on random atoms. verdicts judges good and unfit curves, made ones and those
-given, before any search; units decides the unit of q of made curves; crystals solves measured crystals. In the tasks
-reconstruction, simulated and crystals the same command resumes an interrupted evaluation, and several processes can
-share the items (flags: launch/distributed/cluster.py) if all processes see the folder of FILE.
+given, before any search; units decides the unit of q of made curves; curves compares size and mass from measured
+curves with their models; crystals solves measured crystals. In the tasks reconstruction, simulated and crystals the
+same command resumes an interrupted evaluation, and several processes can share the items (flags:
+launch/distributed/cluster.py) if all processes see the folder of FILE.
 """
 
 import collections
@@ -38,6 +40,7 @@ _FLAGS_OF_TASK = {
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published", "stages"},
     "verdicts": {"pairs", "references", "limit", "seed"},
     "units": {"seed"},
+    "curves": {"pairs", "limit"},
     "crystals": {"crystals", "d_min", "num_starts", "limit", "seed", "unknown_group", "composition",
                  "permuted"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM_FLAGS},
@@ -119,7 +122,7 @@ def _require(flag: str, tasks: tuple[str, ...]) -> None:
 
 
 _require("references", ("autoencoder", "simulated"))
-_require("pairs", ("reconstruction",))
+_require("pairs", ("reconstruction", "curves"))
 _require("crystals", ("crystals",))
 # Several processes merge their items in the file of --json.
 flags.register_validator("json", lambda value: value is not None or not cluster.is_requested(),
@@ -144,6 +147,9 @@ def _run_task() -> None:
         return
     if _TASK.value == "units":
         _evaluate_units()
+        return
+    if _TASK.value == "curves":
+        _evaluate_curves()
         return
     app.enable_compilation_cache()
     if _TASK.value == "crystals":
@@ -257,6 +263,18 @@ def _evaluate_units() -> None:
     summary = dict(collections.Counter(item["outcome"] for item in items))
     resumable.write_result({"task": "units", "seed": _SEED.value, **provenance.describe_run(), "items": items,
                             "summary": summary}, _JSON.value)
+
+
+def _evaluate_curves() -> None:
+    """Compares the numbers of measured curves with those of their models."""
+    from launch.evaluation import cases, curves, resumable
+
+    assert _PAIRS.value is not None  # required for this task
+    items = curves.evaluate_cases(cases.list_measured_pairs(_PAIRS.value)[:_LIMIT.value])
+    summary = curves.summarize(items)
+    app.print_line(curves.format_curves(items, summary))
+    resumable.write_result({"task": "curves", **provenance.describe_run(), "items": items, "summary": summary},
+                           _JSON.value)
 
 
 def _evaluate_crystals() -> None:
