@@ -10,6 +10,7 @@ In reading order:
     bank_search      models from the bank of structures, fitted by gradient steps
     bank             the bank: codes, sizes and profiles of structures; their scores; the gradient steps
     genetic_search   models by the paper's genetic algorithm (`genetic`) over latent codes and the radius
+    curve_report     `compute_curve_numbers`: size, P(r), mass and other numbers of a curve, without a model
     profiles         curves: Guinier fit, rebinning, noise; scattering profiles of shapes
     shapes           binary shapes and densities on a grid of 31^3 voxels: making, packing, comparing them
     superposition    superposition of maps, correlation with the truth, baselines

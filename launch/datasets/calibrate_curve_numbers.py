@@ -4,7 +4,8 @@
     python -m launch.datasets.calibrate_curve_numbers --structures=structures.npz --validation
 
 1. Structures are drawn evenly over their sizes, from the training split or, with --validation, from the other.
-2. A curve of each is computed with a shell of bound water and noise; contrast, noise and range of q are drawn.
+2. A curve of each is computed with a shell of bound water and noise, and with the faults of good measured curves: an
+   error of the subtracted buffer, a few aggregates, standard deviations that are off by a factor. All are drawn.
 3. The numbers of each curve are compared with those of the atoms. Of training structures the constants are printed, as
    they stand in the two modules; of validation structures the errors, and how often an interval holds the truth.
 """
@@ -34,6 +35,7 @@ _SEED = flags.DEFINE_integer("seed", 11, "Seed of the structures, of the noise a
 _VALIDATION_FRACTION = 0.08  # that of `launch.prepare_structures`
 _SIZE_STEP = 0.35  # in the logarithm of the number of atoms; each step is drawn as often as any other
 _BUFFER_ERROR = 0.005  # relative, of the buffer's intensity that is subtracted
+_AGGREGATES = 0.01  # standard deviation of their share of I(0); measured curves show up to 5% below the Guinier region
 _FINE_POINTS = 400  # at which a profile is computed
 
 
@@ -79,8 +81,9 @@ def simulate(structure: Structure, rng: np.random.Generator) -> tuple[types.Simp
     Args:
       structure: the atoms.
       rng: draws the contrast of the shell, 0.005 to 0.03 e/A^3; the noise, that of `simulation.noise_sigma` within a
-        factor of about two; the error of the subtracted buffer, about 0.5% of it; the first q, 0.15 to 0.8 / Rg; the
-        last q, 0.2 to 0.45 1/A; the number of points, 150 to 500.
+        factor of about two, and its standard deviation, right within another; the error of the subtracted buffer, about
+        0.5% of it; aggregates, about 1% of I(0), of two to four times the Rg; the first q, 0.15 to 0.8 / Rg; the last
+        q, 0.2 to 0.45 1/A; the number of points, 150 to 500.
     """
     xyz, r_max = voxels.centre_and_radius(structure.xyz_angstrom)
     rg = float(np.sqrt((xyz**2).sum(1).mean()))
@@ -97,8 +100,9 @@ def simulate(structure: Structure, rng: np.random.Generator) -> tuple[types.Simp
     volume = ATOM_VOLUME_ANGSTROM3 * len(xyz)
     sigma = scale * simulation.noise_sigma(q, exact, volume)
     background = _BUFFER_ERROR * rng.normal() * simulation.buffer_level(volume)
-    intensity = exact + background + sigma * rng.standard_normal(q.size)
-    curve = types.SimpleNamespace(q_inv_angstrom=q, intensity=intensity, sigma=sigma)
+    aggregates = abs(_AGGREGATES * rng.normal()) * np.exp(-((q * rg * rng.uniform(2, 4)) ** 2) / 3)
+    intensity = exact + background + aggregates + sigma * rng.standard_normal(q.size)
+    curve = types.SimpleNamespace(q_inv_angstrom=q, intensity=intensity, sigma=sigma * np.exp(rng.normal(0, np.log(2))))
     return curve, {"d_max_angstrom": largest_distance(xyz), "mass_kda": atom_mass(structure.atomic_number)}
 
 

@@ -86,7 +86,12 @@ def compute_pair_distances(curve: CurveLike, guinier: GuinierFit, q_max: float =
     if isinstance(points, str):
         return _not_determined(points)
     try:
-        return _transform(points, guinier)
+        found = _transform(points, guinier)
+        if found.chi_squared > 1:
+            # Sigmas that are too small would let P(r) follow the noise: its tail then has waves.
+            points = points._replace(sigma=points.sigma * math.sqrt(found.chi_squared))
+            found = _transform(points, guinier)._replace(chi_squared=found.chi_squared)
+        return found
     except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:  # of freesas, on curves that it cannot do
         return _not_determined(f"the transform fails on this curve ({type(error).__name__})")
 
