@@ -20,6 +20,7 @@ from saxsae.profiles.rebinning import CurveLike, rebin
 _POINTS = 100  # of the curve, after averaging; with more, and more intervals, D_max is not better
 _INTERVALS = 50  # of r between 0 and D_max, at most
 _FEWEST_POINTS = 20
+_SMALLEST_SIGMA = 1e-7  # of I(0); it keeps the sums of weights in range
 _Q_MAX = 0.3  # 1/A; beyond it the inside of a protein scatters, which P(r) of few intervals cannot show
 _FEWEST_FALL = 0.3  # of I(0), to which the curve has to fall for D_max to be seen
 # Of the scans, in units of Rg: a sphere has D_max = 2.6 Rg, a thin rod 3.5, an unfolded chain 5 or more.
@@ -93,7 +94,7 @@ def compute_pair_distances(curve: CurveLike, guinier: GuinierFit, q_max: float =
             found = _transform(points, guinier)._replace(chi_squared=found.chi_squared)
         return found
     except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:  # of freesas, on curves that it cannot do
-        return _not_determined(f"the transform fails on this curve ({type(error).__name__})")
+        return _not_determined(f"the transform fails on this curve ({error or type(error).__name__})")
 
 
 def _choose_points(curve: CurveLike, guinier: GuinierFit, q_max: float) -> _Points | str:
@@ -103,17 +104,17 @@ def _choose_points(curve: CurveLike, guinier: GuinierFit, q_max: float) -> _Poin
     used = np.isfinite(q) & np.isfinite(intensity) & np.isfinite(sigma) & (sigma > 0) & (q <= q_max)
     if used.sum() < _FEWEST_POINTS:
         return f"{used.sum()} points from the Guinier region to q = {q_max:g} 1/A; {_FEWEST_POINTS} are needed"
-    binned = rebin(_Curve(q[used], intensity[used], sigma[used]), q_max, _POINTS)
+    scaled = _Curve(q[used], intensity[used] / guinier.i0, np.maximum(sigma[used] / guinier.i0, _SMALLEST_SIGMA))
+    binned = rebin(scaled, q_max, _POINTS)
     filled = np.isfinite(binned.sigma)
-    points = _Points(binned.q_inv_angstrom[filled], *(a[filled] / guinier.i0 for a in (
-        binned.intensity, binned.sigma)))
+    points = _Points(*(a[filled] for a in binned[:3]))
     if not (points.intensity < _FEWEST_FALL).any():
         return f"the curve ends before the intensity has fallen to {_FEWEST_FALL:g} of I(0)"
     return points
 
 
 class _Curve(NamedTuple):
-    """A curve for `rebin`."""
+    """A curve for `rebin`, in units of I(0)."""
 
     q_inv_angstrom: np.ndarray
     intensity: np.ndarray
@@ -141,7 +142,7 @@ def _transform(points: _Points, guinier: GuinierFit) -> PairDistances:
     search.grid_scan(best.Dmax - _FINE_RANGE * rg, best.Dmax + _FINE_RANGE * rg, _FINE_STEPS[0], best.alpha / 10,
                      best.alpha * 10, _FINE_STEPS[1], intervals)
     found = [(key, value) for key, value in search.evidence_cache.items()
-             if value.converged and np.isfinite(value.evidence)]
+             if value.converged and np.isfinite(value.evidence) and np.sum(value.density) > 0]
     if not found:
         raise ValueError("no P(r) has converged")
     evidence = np.array([value.evidence for _, value in found])

@@ -91,3 +91,25 @@ def test_a_short_curve_has_some_numbers():
 def test_the_numbers_do_not_depend_on_chance():
     first, second = (compute_curve_numbers(curve(sphere())) for _ in range(2))
     assert first.d_max_angstrom == second.d_max_angstrom and first.masses == second.masses
+
+
+@pytest.mark.parametrize("scale", [1e-250, 1e150])
+def test_the_unit_of_the_intensities_does_not_matter(of_sphere, scale):
+    one = curve(sphere())
+    numbers = compute_curve_numbers(types.SimpleNamespace(
+        q_inv_angstrom=Q, intensity=scale * one.intensity, sigma=scale * one.sigma))
+    assert numbers.d_max_angstrom == pytest.approx(of_sphere.d_max_angstrom, rel=1e-6)
+    assert numbers.mass().mass_kda == pytest.approx(of_sphere.mass().mass_kda, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_spoilt_points_are_no_traceback(seed):
+    rng = np.random.default_rng(seed)
+    one = curve(sphere())
+    some = rng.integers(0, Q.size, 30)
+    if seed % 2:
+        one.intensity[some] *= rng.normal(0, 100, 30)
+    else:
+        one.sigma[some] = (0.0, np.nan, 1e-300, np.inf)[seed // 2]
+    numbers = compute_curve_numbers(one)
+    assert bool(numbers.pair_distances.reason) == np.isnan(numbers.d_max_angstrom)
