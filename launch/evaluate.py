@@ -1,4 +1,4 @@
-"""Measures networks, reconstruction, phasing and verdicts against known answers.
+"""Measures networks, reconstruction, phasing, verdicts and the numbers of curves against known answers.
 
     python -m launch.evaluate --task=autoencoder --references=FILE.npz --json=FILE
     python -m launch.evaluate --task=reconstruction --pairs=DIR [--given_radius] --json=FILE
@@ -7,15 +7,17 @@
     python -m launch.evaluate --task=verdicts [--pairs=DIR] [--references=FILE.npz] --json=FILE
     python -m launch.evaluate --task=confidence --structures=STRUCTURES --corpus=FILE.npz --json=FILE
     python -m launch.evaluate --task=units --json=FILE
+    python -m launch.evaluate --task=curves --pairs=DIR --json=FILE
     python -m launch.evaluate --task=crystals --crystals=DIR [--d_min=1.0] [--num_starts=16] --json=FILE
 
 It prints a table and writes FILE: settings, items (one for each structure, curve or case) and a summary. autoencoder
 decodes encoded structures; reconstruction and simulated run `saxsae.reconstruct` on measured and on computed curves;
 phasing runs the stages of `phasenet.solve` on random atoms. verdicts judges good and unfit curves, made ones and those
 given, before any search; confidence counts how often the stated intervals hold on held-out structures; units decides
-the unit of q of made curves; crystals solves measured crystals. In the tasks reconstruction, simulated, confidence and
-crystals the same command resumes an interrupted evaluation, and several processes can
-share the items (flags: launch/distributed/cluster.py) if all processes see the folder of FILE.
+the unit of q of made curves; curves compares size and mass from measured curves with their models; crystals solves
+measured crystals. In the tasks reconstruction, simulated, confidence and crystals the same command resumes an
+interrupted evaluation, and several processes can share the items (flags: launch/distributed/cluster.py) if all
+processes see the folder of FILE.
 """
 
 import collections
@@ -41,6 +43,7 @@ _FLAGS_OF_TASK = {
     "verdicts": {"pairs", "references", "limit", "seed"},
     "confidence": {"structures", "corpus", "limit"},
     "units": {"seed"},
+    "curves": {"pairs", "limit"},
     "crystals": {"crystals", "d_min", "num_starts", "limit", "seed", "unknown_group", "composition",
                  "permuted"},
     "phasing": {"num_cases", "seed", "stages", "picker", "num_chains", "num_swaps", "temperature", *_PROBLEM_FLAGS},
@@ -124,7 +127,7 @@ def _require(flag: str, tasks: tuple[str, ...]) -> None:
 
 
 _require("references", ("autoencoder", "simulated"))
-_require("pairs", ("reconstruction",))
+_require("pairs", ("reconstruction", "curves"))
 _require("crystals", ("crystals",))
 _require("structures", ("confidence",))
 _require("corpus", ("confidence",))
@@ -151,6 +154,9 @@ def _run_task() -> None:
         return
     if _TASK.value == "units":
         _evaluate_units()
+        return
+    if _TASK.value == "curves":
+        _evaluate_curves()
         return
     app.enable_compilation_cache()
     if _TASK.value == "crystals":
@@ -261,7 +267,8 @@ def _stages() -> list[str]:
 
 def _evaluate_verdicts() -> None:
     """Judges made curves, and the measured and computed ones that are given."""
-    from launch.evaluation import cases, resumable, verdicts
+    from launch.evaluation import cases, resumable
+    from launch.evaluation.curve_tasks import verdicts
 
     items = list(verdicts.judge_made_curves(_SEED.value))
     if _PAIRS.value is not None:
@@ -277,13 +284,27 @@ def _evaluate_verdicts() -> None:
 
 def _evaluate_units() -> None:
     """Decides the unit of q of made curves whose files state none."""
-    from launch.evaluation import resumable, unit_scan
+    from launch.evaluation import resumable
+    from launch.evaluation.curve_tasks import unit_scan
 
     items = unit_scan.scan(_SEED.value)
     app.print_line(unit_scan.format_scan(items))
     summary = dict(collections.Counter(item["outcome"] for item in items))
     resumable.write_result({"task": "units", "seed": _SEED.value, **provenance.describe_run(), "items": items,
                             "summary": summary}, _JSON.value)
+
+
+def _evaluate_curves() -> None:
+    """Compares the numbers of measured curves with those of their models."""
+    from launch.evaluation import cases, resumable
+    from launch.evaluation.curve_tasks import curve_numbers
+
+    assert _PAIRS.value is not None  # required for this task
+    items = curve_numbers.evaluate_cases(cases.list_measured_pairs(_PAIRS.value)[:_LIMIT.value])
+    summary = curve_numbers.summarize(items)
+    app.print_line(curve_numbers.format_curves(items, summary))
+    resumable.write_result({"task": "curves", **provenance.describe_run(), "items": items, "summary": summary},
+                           _JSON.value)
 
 
 def _evaluate_crystals() -> None:

@@ -10,9 +10,12 @@ In reading order:
     bank_search      models from the bank of structures, fitted by gradient steps
     bank             the bank: codes, sizes and profiles of structures; their scores; the gradient steps
     genetic_search   models by the paper's genetic algorithm (`genetic`) over latent codes and the radius
+    confidence       how close a result can be expected to be to the truth
+    verdict          whether a curve and its result can be believed
+    analysis         what a curve says without a model: P(r), mass, concentration series
     profiles         curves: Guinier fit, rebinning, noise; scattering profiles of shapes
     shapes           binary shapes and densities on a grid of 31^3 voxels: making, packing, comparing them
-    superposition    superposition of maps, correlation with the truth, baselines
+    superposition    superposition of maps, statistics of ensembles, correlation with the truth, baselines
     networks         the auto-encoders of shapes, and the head that turns decoded shapes into densities
     pretrained       the released weights
     io               readers and writers of curves and structures; clients of data banks

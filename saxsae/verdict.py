@@ -90,10 +90,10 @@ LIMITS = {
     "cormap_p": Limit(
         (1e-12, _INF), (-_INF, _INF), below="the residuals of the fit are systematic (CorMap p = {:.1g})"),
     "bank_misfit": Limit(
-        (-_INF, 2.5), (-_INF, 25),
+        (-_INF, 2), (-_INF, 25),
         above="no structure of the bank resembles the body: the misfit of the best is {:.3g}"),
     "negative_density": Limit(
-        (-_INF, 0.06), (-_INF, 0.5),
+        (-_INF, 0.05), (-_INF, 0.5),
         above="{:.0%} of the density of the best model is negative: no body of one density fits"),
     "rg_ratio": Limit(
         (0.87, 1.15), (0.6, 1.6), below="Rg of the best model is {:.2f} times Guinier's",

@@ -27,6 +27,7 @@ ROOMS = {
     "saxsae.shapes": (), "saxsae.networks": ("saxsae.shapes",), "saxsae.profiles": ("saxsae.shapes",),
     "saxsae.superposition": ("saxsae.shapes", "saxsae.profiles"),
     "saxsae.bank": ("saxsae.shapes", "saxsae.profiles", "saxsae.networks"),
+    "saxsae.analysis": ("saxsae.profiles",),
     "saxsae.io": ("saxsae.shapes", "saxsae.profiles"),
 }
 GROUND = {"phasenet.errors", "phasenet.metrics", "phasenet.voxel_layers"}

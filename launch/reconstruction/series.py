@@ -7,9 +7,9 @@ import numpy as np
 
 from launch.reconstruction.input_files import CurveFile
 from phasenet.errors import InputError
+from saxsae.analysis import concentration_series
+from saxsae.analysis.concentration_series import ConcentrationLine, ConcentrationSeries
 from saxsae.io.curves.stated_concentration import read_stated_concentration
-from saxsae.profiles import concentration_series
-from saxsae.profiles.concentration_series import ConcentrationLine, ConcentrationSeries
 
 # Curves whose headers state concentrations are taken for one sample if they differ by no more than these factors.
 _MOST_RG_RATIO, _MOST_I0_RATIO = 1.3, 2.0

@@ -126,8 +126,12 @@ def noise_sigma(q_inv_angstrom: np.ndarray, intensity: np.ndarray,
       intensity: (Q,) I(q) / I(0) without noise.
       particle_volume_angstrom3: volume of the particle, A^3.
     """
-    buffer = min(_BUFFER_ANGSTROM3 / particle_volume_angstrom3, 1.0)
-    return np.sqrt((intensity + buffer) / (_EXPOSURE_ANGSTROM * q_inv_angstrom))
+    return np.sqrt((intensity + buffer_level(particle_volume_angstrom3)) / (_EXPOSURE_ANGSTROM * q_inv_angstrom))
+
+
+def buffer_level(particle_volume_angstrom3: float) -> float:
+    """Returns the intensity of the buffer, in units of I(0), under the curve of a particle of this volume (A^3)."""
+    return min(_BUFFER_ANGSTROM3 / particle_volume_angstrom3, 1.0)
 
 
 def simulate_curve(xyz_angstrom: np.ndarray, seed: int | list[int],

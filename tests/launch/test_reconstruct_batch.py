@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 
-from launch.evaluation import made_curves
+from launch.evaluation.curve_tasks import made_curves
 from launch.reconstruction import batch, curve_run, files
 from launch.reconstruction.curve_run import LoadedWeights, RunSettings
 from launch.reconstruction.input_files import CurveFile, find_curves, split_paths

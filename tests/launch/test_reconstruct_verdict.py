@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from report_pages import payload_of
 
-from launch.evaluation import made_curves
+from launch.evaluation.curve_tasks import made_curves
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KINDS = {kind.name: kind for kind in made_curves.KINDS}

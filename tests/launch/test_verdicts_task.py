@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from launch.evaluation import made_curves, verdicts
+from launch.evaluation.curve_tasks import made_curves, verdicts
 from saxsae.verdict import LIMITS, RESULT_MEASURES
 
 
@@ -40,7 +40,7 @@ def test_what_passes_is_named(items):
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_the_guide_shows_each_limit(name):
-    guide = pathlib.Path(verdicts.__file__).parents[2] / "saxsae" / "README.md"
+    guide = pathlib.Path(verdicts.__file__).parents[3] / "saxsae" / "README.md"
     lines = guide.read_text(encoding="utf-8").splitlines()
     rows = [line.split(" | ") for line in lines if line.startswith(f"| `{name}`")]
     limits = [verdicts.format_range(limit) for limit in (LIMITS[name].doubtful, LIMITS[name].no_shape)]

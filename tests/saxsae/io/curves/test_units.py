@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from launch.evaluation import unit_scan
+from launch.evaluation.curve_tasks import unit_scan
 from phasenet.errors import InputError
 from saxsae.io.curves.measured_curves import read_curve
 from saxsae.io.curves.stated_units import StatedLength, find_instrument, find_stated_lengths, find_stated_unit

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saxsae.profiles.concentration_series import (
+from saxsae.analysis.concentration_series import (
     ATTRACTION,
     MIXED,
     NONE_SEEN,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from launch.evaluation import made_curves
 from launch.evaluation.cases import Case
+from launch.evaluation.curve_tasks import made_curves
 from launch.evaluation.report import format_table
 from phasenet.errors import InputError
 from saxsae.io.curves.measured_curves import read_curve

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from launch.evaluation.made_curves import spheroid_intensity
+from launch.evaluation.curve_tasks.made_curves import spheroid_intensity
 from phasenet.errors import InputError
 from saxsae.io.curves.units import DOUBT, TO_INVERSE_ANGSTROM, UNITS, decide_unit
 
