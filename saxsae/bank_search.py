@@ -8,7 +8,6 @@
    the corpus allow.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -44,7 +43,7 @@ class BankModels(NamedTuple):
       codes: (M, K) latent codes.
       r_max_angstrom: (M,).
       misfit: (M,) see `scoring.misfits`.
-      correction: (M, Q) of their decoded profiles, at q of the curve; see `descent.correct`.
+      num_fitting: how many structures of the bank fit within the errors.
       history: (1, G) arrays; a step counts as a generation, and all models as elites.
     """
 
@@ -52,7 +51,7 @@ class BankModels(NamedTuple):
     codes: np.ndarray
     r_max_angstrom: np.ndarray
     misfit: np.ndarray
-    correction: np.ndarray
+    num_fitting: int
     history: GenerationRecord
 
 
@@ -107,25 +106,13 @@ def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, cou
     if bank is None:
         raise InputError("these weights have no bank of structures: give --stages=evolve, or make a bank with "
                          "launch.datasets.make_bank")
-    chosen = scoring.choose_structures(bank, curve, rg_angstrom, count, contrasts=contrasts, radius=radius,
+    chosen, num_fitting = scoring.choose_structures(bank, curve, rg_angstrom, count, contrasts=contrasts, radius=radius,
                                        rg_known=rg_known, background=background, equal_atoms=equal_atoms)
     if chosen.r_max_angstrom.min() < _LEAST_RADIUS_ANGSTROM:
         raise InputError(f"r_max is {chosen.r_max_angstrom.min():.3g} A: smaller than any structure of the bank; "
                          "--stages=evolve finds shapes of any size")
     return BankModels(chosen, bank.codes[chosen.rows], chosen.r_max_angstrom, chosen.misfit,
-                      np.ones((len(chosen.rows), len(curve.q_inv_angstrom)), np.float32),
-                      _record(chosen.misfit[None], chosen.r_max_angstrom))
-
-
-def correct(search: BankSearch, models: BankModels) -> BankModels:
-    """Returns models from `choose` with the corrections that make their profiles those of their structures."""
-    bank = search.pretrained.bank
-    assert bank is not None
-    q = jnp.concatenate([jnp.zeros(1), search.curve.q_inv_angstrom])
-    exact = scoring.profiles_of_chosen(bank, models.chosen, q, search.static.equal_atoms)
-    decoded = _profiles(search, decode(search, models), models, q)
-    exact, decoded = (one[:, 1:] / one[:, :1] for one in (exact, decoded))
-    return models._replace(correction=np.asarray(descent.correct(exact, decoded)))
+                      num_fitting, _record(chosen.misfit[None], chosen.r_max_angstrom))
 
 
 def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
@@ -142,7 +129,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
     inputs = DescentInput(
         weights.params["decoder"], weights.density_head, jnp.asarray(weights.latents.sd), search.curve,
         jnp.asarray(models.codes), jnp.asarray(np.log(models.r_max_angstrom), jnp.float32),
-        jnp.asarray(models.chosen.contrast, jnp.float32), jnp.asarray(models.correction))
+        jnp.asarray(models.chosen.contrast, jnp.float32))
     state = descent.start(search.static, inputs, settings)
     misfits = np.zeros((0, len(models.codes)))
     # What the last step gives is rated before one more. All calls are of one length, so one program is compiled.
@@ -155,7 +142,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
         codes, radii = (np.asarray(a) for a in descent.codes_and_radii(inputs, state.best))
         order = np.argsort(np.asarray(state.misfit), kind="stable")
         result = BankModels(ChosenStructures(*(field[order] for field in models.chosen)), codes[order], radii[order],
-                            np.asarray(state.misfit)[order], models.correction[order],
+                            np.asarray(state.misfit)[order], models.num_fitting,
                             _record(misfits, radii[order]))
         ended = len(misfits) > settings.steps or np.median(misfits.min(0)) > (1 - _MIN_RELATIVE_GAIN) * before
         if ended:  # the steps that were not taken change nothing
@@ -227,22 +214,14 @@ def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, cur
 
 
 def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels, q_inv_angstrom: Any) -> jax.Array:
-    """Returns the profiles (M, Q) of the first models, corrected."""
+    """Returns the profiles (M, Q) of the first models."""
     count = len(decoded)
     return _compiled_profiles(search.static, jnp.asarray(decoded), jnp.asarray(q_inv_angstrom, jnp.float32),
                               jnp.asarray(models.r_max_angstrom[:count], jnp.float32),
-                              jnp.asarray(models.chosen.contrast[:count], jnp.float32), search.curve.q_inv_angstrom,
-                              jnp.asarray(models.correction[:count]))
+                              jnp.asarray(models.chosen.contrast[:count], jnp.float32))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _compiled_profiles(static: CompiledDescentKey, decoded: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
-                       contrast: jax.Array, table_q: jax.Array, correction: jax.Array) -> jax.Array:
-    computed = descent.profiles(static, decoded, q_inv_angstrom, radii, contrast)
-    # Towards q = 0 a correction goes to 1, in proportion to q^2.
-    squares = jnp.concatenate([jnp.zeros(1), table_q**2])
-    return computed * jax.vmap(
-        lambda one: jnp.interp(q_inv_angstrom**2, squares, jnp.concatenate([jnp.ones(1), one])))(correction)
+_compiled_profiles = jax.jit(descent.profiles, static_argnums=0)
 
 
 def radius_of_gyration(search: BankSearch, decoded: np.ndarray, models: BankModels) -> float:

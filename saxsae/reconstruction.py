@@ -82,6 +82,7 @@ class Reconstruction(NamedTuple):
       sources: the structures of the bank that the models began as, one line each; () from the genetic algorithm.
       notes: assumptions and left-out points, one line each; the curve's own notes come first.
       verdict: whether the result can be believed.
+      num_fitting: how many structures of the bank fit within noise and model error; None without a bank.
       features: (F,) what `saxsae.confidence` takes of the result; None from the genetic algorithm.
       confidence: how close `density` can be expected to be to the true one; None where that is not known.
       occupancy: (31, 31, 31) probability that a voxel is filled at 15 A resolution, or where the weights have no
@@ -114,6 +115,7 @@ class Reconstruction(NamedTuple):
     sources: tuple[str, ...]
     notes: tuple[str, ...]
     verdict: Verdict
+    num_fitting: int | None = None
     features: np.ndarray | None = None
     confidence: Confidence | None = None
     occupancy: np.ndarray | None = None
@@ -291,7 +293,6 @@ def _search_bank(prepared: _Prepared, pretrained: Pretrained, count: int, forwar
     models = _choose_structures(prepared, pretrained, count, forward)
     search = bank_search.prepare(pretrained, prepared.curve_for_bank, models.chosen, forward.background,
                                  free_radius=prepared.radius is None, equal_atoms=forward.equal_atoms)
-    models = bank_search.correct(search, models)
     bank_misfit = float(models.misfit.min())
     if descent is not None:
         models = bank_search.descend(search, models, descent, progress)
@@ -307,7 +308,7 @@ def _search_bank(prepared: _Prepared, pretrained: Pretrained, count: int, forwar
         "rg_angstrom": bank_search.radius_of_gyration(search, decoded, models), "bank_misfit": bank_misfit,
         "negative_density": bank_search.negative_density(decoded), "order": search.static.order,
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
-        "sources": bank_search.describe_sources(search, models)}, profile)
+        "num_fitting": models.num_fitting, "sources": bank_search.describe_sources(search, models)}, profile)
 
 
 def _choose_structures(prepared: _Prepared, pretrained: Pretrained, count: int,

@@ -65,6 +65,7 @@ def evaluate_case(case: Case, pretrained: Pretrained, *, given_radius: bool = Fa
         "single_chosen": singles[int(np.argmin(found.model_chi_squared))],
         **{f"{name}_correlation": measure(*shape)
            for name, shape in baseline_maps(found, structure).items()},
+        "num_fitting": found.num_fitting, **(found.confidence._asdict() if found.confidence is not None else {}),
         "status": found.verdict.status, "reasons": found.verdict.reasons, "measures": found.verdict.measures,
         "chi_squared": float(found.chi_squared),
         "relative_residual": float(found.relative_residual),

@@ -61,7 +61,7 @@ scene.reset();
 byId("shape-caption").textContent = [
   "The surface lies where the map has this value; inside a body it is near 100%, where the models agree.",
   "At the first level its volume is the mean volume of the models.",
-  count > 1 ? `Agreement: the correlation of a model with ${payload.sources.length ? "the mean" : "the best one"}, 1 for ` +
+  count > 1 ? `RSC: the real-space correlation of a model with ${payload.sources.length ? "the mean" : "the best one"}, 1 for ` +
     "the same shape. Believe a detail that most models show." : "",
   shape.reference
     ? `The reference lies where the correlation with it is highest, ${fixed(payload.summary.correlation, 3)}.` : "",
@@ -122,6 +122,24 @@ byId("fit-caption").textContent = "Dots with bars of one standard deviation: mea
   " Lower plot: the residuals. Good: they scatter evenly about 0, 19 of 20 between −2 and 2. " +
   "Bad: long runs on one side of 0; there the model misses something." +
   " Drag across to look closer, double click to see all.";
+
+// ---- P(r)
+
+const pairs = payload.pair_distances;
+if (!pairs.reason) {
+  chart(byId("distances"), "Distances P(r)", 260, () => ({
+    data: [pairs.r, pairs.distribution],
+    cursor: {y: false},
+    scales: {x: {time: false}},
+    axes: [axis(`r (${A})`, {values: plainValues}), axis("P(r) / maximum", {size: 56, values: plainValues})],
+    series: [{}, line("blue", 2)],
+    hooks: {drawAxes: [errorBars(pairs.distribution, pairs.sigma)]},
+  }), (i) => `r ${plain(pairs.r[i])} ${A}: P ${fixed(pairs.distribution[i], 3)} ± ${fixed(pairs.sigma[i], 3)}`);
+}
+byId("distances-caption").textContent = pairs.reason ? `P(r) is not determined: ${pairs.reason}.`
+  : "How often each distance occurs within the particle, by Bayesian indirect transform, with bars of one standard " +
+    `deviation. It ends at ${fixed(pairs.end, 0)} ${A}. Good: it falls smoothly to 0. Bad: waves at the end, or a ` +
+    "long low tail (aggregates).";
 
 // ---- Guinier region
 

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 from launch import app
 from launch.machine import cpu_devices, provenance
 from launch.plotting.saxs_figures import shapes
-from launch.reconstruction import files, page, report, stream
+from launch.reconstruction import curve_rows, files, page, report, stream
 from launch.reconstruction.curve_reading import NoShapeError
 from launch.reconstruction.reference import Comparison, Reference
 from phasenet.errors import InputError
 from saxsae import genetic, pretrained
+from saxsae.analysis.curve_report import CurveNumbers, compute_curve_numbers
 from saxsae.bank.descent import DescentSettings
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
@@ -175,17 +176,18 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
     files.draw(folder, curve, found, level, reference, placed, correlations)
     timing = {"wall_seconds": time.perf_counter() - started[0], "cpu_seconds": time.process_time() - started[1]}
     numbers = report.summary(found, placed, single)
-    log = report.log(curve, found, numbers, correlations, level)
+    of_curve = compute_curve_numbers(curve)
+    log = report.log(curve, found, numbers, correlations, level) | {"curve_numbers": curve_rows.log(of_curve)}
     log |= {"weights": weights.description, "stages": method.stages,
             "settings": None if method.stages == ("bank",) else method.iteration, "timing": timing, **description}
-    page.write(folder, curve, found, log, level, reference, placed)
+    page.write(folder, curve, found, log, level, reference, placed, of_curve)
     app.write_log(folder / files.LOG, log, json_path)
-    _print_result(found, numbers, timing, folder)
+    _print_result(found, numbers, timing, folder, of_curve)
     return log
 
 
 def _print_result(found: Reconstruction, numbers: dict[str, Any], timing: dict[str, float],
-                  folder: pathlib.Path) -> None:
+                  folder: pathlib.Path, of_curve: CurveNumbers) -> None:
     """Prints the table of a result, the names of its files and the verdict."""
-    table = report.format_table(found, numbers, timing)
+    table = report.format_table(found, numbers, timing, of_curve)
     app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {files.listing(folder)}\n\n{found.verdict.sentence}")

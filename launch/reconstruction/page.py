@@ -8,8 +8,9 @@ from matplotlib.colors import to_hex
 
 from launch.pages import page
 from launch.plotting.saxs_figures import shapes
-from launch.reconstruction import report
+from launch.reconstruction import curve_rows, report
 from launch.reconstruction.reference import PlacedMap, Reference
+from saxsae.analysis.curve_report import CurveNumbers
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.reconstruction import Reconstruction
 
@@ -23,7 +24,7 @@ _OTHER_HAND = "shown here is the mirror image of density.ccp4, because it agrees
 
 
 def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[str, Any], level: float,
-          reference: Reference | None, placed: PlacedMap | None) -> None:
+          reference: Reference | None, placed: PlacedMap | None, of_curve: CurveNumbers) -> None:
     """Writes report.html; the same seed gives the same page, because the times of the log are not in it.
 
     Args:
@@ -34,14 +35,17 @@ def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[s
       level: occupancy at which surfaces are drawn, see `shapes.equal_volume_level`.
       reference: the known structure; None if there is none.
       placed: the map superposed on the reference; None without a reference.
+      of_curve: the numbers of the curve itself.
     """
     name = pathlib.PurePath(curve.path).name
     mirrored = placed is not None and placed.mirrored
     page.write(folder, "reconstruction", f"{name}: shape from a scattering curve", {
-        "name": name, "verdict": _verdict(found), "summary": log["summary"], "rows": report.rows(found, log["summary"]),
-        "notes": [*found.verdict.remarks, *log["notes"], _HAND, *([_OTHER_HAND] if mirrored else [])],
+        "name": name, "verdict": _verdict(found), "summary": log["summary"],
+        "rows": report.rows(found, log["summary"], of_curve),
+        "notes": [*found.verdict.remarks, *log["notes"], *of_curve.notes, _HAND, *([_OTHER_HAND] if mirrored else [])],
         "provenance": page.select_provenance(log), "models": log["models"], "sources": log["sources"],
-        "guinier": _guinier(curve, found), "fit": _fit(curve, found), "history": _history(log["history"]),
+        "guinier": _guinier(curve, found), "pair_distances": curve_rows.payload(of_curve),
+        "fit": _fit(curve, found), "history": _history(log["history"]),
         "shape": _shape(found, level, reference, placed)})
 
 

@@ -1,6 +1,7 @@
 """Makes what `launch.reconstruct` prints (curve, progress, table) and the content of log.json."""
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +10,11 @@ import jax
 import numpy as np
 
 from launch import app
+from launch.reconstruction import curve_rows
 from launch.reconstruction.reference import Comparison, PlacedMap
 from saxsae import genetic, genetic_search
+from saxsae.analysis.curve_report import CurveNumbers
 from saxsae.bank.descent import DescentSettings
-from saxsae.confidence import FILLED
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
 from saxsae.profiles.guinier import fit_guinier
@@ -115,6 +117,8 @@ def summary(found: Reconstruction, placed: PlacedMap | None, single: float | Non
         "rsc": float(others.mean()) if len(others) else None, **_describe_ensemble(found)}
     if found.confidence is not None:
         numbers |= found.confidence._asdict()
+    if found.num_fitting is not None:
+        numbers["num_fitting"] = found.num_fitting
     if placed is not None:
         numbers |= {"correlation": placed.correlation, "single_chosen": single, "mirrored": placed.mirrored}
     return numbers
@@ -134,7 +138,7 @@ def _describe_ensemble(found: Reconstruction) -> dict[str, Any]:
         "outliers": (np.flatnonzero(statistics.outliers) + 1).tolist(),
         "clusters": {ensemble.name_cluster(label): (np.flatnonzero(statistics.clusters == label) + 1).tolist()
                      for label in range(statistics.clusters.max() + 1)},
-        "volume_angstrom3": float((found.density > FILLED).sum() * found.pitch_angstrom**3)}
+        "volume_angstrom3": float(found.density.sum() * found.pitch_angstrom**3)}
 
 
 def _ensemble_rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -175,8 +179,15 @@ def _compared(found: Reconstruction) -> np.ndarray:
     return found.rsc if found.sources and len(found.rsc) > 1 else found.rsc[1:]
 
 
-def rows(found: Reconstruction, numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns (name, value, remark) of each line of the table; numbers: what `summary` returns."""
+def rows(found: Reconstruction, numbers: dict[str, Any],
+         of_curve: CurveNumbers | None = None) -> list[tuple[str, str, str]]:
+    """Returns (name, value, remark) of each line of the table.
+
+    Args:
+      found: the reconstruction.
+      numbers: what `summary` returns.
+      of_curve: the numbers of the curve itself.
+    """
     radii, others = found.model_radii, _compared(found)
     lines = [("chi^2", f"{numbers['chi_squared']:.3f}",
               f"{len(found.q_inv_angstrom)} points to q = {found.q_inv_angstrom[-1]:.3f} 1/A"),
@@ -192,15 +203,21 @@ def rows(found: Reconstruction, numbers: dict[str, Any]) -> list[tuple[str, str,
     lines += [*_ensemble_rows(numbers), *_confidence_rows(numbers)]
     if found.sources:
         lines.append(("made of", f"{len(found.sources)} structures", f"the best: {found.sources[0]}"))
+    if "num_fitting" in numbers:
+        lines.append(("ambiguity", f"{math.log10(max(numbers['num_fitting'], 1)):.1f}",
+                      f"log10 of {numbers['num_fitting']} structures of the bank that fit"))
+    if of_curve is not None:
+        lines += curve_rows.rows(of_curve, numbers.get("volume_angstrom3"))
     if "correlation" in numbers:
         lines.append(("correlation with reference", f"{numbers['correlation']:.3f}",
                       f"the best model alone {numbers['single_chosen']:.3f}"))
     return lines
 
 
-def format_table(found: Reconstruction, numbers: dict[str, Any], timing: dict[str, float]) -> str:
-    """Returns the printed table; numbers: what `summary` returns, timing: see `app.format_table`."""
-    return app.format_table(rows(found, numbers), timing)
+def format_table(found: Reconstruction, numbers: dict[str, Any], timing: dict[str, float],
+                 of_curve: CurveNumbers | None = None) -> str:
+    """Returns the printed table; the arguments are those of `rows`, and `timing` is that of `app.format_table`."""
+    return app.format_table(rows(found, numbers, of_curve), timing)
 
 
 def log(curve: Curve, found: Reconstruction, numbers: dict[str, Any],

@@ -1,10 +1,9 @@
 """Fits structures of the bank to a curve by gradient steps in their codes and sizes.
 
-The decoder, its density head, the moments and the profile are differentiable. A decoded density has lost details of its
-structure: its profile is off by 4% at q = 0.1 and 14% at 0.2. So a model's profile is that of the structure in the bank
-times the ratio of the decoded profiles after and before the changes (`correct`). The loss of a model is the logarithm
-of its misfit, so that all steps are alike, plus the prior: the distance of its code and size from those of the
-structure it began as. `saxsae.bank_search` calls `start` and `take_steps`.
+The decoder, its density head, the moments and the profile are differentiable. The loss of a model is the logarithm of
+its misfit, so that all steps are alike, plus the prior: the distance of its code and size from those of the structure
+it began as. A decoded density has lost details of its structure (its profile is off by 4% at q = 0.1 and 14% at 0.2, of
+thin made shapes more), which the steps make good. `saxsae.bank_search` calls `start` and `take_steps`.
 """
 
 import functools
@@ -23,8 +22,6 @@ from saxsae.shapes import voxels
 
 _SIZE_RATE = 0.15  # of the size, relative to that of the code
 _SIZE_SPREAD = 0.3  # of the logarithm of the size, in the prior
-_LEAST_INTENSITY = 1e-6  # of I(q) / I(0), in a correction
-_MOST_CORRECTION = 4.0  # made shapes are decoded worst
 _LAST_RATE = 0.1  # of the last step, relative to the first
 
 
@@ -75,7 +72,6 @@ class DescentInput(NamedTuple):
       codes: (M, K) of the structures.
       log_radii: (M,) logarithms of their r_max in A.
       contrast: (M,) of their shells, e/A^3.
-      correction: (M, Q) see `correct`.
     """
 
     decoder: Any
@@ -85,7 +81,6 @@ class DescentInput(NamedTuple):
     codes: jax.Array
     log_radii: jax.Array
     contrast: jax.Array
-    correction: jax.Array
 
 
 class DescentState(NamedTuple):
@@ -153,17 +148,6 @@ def profiles(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: j
     return jax.vmap(of_one)(amplitude_maps(static, densities, contrast), radii)
 
 
-def correct(exact: jax.Array, decoded: jax.Array) -> jax.Array:
-    """Returns the factors (M, Q) that turn profiles of decoded structures into those of the structures themselves.
-
-    Args:
-      exact: (M, Q) profiles of the structures, 1 at q = 0.
-      decoded: (M, Q) profiles of their decoded densities, 1 at q = 0.
-    """
-    exact, decoded = jnp.maximum(exact, _LEAST_INTENSITY), jnp.maximum(decoded, _LEAST_INTENSITY)
-    return jnp.clip(exact / decoded, 1 / _MOST_CORRECTION, _MOST_CORRECTION)
-
-
 def codes_and_radii(inputs: DescentInput, changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
     """Returns the codes (M, K) and r_max (M,) in A after `changes`."""
     return inputs.codes + changes[0] * inputs.spread, jnp.exp(inputs.log_radii + changes[1])
@@ -173,7 +157,7 @@ def _misfits(static: CompiledDescentKey, inputs: DescentInput, changes: tuple[ja
     """Returns the misfits (M,) after `changes`."""
     codes, radii = codes_and_radii(inputs, changes)
     densities = decode_densities(static, inputs.decoder, inputs.head, codes, radii)
-    computed = inputs.correction * profiles(static, densities, inputs.curve.q_inv_angstrom, radii, inputs.contrast)
+    computed = profiles(static, densities, inputs.curve.q_inv_angstrom, radii, inputs.contrast)
     return scoring.misfits(computed, inputs.curve, static.background)
 
 

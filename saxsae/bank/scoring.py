@@ -29,6 +29,7 @@ _SIZE_STEPS = np.linspace(-0.16, 0.12, 29).astype(np.float32)
 _WIDE_SIZE_STEPS = np.linspace(-0.5, 0.5, 51).astype(np.float32)  # where Rg is a guess
 _STRETCH = 0.3  # logarithm of a size over the structure's own that costs `_STRETCH_COST` misfits of the 16th best
 _STRETCH_COST, _STRETCH_RANK = 0.3, 15
+_LIKE_THE_BEST = 1.5  # of the lowest misfit: what fits as well, where nothing is below 1
 LEAST_MISFIT = 0.1  # below it, misfits do not differ
 
 
@@ -82,34 +83,19 @@ def _score(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, co
 def _score_at_sizes(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, contrast: jax.Array,
                     background: bool) -> jax.Array:
     """Returns the misfits (N,) of profiles (N, 3, U), each at its own radius of gyration (N,) in A."""
-    return misfits(_look_up(profiles, curve.q_inv_angstrom, rg_angstrom, contrast), curve, background)
+    def of_one(parts: jax.Array, rg: jax.Array) -> jax.Array:
+        place = curve.q_inv_angstrom * rg / U_STEP
+        nodes = jnp.arange(parts.shape[-1], dtype=jnp.float32)
+        return jnp.interp(place, nodes, hydration.combine_parts(parts, contrast))
 
-
-@jax.jit
-def _look_up(profiles: jax.Array, q_inv_angstrom: jax.Array, rg_angstrom: jax.Array,
-             contrast: jax.Array) -> jax.Array:
-    """Returns profiles (N, 3, U) at q (Q,) in 1/A, radii of gyration (N,) in A and contrasts () or (N,), as (N, Q)."""
-    nodes = jnp.arange(profiles.shape[-1], dtype=jnp.float32) * U_STEP
-
-    def of_one(parts: jax.Array, rg: jax.Array, its_contrast: jax.Array) -> jax.Array:
-        return jnp.interp(q_inv_angstrom * rg, nodes, hydration.combine_parts(parts, its_contrast))
-
-    return jax.vmap(of_one)(profiles, rg_angstrom, jnp.broadcast_to(contrast, rg_angstrom.shape))
-
-
-def profiles_of_chosen(bank: StructureBank, chosen: ChosenStructures, q_inv_angstrom: jax.Array,
-                       equal_atoms: bool) -> jax.Array:
-    """Returns the profiles (K, Q) of chosen structures at q (Q,) in 1/A, on any scale; see `choose_structures`."""
-    rg = bank.rg_angstrom[chosen.rows] / bank.r_max_angstrom[chosen.rows] * chosen.r_max_angstrom
-    return _look_up(jnp.asarray(bank.profiles_of(equal_atoms)[chosen.rows]), q_inv_angstrom,
-                    jnp.asarray(rg, jnp.float32), jnp.asarray(chosen.contrast, jnp.float32))
+    return misfits(jax.vmap(of_one)(profiles, rg_angstrom), curve, background)
 
 
 def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: float, count: int, *,
                       contrasts: tuple[float, ...] = hydration.CONTRASTS, radius: float | None = None,
                       rg_known: bool = True, background: bool = False,
-                      equal_atoms: bool = False) -> ChosenStructures:
-    """Returns the structures that fit a curve best, each once.
+                      equal_atoms: bool = False) -> tuple[ChosenStructures, int]:
+    """Returns the structures that fit a curve best, each once, and how many fit within the errors.
 
     Args:
       bank: the structures.
@@ -144,5 +130,6 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
     rows = np.argsort(cost.min((0, 2)), kind="stable")[:count]
     contrast_index, size_index = np.unravel_index(
         cost[:, rows].transpose(1, 0, 2).reshape(len(rows), -1).argmin(1), (len(contrasts), radii.shape[1]))
-    return ChosenStructures(rows, radii[rows, size_index], np.array(contrasts)[contrast_index],
-                            misfit[contrast_index, rows, size_index])
+    chosen = ChosenStructures(rows, radii[rows, size_index], np.array(contrasts)[contrast_index],
+                              misfit[contrast_index, rows, size_index])
+    return chosen, int((misfit.min((0, 2)) < max(1.0, _LIKE_THE_BEST * float(misfit.min()))).sum())

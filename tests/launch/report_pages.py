@@ -32,6 +32,7 @@ from phasenet.preparation import PreparedMap
 from phasenet.search import peaks
 from phasenet.search.network_stage import NetworkSettings, SelectedAtoms
 from saxsae import genetic
+from saxsae.analysis.curve_report import compute_curve_numbers
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.io.structures.structure_files import Structure
 from saxsae.profiles.guinier import fit_guinier
@@ -52,7 +53,7 @@ def payload_of(text: str) -> dict:
 
 def reconstruction(folder: pathlib.Path, mirrored: bool = False) -> tuple[Reconstruction, PlacedMap]:
     """Writes report.html and log.json of two bent rods upon a reference; returns what they are of."""
-    found, curve = _found(), _curve()
+    found, curve = _found(), measured_curve()
     # A reference that the map fits exactly where the superposition takes it.
     turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     shift, centroid = np.array([4.0, -2.0, 1.0]), np.array([30.0, 5.0, -12.0])
@@ -64,7 +65,7 @@ def reconstruction(folder: pathlib.Path, mirrored: bool = False) -> tuple[Recons
     history = np.array([0, 2]), np.array([0.7, 0.8125])
     numbers = reconstruction_report.summary(found, placed, float(history[1][-1]) if history else None)
     log = reconstruction_report.log(curve, found, numbers, history, 0.45) | _made()
-    reconstruction_page.write(folder, curve, found, log, 0.45, reference, placed)
+    reconstruction_page.write(folder, curve, found, log, 0.45, reference, placed, compute_curve_numbers(curve))
     app.write_json(folder / "log.json", log)
     return found, placed
 
@@ -127,7 +128,7 @@ def _made() -> dict:
             "timing": {"wall_seconds": 123.456, "cpu_seconds": 65.4321}, **provenance.describe_code()}
 
 
-def _curve() -> Curve:
+def measured_curve() -> Curve:
     q = np.linspace(0.01, 0.3, 120)
     noise = np.random.default_rng(0).normal(size=len(q))
     intensity = 80 * np.exp(-((22 * q) ** 2) / 3) + 0.5
@@ -136,7 +137,7 @@ def _curve() -> Curve:
 
 
 def _found() -> Reconstruction:
-    curve, last = _curve(), 80
+    curve, last = measured_curve(), 80
     x, y, z = (np.indices((31,) * 3) - 15.0)
     bodies = [(x / 9) ** 2 + ((y - bend * x**2 / 30) / 4) ** 2 + ((z - 0.2 * x) / 3) ** 2 < 1 for bend in (1.0, 0.5)]
     models = np.stack(bodies).astype(np.float32)

@@ -16,6 +16,7 @@ from launch.pages import page, scales
 from launch.reconstruction import report as reconstruction_report
 from launch.solution import report as solution_report
 from phasenet.search import certificate
+from saxsae.analysis.curve_report import compute_curve_numbers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -117,7 +118,8 @@ def test_shapes_fit_and_history_of_a_reconstruction(tmp_path, mirrored):
     np.testing.assert_allclose(index, np.rint(index), atol=0.01)
     assert found.density[:, :, ::hand][tuple(np.rint(index).astype(int).T)].min() > 0.5
     assert any("mirror image of density.ccp4" in note for note in payload["notes"]) == mirrored
-    assert payload["rows"] == [list(row) for row in reconstruction_report.rows(found, payload["summary"])]
+    assert payload["rows"] == [list(row) for row in reconstruction_report.rows(
+        found, payload["summary"], compute_curve_numbers(report_pages.measured_curve()))]
     np.testing.assert_allclose(payload["fit"]["model"], found.fit, rtol=1e-5)
     residuals = (np.array(payload["fit"]["intensity"]) - payload["fit"]["model"]) / payload["fit"]["sigma"]
     assert np.square(residuals).mean() == pytest.approx(

@@ -33,7 +33,7 @@ def curve_of(axes, contrast=0.0, constant=0.0, noise=0.01):
 def test_the_own_shape_is_first_at_its_size(bank, scale):
     axes = tuple(scale * axis for axis in BODIES[OWN])
     curve, rg, r_max = curve_of(axes)
-    found = scoring.choose_structures(bank, curve, 1.02 * rg, 3, **BARE)
+    found, _ = scoring.choose_structures(bank, curve, 1.02 * rg, 3, **BARE)
     assert found.rows[0] == OWN and len(set(found.rows)) == 3
     assert found.r_max_angstrom[0] == pytest.approx(r_max, rel=0.04)
     assert found.misfit[0] < 0.3 * found.misfit[1]
@@ -41,7 +41,7 @@ def test_the_own_shape_is_first_at_its_size(bank, scale):
 
 def test_the_shell_is_told_by_its_contrast(bank):
     curve, rg, r_max = curve_of(BODIES[OWN], contrast=0.03)
-    bare, wet = (scoring.choose_structures(bank, curve, rg, 1, equal_atoms=True, contrasts=(contrast,))
+    bare, wet = (scoring.choose_structures(bank, curve, rg, 1, equal_atoms=True, contrasts=(contrast,))[0]
                  for contrast in (0.0, 0.03))
     assert bare.r_max_angstrom[0] / r_max > wet.r_max_angstrom[0] / r_max + 0.03
     assert wet.r_max_angstrom[0] == pytest.approx(r_max, rel=0.04) and wet.contrast[0] == 0.03
@@ -49,15 +49,15 @@ def test_the_shell_is_told_by_its_contrast(bank):
 
 def test_a_known_radius_is_kept(bank):
     curve, rg, r_max = curve_of(BODIES[OWN])
-    found = scoring.choose_structures(bank, curve, rg, 6, **BARE, radius=r_max)
+    found, _ = scoring.choose_structures(bank, curve, rg, 6, **BARE, radius=r_max)
     assert found.rows[0] == OWN and (found.r_max_angstrom == np.float32(r_max)).all()
-    larger = scoring.choose_structures(bank, curve, rg, 6, **BARE, radius=1.2 * r_max)
+    larger, _ = scoring.choose_structures(bank, curve, rg, 6, **BARE, radius=1.2 * r_max)
     assert found.misfit[0] < 0.6 < larger.misfit[list(larger.rows).index(OWN)]  # the misfit is that at this radius
 
 
 def test_bodies_too_long_for_the_profiles_are_left_out(bank):
     curve, rg, _ = curve_of((90, 20, 20))
-    found = scoring.choose_structures(bank, curve._replace(q_inv_angstrom=curve.q_inv_angstrom * 3), rg, 6,
+    found, _ = scoring.choose_structures(bank, curve._replace(q_inv_angstrom=curve.q_inv_angstrom * 3), rg, 6,
                                       **BARE)
     limit = hydration.largest_radius(3 * Q[-1])
     assert found.r_max_angstrom[0] < limit
@@ -65,13 +65,13 @@ def test_bodies_too_long_for_the_profiles_are_left_out(bank):
 
 def test_a_radius_of_gyration_that_is_a_guess_may_be_off(bank):
     curve, rg, r_max = curve_of(BODIES[OWN])
-    found = scoring.choose_structures(bank, curve, 1.35 * rg, 1, **BARE, rg_known=False)
+    found, _ = scoring.choose_structures(bank, curve, 1.35 * rg, 1, **BARE, rg_known=False)
     assert found.rows[0] == OWN and found.r_max_angstrom[0] == pytest.approx(r_max, rel=0.05)
 
 
 def test_a_constant_is_fitted_where_it_is_asked_for(bank):
     curve, rg, _ = curve_of(BODIES[OWN], constant=0.05)
-    fitted, left = (scoring.choose_structures(bank, curve, rg, 1, **BARE, background=background)
+    fitted, left = (scoring.choose_structures(bank, curve, rg, 1, **BARE, background=background)[0]
                     for background in (True, False))
     assert fitted.rows[0] == OWN and fitted.misfit[0] < 0.1 * left.misfit[0]
 
@@ -90,5 +90,5 @@ def test_misfits_are_mean_squared_residuals_with_the_best_scale():
 def test_a_structure_that_is_left_out_is_not_chosen(bank):
     curve, rg, _ = curve_of(BODIES[OWN])
     with np.errstate(invalid="ignore"):
-        found = scoring.choose_structures(bank.without(np.array([OWN])), curve, rg, len(BODIES) - 1, **BARE)
+        found, _ = scoring.choose_structures(bank.without(np.array([OWN])), curve, rg, len(BODIES) - 1, **BARE)
     assert OWN not in found.rows and np.isfinite(found.misfit).all()
