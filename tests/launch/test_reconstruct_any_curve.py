@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FILES = {"density.ccp4", "fit.fit", "report.html", "shape.png", "fit.png", "convergence.png", "log.json"}
+FILES = {"density.ccp4", "occupancy.ccp4", "fit.fit", "report.html", "shape.png", "fit.png", "convergence.png", "log.json"}
 # One process runs all launches, so that all share the compiled programs. One model and one step make a search fast;
 # since it fits badly, no result is refused for its misfit. Its files and messages are those of the launch.
 SERVER = """
@@ -102,7 +102,7 @@ def test_all_files_or_one_line(launch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")
     ends = collections.Counter()
 
-    @settings(max_examples=14, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+    @settings(max_examples=9, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 2**32 - 1))
     def check(seed):
@@ -124,4 +124,4 @@ def test_all_files_or_one_line(launch, tmp_path_factory):
 
     check()
     # The test would be empty if the launch refused most curves.
-    assert ends.total() - ends["refused"] >= 4 and ends["refused"] >= 2, ends
+    assert ends.total() - ends["refused"] >= 3 and ends["refused"] >= 1, ends

@@ -70,9 +70,9 @@ def test_a_refused_fit_of_an_earlier_run_stays(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "statuses", "flags"), [
-    ("good", {"shape"}, ()), ("aggregates", {"doubtful"}, ()),
-    ("constant background of 30% left in", {"doubtful", "no shape"}, ()),
-    ("constant background of 30% left in", {"shape", "doubtful"}, ("--background",))])
+    ("good", {"shape"}, ()), ("aggregates", {"doubtful"}, ("--stages=bank",)),
+    ("constant background of 30% left in", {"doubtful", "no shape"}, ("--stages=bank",)),
+    ("constant background of 30% left in", {"shape", "doubtful"}, ("--background", "--stages=bank"))])
 def test_the_verdict_is_said_wherever_the_result_is_shown(tmp_path, kind, statuses, flags):
     profile = write(tmp_path / "curve.dat", kind)
     finished = launch(f"--profile={profile}", f"--output={tmp_path}", "--num_models=2", *flags)
