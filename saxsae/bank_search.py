@@ -106,8 +106,9 @@ def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, cou
     if bank is None:
         raise InputError("these weights have no bank of structures: give --stages=evolve, or make a bank with "
                          "launch.datasets.make_bank")
-    chosen, num_fitting = scoring.choose_structures(bank, curve, rg_angstrom, count, contrasts=contrasts, radius=radius,
-                                       rg_known=rg_known, background=background, equal_atoms=equal_atoms)
+    chosen, num_fitting = scoring.choose_structures(
+        bank, curve, rg_angstrom, count, contrasts=contrasts, radius=radius, rg_known=rg_known, background=background,
+        equal_atoms=equal_atoms)
     if chosen.r_max_angstrom.min() < _LEAST_RADIUS_ANGSTROM:
         raise InputError(f"r_max is {chosen.r_max_angstrom.min():.3g} A: smaller than any structure of the bank; "
                          "--stages=evolve finds shapes of any size")

@@ -17,7 +17,7 @@ SCALES = {
         "Good: about the noise of the curve (0.01 is 1% of the intensity). Bad: more than the noise.",
     "r_max":
         "The largest distance of an atom from the centroid: a size, not a quality. On measured curves its median error "
-        "is 11.6%. If the models differ by more, the curve does not fix the size.",
+        "is 11.5%. If the models differ by more, the curve does not fix the size.",
     "Rg":
         "Good: within a few percent of Guinier's. Bad: farther off; the curve has no clean Guinier region, or the "
         "model does not fit at low q.",
@@ -60,7 +60,7 @@ SCALES = {
     "Shannon channels":
         "Independent numbers in the curve, (q_max - q_min) D_max / pi. A shape has far more; the corpus fills them in.",
     "correlation with reference":
-        "1: the same shape. On measured curves the mean is 0.921; a fitted ellipsoid reaches 0.875, a sphere of the "
+        "1: the same shape. On measured curves the mean is 0.923; a fitted ellipsoid reaches 0.875, a sphere of the "
         "curve's radius of gyration 0.772.",
     # launch.solve --reflections
     "R1":
