@@ -1,7 +1,7 @@
 """Measures how often the stated confidence of a reconstruction holds, on structures that no training saw.
 
-`launch.evaluate --task=confidence` calls this module. Every second structure is of the half to which
-`launch.datasets.fit_confidence` fits the constants; the summary is of the other half.
+`launch.evaluate --task=confidence` calls this module. `launch.datasets.fit_confidence` fits the constants to all its
+items, and checks them by `cross_validate`: what is stated of each fifth of the structures comes from the others.
 """
 
 import time
@@ -19,6 +19,8 @@ from saxsae.reconstruction import Reconstruction, reconstruct
 from saxsae.shapes import densities, voxels
 from saxsae.superposition import alignment, metrics, resolution
 
+_FOLDS = 5
+
 
 def evaluate_structure(case: HeldOut, pretrained: Pretrained) -> dict[str, Any]:
     """Returns the item of one held-out structure: what its confidence was, and what was true."""
@@ -31,9 +33,7 @@ def evaluate_structure(case: HeldOut, pretrained: Pretrained) -> dict[str, Any]:
     item = {"status": found.verdict.status, "features": found.features.tolist(), "cpu_seconds": seconds,
             "r_max_ratio": found.radius_angstrom / voxels.centre_and_radius(case.structure.xyz_angstrom)[1],
             **compare(found, case)}
-    if found.confidence is not None:
-        item |= found.confidence._asdict()
-    return item
+    return item if pretrained.confidence is None else state(item, pretrained.confidence)
 
 
 def compare(found: Reconstruction, case: HeldOut) -> dict[str, Any]:
@@ -60,24 +60,28 @@ def compare(found: Reconstruction, case: HeldOut) -> dict[str, Any]:
             "filled": np.bincount(place.reshape(-1), filled.reshape(-1), minlength=count).astype(int).tolist()}
 
 
-def is_for_fit(number: int) -> bool:
-    """Returns whether the structure of this place in the list is of the half that the constants are fitted to."""
-    return number % 2 == 0
-
-
 def fit(items: Sequence[dict[str, Any]]) -> confidence.ConfidenceModel:
-    """Returns the constants of the confidence from the items of the half that is for the fit."""
-    chosen = [item for number, item in enumerate(items) if "error" not in item and is_for_fit(number)]
-    return confidence.fit(*(np.array([item[name] for item in chosen]) for name in (
+    """Returns the constants of the confidence from items; those with an error are left out."""
+    done = [item for item in items if "error" not in item]
+    return confidence.fit(*(np.array([item[name] for item in done]) for name in (
         "features", "correlation", "true_resolution_angstrom")),
-        *(np.sum([item[name] for item in chosen], axis=0) for name in ("voxels", "filled")))
+        *(np.sum([item[name] for item in done], axis=0) for name in ("voxels", "filled")))
+
+
+def cross_validate(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the items without an error, each with what constants fitted to the other four fifths state of it."""
+    done = [item for item in items if "error" not in item]
+    found = []
+    for fold in range(_FOLDS):
+        model = fit([item for number, item in enumerate(done) if number % _FOLDS != fold])
+        found += [state(item, model) for item in done[fold::_FOLDS]]
+    return found
 
 
 def state(item: dict[str, Any], model: confidence.ConfidenceModel) -> dict[str, Any]:
-    """Returns an item with the confidence that a model states of it."""
-    if "error" in item:
-        return item
-    return item | confidence.predict(model, np.array(item["features"]))._asdict()
+    """Returns an item with the confidence that a model states of it; `occupancy` is by the shares of models."""
+    return item | confidence.predict(model, np.array(item["features"]))._asdict() | {
+        "occupancy": model.occupancy.tolist()}
 
 
 def format_item(item: dict[str, Any]) -> str:
@@ -96,8 +100,8 @@ def format_summary(summary: dict[str, Any], reliable: list[tuple[float, float, i
 
 
 def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns how often the intervals hold in the half that no constant was fitted to, and how true occupancies are."""
-    checked = [item for number, item in enumerate(items) if "error" not in item and not is_for_fit(number)]
+    """Returns means and medians, and how often the stated intervals hold."""
+    checked = [item for item in items if "error" not in item]
     summary: dict[str, Any] = {"count": len(checked), "failed": sum("error" in item for item in items)}
     for name in ("correlation", "true_resolution_angstrom", "cpu_seconds", "r_max_ratio"):
         values = [item[name] for item in checked]
@@ -115,10 +119,13 @@ def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
     return summary
 
 
-def reliability(items: list[dict[str, Any]], model: confidence.ConfidenceModel) -> list[tuple[float, float, int]]:
-    """Returns (probability stated, share that is filled, voxels) of each share of models, in the half not fitted to."""
-    checked = [item for number, item in enumerate(items) if "error" not in item and not is_for_fit(number)]
-    total = np.sum([item["voxels"] for item in checked], axis=0)
-    filled = np.sum([item["filled"] for item in checked], axis=0)
-    return [(float(stated), float(part / count), int(count))
-            for stated, part, count in zip(model.occupancy, filled, total, strict=True) if count]
+def reliability(items: list[dict[str, Any]]) -> list[tuple[float, float, int]]:
+    """Returns (mean probability stated, share that is filled, voxels) for each share of models that fill a voxel."""
+    checked = [item for item in items if "occupancy" in item]
+    if not checked:
+        return []
+    voxels, filled, stated = (np.array([item[name] for item in checked]) for name in ("voxels", "filled", "occupancy"))
+    total = voxels.sum(0)
+    means = (voxels * stated).sum(0) / np.maximum(total, 1)
+    return [(float(mean), float(part / count), int(count))
+            for mean, part, count in zip(means, filled.sum(0), total, strict=True) if count]

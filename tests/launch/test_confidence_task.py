@@ -111,12 +111,27 @@ def test_constants_are_fitted_and_released(item, tmp_path):
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
 
 
-def test_the_summary_counts_the_half_that_was_not_fitted_to():
+def test_each_structure_is_judged_by_the_others(item):
+    rng = np.random.default_rng(1)
+    items = [item | {"id": str(number), "correlation": 0.9 + 0.01 * rng.normal(),
+                     "features": (np.array(item["features"]) + rng.normal(size=len(item["features"]))).tolist()}
+             for number in range(30)] + [{"id": "bad", "error": "no"}]
+    items[7]["correlation"] = -0.9
+    stated = {one["id"]: one for one in task.cross_validate(items)}
+    assert len(stated) == 30
+    own = stated["7"]["expected_correlation_90"]
+    assert own[0] > 0.5  # its own failure did not widen it
+    assert min(one["expected_correlation_90"][0] for one in stated.values()) < own[0]
+    assert sum(count for _, _, count in task.reliability(list(stated.values()))) == 30 * 32**3
+
+
+def test_the_summary_counts_the_intervals_that_hold():
     items = [{"id": str(number), "correlation": 0.9, "true_resolution_angstrom": 20.0, "cpu_seconds": 1.0,
               "r_max_ratio": 1.0, "voxels": [1] * 11, "filled": [0] * 5 + [1] * 6, "features": [0.0] * 8,
               "expected_correlation": 0.92, "resolution_angstrom": 22.0,
-              "expected_correlation_90": (0.95, 0.99) if number in (1, 2) else (0.8, 0.95),
+              "expected_correlation_90": (0.95, 0.99) if number in (1, 2) else (0.8, 0.95), "occupancy": [0.5] * 11,
               "resolution_angstrom_90": (15.0, 30.0)} for number in range(8)]
     summary = task.summarize(items)
-    assert summary["count"] == 4 and summary["expected_correlation_90_holds"] == 0.75
+    assert task.reliability(items)[-1] == (0.5, 1.0, 8)
+    assert summary["count"] == 8 and summary["expected_correlation_90_holds"] == 0.75
     assert summary["resolution_angstrom_90_holds"] == 1 and summary["mean_error_of_expected_correlation"] > 0
