@@ -72,7 +72,8 @@ def test_all_files_are_there(done):
     names = {file.name for file in done.folder.iterdir()}
     assert names == {
         "density.ccp4", "model_01.ccp4", "model_02.ccp4", "density_on_reference.ccp4", "beads.pdb",
-        "fit.fit", "log.json", "report.html", "shape.png", "fit.png", "convergence.png"}
+        "density_sd.ccp4", "occupancy.ccp4", "fit.fit", "reference_fit.fit", "log.json", "report.html", "shape.png",
+        "fit.png", "convergence.png"}
     for name in ("shape.png", "fit.png", "convergence.png"):
         assert (done.folder / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -89,7 +90,7 @@ def test_the_log_is_whole(done):
     shown = payload_of((done.folder / "report.html").read_text(encoding="utf-8"))
     assert shown["summary"] == log["summary"] and shown["models"] == log["models"]
     assert log["flags"]["seed"] == 1 and log["flags"]["num_models"] == 2
-    assert log["flags"]["background"] is False and len(log["flags"]) == 16
+    assert log["flags"]["background"] is False and len(log["flags"]) == 17
     assert log["weights"]["sha256"] == provenance.weights_digest(WEIGHTS / "lean") and log["weights"]["kind"] == "lean"
     assert log["revision"]
     assert log["versions"]["jax"] == jax.__version__ and log["settings"]["steps"] == 3
