@@ -1,6 +1,6 @@
 """Finds the 3D shape whose computed SAXS curve fits a measured one.
 
-    python -m launch.reconstruct --profile=FILE --output=DIR [--reference=PDB]
+    python -m launch.reconstruct --profile=FILE --output=DIR [--reference=MODEL]
     python -m launch.reconstruct --profile=FOLDER --output=DIR [--concentrations=1,2.5,5]
 
 Of one curve it writes to DIR:
@@ -13,6 +13,7 @@ Of one curve it writes to DIR:
     report.html       the result as one page for a browser, which works offline
     shape.png, fit.png, convergence.png   the shape, the fit, and the misfit by step
     density_on_reference.ccp4   with --reference: the map superposed on the reference, in the hand that fits better
+    reference_fit.fit with --reference: q, I, sigma and the curve of the reference
     log.json          all numbers of the result, the flags, the versions and the weights
 
 Of many curves (a folder, or several files with commas between them) it writes DIR/NAME/ with these files for each, and
@@ -66,7 +67,8 @@ _WEIGHTS = flags.DEFINE_string(
     "weights", "lean", "Weights of the auto-encoder: the name of released weights, their folder, or the workdir of a "
     "training.")
 _REFERENCE = flags.DEFINE_string(
-    "reference", None, "File with a known structure (PDB or mmCIF), with which the result is compared.")
+    "reference", None, "File with a known structure or a predicted model (PDB or mmCIF): its curve is fitted, and the "
+    "result is compared with it. Several files with commas between them, or a folder: candidates, which are ranked.")
 _CONCENTRATIONS = flags.DEFINE_list(
     "concentrations", None, "Concentrations of the curves of a series, mg/ml, in the order of the files. By default "
     "those that the headers of the files state.")
@@ -115,24 +117,25 @@ def _reconstruct_one(path: str, started: tuple[float, float]) -> None:
       started: `time.perf_counter()` and `time.process_time()` at the beginning.
     """
     from launch.machine import provenance
-    from launch.reconstruction import curve_reading
+    from launch.reconstruction import curve_reading, input_files
 
+    files = input_files.find_structures(_REFERENCE.value) if _REFERENCE.value is not None else []
     description = provenance.describe_run() | {"flags": _flags_of_a_curve() | {"profile": path}}
     try:
         # The file is read before the slow imports.
         curve = curve_reading.read_and_judge(path, _UNIT.value, _RADIUS.value, _BACKGROUND.value)
         from launch.reconstruction import curve_run
-        from launch.reconstruction.reference import read_reference
+        from launch.reconstruction.reference import read_references
 
         settings = _settings()
         method = curve_run.choose_method(settings)
         folder = app.prepare_folder(_OUTPUT.value)
-        reference = read_reference(_REFERENCE.value) if _REFERENCE.value is not None else None
+        references = read_references(files, app.print_line) if files else []
         weights = curve_run.load_weights(method, settings.weights)
-        curve_run.run_curve(curve, folder, settings, method, weights, description, started, reference=reference,
+        curve_run.run_curve(curve, folder, settings, method, weights, description, started, references=references,
                             progress_path=_PROGRESS.value, json_path=_JSON.value)
     except curve_reading.NoShapeError as refusal:
-        curve_reading.write_refusal(refusal, path, _OUTPUT.value, description, keep=(_REFERENCE.value,),
+        curve_reading.write_refusal(refusal, path, _OUTPUT.value, description, keep=tuple(file.path for file in files),
                                     json_path=_JSON.value)
         raise
 

@@ -14,13 +14,13 @@ import numpy as np
 
 from saxsae.io.curves.units import RG_RANGE_ANGSTROM
 from saxsae.profiles.curve_quality import CurveQuality, measure_quality
+from saxsae.profiles.fitting import cormap_probability, sum_in_bins
 from saxsae.profiles.guinier import GuinierFit
 from saxsae.profiles.rebinning import CurveLike
 
 SHAPE, DOUBTFUL, NO_SHAPE = "shape", "doubtful", "no shape"
 # Relative error of the profile of a model, which no search can undercut.
 MODEL_ERROR = 0.02
-_CORMAP_BINS = 128  # residuals are summed in so many, so that the probabilities of all curves compare
 _FLEXIBLE_KRATKY = 1.5  # a compact particle has fallen below 1.1, a Gaussian chain stays near 2
 _REASONS_SHOWN = 3  # in the sentence; all are in log.json and in the report
 _INF = math.inf
@@ -195,9 +195,10 @@ def judge_result(found: ResultLike, rg_angstrom: float, before: Verdict, backgro
     """
     sigma = np.hypot(found.sigma, MODEL_ERROR * found.intensity)
     misfit = float(np.mean(((found.intensity - found.fit) / sigma) ** 2))
+    residual = sum_in_bins(np.asarray(found.q_inv_angstrom), (found.intensity - found.fit) / found.sigma)
     others = found.rsc if found.sources else found.rsc[1:]  # the best agrees with itself
     measures = {
-        "misfit": misfit if math.isfinite(misfit) else math.inf, "cormap_p": cormap_probability(_sum_in_bins(found)),
+        "misfit": misfit if math.isfinite(misfit) else math.inf, "cormap_p": cormap_probability(residual),
         "bank_misfit": found.bank_misfit, "negative_density": found.negative_density,
         "rg_ratio": rg_angstrom / found.guinier.rg_angstrom if found.guinier.valid else math.nan,
         "rsc_with_mean" if found.sources else "rsc_with_best":
@@ -205,35 +206,6 @@ def judge_result(found: ResultLike, rg_angstrom: float, before: Verdict, backgro
     after = _combine([], measures, background, ())
     status = max(before.status, after.status, key=(SHAPE, DOUBTFUL, NO_SHAPE).index)
     return Verdict(status, before.reasons + after.reasons, before.remarks, before.measures | after.measures)
-
-
-def cormap_probability(residual: np.ndarray) -> float:
-    """Returns the probability that noise alone gives a run of equal signs as long as the longest in residuals (N,).
-
-    It is the probability of CorMap (Franke, Jeffries, Svergun, 2015), which needs no standard deviations.
-    """
-    changes = np.flatnonzero(np.diff(np.sign(residual) >= 0))
-    longest = int(np.diff(np.concatenate([[-1], changes, [residual.size - 1]])).max())
-    # N tosses have a run of `longest` equal ones if N - 1 pairs of neighbours have a run of `longest - 1` equal pairs.
-    run, pairs = longest - 1, residual.size - 1
-    if run == 0:
-        return 1.0
-    found = np.zeros(pairs + 1)  # probability that the first n pairs have such a run
-    found[run] = 0.5**run
-    for n in range(run + 1, pairs + 1):
-        found[n] = found[n - 1] + 0.5 ** (run + 1) * (1 - found[n - run - 1])
-    return float(found[pairs])
-
-
-def _sum_in_bins(found: ResultLike) -> np.ndarray:
-    """Returns the residuals in standard deviations, summed in at most `_CORMAP_BINS` equal bins of q."""
-    q = np.asarray(found.q_inv_angstrom)
-    residual = (found.intensity - found.fit) / found.sigma
-    if q.size <= _CORMAP_BINS:
-        return residual
-    bins = np.minimum(((q - q[0]) / (q[-1] - q[0]) * _CORMAP_BINS).astype(int), _CORMAP_BINS - 1)
-    filled = np.bincount(bins, minlength=_CORMAP_BINS) > 0
-    return np.bincount(bins, residual, minlength=_CORMAP_BINS)[filled]
 
 
 def _combine(reasons: list[tuple[str, str]], measures: dict[str, float], background: bool,

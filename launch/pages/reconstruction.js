@@ -81,6 +81,7 @@ const q = order.map((i) => (i < inFit ? fit.q[i] : fit.left_out.q[i - inFit]));
 const fitted = (values) => order.map((i) => (i < inFit ? values[i] : null));
 const measured = fitted(positive(fit.intensity)), sigma = fitted(fit.sigma), model = fitted(positive(fit.model));
 const rest = order.map((i) => (i < inFit ? null : positive(fit.left_out.intensity)[i - inFit]));
+const known = fit.reference ? fitted(positive(fit.reference)) : null;
 const residual = fitted(fit.intensity.map((value, i) => (value - fit.model[i]) / fit.sigma[i]));
 const sayPoint = (i) => `q ${plain(q[i])} 1/${A}: I ${plain(measured[i] ?? rest[i] ?? NaN)}` + (residual[i] === null
   ? ", not fitted" : `, model ${plain(model[i] ?? NaN)}, residual ${fixed(residual[i], 2)} σ`);
@@ -89,12 +90,12 @@ const sayPoint = (i) => `q ${plain(q[i])} 1/${A}: I ${plain(measured[i] ?? rest[
 const ordered = [...measured, ...rest, ...model].filter((value) => value !== null).sort((a, b) => a - b);
 const lowest = 0.6 * ordered[Math.floor(0.01 * ordered.length)], highest = 1.6 * ordered[ordered.length - 1];
 chart(byId("intensity"), "Intensity against q with the fit", 340, () => ({
-  data: [q, rest, measured, model],
+  data: [q, rest, measured, ...(known ? [known] : []), model],
   cursor: {sync: together, y: false},
   scales: {x: {time: false}, y: {distr: 3, range: () => [lowest, highest]}},
   axes: [axis(null, {size: 8, values: (u, values) => values.map(() => "")}),
     axis("I(q)", {size: 62, ...logAxis, values: plainValues})],
-  series: [{}, dots("light", 1.5), dots("grey", 1.75), line("red", 1.75)],
+  series: [{}, dots("light", 1.5), dots("grey", 1.75), ...(known ? [line("green", 1.5)] : []), line("red", 1.75)],
   hooks: {drawAxes: [guinier.valid ? band(guinier.q[0], guinier.q[1]) : () => {}, errorBars(measured, sigma)]},
 }), null);
 const widest = Math.max(4, ...residual.map((value) => Math.abs(value ?? 0)));
@@ -118,6 +119,7 @@ function zeroLine(u) {
 }
 byId("fit-caption").textContent = "Dots with bars of one standard deviation: measured" +
   (fit.left_out.q.length ? " (faint: not fitted)" : "") + ". Line: the best model" +
+  (known ? "; green: the reference's own curve" : "") +
   (guinier.valid ? ". Shaded: the Guinier region." : ".") +
   " Lower plot: the residuals. Good: they scatter evenly about 0, 19 of 20 between −2 and 2. " +
   "Bad: long runs on one side of 0; there the model misses something." +

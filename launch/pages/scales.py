@@ -62,6 +62,12 @@ SCALES = {
     "correlation with reference":
         "1: the same shape. On measured curves the mean is 0.923; a fitted ellipsoid reaches 0.875, a sphere of the "
         "curve's radius of gyration 0.772.",
+    "curve of the reference":
+        "chi^2 of the known structure's own curve. About 1, and CorMap p above 0.01: the structure explains the curve. "
+        "Above that of the models: the body in solution differs, by flexible or missing parts, or another assembly.",
+    "candidate":
+        "chi^2 of each structure's own curve, the best first. All are fitted to the same points. Where values hardly "
+        "differ, the curve does not decide.",
     # launch.solve --reflections
     "R1":
         "Good: below the limit of the chart of R1 against reflections per parameter. Without hydrogens and with one B "

@@ -17,8 +17,9 @@ from launch import app
 from launch.machine import cpu_devices, provenance
 from launch.plotting.saxs_figures import shapes
 from launch.reconstruction import curve_rows, files, page, report, stream
+from launch.reconstruction import reference as known
 from launch.reconstruction.curve_reading import NoShapeError
-from launch.reconstruction.reference import Comparison, Reference
+from launch.reconstruction.reference import Reference, ScoredReference
 from phasenet.errors import InputError
 from saxsae import genetic, pretrained
 from saxsae.analysis.curve_report import CurveNumbers, compute_curve_numbers
@@ -128,7 +129,7 @@ def load_weights(method: Method, name: str) -> LoadedWeights:
 
 
 def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method: Method, weights: LoadedWeights,
-              description: dict[str, Any], started: tuple[float, float], *, reference: Reference | None = None,
+              description: dict[str, Any], started: tuple[float, float], *, references: Sequence[Reference] = (),
               progress_path: str | None = None, json_path: str | None = None) -> dict[str, Any]:
     """Reconstructs a curve, writes its output folder and prints a table and the verdict.
 
@@ -140,7 +141,7 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
       weights: from `load_weights`.
       description: what the log says about the run, see `provenance.describe_run`.
       started: `time.perf_counter()` and `time.process_time()` when the work on this curve began.
-      reference: a known structure, with which the result is compared.
+      references: known structures, with which curve and result are compared; the one whose curve fits best is drawn.
       progress_path: file for the progress of the search, see `stream.progress_writer`.
       json_path: a second file for the log.
 
@@ -163,16 +164,19 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
     if found.verdict.status == NO_SHAPE:
         raise NoShapeError(f"{curve.path}: {found.verdict.sentence}", found.verdict, found.notes, curve)
 
-    placed = correlations = single = None
-    if reference is not None:
-        comparison = Comparison(reference)
-        placed = comparison.place(found.density, found.pitch_angstrom)
+    scored = _score(references, curve, found, settings)
+    placed = correlations = single = reference = None
+    if scored:
+        reference, comparison = scored[0].reference, scored[0].comparison
+        placed = comparison.place(found.density, found.pitch_angstrom, scored[0].superposition)
         single = comparison.correlation(found.models[0], found.pitch_angstrom)
         if not found.sources:  # the snapshots of densities are not kept as such
             correlations = report.correlation_history(progress.snapshots, network, comparison)
     level = shapes.equal_volume_level(found.density)
     files.remove_old_results(folder)
     files.write_results(folder, found, level, placed)
+    if scored:
+        files.write_reference_fit(folder, scored[0])
     files.draw(folder, curve, found, level, reference, placed, correlations)
     timing = {"wall_seconds": time.perf_counter() - started[0], "cpu_seconds": time.process_time() - started[1]}
     numbers = report.summary(found, placed, single)
@@ -180,14 +184,27 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
     log = report.log(curve, found, numbers, correlations, level) | {"curve_numbers": curve_rows.log(of_curve)}
     log |= {"weights": weights.description, "stages": method.stages,
             "settings": None if method.stages == ("bank",) else method.iteration, "timing": timing, **description}
-    page.write(folder, curve, found, log, level, reference, placed, of_curve)
+    if scored:
+        log |= known.log(scored) | {"notes": (*found.notes, *known.notes(scored))}
+    page.write(folder, curve, found, log, level, reference, placed, of_curve, scored)
     app.write_log(folder / files.LOG, log, json_path)
-    _print_result(found, numbers, timing, folder, of_curve)
+    _print_result(found, numbers, timing, folder, of_curve, scored)
     return log
 
 
+def _score(references: Sequence[Reference], curve: Curve, found: Reconstruction,
+           settings: RunSettings) -> list[ScoredReference]:
+    """Returns the known structures ranked by the fit of their curves, and prints the notes on them."""
+    scored = known.score_references(
+        references, curve, (float(found.q_inv_angstrom[0]), settings.q_max), found.density, found.pitch_angstrom,
+        contrasts=settings.contrasts, equal_atoms=settings.equal_atoms, background=settings.background)
+    for note in known.notes(scored):
+        app.print_line(f"  {note}")
+    return scored
+
+
 def _print_result(found: Reconstruction, numbers: dict[str, Any], timing: dict[str, float],
-                  folder: pathlib.Path, of_curve: CurveNumbers) -> None:
+                  folder: pathlib.Path, of_curve: CurveNumbers, scored: Sequence[ScoredReference]) -> None:
     """Prints the table of a result, the names of its files and the verdict."""
-    table = report.format_table(found, numbers, timing, of_curve)
+    table = report.format_table(found, numbers, timing, of_curve, scored)
     app.print_line(f"\n{table}\n\nwritten to {folder}:\n  {files.listing(folder)}\n\n{found.verdict.sentence}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from launch.pages import page
-from launch.reconstruction.reference import PlacedMap, Reference
+from launch.reconstruction.reference import PlacedMap, Reference, ScoredReference
 from phasenet.io.ccp4 import write_map
 from saxsae.io.curves.measured_curves import Curve, write_fit
 from saxsae.io.structures.beads import beads_above, fits_pdb, write_beads
@@ -17,7 +17,7 @@ LOG = "log.json"
 # Names of the results, as patterns.
 _RESULTS = (LOG, page.NAME, "density.ccp4", "density_sd.ccp4", "occupancy.ccp4", "cluster_[A-Z]*.ccp4",
             "density_on_reference.ccp4", "model_[0-9][0-9]*.ccp4", "beads.pdb",
-            "beads.cif", "fit.fit", "shape.png", "fit.png", "convergence.png")
+            "beads.cif", "fit.fit", "reference_fit.fit", "shape.png", "fit.png", "convergence.png")
 _BEAD_RADIUS = 0.62  # in units of the pitch; a ball of this radius has the volume of a voxel
 
 
@@ -71,6 +71,16 @@ def write_results(folder: pathlib.Path, result: Reconstruction, level: float,
     write_fit(folder / "fit.fit", result.q_inv_angstrom, result.intensity, result.sigma, result.fit, (
         f"chi^2 {result.chi_squared:.4f}, r_max {result.radius_angstrom:.2f} A",
         f"scale {result.scale:.6g}, background {result.background:.6g}"))
+
+
+def write_reference_fit(folder: pathlib.Path, scored: ScoredReference) -> None:
+    """Writes reference_fit.fit, the curve of a known structure on the measured points, if it was fitted."""
+    fit = scored.fit
+    if fit is not None:
+        write_fit(folder / "reference_fit.fit", fit.q_inv_angstrom, fit.intensity, fit.sigma, fit.fit, (
+            f"curve of {scored.name}", f"chi^2 {fit.chi_squared:.4f}, CorMap p {fit.cormap_p:.4g}",
+            f"contrast of the shell {fit.contrast:.4f} e/A^3",
+            f"scale {fit.scale:.6g}, background {fit.background:.6g}"))
 
 
 def _write_clusters(folder: pathlib.Path, result: Reconstruction) -> None:

@@ -1,4 +1,4 @@
-"""Finds the curves that `--profile` of `launch.reconstruct` names: one file, several, or the files of folders.
+"""Finds the curves that `--profile` of `launch.reconstruct` names, and the structures that `--reference` names.
 
 In a folder the reader of curves decides. A file whose name says that it is something else is not opened. A file that
 may be a table or a text of any kind (.csv, .txt, .cif ...) is left out, with the reader's reason, if it is no curve.
@@ -29,6 +29,7 @@ _OTHER_KINDS = {
     "settings or a program": (".json", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".py", ".pyc", ".ipynb", ".sh", ".js",
                               ".m", ".r", ".bat", ".npz", ".npy", ".pkl", ".mat")}
 _KINDS_BY_SUFFIX = {suffix: kind for kind, suffixes in _OTHER_KINDS.items() for suffix in suffixes}
+_STRUCTURE_SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif", ".pdbx")  # of files in a folder; plain or with .gz
 # Suffixes of curves as well as of anything else.
 _UNCERTAIN_SUFFIXES = ("", ".txt", ".csv", ".tsv", ".log", ".cif", ".xml", ".h5", ".hdf5", ".nxs", ".lst", ".asc")
 _GENERIC_NAME = "profile"  # of the curve in a folder of an entry, as launch.fetch_sasbdb writes it
@@ -60,8 +61,20 @@ class SkippedFile(NamedTuple):
     reason: str
 
 
+class StructureFile(NamedTuple):
+    """A file with a reference structure.
+
+    Attributes:
+      path: the file.
+      listed: whether it is named by itself, not found in a folder.
+    """
+
+    path: str
+    listed: bool
+
+
 def split_paths(values: Sequence[str]) -> list[str]:
-    """Returns the paths that the values of `--profile` name.
+    """Returns the paths that the values of a flag name.
 
     Args:
       values: each a path, or several with commas between them. A path that exists is taken whole, commas included.
@@ -71,6 +84,36 @@ def split_paths(values: Sequence[str]) -> list[str]:
         whole = "," not in value or os.path.exists(value)
         paths += [value] if whole else [part.strip() for part in value.split(",") if part.strip()] or [value]
     return paths
+
+
+def find_structures(value: str) -> list[StructureFile]:
+    """Returns the structures that `--reference` names, in order, each file once.
+
+    Args:
+      value: a file, a folder, or several with commas between them. Of a folder, the PDB and mmCIF files in it and in
+        the folders below it, in alphabetical order.
+
+    Raises:
+      InputError: a folder holds no such file.
+    """
+    found: dict[str, StructureFile] = {}
+    for path in split_paths([value]):
+        if not os.path.isdir(path):
+            found.setdefault(os.path.realpath(path), StructureFile(path, True))
+            continue
+        files = [file for file in sorted(pathlib.Path(path).rglob("*")) if _may_be_structure(file)]
+        if not files:
+            raise InputError(f"{path}: no structure in this folder: files named {', '.join(_STRUCTURE_SUFFIXES)} are "
+                             "looked for")
+        for file in files:
+            found.setdefault(os.path.realpath(file), StructureFile(str(file), False))
+    return list(found.values())
+
+
+def _may_be_structure(file: pathlib.Path) -> bool:
+    """Returns whether a file of a folder is named as a structure."""
+    name = file.name.lower().removesuffix(".gz")
+    return name.endswith(_STRUCTURE_SUFFIXES) and not name.startswith(".") and file.is_file()
 
 
 def find_curves(paths: Sequence[str], output: str, unit: str | None) -> tuple[list[CurveFile], list[SkippedFile]]:

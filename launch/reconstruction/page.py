@@ -1,6 +1,7 @@
 """Writes report.html, the page that shows the result of `launch.reconstruct`."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ from matplotlib.colors import to_hex
 from launch.pages import page
 from launch.plotting.saxs_figures import shapes
 from launch.reconstruction import curve_rows, report
-from launch.reconstruction.reference import PlacedMap, Reference
+from launch.reconstruction.reference import PlacedMap, Reference, ScoredReference
 from saxsae.analysis.curve_report import CurveNumbers
 from saxsae.io.curves.measured_curves import Curve
+from saxsae.profiles.structure_fit import StructureFit
 from saxsae.reconstruction import Reconstruction
 
 _MAX_MODELS = 24  # models in the page; each takes some kB
@@ -24,7 +26,8 @@ _OTHER_HAND = "shown here is the mirror image of density.ccp4, because it agrees
 
 
 def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[str, Any], level: float,
-          reference: Reference | None, placed: PlacedMap | None, of_curve: CurveNumbers) -> None:
+          reference: Reference | None, placed: PlacedMap | None, of_curve: CurveNumbers,
+          scored: Sequence[ScoredReference] = ()) -> None:
     """Writes report.html; the same seed gives the same page, because the times of the log are not in it.
 
     Args:
@@ -36,16 +39,17 @@ def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[s
       reference: the known structure; None if there is none.
       placed: the map superposed on the reference; None without a reference.
       of_curve: the numbers of the curve itself.
+      scored: the known structures, the best first.
     """
     name = pathlib.PurePath(curve.path).name
     mirrored = placed is not None and placed.mirrored
     page.write(folder, "reconstruction", f"{name}: shape from a scattering curve", {
         "name": name, "verdict": _verdict(found), "summary": log["summary"],
-        "rows": report.rows(found, log["summary"], of_curve),
+        "rows": report.rows(found, log["summary"], of_curve, scored),
         "notes": [*found.verdict.remarks, *log["notes"], *of_curve.notes, _HAND, *([_OTHER_HAND] if mirrored else [])],
         "provenance": page.select_provenance(log), "models": log["models"], "sources": log["sources"],
         "guinier": _guinier(curve, found), "pair_distances": curve_rows.payload(of_curve),
-        "fit": _fit(curve, found), "history": _history(log["history"]),
+        "fit": _fit(curve, found, scored[0].fit if scored else None), "history": _history(log["history"]),
         "shape": _shape(found, level, reference, placed)})
 
 
@@ -75,13 +79,18 @@ def _shape(found: Reconstruction, level: float, reference: Reference | None,
         "half": page.round_to_digits((frame.high - frame.low) / 2)}
 
 
-def _fit(curve: Curve, found: Reconstruction) -> dict[str, Any]:
-    """Returns the points that were fitted, and the other points up to a little beyond the largest q fitted."""
+def _fit(curve: Curve, found: Reconstruction, of_reference: StructureFit | None) -> dict[str, Any]:
+    """Returns the points that were fitted, and the other points up to a little beyond the largest q fitted.
+
+    The curve of the reference is at the same points, NaN where it was not fitted, or None without a reference.
+    """
     first, last = found.q_inv_angstrom[[0, -1]]
     q = curve.q_inv_angstrom
     left_out = ((q < first) | (q > last)) & (q < _SHOWN_BEYOND_FIT * last)
+    known = None if of_reference is None else page.round_to_digits(np.interp(
+        found.q_inv_angstrom, of_reference.q_inv_angstrom, of_reference.fit, left=np.nan, right=np.nan))
     return {"q": page.round_to_digits(found.q_inv_angstrom), "intensity": page.round_to_digits(found.intensity),
-            "sigma": page.round_to_digits(found.sigma), "model": page.round_to_digits(found.fit),
+            "sigma": page.round_to_digits(found.sigma), "model": page.round_to_digits(found.fit), "reference": known,
             "left_out": {"q": page.round_to_digits(q[left_out]),
                          "intensity": page.round_to_digits(curve.intensity[left_out])}}
 

@@ -3,15 +3,15 @@
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from launch import app
-from launch.reconstruction import curve_rows
-from launch.reconstruction.reference import Comparison, PlacedMap
+from launch.reconstruction import curve_rows, reference
+from launch.reconstruction.reference import Comparison, PlacedMap, ScoredReference
 from saxsae import genetic, genetic_search
 from saxsae.analysis.curve_report import CurveNumbers
 from saxsae.bank.descent import DescentSettings
@@ -179,14 +179,15 @@ def _compared(found: Reconstruction) -> np.ndarray:
     return found.rsc if found.sources and len(found.rsc) > 1 else found.rsc[1:]
 
 
-def rows(found: Reconstruction, numbers: dict[str, Any],
-         of_curve: CurveNumbers | None = None) -> list[tuple[str, str, str]]:
+def rows(found: Reconstruction, numbers: dict[str, Any], of_curve: CurveNumbers | None = None,
+         scored: Sequence[ScoredReference] = ()) -> list[tuple[str, str, str]]:
     """Returns (name, value, remark) of each line of the table.
 
     Args:
       found: the reconstruction.
       numbers: what `summary` returns.
       of_curve: the numbers of the curve itself.
+      scored: the known structures, the best first.
     """
     radii, others = found.model_radii, _compared(found)
     lines = [("chi^2", f"{numbers['chi_squared']:.3f}",
@@ -211,13 +212,13 @@ def rows(found: Reconstruction, numbers: dict[str, Any],
     if "correlation" in numbers:
         lines.append(("correlation with reference", f"{numbers['correlation']:.3f}",
                       f"the best model alone {numbers['single_chosen']:.3f}"))
-    return lines
+    return lines + reference.rows(scored)
 
 
 def format_table(found: Reconstruction, numbers: dict[str, Any], timing: dict[str, float],
-                 of_curve: CurveNumbers | None = None) -> str:
+                 of_curve: CurveNumbers | None = None, scored: Sequence[ScoredReference] = ()) -> str:
     """Returns the printed table; the arguments are those of `rows`, and `timing` is that of `app.format_table`."""
-    return app.format_table(rows(found, numbers, of_curve), timing)
+    return app.format_table(rows(found, numbers, of_curve, scored), timing)
 
 
 def log(curve: Curve, found: Reconstruction, numbers: dict[str, Any],

@@ -43,10 +43,15 @@ def excess_electrons(atomic_number: np.ndarray) -> np.ndarray:
     counts as the mean of a protein's atoms.
     """
     numbers = np.asarray(atomic_number, np.int64)
-    if not np.isin(numbers, (_NITROGEN, _OXYGEN)).any():
+    if not are_elements_known(numbers):
         numbers = np.zeros_like(numbers)
     found, place = np.unique(numbers, return_inverse=True)
     return np.array([amplitude(int(number), np.zeros(1))[0] for number in found])[place]
+
+
+def are_elements_known(atomic_number: np.ndarray) -> bool:
+    """Returns whether nitrogen or oxygen is among atoms (N,): beads and traces of alpha carbons have neither."""
+    return bool(np.isin(atomic_number, (_NITROGEN, _OXYGEN)).any())
 
 
 def mean_growth(q_inv_angstrom: np.ndarray) -> np.ndarray:

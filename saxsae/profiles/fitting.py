@@ -1,6 +1,7 @@
-"""Fits the profile of a model to all points of a measured curve: the scale, and a constant background if asked for.
+"""Fits the profile of a model to the points of a measured curve, and tests whether the residuals are noise.
 
-`saxsae.reconstruction` calls it with the best model.
+`saxsae.reconstruction` calls it with the best model, `saxsae.profiles.structure_fit` with the curve of a known
+structure, `saxsae.verdict` for the test of residuals.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from saxsae.profiles.rebinning import CurveLike
+
+_CORMAP_BINS = 128  # residuals are summed in so many, so that the probabilities of all curves compare
 
 
 def fit_measured_points(curve: CurveLike, q_range: tuple[float, float], profile: Callable[[np.ndarray], np.ndarray],
@@ -33,11 +36,52 @@ def fit_measured_points(curve: CurveLike, q_range: tuple[float, float], profile:
     table = np.linspace(0.0, q[-1], 512)
     model = np.interp(q, table, profile(table))
     weight = sigma**-2
-    design = np.stack([model, np.ones_like(model)], 1)[:, : 1 + background]
-    solution = np.linalg.lstsq(design * np.sqrt(weight)[:, None], intensity * np.sqrt(weight), rcond=None)[0]
-    fit = design @ solution
+    scale, constant = fit_scale(model, intensity, sigma, background)
+    fit = scale * model + constant
     residual_weight = weight * fit**2
-    return {"q_inv_angstrom": q, "intensity": intensity, "sigma": sigma, "fit": fit, "scale": float(solution[0]),
-            "background": float(solution[1]) if background else 0.0,
+    return {"q_inv_angstrom": q, "intensity": intensity, "sigma": sigma, "fit": fit, "scale": scale,
+            "background": constant,
             "chi_squared": float(np.mean(weight * (intensity - fit) ** 2)),
             "relative_residual": float(np.average(np.abs(intensity - fit) / np.abs(fit), weights=residual_weight))}
+
+
+def fit_scale(profile: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, background: bool) -> tuple[float, float]:
+    """Returns the scale of a profile and the constant that together fit best; without a background the constant is 0.
+
+    Args:
+      profile: (N,) I(q) of the model on any scale.
+      intensity: (N,) measured.
+      sigma: (N,) standard deviations of the intensities.
+      background: whether a constant is fitted.
+    """
+    design = np.stack([profile, np.ones_like(profile)], 1)[:, : 1 + background]
+    solution = np.linalg.lstsq(design / sigma[:, None], intensity / sigma, rcond=None)[0]
+    return float(solution[0]), float(solution[1]) if background else 0.0
+
+
+def cormap_probability(residual: np.ndarray) -> float:
+    """Returns the probability that noise alone gives a run of equal signs as long as the longest in residuals (N,).
+
+    It is the probability of CorMap (Franke, Jeffries, Svergun, 2015), which needs no standard deviations.
+    """
+    changes = np.flatnonzero(np.diff(np.sign(residual) >= 0))
+    longest = int(np.diff(np.concatenate([[-1], changes, [residual.size - 1]])).max())
+    # N tosses have a run of `longest` equal ones if N - 1 pairs of neighbours have a run of `longest - 1` equal pairs.
+    run, pairs = longest - 1, residual.size - 1
+    if run == 0:
+        return 1.0
+    found = np.zeros(pairs + 1)  # probability that the first n pairs have such a run
+    found[run] = 0.5**run
+    for n in range(run + 1, pairs + 1):
+        found[n] = found[n - 1] + 0.5 ** (run + 1) * (1 - found[n - run - 1])
+    return float(found[pairs])
+
+
+def sum_in_bins(q_inv_angstrom: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Returns residuals (N,) in standard deviations, summed in at most 128 equal bins of q (N,), ascending."""
+    q = q_inv_angstrom
+    if q.size <= _CORMAP_BINS:
+        return residual
+    bins = np.minimum(((q - q[0]) / (q[-1] - q[0]) * _CORMAP_BINS).astype(int), _CORMAP_BINS - 1)
+    filled = np.bincount(bins, minlength=_CORMAP_BINS) > 0
+    return np.bincount(bins, residual, minlength=_CORMAP_BINS)[filled]

@@ -73,7 +73,7 @@ def test_all_files_are_there(done):
     assert names == {
         "density.ccp4", "density_sd.ccp4", "occupancy.ccp4", "model_01.ccp4", "model_02.ccp4",
         "density_on_reference.ccp4", "beads.pdb",
-        "fit.fit", "log.json", "report.html", "shape.png", "fit.png", "convergence.png"}
+        "fit.fit", "reference_fit.fit", "log.json", "report.html", "shape.png", "fit.png", "convergence.png"}
     for name in ("shape.png", "fit.png", "convergence.png"):
         assert (done.folder / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 

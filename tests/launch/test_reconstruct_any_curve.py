@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FILES = {"density.ccp4", "occupancy.ccp4", "fit.fit", "report.html", "shape.png", "fit.png", "convergence.png", "log.json"}
+FILES = {"density.ccp4", "occupancy.ccp4", "fit.fit", "report.html", "shape.png", "fit.png", "convergence.png",
+         "log.json"}
 # One process runs all launches, so that all share the compiled programs. One model and one step make a search fast;
 # since it fits badly, no result is refused for its misfit. Its files and messages are those of the launch.
 SERVER = """

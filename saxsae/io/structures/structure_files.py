@@ -80,8 +80,8 @@ def read_structure(
         is left; there is no such assembly; or a coordinate is not finite or lies 1e5 A or more from the origin.
     """
     name = re.sub(r"(\.(gz|pdb|ent|cif|mmcif|pdb\d+))+$", "", Path(path).name, flags=re.IGNORECASE)
-    text = _read_text(path)
-    parsed = _parse(text, str(path))
+    text = read_structure_text(path)
+    parsed = parse_structure(text, str(path))
     notes: list[str] = []
     try:
         models = [AtomTable.from_model(model) for model in parsed]
@@ -155,8 +155,8 @@ def _nearest_distances(
     return nearest
 
 
-def _read_text(path: str | os.PathLike) -> str:
-    """Returns the file's content, unpacked, as ASCII text."""
+def read_structure_text(path: str | os.PathLike) -> str:
+    """Returns the content of a structure file, unpacked, as ASCII text; raises InputError as `read_structure` does."""
     try:
         size = os.path.getsize(path)
         if size > _MAX_BYTES:
@@ -181,9 +181,22 @@ def _read_text(path: str | os.PathLike) -> str:
     return data.decode("utf-8-sig", "replace").encode("ascii", "replace").decode("ascii")
 
 
-def _parse(text: str, path: str) -> gemmi.Structure:
-    """Returns the structure in a text of either format, all its models included."""
-    if re.search(r"^data_", text, re.MULTILINE) and "_atom_site" in text:
+def is_mmcif(text: str) -> bool:
+    """Returns whether a text is of an mmCIF file with atoms."""
+    return bool(re.search(r"^data_", text, re.MULTILINE)) and "_atom_site" in text
+
+
+def parse_structure(text: str, path: str) -> gemmi.Structure:
+    """Returns the structure in a text of either format, all its models included.
+
+    Args:
+      text: from `read_structure_text`.
+      path: the file, for the message of an error.
+
+    Raises:
+      InputError: the text is not a readable structure.
+    """
+    if is_mmcif(text):
         try:
             block = gemmi.cif.read_string(text)[0]
             return gemmi.make_structure_from_block(block)
