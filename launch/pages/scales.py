@@ -11,8 +11,8 @@ from phasenet.search.certificate import MAX_STANDARD_DEVIATION
 SCALES = {
     # launch.reconstruct, as in saxsae/README.md
     "chi^2":
-        "Good: about 1; the model fits within the noise. Bad: above 2; the model misses something, or the sigmas are too "
-        "small. Far below 1, the sigmas are too large.",
+        "Good: about 1; the model fits within the noise. Bad: above 2; the model misses something, or the sigmas are "
+        "too small. Far below 1, the sigmas are too large.",
     "mean relative residual":
         "Good: about the noise of the curve (0.01 is 1% of the intensity). Bad: more than the noise.",
     "r_max":
@@ -27,14 +27,14 @@ SCALES = {
     "RSC of pairs of models":
         "The same between any two models. Pairs differ more than a model and the mean do.",
     "NSD of pairs of models":
-        "Normalized spatial discrepancy (Kozin and Svergun, 2001). By the guide of RAW, good: below 0.6, one shape. Bad: "
-        "above 1.0, several.",
+        "Normalized spatial discrepancy (Kozin and Svergun, 2001). By the guide of RAW, good: below 0.6, one shape. "
+        "Bad: above 1.0, several.",
     "resolution of the models":
         "How fine the models agree: where the Fourier shell correlation falls to 0.5, as in DENSS (Grant, 2018). The "
         "truth may differ from all.",
     "left out of the mean":
-        "Models more than two standard deviations worse than the mean, which DENSS and DAMAVER leave out too. Chance alone "
-        "leaves out about 1 in 40.",
+        "Models more than two standard deviations worse than the mean, which DENSS and DAMAVER leave out too. Chance "
+        "alone leaves out about 1 in 40.",
     "clusters of models":
         "More than one: shapes of different kinds fit the curve. Each has its own mean, cluster_A.ccp4 and so on.",
     "expected correlation":
@@ -46,8 +46,8 @@ SCALES = {
         "Structures of the corpus whose profiles fit the curve best, and of which the models were made. Good: a misfit "
         "near 1 or below. Bad: above 5; nothing in the corpus resembles this shape.",
     "ambiguity":
-        "How many of the 6,608 shapes of the bank fit within noise and model error, 0 to 3.8. AMBIMETER's limits, 1.5 and "
-        "2.5, hold for its own shapes only.",
+        "How many of the 6,608 shapes of the bank fit within noise and model error, 0 to 3.8. AMBIMETER's limits, 1.5 "
+        "and 2.5, hold for its own shapes only.",
     "D_max":
         "The largest distance between two atoms. Its median error on measured curves is 7%.",
     "Rg from P(r)":

@@ -25,17 +25,28 @@ def read_pages(data: bytes) -> list[PrintedPage]:
 
 
 def _read_page(page: bytes, objects: dict[int, bytes]) -> PrintedPage:
-    fonts = {name: _read_letters(objects[int(number)], objects)
-             for name, number in re.findall(rb"/(F\d+) (\d+) 0 R", page)}
-    content = _unpack(objects[int(_find(rb"/Contents (\d+) 0 R", page))])
-    text, font = "", {}
-    for name, glyphs in re.findall(rb"/(F\d+) [\d.]+ Tf|<([0-9A-Fa-f]+)>", content):
-        if name:
-            font = fonts[name]
+    text, pictures = _read_content(page, objects[int(_find(rb"/Contents (\d+) 0 R", page))], objects)
+    # Without the spaces, and without the ligature that the font has.
+    return PrintedPage("".join(text.split()).replace("\ufb01", "fi"), pictures)
+
+
+def _read_content(resources: bytes, body: bytes, objects: dict[int, bytes]) -> tuple[str, list[bytes]]:
+    """Returns the text and the pictures of a stream of drawing commands, and of the streams that it draws."""
+    numbers = dict(re.findall(rb"/([FX]\d+) (\d+) 0 R", resources))
+    text, pictures, letters = "", [], {}
+    for font, glyphs, drawn in re.findall(rb"/(F\d+) [\d.]+ Tf|<([0-9A-Fa-f]+)>|/(X\d+) Do", _unpack(body)):
+        if font:
+            letters = _read_letters(objects[int(numbers[font])], objects)
+        elif glyphs:
+            text += "".join(letters.get(int(glyphs[i:i + 4], 16), "") for i in range(0, len(glyphs), 4))
         else:
-            text += "".join(font.get(int(glyphs[i:i + 4], 16), "") for i in range(0, len(glyphs), 4))
-    used = [objects[int(number)] for number in re.findall(rb"/X\d+ (\d+) 0 R", page)]
-    return PrintedPage("".join(text.split()), [_unpack(one) for one in used if b"/Subtype /Image" in one])
+            other = objects[int(numbers[drawn])]
+            if b"/Subtype /Image" in other:
+                pictures.append(_unpack(other))
+            else:
+                words, more = _read_content(other.split(b"stream")[0], other, objects)
+                text, pictures = text + words, pictures + more
+    return text, pictures
 
 
 def _read_letters(font: bytes, objects: dict[int, bytes]) -> dict[int, str]:
