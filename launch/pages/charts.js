@@ -1,6 +1,7 @@
 // Charts of curves, drawn by uPlot: drag across to zoom, double click to see all, arrow keys move the cursor.
 
 const charts = [];
+const PRINTED = 0.56, LEAST_PRINTED = 110;  // height on paper over height on the screen, and the least, px
 
 // Draws a chart, and draws it anew when the colour scheme or the width changes.
 // container: gives the width.   about: a name for screen readers.   build(): options and data, in current colours.
@@ -12,24 +13,25 @@ function chart(container, about, height, build, say) {
   container.setAttribute("aria-label", `${about}. Arrow keys read out its points.`);
   let plot = null;
   const options = {
-    height, legend: {show: false}, padding: [8, 12, 0, 0],
+    legend: {show: false}, padding: [8, 12, 0, 0],
     hooks: {setCursor: [(u) => {
       const at = u.cursor.idx;
       if (say) readout.textContent = at === null || at === undefined ? "" : say(at);
     }]},
   };
+  const size = () => ({width: container.clientWidth, height: isPrinting() ? Math.max(LEAST_PRINTED, Math.round(PRINTED * height)) : height});
   const draw = () => {
     plot?.destroy();
     charts.splice(0, charts.length, ...charts.filter((other) => other !== plot));
     const {data, ...more} = build();
-    plot = new uPlot({...options, ...more, hooks: {...options.hooks, ...more.hooks}, width: container.clientWidth},
-      data, container);
+    container.style.height = `${size().height}px`;  // uPlot sets its own only after this script
+    plot = new uPlot({...options, ...more, ...size(), hooks: {...options.hooks, ...more.hooks}}, data, container);
     charts.push(plot);
   };
   draw();
   if (say) container.after(readout);
   onSchemeChange(draw);
-  new ResizeObserver(() => plot.setSize({width: container.clientWidth, height})).observe(container);
+  new ResizeObserver(() => plot.setSize(size())).observe(container);
   container.addEventListener("keydown", (event) => {
     const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -43,7 +45,7 @@ function chart(container, about, height, build, say) {
 // Returns an axis in the colours of the page.
 function axis(label, more = {}) {
   const ink = colour("quiet");
-  const font = "12px system-ui, sans-serif";
+  const font = `${isPrinting() ? 10 : 12}px system-ui, sans-serif`;
   return {label, stroke: ink, font, labelFont: font, labelSize: 20, labelGap: 0, gap: 4, size: 28,
     grid: {stroke: colour("rule"), width: 1}, ticks: {stroke: colour("rule"), width: 1, size: 4}, ...more};
 }

@@ -176,15 +176,16 @@ if (status !== "not solved") byId("elements").append(...named.map((name) => {
   patch.style.background = elementColour(name);
   return element("span", {className: "key"}, patch, name);
 }));
-byId("structure-caption").textContent = (status === "not solved"
+byId("structure-caption").append((status === "not solved"
   ? "These atoms do not explain the data; all are grey, because no element is known. " : "") +
   "Bonds by distance: below the sum of the covalent radii and 0.4 Å. " +
   "Grow neighbours adds what is bonded to the atoms shown; where all bonds are complete, the molecules around. " +
   (payload.views.cell.length ? "" : "The unit cell has too many atoms for this page. ") +
   `Density: F_obs with calculated phases, in ${unit}, within ${REACH} Å of the atoms. ` +
   "Difference, F_obs − F_calc: green where atoms are missing, red where there is too much. " +
-  "Good: small spots anywhere, or hydrogens in green. Bad: large blobs at or between the atoms. " +
-  "Drag or use the arrow keys to turn the atoms. Click them, then zoom with the wheel.";
+  "Good: small spots anywhere, or hydrogens in green. Bad: large blobs at or between the atoms. ",
+  element("span", {className: "screen"},
+    "Drag or use the arrow keys to turn the atoms. Click them, then zoom with the wheel."));
 
 // ---- evidence
 

@@ -11,8 +11,10 @@ function element(tag, properties = {}, ...children) {
 // Returns a colour of the style sheet by its name, in the current colour scheme.
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-// Calls draw again when the colour scheme changes.
+// Calls draw again when the colours change: with the colour scheme, before the page is printed, and after it (print.js).
+const drawnInColours = [];
 function onSchemeChange(draw) {
+  drawnInColours.push(draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 }
 

@@ -28,6 +28,12 @@ function fillHead() {
   });
   byId("notes").append(...payload.notes.map((note) => element("li", {}, typeset(note))));
   const {flags, weights, versions, revision} = payload.provenance;
+  // One paragraph on paper; on the screen three tables.
+  const given = Object.entries(flags).filter(([, value]) => value !== null && value !== false)
+    .map(([name, value]) => (value === true ? `--${name}` : `--${name}=${value}`));
+  const facts = (named) => Object.entries(named).map(([name, value]) => `${name} ${String(value).slice(0, 12)}`).join(", ");
+  byId("made-of").textContent = `Flags: ${given.join(" ")}. Weights: ${facts(weights) || "none"}. ` +
+    `Versions: ${facts(versions)}; code revision ${revision}.`;
   fillFacts("flags", flags);
   fillFacts("weights", weights);
   fillFacts("versions", {...versions, "code revision": revision});

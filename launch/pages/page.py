@@ -21,7 +21,8 @@ from launch.plotting import style
 NAME = "report.html"
 _FOLDER = pathlib.Path(__file__).parent
 _LIBRARIES = {"3Dmol-min.js": "3dmol.LICENSE", "uPlot.iife.min.js": "uplot.LICENSE"}
-_SCRIPTS = ("elements.js", "page.js", "surface.js", "balls.js", "sticks.js", "scene.js", "charts.js", "sections.js")
+_SCRIPTS = ("elements.js", "print.js", "page.js", "surface.js", "balls.js", "sticks.js", "scene.js", "charts.js",
+            "sections.js")
 _ABOUT = {"reconstruction": "Shape from a scattering curve", "solution": "Atoms from a Patterson map",
           "crystal": "Atoms of a measured crystal"}
 _COLOURS = {"blue": style.BLUE, "red": style.RED, "grey": style.GREY, "green": style.GREEN, "orange": style.ORANGE,

@@ -1,6 +1,6 @@
 // The report of launch.reconstruct.
 
-const A = "Å", {fit, guinier, history, shape} = payload;
+const A = "Å", {fit, guinier, history, measures, shape} = payload;
 const MODEL_COLOURS = ["green", "orange", "red", "grey"];
 
 const count = payload.models.length, {status, reasons} = payload.verdict;
@@ -58,17 +58,19 @@ shape.models.forEach((packed, i) => {
 byId("reset").addEventListener("click", () => scene.reset());
 scene.redraw();
 scene.reset();
-byId("shape-caption").textContent = [
+byId("shape-caption").append([
   "The surface lies where the map has this value; inside a body it is near 100%, where the models agree.",
   "At the first level its volume is the mean volume of the models.",
-  count > 1 ? `RSC: the real-space correlation of a model with ${payload.sources.length ? "the mean" : "the best one"}, 1 for ` +
-    "the same shape. Believe a detail that most models show." : "",
   shape.reference
     ? `The reference lies where the correlation with it is highest, ${fixed(payload.summary.correlation, 3)}.` : "",
+].filter(Boolean).join(" "), element("span", {className: "screen"}, ["",
+  count > 1 ? `RSC: the real-space correlation of a model with ${payload.sources.length ? "the mean" : "the best one"}, 1 for ` +
+    "the same shape. Believe a detail that most models show." : "",
   shape.models.length < payload.models.length
     ? `This page holds the first ${shape.models.length} of ${payload.models.length} models.` : "",
   "Drag or use the arrow keys to turn the shape. Click it, then zoom with the wheel.",
-].filter(Boolean).join(" ");
+].filter((text, i) => !i || text).join(" ")), element("span", {className: "printed"},
+  "The right picture is turned by 90° about the vertical axis."));
 
 // ---- fit
 
@@ -104,7 +106,7 @@ chart(byId("residuals"), "Residuals against q", 170, () => ({
   cursor: {sync: together, y: false},
   scales: {x: {time: false}, y: {range: () => [-1.05 * widest, 1.05 * widest]}},
   axes: [axis(`q (1/${A})`, {values: plainValues}),
-    axis("(I − fit) / σ", {size: 62, values: plainValues, space: 18})],
+    axis("(I − fit) / σ", {size: 62, values: plainValues, space: 14})],
   series: [{}, dots("grey", 1.75)],
   hooks: {drawAxes: [zeroLine]},
 }), sayPoint);
@@ -117,13 +119,14 @@ function zeroLine(u) {
   ctx.lineTo(bbox.left + bbox.width, at);
   ctx.stroke();
 }
-byId("fit-caption").textContent = "Dots with bars of one standard deviation: measured" +
+byId("fit-caption").append("Dots with bars of one standard deviation: measured" +
   (fit.left_out.q.length ? " (faint: not fitted)" : "") + ". Line: the best model" +
   (known ? "; green: the reference's own curve" : "") +
   (guinier.valid ? ". Shaded: the Guinier region." : ".") +
   " Lower plot: the residuals. Good: they scatter evenly about 0, 19 of 20 between −2 and 2. " +
   "Bad: long runs on one side of 0; there the model misses something." +
-  " Drag across to look closer, double click to see all.";
+  (measures.cormap_p == null ? "" : ` CorMap (Franke, 2015): p = ${plain(measures.cormap_p)}; bad: below 1e-12; a model has errors of its own.`),
+  element("span", {className: "screen"}, " Drag across to look closer, double click to see all."));
 
 // ---- P(r)
 
@@ -149,21 +152,76 @@ if (guinier.valid) {
   const squares = guinier.points.q.map((value) => value * value);
   const points = guinier.points.log_intensity, errors = guinier.points.log_sigma;
   const straight = squares.map((x) => Math.log(guinier.i0) - (x * guinier.rg ** 2) / 3);
-  chart(byId("guinier"), "Guinier plot", 260, () => ({
+  const shaded = band(guinier.q[0] ** 2, guinier.q[1] ** 2), squared = {key: "q2", scales: ["x", null]};
+  chart(byId("guinier"), "Guinier plot", 210, () => ({
     data: [squares, points, straight],
-    cursor: {y: false},
+    cursor: {sync: squared, y: false},
     scales: {x: {time: false}},
-    axes: [axis(`q² (1/${A}²)`, {values: plainValues, space: 70}), axis("ln I", {size: 56, values: plainValues})],
+    axes: [axis(null, {size: 8, values: (u, values) => values.map(() => "")}),
+      axis("ln I", {size: 56, values: plainValues})],
     series: [{}, dots("grey", 2), line("blue", 1.5)],
-    hooks: {drawAxes: [band(guinier.q[0] ** 2, guinier.q[1] ** 2), errorBars(points, errors)]},
-  }), (i) => `q² ${plain(squares[i])} 1/${A}²: ln I ${fixed(points[i], 3)}, line ${fixed(straight[i], 3)}`);
+    hooks: {drawAxes: [shaded, errorBars(points, errors)]},
+  }), null);
+  const off = points.map((value, i) => (value - straight[i]) / errors[i]);
+  // The points beyond the region leave the line; the scale is that of the region.
+  const inRegion = off.filter((_, i) => squares[i] >= guinier.q[0] ** 2 && squares[i] <= guinier.q[1] ** 2);
+  const limit = 1.05 * Math.max(3, ...inRegion.map(Math.abs));
+  chart(byId("guinier-residuals"), "Residuals of the Guinier line", 130, () => ({
+    data: [squares, off],
+    cursor: {sync: squared, y: false},
+    scales: {x: {time: false}, y: {range: () => [-limit, limit]}},
+    axes: [axis(`q² (1/${A}²)`, {values: plainValues, space: 70}),
+      axis("residual / σ", {size: 56, values: plainValues, space: 14})],
+    series: [{}, dots("grey", 1.75)],
+    hooks: {drawAxes: [shaded, zeroLine]},
+  }), (i) => `q² ${plain(squares[i])} 1/${A}²: ln I ${fixed(points[i], 3)}, line ${fixed(straight[i], 3)}, ` +
+    `residual ${fixed(off[i], 2)} σ`);
 }
 byId("guinier-caption").textContent = guinier.valid
   ? `Rg = ${fixed(guinier.rg, 2)} ± ${fixed(guinier.rg_sigma, 2)} ${A}, I(0) = ${guinier.i0.toPrecision(5)}, ` +
-    `from q Rg = ${fixed(guinier.q_rg[0], 2)} to ${fixed(guinier.q_rg[1], 2)} (shaded). ` +
-    "Good: the shaded points follow the line. Bad: they bend up towards q = 0 (aggregates), or down (repulsion); " +
-    "then Rg is wrong."
+    `from q Rg = ${fixed(guinier.q_rg[0], 2)} to ${fixed(guinier.q_rg[1], 2)} (shaded; ` +
+    "good: to at most 1.3). Good: the residuals scatter evenly about 0. Bad: the points bend up towards q = 0 (aggregates), or down (repulsion); then Rg is wrong."
   : `This curve has no Guinier region: ${guinier.reason}. The size is the one that was given.`;
+
+// ---- Kratky plot
+
+const KRATKY_END = 8;  // q Rg; beyond, the plot of a protein is noise
+if (guinier.valid) {
+  const x = q.map((value) => value * guinier.rg), use = x.map((value) => value <= KRATKY_END);
+  const cut = (values) => values.filter((_, i) => use[i]);
+  const factor = cut(x.map((value) => value ** 2 / guinier.i0)), at = cut(x);
+  const height = cut(order.map((i) => (i < inFit ? fit.intensity[i] : fit.left_out.intensity[i - inFit])))
+    .map((value, i) => value * factor[i]);
+  const error = cut(sigma).map((value, i) => (value === null ? null : value * factor[i]));
+  // Noise at the end must not flatten the plot: the highest hundredth does not count.
+  const sorted = [...height].sort((a, b) => a - b), top = Math.max(1.5, 1.15 * sorted[Math.floor(0.99 * (at.length - 1))]);
+  chart(byId("kratky"), "Dimensionless Kratky plot", 260, () => ({
+    data: [at, height],
+    cursor: {y: false},
+    scales: {x: {time: false, range: (u, low, high) => [Math.min(0, low), Math.max(high, 3)]}, y: {range: () => [-0.1, top]}},
+    axes: [axis("q Rg", {values: plainValues}), axis("(q Rg)² I / I(0)", {size: 56, values: plainValues})],
+    series: [{}, dots("grey", 1.75)],
+    hooks: {drawAxes: [compactPeak, errorBars(height, error)]},
+  }), (i) => `q Rg ${fixed(at[i], 2)}: ${fixed(height[i], 3)}` + (error[i] === null ? "" : ` ± ${fixed(error[i], 3)}`));
+}
+// The peak of a compact particle, where Guinier's law has it: 3 / e at the square root of 3.
+function compactPeak(u) {
+  const {ctx, bbox} = u, left = u.valToPos(Math.sqrt(3), "x", true), top = u.valToPos(3 / Math.E, "y", true);
+  ctx.strokeStyle = colour("blue");
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+  ctx.beginPath();
+  ctx.moveTo(left, bbox.top);
+  ctx.lineTo(left, bbox.top + bbox.height);
+  ctx.moveTo(bbox.left, top);
+  ctx.lineTo(bbox.left + bbox.width, top);
+  ctx.stroke();
+  ctx.setLineDash([]);
+}
+byId("kratky-caption").textContent = guinier.valid
+  ? "Dashed: the peak of a compact particle, 1.10 at q Rg = 1.73 (Durand et al., 2010). Farther right and higher: " +
+    "elongated, or flexible parts. No fall after the peak: a disordered chain, or a background."
+  : "Without a Guinier region there is no such plot.";
 
 // ---- convergence
 
@@ -179,7 +237,7 @@ if (generations.length > 1) {
     cursor: {y: false},
     scales: {x: {time: false}, y: {distr: 3}, r: {range: () => [0, 1]}},
     axes: [axis("step", {values: plainValues, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]}),
-      axis(`${measure} of the binned curve`, {size: 56, ...logAxis, values: plainValues}),
+      axis(measure, {size: 56, ...logAxis, values: plainValues}),
       ...(correlation ? [axis("correlation", {scale: "r", side: 1, size: 44, values: plainValues, stroke: colour("red"),
         grid: {show: false}})] : [])],
     series: [{}, ...history.best.slice(1).map(() => line("light", 1)), line("blue", 1, {dash: [4, 4]}), line("blue", 2),
@@ -191,6 +249,6 @@ if (generations.length > 1) {
 }
 byId("convergence-caption").textContent = generations.length === 1 ? "There was only one step."
   : "Good: the bold line is level at the end. Bad: it still falls; then more --generations give a better fit. " +
-    "Bold: the best run's best model; dashed: the mean of its models" +
+    `Bold: the ${measure} of the best run's best model, of the binned curve; dashed: the mean of its models` +
     (history.best.length > 1 ? "; grey: the other runs" : "") +
     (correlation ? "; red, right axis: the correlation of the best model with the reference." : ".");

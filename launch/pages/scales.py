@@ -11,27 +11,30 @@ from phasenet.search.certificate import MAX_STANDARD_DEVIATION
 SCALES = {
     # launch.reconstruct, as in saxsae/README.md
     "chi^2":
-        "About 1: the model fits within the noise. Above 2: the model misses something, or the sigmas are too small. "
-        "Far below 1: the sigmas are too large, and the fit proves little.",
+        "Good: about 1; the model fits within the noise. Bad: above 2; the model misses something, or the sigmas are "
+        "too small. Far below 1, the sigmas are too large.",
     "mean relative residual":
         "Good: about the noise of the curve (0.01 is 1% of the intensity). Bad: more than the noise.",
     "r_max":
-        "The largest distance of an atom from the centroid: a size, not a quality. On measured curves its median error "
-        "is 11.5%. If the models differ by more, the curve does not fix the size.",
+        "The largest distance of an atom from the centroid. Its median error on measured curves is 11.5%. Bad: the "
+        "models differ by more; the curve does not fix the size.",
     "Rg":
-        "Good: within a few percent of Guinier's. Bad: farther off; the curve has no clean Guinier region, or the "
-        "model does not fit at low q.",
+        "Good: within a few percent of Guinier's, which needs q Rg up to 1.3 at most. Bad: farther off; no clean "
+        "Guinier region, or a bad fit at low q.",
     "RSC of the models":
-        "Real-space correlation. Above 0.9: the models are of one shape. Below 0.8: several shapes fit; look at the "
-        "single models.",
+        "Real-space correlation (Grant, 2018). Good: above 0.9; the models are of one shape. Bad: below 0.8; several "
+        "shapes fit, look at the single models.",
     "RSC of pairs of models":
         "The same between any two models. Pairs differ more than a model and the mean do.",
     "NSD of pairs of models":
-        "Normalized spatial discrepancy (Kozin and Svergun, 2001), 0 for equal shapes. Good: below 0.6. Bad: above 1.",
+        "Normalized spatial discrepancy (Kozin and Svergun, 2001). By the guide of RAW, good: below 0.6, one shape. "
+        "Bad: above 1.0, several.",
     "resolution of the models":
-        "How fine the models agree: where the Fourier shell correlation falls to 0.5. The truth may differ from all.",
+        "How fine the models agree: where the Fourier shell correlation falls to 0.5, as in DENSS (Grant, 2018). The "
+        "truth may differ from all.",
     "left out of the mean":
-        "Models that correlate with the others by less than the mean minus two standard deviations, as in DENSS.",
+        "Models more than two standard deviations worse than the mean, which DENSS and DAMAVER leave out too. Chance "
+        "alone leaves out about 1 in 40.",
     "clusters of models":
         "More than one: shapes of different kinds fit the curve. Each has its own mean, cluster_A.ccp4 and so on.",
     "expected correlation":
@@ -43,22 +46,23 @@ SCALES = {
         "Structures of the corpus whose profiles fit the curve best, and of which the models were made. Good: a misfit "
         "near 1 or below. Bad: above 5; nothing in the corpus resembles this shape.",
     "ambiguity":
-        "How many of the 6,608 shapes of the bank fit within noise and model error, 0 to 3.8. The map is what the best "
-        "of them share.",
+        "How many of the 6,608 shapes of the bank fit within noise and model error, 0 to 3.8. AMBIMETER's limits, 1.5 "
+        "and 2.5, hold for its own shapes only.",
     "D_max":
-        "The largest distance between two atoms. Its median error is 7% on measured curves.",
+        "The largest distance between two atoms. Its median error on measured curves is 7%.",
     "Rg from P(r)":
         "Good: within the errors of Guinier's. Bad: larger; aggregates.",
     "molecular mass":
-        "From the curve alone, by four methods. Good: they and the volume of the map agree within 20%. Their median "
-        "errors on measured curves are 10 to 13%.",
+        "From the curve alone, by four methods with median errors of 10 to 13%. Good: they and the volume of the map "
+        "agree within 20 to 25% (guide of RAW).",
     "Porod volume":
         "Of the particle with what it binds; about 1.6 A^3 for a Dalton.",
     "Kratky peak":
-        "Of (q Rg)^2 I / I(0). 1.10 at q Rg = 1.73 is a compact particle; higher and farther out, an elongated or "
-        "flexible one.",
+        "Of (q Rg)^2 I / I(0): 1.10 at q Rg = 1.73 for a compact particle (Durand, 2010); higher and farther out, "
+        "elongated or flexible.",
     "Shannon channels":
-        "Independent numbers in the curve, (q_max - q_min) D_max / pi. A shape has far more; the corpus fills them in.",
+        "Independent numbers in the curve, (q_max - q_min) D_max / pi (Moore, 1980). A shape has far more; the corpus "
+        "fills them in.",
     "correlation with reference":
         "1: the same shape. On measured curves the mean is 0.923; a fitted ellipsoid reaches 0.875, a sphere of the "
         "curve's radius of gyration 0.772.",

@@ -31,11 +31,18 @@ class Scene {
       if (!event.ctrlKey && document.activeElement !== container) event.stopPropagation();
     }, {capture: true});
     new ResizeObserver(() => {
-      if (!container.offsetWidth) return;  // hidden: there are no pixels to draw on
+      const size = `${container.offsetWidth} ${container.offsetHeight}`;
+      // Hidden: there are no pixels to draw on. The same size: it was hidden while the page was printed.
+      if (!container.offsetWidth || isPrinting() || size === this.size) return;
+      this.size = size;
       this.viewer.resize();
       this.reset();
     }).observe(container);
-    onSchemeChange(() => this.redraw());
+    onSchemeChange(() => {
+      if (isPrinting()) this.print();
+      else if (this.pictures) this.endPrint();
+      else this.redraw();
+    });
   }
 
   // build(viewer) adds the part and returns the function that removes it.
@@ -91,6 +98,40 @@ class Scene {
     this.bar.textContent = `${length} ${this.unit}`;
   }
 
+  // Puts two pictures beside the view, which is hidden on paper: as it is turned, and turned by 90 degrees about the
+  // vertical axis. Both show at least what the view shows.
+  print() {
+    const {viewer, container} = this, drawn = container.querySelector("canvas"), {width, height} = drawn;
+    this.view = viewer.getView();
+    const across = this.across();
+    this.pictures = element("div", {className: "pictures"});
+    container.before(this.pictures);
+    const shown = [0, 90].map(() => this.pictures.appendChild(element("img", {alt: "", decoding: "sync"})));
+    const {offsetWidth, offsetHeight} = shown[0];
+    container.style.cssText = `display: block; width: ${FINENESS * offsetWidth}px; height: ${FINENESS * offsetHeight}px`;
+    viewer.resize();
+    const view = [...this.view];
+    view[3] = CAMERA_Z - (across * Math.max(1, (offsetWidth * height) / (offsetHeight * width))) / HALF_WIDTH_PER_UNIT;
+    viewer.setView(view);
+    this.redraw();
+    for (const picture of shown) {
+      viewer.render();
+      picture.src = drawn.toDataURL();
+      viewer.rotate(90, "y");
+    }
+    const bar = this.pictures.appendChild(this.bar.cloneNode(true));
+    bar.style.width = `${parseFloat(bar.style.width) / FINENESS}px`;
+    container.style.cssText = "";
+  }
+
+  endPrint() {
+    this.pictures.remove();
+    this.pictures = null;
+    this.viewer.resize();
+    this.viewer.setView(this.view);
+    this.redraw();
+  }
+
   key(event) {
     const turns = {ArrowLeft: [-10, "y"], ArrowRight: [10, "y"], ArrowUp: [-10, "x"], ArrowDown: [10, "x"]};
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -105,6 +146,7 @@ class Scene {
 }
 
 // 3Dmol's orthographic camera.
+const FINENESS = 1.5;  // pixels of a printed picture for each pixel of the page
 const CAMERA_Z = 150, HALF_WIDTH_PER_UNIT = Math.tan((20 * Math.PI) / 180);
 
 // 3Dmol has one light, in front, so surfaces that face away are black. This gives them a part of their colour, as in

@@ -46,9 +46,10 @@ byId("parts").append(checkbox(`Box of ${atoms.box} voxels`, true, (on) => scene.
 byId("reset").addEventListener("click", () => scene.reset());
 scene.redraw();
 scene.reset();
-byId("atoms-caption").textContent = "Coordinates in voxels, relative to the mean of the atoms." + (atoms.other
-  ? " Two sets of atoms fit the map equally well: the data do not tell which is right." : "") +
-  " Drag or use the arrow keys to turn the atoms. Click them, then zoom with the wheel.";
+byId("atoms-caption").append("Coordinates in voxels, relative to the mean of the atoms." + (atoms.other
+  ? " Two sets of atoms fit the map equally well: the data do not tell which is right." : ""),
+  element("span", {className: "screen"},
+    " Drag or use the arrow keys to turn the atoms. Click them, then zoom with the wheel."));
 
 // ---- Patterson map: the page holds one half of it, because P(-u, -v, -w) = P(u, v, w)
 
