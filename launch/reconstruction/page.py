@@ -45,8 +45,7 @@ def write(folder: pathlib.Path, curve: Curve, found: Reconstruction, log: dict[s
     mirrored = placed is not None and placed.mirrored
     page.write(folder, "reconstruction", f"{name}: shape from a scattering curve", {
         "name": name, "verdict": _verdict(found), "measures": found.verdict.measures,
-        "summary": log["summary"],
-        "rows": report.rows(found, log["summary"], of_curve, scored),
+        "summary": log["summary"], "rows": report.rows(found, log["summary"], of_curve, scored),
         "notes": [*found.verdict.remarks, *log["notes"], *of_curve.notes, _HAND, *([_OTHER_HAND] if mirrored else [])],
         "provenance": page.select_provenance(log), "models": log["models"], "sources": log["sources"],
         "guinier": _guinier(curve, found), "pair_distances": curve_rows.payload(of_curve),
