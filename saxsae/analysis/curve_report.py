@@ -23,7 +23,7 @@ from saxsae.profiles.rebinning import CurveLike
 # From `launch.datasets.calibrate_curve_numbers`: the largest distance between two atoms over the distance at which P(r)
 # falls to `_TAIL_SHARE` of its maximum; the median, and the 5% and 95% quantiles.
 _TAIL_SHARE = 0.02  # with less, traces of aggregates count; with more, thin ends of a particle do not
-_D_MAX_OVER_TAIL, _D_MAX_QUANTILES = 1.113, (1.022, 1.219)
+_D_MAX_OVER_TAIL, _D_MAX_QUANTILES = 1.112, (1.001, 1.208)
 _NORMAL_90 = 1.645  # standard deviations on each side of a 90% interval
 _KRATKY_RANGE = np.arange(0.5, 4.0, 0.01)  # q Rg at which the peak is sought: 1.7 for a sphere, farther for a chain
 
