@@ -22,12 +22,18 @@ from saxsae.superposition import alignment, metrics, resolution
 _FOLDS = 5
 
 
-def evaluate_structure(case: HeldOut, pretrained: Pretrained) -> dict[str, Any]:
-    """Returns the item of one held-out structure: what its confidence was, and what was true."""
+def evaluate_structure(case: HeldOut, pretrained: Pretrained, **options: Any) -> dict[str, Any]:
+    """Returns the item of one held-out structure: what its confidence was, and what was true.
+
+    Args:
+      case: the structure.
+      pretrained: weights with a bank.
+      **options: further arguments of `saxsae.reconstruction.reconstruct`.
+    """
     curve = held_out.simulate(case)
     weights = held_out.without_relatives(pretrained, case.structure)
     start = time.process_time()
-    found = reconstruct(curve, weights)
+    found = reconstruct(curve, weights, **options)
     seconds = time.process_time() - start
     assert found.features is not None
     item = {"status": found.verdict.status, "features": found.features.tolist(), "cpu_seconds": seconds,

@@ -57,3 +57,7 @@ function slider(id, say, draw) {
   tell();
   return input;
 }
+
+// The root of the page, and whether print.js has turned the page into one for paper.
+const pageElement = document.documentElement;
+const isPrinting = () => pageElement.classList.contains("print");

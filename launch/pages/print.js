@@ -5,8 +5,6 @@
 const SHEET_HEIGHT = 960;  // px; 254 mm, so that US Letter holds a sheet too
 const PICTURE_HEIGHTS = [170, 340];  // px, least and most of the pictures of the scene
 const TEXT_SIZES = [11, 10.5, 10, 9.5, 9, 8.5, 8, 7.5, 7, 6.5];  // px
-const pageElement = document.documentElement;
-const isPrinting = () => pageElement.classList.contains("print");
 
 // Returns the height, in px, that elements take on a sheet.
 const heightOf = (elements) => elements.reduce((sum, one) => sum + one.getBoundingClientRect().height +

@@ -79,7 +79,7 @@ def test_relatives_are_not_chosen(weights):
 
 @pytest.fixture(scope="module")
 def item(weights):
-    return task.evaluate_structure(HeldOut(globule("body", 3), 7), weights)
+    return task.evaluate_structure(HeldOut(globule("body", 3), 7), weights, num_models=6, stages=("bank",))
 
 
 def test_an_item_says_what_is_true_and_what_was_stated(item):

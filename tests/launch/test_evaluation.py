@@ -214,7 +214,8 @@ def fake_reconstruct(curve, pretrained, *, radius=None, **options):
         density=np.flip(occupancy, 0).astype(np.float32), models=models,
         pitch_angstrom=voxels.pitch(r_max),
         model_chi_squared=np.array([1.0, 2.0]), chi_squared=1.0, relative_residual=0.01,
-        radius_angstrom=radius or 1.1 * r_max, notes=("said",), verdict=Verdict("doubtful", ("why",), (), {}),
+        radius_angstrom=radius or 1.1 * r_max, num_fitting=None, confidence=None, notes=("said",),
+        verdict=Verdict("doubtful", ("why",), (), {}),
         guinier=fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma))
 
 

@@ -9,6 +9,7 @@ const id = location.pathname.split("/")[2];
 const path = `/api/jobs/${id}`;
 const FILES = {
   "density.ccp4": "mean of the models, CCP4", "beads.pdb": "the mean as beads", "beads.cif": "the mean as beads",
+  "occupancy.ccp4": "probability of being filled", "density_sd.ccp4": "standard deviation of the models",
   "fit.fit": "curve and fit", "reference_fit.fit": "curve and fit of the structure",
   "density_on_reference.ccp4": "the mean superposed on the structure", "log.json": "all settings and numbers", "report.html": "the report in one file",
   "positions.csv": "table of the atoms", "positions.pdb": "atoms for viewers", "positions.xyz": "atoms for viewers",
