@@ -9,6 +9,7 @@ import html
 import json
 import pathlib
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,17 +47,26 @@ def write(folder: pathlib.Path, kind: str, title: str, payload: dict[str, Any]) 
 
 def render_page(kind: str, title: str, payload: dict[str, Any]) -> str:
     """Returns the text of report.html; for the arguments see `write`."""
-    parts = {"title": html.escape(title), "about": _ABOUT[kind], "body": read_part(f"{kind}.html"),
-             "styles": colours() + read_part("vendor/uPlot.min.css") + "\n" + read_part("page.css"),
+    parts = {"about": _ABOUT[kind], "body": read_part(f"{kind}.html"),
              "libraries": "\n".join(_read_library(name, licence) for name, licence in _LIBRARIES.items()),
              "scripts": "\n".join(read_part(name) for name in (*_SCRIPTS, f"{kind}.js")),
              "payload": _to_script_json(payload)}
-    return fill_template(read_part("page.html"), parts)
+    return frame(html.escape(title), ("vendor/uPlot.min.css", "page.css"), fill_template(read_part("page.html"), parts),
+                 images="data: blob:")
 
 
-def colours() -> str:
-    """Returns the style sheet that defines the colours of the figures; it comes before page.css."""
-    return f":root {{{''.join(f'--{name}: {value};' for name, value in _COLOURS.items())}}}\n"
+def frame(title: str, styles: Sequence[str], body: str, images: str = "data:") -> str:
+    """Returns the text of a page that fetches nothing.
+
+    Args:
+      title: of the page, as markup.
+      styles: names of the style sheets of this folder; the colours of the figures come before them.
+      body: content of the body, as markup.
+      images: where images may come from, in the words of a content security policy.
+    """
+    colours = f":root {{{''.join(f'--{name}: {value};' for name, value in _COLOURS.items())}}}"
+    return fill_template(read_part("frame.html"), {
+        "title": title, "images": images, "styles": "\n".join([colours, *map(read_part, styles)]), "body": body})
 
 
 def pack_map(values: np.ndarray, low: float, high: float) -> dict[str, Any]:

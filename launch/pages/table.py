@@ -57,10 +57,10 @@ def write(path: str | os.PathLike, about: str, title: str, lead: str, headings: 
     below = "\n".join(
         f"<section>\n<h2>{_typeset(heading)}</h2>\n<ul>{''.join(f'<li>{_typeset(line)}</li>' for line in lines)}</ul>"
         "\n</section>" for heading, lines in sections if lines)
-    app.write_text(path, fill_template(page.read_part("table.html"), {
-        "styles": page.colours() + page.read_part("page.css") + "\n" + page.read_part("table.css"),
+    content = fill_template(page.read_part("table.html"), {
         "scripts": page.read_part("table.js"), "about": _typeset(about), "title": _typeset(title),
-        "lead": _typeset(lead), "head": head, "body": body, "caption": _typeset(caption), "sections": below}))
+        "lead": _typeset(lead), "head": head, "body": body, "caption": _typeset(caption), "sections": below})
+    app.write_text(path, page.frame(f"{_typeset(about)}: {_typeset(title)}", ("page.css", "table.css"), content))
 
 
 def _render_cell(cell: Cell, is_name: bool) -> str:
