@@ -191,8 +191,8 @@ def _check_flags() -> None:
         if flags.FLAGS[name].present:
             raise InputError(f"--{name} has no meaning for --task={_TASK.value}")
     if cluster.is_requested() and _TASK.value not in _SHARED_TASKS:
-        raise InputError(f"--task={_TASK.value} runs in one process; several can share the curves of "
-                         f"--task={' and '.join(_SHARED_TASKS)}")
+        raise InputError(f"--task={_TASK.value} runs in one process; several can share the items of "
+                         f"--task={', '.join(_SHARED_TASKS)}")
 
 
 def _evaluate_autoencoder(weights: "Pretrained", settings: dict[str, Any]) -> None:
@@ -248,6 +248,8 @@ def _evaluate_confidence(weights: "Pretrained", settings: dict[str, Any]) -> Non
     from launch.evaluation import confidence, resumable
 
     assert _STRUCTURES.value is not None and _CORPUS.value is not None  # required for this task
+    if weights.bank is None or weights.density_head is None:
+        raise InputError(f"{settings['weights']}: these weights have no bank of structures, so no confidence")
     cases = held_out.list_held_out(_STRUCTURES.value, _CORPUS.value)[:_LIMIT.value]
     items = resumable.run_items(cases, lambda case: confidence.evaluate_structure(case, weights),
                                 confidence.format_item, _JSON.value, settings)

@@ -5,10 +5,13 @@
 
 Of one curve it writes to DIR:
 
-    density.ccp4      the mean of the superposed models at about 15 A resolution, 0 to 1
+    density.ccp4      the mean of the superposed models at about 15 A resolution, 0 to 1, without outliers
+    density_sd.ccp4   the standard deviation of the models
+    occupancy.ccp4    the probability that a voxel lies inside the protein
     model_01.ccp4 ... the models, the best first, superposed on each other
-    beads.pdb         the occupancy map as beads, as many as the models have filled voxels on average (beads.cif if
-                      the shape is too large for the columns of a PDB file)
+    cluster_A.ccp4 ...   where models of different kinds fit: the mean of each kind
+    beads.pdb         density.ccp4 as beads, as many as the models have filled voxels on average (beads.cif if the
+                      shape is too large for the columns of a PDB file)
     fit.fit           q, I, sigma and the curve of the best model
     report.html       the result as one page for a browser, which works offline
     shape.png, fit.png, convergence.png   the shape, the fit, and the misfit by step
@@ -119,7 +122,7 @@ def _reconstruct_one(path: str, started: tuple[float, float]) -> None:
     from launch.machine import provenance
     from launch.reconstruction import curve_reading, input_files
 
-    files = input_files.find_structures(_REFERENCE.value) if _REFERENCE.value is not None else []
+    files = input_files.find_structures(_REFERENCE.value, _OUTPUT.value) if _REFERENCE.value is not None else []
     description = provenance.describe_run() | {"flags": _flags_of_a_curve() | {"profile": path}}
     try:
         # The file is read before the slow imports.

@@ -19,19 +19,19 @@ from phasenet.errors import InputError
 from saxsae.bank import descent, scoring
 from saxsae.bank.descent import CompiledDescentKey, DescentInput, DescentSettings
 from saxsae.bank.scoring import ChosenStructures
-from saxsae.confidence import FILLED
 from saxsae.genetic import EvolutionState, GenerationRecord
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import densities
+from saxsae.shapes.densities import FILLED
 from saxsae.superposition import averaging, ensemble
 from saxsae.superposition.ensemble import EnsembleStatistics
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
 _STEPS_PER_CALL = 7  # at most, between two calls of `progress`
 _MIN_RELATIVE_GAIN = 0.02  # of the median misfit in that many steps; with less, the descent ends
-_RG_TIMES_Q = 0.1  # r_max times q of the intensity that gives Rg
+_R_MAX_TIMES_Q = 0.1  # r_max times q of the intensity that gives Rg
 _MISFIT_SCALE = 0.5  # misfit above the lowest at which a model's weight has fallen to exp(-1/2)
 
 
@@ -174,7 +174,7 @@ class MeanDensity(NamedTuple):
       r_max_angstrom: mean r_max of the models.
       maps: (M, 31, 31, 31) the superposed densities.
       pitch_angstrom: edge of the voxels of all.
-      correlations: (M,) of each with the mean.
+      correlations: (M,) of each with the mean of all.
       ensemble: how they differ; outliers are not in the mean.
     """
 
@@ -226,14 +226,24 @@ _compiled_profiles = jax.jit(descent.profiles, static_argnums=0)
 
 
 def radius_of_gyration(search: BankSearch, decoded: np.ndarray, models: BankModels) -> float:
-    """Returns the radius of gyration (A) of the best model with its shell, from its profile at small q."""
-    q = np.array([0.0, _RG_TIMES_Q / models.r_max_angstrom[0]])
+    """Returns the radius of gyration (A) of the best model with its shell, from its profile at small q.
+
+    Args:
+      search: the search.
+      decoded: (M, 3, 31, 31, 31) from `decode`.
+      models: the M models, the best first.
+    """
+    q = np.array([0.0, _R_MAX_TIMES_Q / models.r_max_angstrom[0]])
     at_zero, beside = np.maximum(profile_of_best(search, decoded, models, q), 1e-30)
     return float(np.sqrt(max(3 * np.log(at_zero / beside), 0.0)) / q[1])
 
 
 def negative_density(decoded: np.ndarray) -> float:
-    """Returns the sum of the negative over that of the positive densities of the best model's atoms."""
+    """Returns the sum of the negative over that of the positive densities of the best model's atoms.
+
+    Args:
+      decoded: (M, 3, 31, 31, 31) from `decode`.
+    """
     atoms = decoded[0, 0]
     return float(-np.minimum(atoms, 0).sum() / np.maximum(atoms, 1e-9).sum())
 

@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-FILLED = 0.5  # of the density inside a protein, above which a voxel at 15 A resolution is filled
+from saxsae.shapes.densities import FILLED
+
 OCCUPANCIES = np.linspace(0, 1, 11)  # shares of models between which probabilities are interpolated
 FEATURES = ("rsc", "bank_misfit", "misfit", "made_share", "q_max_times_rg", "rg", "radius_spread",
             "radius_over_rg")
 _QUANTILES = (0.05, 0.95)
 _RIDGE = 1.0  # added to the diagonal, in structures
+# Added before a logarithm is taken: below them, differences mean nothing.
 _LEAST_MISFIT, _LEAST_SPREAD, _LEAST_DISTANCE = 0.1, 0.01, 1e-3
 
 
@@ -93,7 +95,8 @@ def fit(features: np.ndarray, correlations: np.ndarray, resolutions: np.ndarray,
       filled: (11,) how many of them are filled in the true densities.
     """
     centre, spread = features.mean(0), features.std(0)
-    design = _design(features, centre, np.where(spread > 0, spread, 1.0))
+    spread = np.where(spread > 0, spread, 1.0)
+    design = _design(features, centre, spread)
     penalty = _RIDGE * np.diag(np.append(np.ones(len(FEATURES)), 0.0))
     inverse = np.linalg.inv(design.T @ design + penalty)
     leverage = np.einsum("nf,fg,ng->n", design, inverse, design)
@@ -105,7 +108,7 @@ def fit(features: np.ndarray, correlations: np.ndarray, resolutions: np.ndarray,
 
     share = np.where(voxels > 0, filled / np.maximum(voxels, 1), OCCUPANCIES)
     return ConfidenceModel(
-        centre, np.where(spread > 0, spread, 1.0), *regress(np.log(1 + _LEAST_DISTANCE - correlations)),
+        centre, spread, *regress(np.log(1 + _LEAST_DISTANCE - correlations)),
         *regress(np.log(resolutions)), np.maximum.accumulate(share))
 
 

@@ -68,7 +68,7 @@ class Pretrained(NamedTuple):
       refinement: how `encode` refines the encoder's codes.
       density_head: parameters of the density head; None without one.
       bank: the bank of structures; None without one.
-      confidence: how close its shapes are to the true ones; None where that was not measured.
+      confidence: the constants of `saxsae.confidence`; None where they were not fitted.
     """
 
     network: AutoEncoder

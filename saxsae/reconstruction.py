@@ -8,8 +8,10 @@
    * "search": gradient steps in the codes and sizes of these structures.
    * "evolve": the genetic algorithm of H. He, C. Liu, H. Liu, iScience 23, 100906 (2020), "the paper"
      (`saxsae.genetic_search`), on binary shapes; with "bank" before it, from the codes of the best structures.
-4. The models are superposed and averaged to the density, because a curve determines neither orientation nor hand.
+4. The models are superposed and averaged to the density, because a curve determines neither orientation nor hand;
+   `saxsae.superposition.ensemble` compares them with each other.
 5. The profile of the best model is fitted to all measured points, and `saxsae.verdict` judges the result.
+6. `saxsae.confidence` states how close the density can be expected to be to the true one.
 
 `reconstruct(stages=("evolve",), initial="distribution")` with weights of the published network is the paper's way.
 """
@@ -26,7 +28,7 @@ from phasenet.errors import InputError
 from saxsae import bank_search, confidence, genetic, genetic_search
 from saxsae.bank import scoring
 from saxsae.bank.descent import DescentSettings
-from saxsae.confidence import FILLED, Confidence
+from saxsae.confidence import Confidence
 from saxsae.genetic_search import CompiledSearchKey
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
@@ -36,6 +38,7 @@ from saxsae.profiles.guinier import MEDIAN_RADIUS_OVER_RG, GuinierFit, fit_guini
 from saxsae.profiles.rebinning import CurveLike, rebin
 from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import voxels
+from saxsae.shapes.densities import FILLED
 from saxsae.superposition import ensemble
 from saxsae.superposition.ensemble import EnsembleStatistics
 from saxsae.verdict import NO_SHAPE, Verdict, judge_curve, judge_result
@@ -44,6 +47,7 @@ NUM_POINTS = 128  # of the rebinned curve; all curves have this length, so one c
 STAGES = (("bank",), ("bank", "search"), ("evolve",), ("bank", "evolve"))
 LEAST_CONTRAST, MOST_CONTRAST = -0.05, 0.1  # of the shell, e/A^3; water has 0.334
 DENSITY_MODELS, EVOLVED_MODELS = 32, 8  # if the caller does not say how many
+_FEWEST_MODELS = 16  # with fewer, the agreement of the models says too little for the confidence
 _LONGEST_OVER_RG = 2.3  # of all but a few deposited models
 
 
@@ -62,10 +66,11 @@ class Reconstruction(NamedTuple):
       model_chi_squared: (K,) chi^2 of each model over the rebinned curve.
       rsc: (K,) Pearson correlation of each model after superposition: with the mean for densities, with the
         best model for binary shapes.
-      ensemble: how the models differ; outliers are not in `density`.
+      ensemble: how the models differ; from the bank, outliers are not in `density`.
       rg_angstrom: radius of gyration of the best model, with its shell.
-      bank_misfit: the lowest misfit of a structure of the bank, before the steps; NaN without a bank.
-      negative_density: negative over positive density of the best model, before it is cut off; NaN without a bank.
+      bank_misfit: the lowest misfit of a structure of the bank, before the steps; NaN from the genetic algorithm.
+      negative_density: negative over positive density of the best model, before it is cut off; NaN from the genetic
+        algorithm.
       q_inv_angstrom: (N,) float64, 1/A, of the measured points that were fitted.
       intensity: (N,) float64, in the unit of the curve.
       sigma: (N,) float64, standard deviations of `intensity`.
@@ -82,7 +87,7 @@ class Reconstruction(NamedTuple):
       sources: the structures of the bank that the models began as, one line each; () from the genetic algorithm.
       notes: assumptions and left-out points, one line each; the curve's own notes come first.
       verdict: whether the result can be believed.
-      num_fitting: how many structures of the bank fit within noise and model error; None without a bank.
+      num_fitting: how many structures of the bank fit within noise and model error; None from the genetic algorithm.
       features: (F,) what `saxsae.confidence` takes of the result; None from the genetic algorithm.
       confidence: how close `density` can be expected to be to the true one; None where that is not known.
       occupancy: (31, 31, 31) probability that a voxel is filled at 15 A resolution, or where the weights have no
@@ -175,8 +180,8 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
       pretrained: the auto-encoder, from `saxsae.pretrained.load()`.
       radius: r_max in Angstrom (the largest distance of an atom from the centroid) if it is known; None searches for
         it together with the code.
-      q_max: largest q that is fitted, 1/A. Models do not tell the elements, an approximation that holds to about 0.2.
-        Of large bodies less is fitted, see `scattering.resolved_q_max`.
+      q_max: largest q that is fitted, 1/A; beyond 0.2 a curve tells little more of the shape. Of large bodies less is
+        fitted, see `scattering.resolved_q_max`.
       num_models: number of models; None is 32 structures of the bank, or 8 independent runs.
       seed: seed of all randomness. The stages "bank" and "search" have none.
       background: fit a constant background as well.
@@ -228,11 +233,21 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
     result = Reconstruction(guinier=prepared.guinier, notes=tuple(prepared.notes), verdict=before, **found.fields,
                             **fit)
     result = result._replace(verdict=judge_result(result, result.rg_angstrom, before, background))
-    return _add_confidence(result, pretrained) if result.sources else result
+    if not result.sources:
+        return result
+    as_measured = "search" in stages and radius is None and not equal_atoms and len(result.models) >= _FEWEST_MODELS
+    return _add_confidence(result, pretrained, as_measured)
 
 
-def _add_confidence(result: Reconstruction, pretrained: Pretrained) -> Reconstruction:
-    """Returns a result from the bank with its confidence and occupancy."""
+def _add_confidence(result: Reconstruction, pretrained: Pretrained, as_measured: bool) -> Reconstruction:
+    """Returns a result from the bank with its features and occupancy, and with its confidence.
+
+    Args:
+      result: the result.
+      pretrained: the weights, which may have constants of the confidence.
+      as_measured: whether the result was found as those that the constants were fitted to; otherwise no confidence is
+        stated, and the occupancy is the share of the models.
+    """
     rg = result.guinier.rg_angstrom if result.guinier.valid else result.rg_angstrom
     features = confidence.measure(
         result.rsc, result.bank_misfit, result.verdict.measures["misfit"], result.sources,
@@ -240,6 +255,10 @@ def _add_confidence(result: Reconstruction, pretrained: Pretrained) -> Reconstru
     occupancy = confidence.filled_share(result.models)
     if pretrained.confidence is None:
         return result._replace(features=features, occupancy=occupancy)
+    if not as_measured:
+        note = (f"no confidence is stated: it was measured for the stages bank,search with at least {_FEWEST_MODELS} "
+                "models and an unknown radius")
+        return result._replace(features=features, occupancy=occupancy, notes=(*result.notes, note))
     return result._replace(features=features, confidence=confidence.predict(pretrained.confidence, features),
                            occupancy=confidence.calibrate_occupancy(pretrained.confidence, occupancy))
 

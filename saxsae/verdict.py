@@ -19,7 +19,7 @@ from saxsae.profiles.guinier import GuinierFit
 from saxsae.profiles.rebinning import CurveLike
 
 SHAPE, DOUBTFUL, NO_SHAPE = "shape", "doubtful", "no shape"
-# Relative error of the profile of a model, which no search can undercut.
+# Relative error of the profile of a model beside sigma, in the measure `misfit`, whose limits were set with it.
 MODEL_ERROR = 0.02
 _FLEXIBLE_KRATKY = 1.5  # a compact particle has fallen below 1.1, a Gaussian chain stays near 2
 _REASONS_SHOWN = 3  # in the sentence; all are in log.json and in the report
@@ -151,11 +151,11 @@ class ResultLike(CurveLike, Protocol):
 
     @property
     def bank_misfit(self) -> float:
-        """The lowest misfit of a structure of the bank; NaN without a bank."""
+        """The lowest misfit of a structure of the bank; NaN from the genetic algorithm."""
 
     @property
     def negative_density(self) -> float:
-        """Negative over positive density of the best model; NaN without a bank."""
+        """Negative over positive density of the best model; NaN from the genetic algorithm."""
 
     @property
     def sources(self) -> tuple[str, ...]:

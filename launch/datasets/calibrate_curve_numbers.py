@@ -55,6 +55,8 @@ def main(_: list[str]) -> None:
         if number % 50 == 0:
             app.print_line(f"  {number} of {len(chosen)}")
     app.print_line(f"{len(rows)} of {len(chosen)} curves allow all numbers")
+    if not rows:
+        raise InputError(f"{','.join(_STRUCTURES.value)}: no curve of these structures allows all numbers")
     if _VALIDATION.value:
         _print_errors(rows)
     else:
@@ -81,8 +83,8 @@ def simulate(structure: Structure, rng: np.random.Generator) -> tuple[types.Simp
       structure: the atoms.
       rng: draws the contrast of the shell, 0.005 to 0.03 e/A^3; the noise, that of `simulation.noise_sigma` within a
         factor of about two, and its standard deviation, right within another; the error of the subtracted buffer, about
-        0.5% of it; aggregates, about 1% of I(0), of two to four times the Rg; the first q, 0.15 to 0.8 / Rg; the last
-        q, 0.2 to 0.45 1/A; the number of points, 150 to 500.
+        0.5% of it; aggregates, about 1% of I(0), of two to four times the Rg; the first q, 0.15 to 0.8 / Rg, at most
+        0.03 1/A; the last q, 0.2 to 0.45 1/A; the number of points, 150 to 500.
     """
     xyz, _ = voxels.centre_and_radius(structure.xyz_angstrom)
     rg = float(np.sqrt((xyz**2).sum(1).mean()))

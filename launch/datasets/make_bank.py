@@ -88,9 +88,8 @@ def main(_: list[str]) -> None:
         np.concatenate(codes), np.array(rg, np.float32), radii.astype(np.float32), np.concatenate(profiles))
 
     folder = app.prepare_folder(_OUTPUT.value)
-    for file in (*source.glob("*.npz"), source / releases.CONFIG):
-        if file.parent.resolve() != folder.resolve():
-            shutil.copy(file, folder / file.name)
+    releases.copy_release(source, folder)
+    (folder / pretrained.CONFIDENCE).unlink(missing_ok=True)  # its constants are those of another bank
     if head.parent.resolve() != folder.resolve():
         shutil.copy(head, folder / pretrained.DENSITY_HEAD)
     pretrained.save_bank(folder, bank, _COMPONENTS.value)
@@ -98,7 +97,8 @@ def main(_: list[str]) -> None:
     assert stored is not None
     error = np.abs(stored.profiles[:, :, 0] / bank.profiles[:, :, 0] - 1)
     app.print_line(f"profiles stored to {np.median(error):.1e} (median), {np.quantile(error, 0.99):.1e} (99%)\n"
-                   f"written to {folder}: {(folder / pretrained.BANK).stat().st_size / 2**20:.1f} MiB")
+                   f"written to {folder}: {(folder / pretrained.BANK).stat().st_size / 2**20:.1f} MiB\n"
+                   "the release states no confidence until launch.datasets.fit_confidence has fitted it")
 
 
 def _draw_shapes(count: int, structures: list[np.ndarray]) -> tuple[list[tuple[str, np.ndarray]], np.ndarray,

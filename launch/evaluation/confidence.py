@@ -58,7 +58,7 @@ def compare(found: Reconstruction, case: HeldOut) -> dict[str, Any]:
     inside = np.asarray(truth) * densities.ATOM_VOLUME_ANGSTROM3 / electrons / pitch**3
     share = on_truth(confidence.filled_share(found.models))
     place = np.rint(share * (len(confidence.OCCUPANCIES) - 1)).astype(int)
-    filled = inside > confidence.FILLED
+    filled = inside > densities.FILLED
     count = len(confidence.OCCUPANCIES)
     return {"correlation": float(placed.correlation),
             "true_resolution_angstrom": resolution.resolution_of(on_truth(found.density), np.asarray(truth), pitch),
@@ -93,8 +93,9 @@ def state(item: dict[str, Any], model: confidence.ConfidenceModel) -> dict[str, 
 def format_item(item: dict[str, Any]) -> str:
     """Returns the text of an item's progress line."""
     low, high = item.get("expected_correlation_90", (np.nan, np.nan))
-    return (f"correlation {item['correlation']:.3f} (90%: {low:.3f} to {high:.3f}), resolution "
-            f"{item['true_resolution_angstrom']:.1f} A, {item['status']}")
+    stated = f" (90%: {low:.3f} to {high:.3f})" if np.isfinite(low) else ""
+    return (f"correlation {item['correlation']:.3f}{stated}, resolution {item['true_resolution_angstrom']:.1f} A, "
+            f"{item['status']}")
 
 
 def format_summary(summary: dict[str, Any], reliable: list[tuple[float, float, int]]) -> str:
@@ -109,6 +110,8 @@ def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns means and medians, and how often the stated intervals hold."""
     checked = [item for item in items if "error" not in item]
     summary: dict[str, Any] = {"count": len(checked), "failed": sum("error" in item for item in items)}
+    if not checked:
+        return summary
     for name in ("correlation", "true_resolution_angstrom", "cpu_seconds", "r_max_ratio"):
         values = [item[name] for item in checked]
         summary |= {f"mean_{name}": float(np.mean(values)), f"median_{name}": float(np.median(values))}

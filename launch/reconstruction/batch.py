@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import time
 import traceback
@@ -28,6 +29,7 @@ from launch.reconstruction.input_files import CurveFile, SkippedFile, summarize_
 from launch.reconstruction.series import SeriesPoint
 from phasenet.errors import InputError, one_line
 from saxsae.io.curves.measured_curves import Curve
+from saxsae.io.curves.units import UndecidedUnitError
 from saxsae.profiles.guinier import fit_guinier
 
 # Flags on which the result of a curve does not depend.
@@ -80,7 +82,7 @@ def run_batch(curves: Sequence[CurveFile], skipped: Sequence[SkippedFile], outpu
 def _describe(curve: CurveFile, folder: pathlib.Path, common: dict[str, Any]) -> dict[str, Any]:
     """Returns what the log of a curve says about the run: flags that repeat it alone, code, and digests in "batch".
 
-    The results of two runs are the same if the digests, the version and the flags, without `_FREE_FLAGS`, are the same.
+    A curve is not computed again if the digests, the code and the flags, without `_FREE_FLAGS`, are the same.
 
     Args:
       curve: the curve.
@@ -111,7 +113,7 @@ def _identify(log: dict[str, Any]) -> tuple[Any, ...]:
     """Returns the part of a log, in JSON's types, on which the result depends."""
     flags = {name: value for name, value in log["flags"].items() if name not in _FREE_FLAGS}
     batch = log["batch"]
-    return flags, log["versions"][_PACKAGE], batch["profile_sha256"], batch["weights_sha256"]
+    return flags, log["versions"][_PACKAGE], log["revision"], batch["profile_sha256"], batch["weights_sha256"]
 
 
 def _run_or_fail(curve: CurveFile, folder: pathlib.Path, settings: RunSettings, method: Method,
@@ -127,9 +129,12 @@ def _run_or_fail(curve: CurveFile, folder: pathlib.Path, settings: RunSettings, 
         app.print_line(f"failed: {reason}")
         log = {"profile": curve.path, "status": FAILED, "reasons": [reason.removeprefix(f"{curve.path}: ")],
                "timing": _measure_time(started), **description}
-        if not known:  # a bug
+        # What a file that is missing for the moment, or a unit that the user must give, had before is kept.
+        if not known or (os.path.isfile(curve.path) and not isinstance(error, UndecidedUnitError)):
+            if not known:  # a bug
+                log |= {"traceback": traceback.format_exc()}
             with contextlib.suppress(OSError, InputError):
-                _write_failure(folder / curve.name, log | {"traceback": traceback.format_exc()})
+                _write_failure(folder / curve.name, log)
     return app.to_json_types(log)
 
 
@@ -147,7 +152,7 @@ def _run(curve: CurveFile, folder: pathlib.Path, settings: RunSettings, method: 
 
 
 def _write_failure(folder: pathlib.Path, log: dict[str, Any]) -> None:
-    """Writes the log of a curve that failed for no fault of its file, in place of the results of an earlier run."""
+    """Writes the log of a curve that failed, in place of the results of an earlier run."""
     files.remove_old_results(app.prepare_folder(str(folder)), keep=(log["profile"],))
     app.write_log(folder / files.LOG, log, None)
 
@@ -170,7 +175,9 @@ def _write_tables(folder: pathlib.Path, curves: Sequence[CurveFile], rows: dict[
                   skipped: Sequence[SkippedFile], given: bool, json_path: str | None = None) -> tuple[str, ...]:
     """Writes the table of the curves that are done, in the order of the curves; returns the lines about the series."""
     done = [rows[curve.name] for curve in curves if curve.name in rows]
-    found = series.find_series([point for point in map(_as_point, done) if point is not None], given)
+    found = series.SeriesReport()
+    if len(done) == len(curves):
+        found = series.find_series([point for point in map(_as_point, done) if point is not None], given)
     if found.divided:
         done = [dataclasses.replace(row, i0_per_concentration=None if row.concentration_mg_per_ml is None else row.i0)
                 for row in done]

@@ -21,7 +21,8 @@ RESULTS = (SHAPE, DOUBTFUL)  # statuses with a shape
 _STATUSES = (SHAPE, DOUBTFUL, NO_SHAPE, FAILED)
 _GUIDE = (
     "Rg and I(0) are those of the Guinier region, r_max is the largest distance of an atom from the centroid, and "
-    "RSC is the real-space correlation of the models with their mean. chi^2 near 1 and RSC above 0.9 are good.")
+    "RSC is the real-space correlation of the models with their mean (after evolve: with the best). chi^2 near 1 and "
+    "RSC above 0.9 are good.")
 _GUIDE_TO_SERIES = (
     " I(0)/c takes the intensities of a file for not divided by the concentration, unless the series below says that "
     "they are.")
@@ -42,7 +43,7 @@ class BatchRow:
       i0_sigma: its standard deviation.
       r_max_angstrom: largest distance of an atom of the result from the centroid, A.
       chi_squared: chi^2 of the best model.
-      rsc: mean real-space correlation of the models with their mean.
+      rsc: mean real-space correlation of the models with their mean, after `evolve` with the best.
       q_min_inv_angstrom: smallest q of the curve, 1/A.
       q_max_inv_angstrom: largest q of the curve, 1/A.
       seconds: wall time.

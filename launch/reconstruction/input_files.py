@@ -86,12 +86,13 @@ def split_paths(values: Sequence[str]) -> list[str]:
     return paths
 
 
-def find_structures(value: str) -> list[StructureFile]:
+def find_structures(value: str, output: str) -> list[StructureFile]:
     """Returns the structures that `--reference` names, in order, each file once.
 
     Args:
       value: a file, a folder, or several with commas between them. Of a folder, the PDB and mmCIF files in it and in
-        the folders below it, in alphabetical order.
+        the folders below it, in alphabetical order, without results of this program.
+      output: the output folder, which is not searched.
 
     Raises:
       InputError: a folder holds no such file.
@@ -101,7 +102,7 @@ def find_structures(value: str) -> list[StructureFile]:
         if not os.path.isdir(path):
             found.setdefault(os.path.realpath(path), StructureFile(path, True))
             continue
-        files = [file for file in sorted(pathlib.Path(path).rglob("*")) if _may_be_structure(file)]
+        files = sorted(filter(_may_be_structure, _walk(pathlib.Path(path), pathlib.Path(output).resolve())))
         if not files:
             raise InputError(f"{path}: no structure in this folder: files named {', '.join(_STRUCTURE_SUFFIXES)} are "
                              "looked for")

@@ -114,7 +114,8 @@ def summary(found: Reconstruction, placed: PlacedMap | None, single: float | Non
         "radius_angstrom": found.radius_angstrom,
         "rg_angstrom": found.rg_angstrom,
         "guinier_rg_angstrom": found.guinier.rg_angstrom if found.guinier.valid else None,
-        "rsc": float(others.mean()) if len(others) else None, **_describe_ensemble(found)}
+        "rsc": float(others.mean()) if len(others) else None,
+        "volume_angstrom3": float(found.density.sum() * found.pitch_angstrom**3), **_describe_ensemble(found)}
     if found.confidence is not None:
         numbers |= found.confidence._asdict()
     if found.num_fitting is not None:
@@ -137,8 +138,7 @@ def _describe_ensemble(found: Reconstruction) -> dict[str, Any]:
     return numbers | {
         "outliers": (np.flatnonzero(statistics.outliers) + 1).tolist(),
         "clusters": {ensemble.name_cluster(label): (np.flatnonzero(statistics.clusters == label) + 1).tolist()
-                     for label in range(statistics.clusters.max() + 1)},
-        "volume_angstrom3": float(found.density.sum() * found.pitch_angstrom**3)}
+                     for label in range(statistics.clusters.max() + 1)}}
 
 
 def _ensemble_rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -205,8 +205,10 @@ def rows(found: Reconstruction, numbers: dict[str, Any], of_curve: CurveNumbers 
     if found.sources:
         lines.append(("made of", f"{len(found.sources)} structures", f"the best: {found.sources[0]}"))
     if "num_fitting" in numbers:
-        lines.append(("ambiguity", f"{math.log10(max(numbers['num_fitting'], 1)):.1f}",
-                      f"log10 of {numbers['num_fitting']} structures of the bank that fit"))
+        count = numbers["num_fitting"]
+        lines.append(("ambiguity", f"{math.log10(count):.1f}" if count else "-",
+                      f"log10 of {count} structures of the bank that fit" if count else
+                      "no structure of the bank fits within noise and model error"))
     if of_curve is not None:
         lines += curve_rows.rows(of_curve, numbers.get("volume_angstrom3"))
     if "correlation" in numbers:

@@ -110,7 +110,9 @@ def find_series(points: Sequence[SeriesPoint], given: bool) -> SeriesReport:
             f"the headers state concentrations, but Rg differs by a factor of {rg_ratio:.2f} and I(0)/c by "
             f"{i0_ratio:.2f}: not taken for one sample (--concentrations says that it is one)",))
     found = concentration_series.analyze_series(c, rg, rg_sigma, i0, i0_sigma)
-    source = "as given" if given else "from the headers of the files"
+    source = "as given" if given else (
+        "from the headers of the files, which are taken for those of one sample, because Rg and I(0)/c agree within "
+        f"factors of {_MOST_RG_RATIO:g} and {_MOST_I0_RATIO:g}")
     lines = [f"concentration series of {len(usable)} curves, {min(c):g} to {max(c):g} mg/ml, {source}; lines weighted "
              "by the standard deviations"]
     if divided:

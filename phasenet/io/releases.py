@@ -7,6 +7,7 @@ reading, names, shapes and values are checked against what `phasenet.pretrained`
 
 import json
 import pathlib
+import shutil
 from typing import Any
 
 import jax
@@ -144,3 +145,10 @@ def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
 def _leaf_name(place: tuple[Any, ...]) -> str:
     """Returns the name of a leaf in the archive: the keys on the way to it, joined by "/"."""
     return "/".join(str(key.key) for key in place)
+
+
+def copy_release(source: pathlib.Path, folder: pathlib.Path) -> None:
+    """Copies the arrays and the configuration of a release into a folder, which may be the release itself."""
+    for file in (*source.glob("*.npz"), source / CONFIG):
+        if file.parent.resolve() != folder.resolve():
+            shutil.copy(file, folder / file.name)

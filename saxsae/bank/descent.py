@@ -2,8 +2,8 @@
 
 The decoder, its density head, the moments and the profile are differentiable. The loss of a model is the logarithm of
 its misfit, so that all steps are alike, plus the prior: the distance of its code and size from those of the structure
-it began as. A decoded density has lost details of its structure (its profile is off by 4% at q = 0.1 and 14% at 0.2, of
-thin made shapes more), which the steps make good. `saxsae.bank_search` calls `start` and `take_steps`.
+it began as. A decoded density has lost details of its structure: its profile is off by 4% at q = 0.1 and 14% at 0.2,
+that of a thin made shape by more. The steps correct this. `saxsae.bank_search` calls `start` and `take_steps`.
 """
 
 import functools

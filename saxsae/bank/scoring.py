@@ -29,7 +29,7 @@ _SIZE_STEPS = np.linspace(-0.16, 0.12, 29).astype(np.float32)
 _WIDE_SIZE_STEPS = np.linspace(-0.5, 0.5, 51).astype(np.float32)  # where Rg is a guess
 _STRETCH = 0.3  # logarithm of a size over the structure's own that costs `_STRETCH_COST` misfits of the 16th best
 _STRETCH_COST, _STRETCH_RANK = 0.3, 15
-_LIKE_THE_BEST = 1.5  # of the lowest misfit: what fits as well, where nothing is below 1
+_FITS = 1.0  # a misfit below it is within noise and model error
 LEAST_MISFIT = 0.1  # below it, misfits do not differ
 
 
@@ -50,7 +50,11 @@ class ChosenStructures(NamedTuple):
 
 
 def add_model_error(curve: WeightedCurve) -> WeightedCurve:
-    """Returns a curve, whose weights are 1 / sigma^2, with weights that hold what a profile misses too."""
+    """Returns the curve with weights that include the error of the model.
+
+    Args:
+      curve: (Q,) points with the weights 1 / sigma^2; a weight of 0 excludes a point.
+    """
     q, intensity, weight = (np.asarray(array) for array in curve)
     used = weight > 0
     relative = np.hypot(_SMALL_Q_ERROR, _LARGE_Q_ERROR * (q / _LARGE_Q)**2)
@@ -95,7 +99,7 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
                       contrasts: tuple[float, ...] = hydration.CONTRASTS, radius: float | None = None,
                       rg_known: bool = True, background: bool = False,
                       equal_atoms: bool = False) -> tuple[ChosenStructures, int]:
-    """Returns the structures that fit a curve best, each once, and how many fit within the errors.
+    """Returns the structures that fit a curve best, each once, and how many structures of the bank fit it.
 
     Args:
       bank: the structures.
@@ -107,6 +111,9 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
       rg_known: whether `rg_angstrom` was measured; otherwise it may be off by a third.
       background: whether a constant is fitted as well.
       equal_atoms: whether the curve was computed from equal atoms.
+
+    Returns:
+      The chosen ones, and the number of structures whose misfit is below 1: within noise and model error.
     """
     own = bank.r_max_angstrom
     profiles = jnp.asarray(bank.profiles_of(equal_atoms))
@@ -132,4 +139,4 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
         cost[:, rows].transpose(1, 0, 2).reshape(len(rows), -1).argmin(1), (len(contrasts), radii.shape[1]))
     chosen = ChosenStructures(rows, radii[rows, size_index], np.array(contrasts)[contrast_index],
                               misfit[contrast_index, rows, size_index])
-    return chosen, int((misfit.min((0, 2)) < max(1.0, _LIKE_THE_BEST * float(misfit.min()))).sum())
+    return chosen, int((misfit.min((0, 2)) < _FITS).sum())

@@ -4,9 +4,9 @@ The amplitude of an atom with its hydrogens is A(q) = f(q) + n f_H(q) - rho V ex
 T. MacRae, E. Suzuki, J. Appl. Cryst. 11, 693, 1978), with the volumes V of D. Svergun, C. Barberato, M. Koch, J. Appl.
 Cryst. 28, 768 (1995). In water carbon all but vanishes; nitrogen and oxygen are what is seen.
 
-`saxsae.profiles.hydration` takes the atoms as points of A(0) and multiplies the profile by `mean_growth`: within 1% to
-q = 0.2 and 5% to 0.3 this is the sum over atoms with their own A(q), where atoms that count alike are off by 13% and
-39% (`tests/saxsae/profiles/test_excess_electrons.py`).
+`saxsae.profiles.hydration` takes the atoms as points of A(0) and multiplies the profile by `mean_growth`. The result is
+the sum over atoms with their own A(q) within 1% to q = 0.2 and 5% to 0.3; equal atoms are off by 13% and 39%
+(`tests/saxsae/profiles/test_excess_electrons.py`). `saxsae.shapes.atom_numbers` counts hydrogens for masses.
 """
 
 import gemmi
@@ -37,16 +37,15 @@ def amplitude(atomic_number: int, q_inv_angstrom: np.ndarray) -> np.ndarray:
 
 
 def excess_electrons(atomic_number: np.ndarray) -> np.ndarray:
-    """Returns the excess electrons (N,) float64 of atoms (N,).
-
-    Where neither nitrogen nor oxygen is among the atoms, their elements are not known (beads, alpha carbons): then each
-    counts as the mean of a protein's atoms.
-    """
-    numbers = np.asarray(atomic_number, np.int64)
-    if not are_elements_known(numbers):
-        numbers = np.zeros_like(numbers)
-    found, place = np.unique(numbers, return_inverse=True)
+    """Returns the excess electrons (N,) float64 of atoms (N,); see `known_elements`."""
+    found, place = np.unique(known_elements(atomic_number), return_inverse=True)
     return np.array([amplitude(int(number), np.zeros(1))[0] for number in found])[place]
+
+
+def known_elements(atomic_number: np.ndarray) -> np.ndarray:
+    """Returns atomic numbers (N,) int64; where the elements are not known all are 0, a protein's mean atom."""
+    numbers = np.asarray(atomic_number, np.int64)
+    return numbers if are_elements_known(numbers) else np.zeros_like(numbers)
 
 
 def are_elements_known(atomic_number: np.ndarray) -> bool:

@@ -46,7 +46,9 @@ def fit_measured_points(curve: CurveLike, q_range: tuple[float, float], profile:
 
 
 def fit_scale(profile: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, background: bool) -> tuple[float, float]:
-    """Returns the scale of a profile and the constant that together fit best; without a background the constant is 0.
+    """Returns the scale of a profile, at least 0, and the constant that together fit best.
+
+    Without a background the constant is 0, and the scale takes the sign of the intensities.
 
     Args:
       profile: (N,) I(q) of the model on any scale.
@@ -56,7 +58,11 @@ def fit_scale(profile: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, bac
     """
     design = np.stack([profile, np.ones_like(profile)], 1)[:, : 1 + background]
     solution = np.linalg.lstsq(design / sigma[:, None], intensity / sigma, rcond=None)[0]
-    return float(solution[0]), float(solution[1]) if background else 0.0
+    if not background:
+        return float(solution[0]), 0.0
+    if solution[0] > 0:
+        return float(solution[0]), float(solution[1])
+    return 0.0, float(np.average(intensity, weights=sigma**-2.0))  # a profile upside down explains nothing
 
 
 def cormap_probability(residual: np.ndarray) -> float:

@@ -1,11 +1,11 @@
 """Computes scattering profiles of densities of atoms with a shell of bound water.
 
 The amplitude of a density is 0.088 e/A^3 times that of its atoms plus the contrast of the shell times that of its
-shell (`saxsae.shapes.densities`). 0.088 e/A^3 is the excess of a protein (0.42) over water (0.334). Of a measured curve
-each atom has the weight of its own excess (`saxsae.profiles.excess_electrons`); of a curve that was computed from equal
-atoms all have one (`equal_atoms`). The shell's contrast is a parameter; D. Svergun, C. Barberato, M. Koch, J. Appl.
-Cryst. 28, 768 (1995) use 0.03 e/A^3 for a shell of 3 A around a smooth envelope. This shell follows every crevice: with
-0.02 it enlarges Rg by 1.1 A in the median of the corpus, where 0.5 to 2 A are observed.
+shell (`saxsae.shapes.densities`). 0.088 e/A^3 is the excess of a protein (0.42) over water (0.334). For a measured
+curve each atom has the weight of its own excess (`saxsae.profiles.excess_electrons`); for a curve that was computed
+from equal atoms all weights are equal (`equal_atoms`). The shell's contrast is a parameter; D. Svergun, C. Barberato,
+M. Koch, J. Appl. Cryst. 28, 768 (1995) use 0.03 e/A^3 for a shell of 3 A around a smooth envelope. This shell follows
+every crevice: with 0.02 it enlarges Rg by 1.1 A in the median of the corpus, where 0.5 to 2 A are observed.
 
 1. The amplitudes add up to one map, whose moments and invariants are those of any map (`saxsae.profiles.scattering`).
 2. The profile is divided by the blur's and multiplied by that of an atom: the mean atom's, or for equal atoms that of a

@@ -7,7 +7,7 @@ model itself would prove nothing. There are two kinds of curves:
   of beads nothing more is known.
 * `solution_intensity`: atoms with the amplitudes of their elements, in a shell of bound water, as in a measurement.
 
-Called by `launch.evaluate`.
+Called by `launch.evaluate`, `launch.datasets.held_out` and `launch.datasets.calibrate_curve_numbers`.
 """
 
 from typing import NamedTuple
@@ -100,8 +100,9 @@ def solution_intensity(xyz_angstrom: np.ndarray, atomic_number: np.ndarray, q_in
     # Each class of scatterers: points, their weights, their common amplitude.
     classes = [((voxels - CENTRE) * pitch, covered[tuple(voxels.T)],
                 contrast * pitch**3 * np.exp(-((q * pitch) ** 2) / 24))]
-    for number in np.unique(atomic_number):
-        chosen = xyz[np.asarray(atomic_number) == number]
+    elements = excess_electrons.known_elements(atomic_number)
+    for number in np.unique(elements):
+        chosen = xyz[elements == number]
         points, mass = _merge_scatterers(chosen)
         classes.append((points, mass, excess_electrons.amplitude(int(number), q)))
     intensity = np.zeros(len(q))

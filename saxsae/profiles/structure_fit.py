@@ -25,7 +25,7 @@ from saxsae.shapes import densities
 from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3, MARGIN_ANGSTROM
 from saxsae.shapes.voxels import GRID
 
-Q_MAX = 0.3  # 1/A; beyond it the fixed excluded volume and the blurred grid say too little
+Q_MAX = 0.3  # 1/A; beyond it the fixed excluded volume and the blurred grid are too coarse
 CONTRASTS = tuple(round(0.001 * step, 3) for step in range(41))  # of the shell that are tried, e/A^3
 _ELEMENTS = (6, 7, 8, 16)  # each is a class of scatterers; all other elements share one more
 _OTHER = 0

@@ -23,6 +23,7 @@ from saxsae.shapes.voxels import CENTRE, GRID
 MARGIN_ANGSTROM = 6.0  # from r_max to the radius of the grid's sphere
 BLUR_ANGSTROM = 3.38  # standard deviation of the blur: a resolution of 15 A over pi sqrt(2)
 ATOM_VOLUME_ANGSTROM3 = 17.2  # volume of a protein per heavy atom; a mean residue has 134 A^3 and 7.8 heavy atoms
+FILLED = 0.5  # of the density inside a protein, above which a voxel at 15 A resolution is filled
 SHELL_ANGSTROM = (2.0, 5.0)  # distances from the nearest atom between which water is bound
 _CHUNK = 1024  # atoms whose neighbourhoods are searched at a time
 
@@ -87,7 +88,11 @@ def atom_density(xyz: np.ndarray, r_max: float, weights: ArrayLike = 1.0) -> np.
 
 
 def shell_density(xyz: np.ndarray, r_max: float) -> np.ndarray:
-    """Returns the blurred shell of bound water around atoms at `xyz`, see `atom_density`.
+    """Returns the blurred shell of bound water around atoms.
+
+    Args:
+      xyz: (N, 3) positions in A from the centroid.
+      r_max: their largest distance from the centroid, A.
 
     Returns:
       (31, 31, 31) float64 from 0 to 1, the fraction of a voxel that lies in the shell.
@@ -97,7 +102,7 @@ def shell_density(xyz: np.ndarray, r_max: float) -> np.ndarray:
 
 
 def shell_fraction(xyz: np.ndarray, r_max: float) -> np.ndarray:
-    """Returns the fraction (31, 31, 31) float64 of each voxel that lies in the shell, not blurred."""
+    """Returns the fraction (31, 31, 31) float64 of each voxel that lies in the shell; arguments as `shell_density`."""
     h = density_pitch(r_max)
     near, far = SHELL_ANGSTROM
     distance = nearest_atom_distances(np.asarray(xyz, np.float64), h, far + h).astype(np.float64)

@@ -24,7 +24,8 @@ class EnsembleStatistics(NamedTuple):
       nsd: (K, K) normalized spatial discrepancies of all pairs.
       outliers: (K,) bool, models unlike the others.
       clusters: (K,) int, 0 the largest.
-      resolution_angstrom: (K,) where the Fourier shell correlation of a model with the mean of the others is 0.5.
+      resolution_angstrom: (K,) where the Fourier shell correlation of a model with the mean of the others is 0.5; NaN
+        for a single model.
     """
 
     correlations: np.ndarray
@@ -39,14 +40,16 @@ def describe(maps: np.ndarray, pitch: float, filled: float, least: float = LEAST
     Args:
       maps: (K, N, N, N).
       pitch: edge of their voxels, A.
-      filled: value above which a voxel belongs to the shape.
+      filled: value above which a voxel belongs to the shape; of a map that is lower, half of its highest value.
       least: mean correlation below which clusters stay apart.
     """
     correlations = pairwise_correlations(maps)
     shapes = np.array([one > min(filled, 0.5 * one.max()) if one.max() > 0 else np.ones_like(one, bool)
                        for one in maps])
-    others = (maps.sum(0) - maps) / max(len(maps) - 1, 1)
-    resolutions = [resolution.resolution_of(one, rest, pitch) for one, rest in zip(maps, others, strict=True)]
+    resolutions = [np.nan]
+    if len(maps) > 1:
+        others = (maps.sum(0) - maps) / (len(maps) - 1)
+        resolutions = [resolution.resolution_of(one, rest, pitch) for one, rest in zip(maps, others, strict=True)]
     return EnsembleStatistics(correlations, spatial_discrepancy.pairwise_nsd(shapes), find_outliers(correlations),
                               find_clusters(correlations, least), np.array(resolutions))
 
@@ -96,12 +99,17 @@ def find_clusters(correlations: np.ndarray, least: float) -> np.ndarray:
       least: mean correlation below which clusters stay apart.
     """
     clusters = [[number] for number in range(len(correlations))]
+    linkage = np.array(correlations, np.float64)  # mean correlation between each two clusters
+    np.fill_diagonal(linkage, -np.inf)
     while len(clusters) > 1:
-        linkage = np.array([[correlations[np.ix_(a, b)].mean() if a is not b else -np.inf for b in clusters]
-                            for a in clusters])
         first, second = sorted(np.unravel_index(linkage.argmax(), linkage.shape))
         if linkage[first, second] < least:
             break
+        sizes = len(clusters[first]), len(clusters[second])
+        joined = np.average(linkage[[first, second]], axis=0, weights=sizes)
+        linkage[first], linkage[:, first] = joined, joined
+        linkage[first, first] = -np.inf
+        linkage = np.delete(np.delete(linkage, second, 0), second, 1)
         clusters[first] += clusters.pop(second)
     labels = np.zeros(len(correlations), int)
     for label, members in enumerate(sorted(clusters, key=len, reverse=True)):

@@ -2,7 +2,7 @@
 
 NSD^2 of two sets of points is half the sum, over both, of the mean squared distance of a set's points from the nearest
 point of the other set, over the squared fineness of that other set. Here the points are filled voxels, whose fineness
-is the edge of a voxel. 0 is said of equal shapes, below about 1 shapes are similar.
+is the edge of a voxel. Equal shapes have an NSD of 0, similar ones less than about 1.
 """
 
 import numpy as np

@@ -103,6 +103,11 @@ def test_constants_are_fitted_and_released(item, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "expected_correlation_90_holds" in done.stdout
     model = pretrained.load(str(tmp_path / "release")).confidence
+    assert "was made with other weights" in done.stdout
+    (tmp_path / "few.json").write_text(json.dumps({"items": items[:12]}), encoding="utf-8")
+    few = subprocess.run([*command, f"--evaluation={tmp_path / 'few.json'}"], capture_output=True, text=True,
+                         check=False, timeout=300)
+    assert few.returncode == 1 and "12 structures without an error; 30 are needed" in few.stderr
     stated = confidence.predict(model, np.array(item["features"]))
     assert stated.expected_correlation == pytest.approx(0.9, abs=0.02)
     (tmp_path / "held_out.json").write_text("{}", encoding="utf-8")

@@ -68,6 +68,7 @@ def test_the_bank_holds_the_training_structures_with_their_profiles(made, head):
         capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     weights = pretrained.load(str(made / "release"))
+    assert weights.confidence is None and pretrained.load().confidence is not None  # it is that of another bank
     bank = weights.bank
     assert bank.names[:4] == ("body0", "body1", "body2", "body3") and bank.pdb_ids[1] == "1abc"
     assert len(bank.names) == 6 and all(name.startswith("made ") for name in bank.names[4:])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from launch.evaluation.curve_tasks import made_curves
+from launch.machine import provenance
 from launch.reconstruction import batch, curve_run, files
 from launch.reconstruction.curve_run import LoadedWeights, RunSettings
 from launch.reconstruction.input_files import CurveFile, find_curves, split_paths
@@ -155,6 +156,24 @@ def test_an_unexpected_error_is_a_row_and_is_tried_again(stub):
     assert stub.run() == []
 
 
+def test_a_curve_that_fails_now_keeps_no_report_of_before(stub):
+    stub.run()
+    stub.errors["b"] = InputError("b.dat: fewer than five points")
+    with pytest.raises(InputError, match="1 failed"):
+        stub.run(q_max=0.01)
+    assert not (stub.out / "b" / "report.html").exists()
+    log = json.loads((stub.out / "b" / "log.json").read_text())
+    assert log["status"] == "failed" and "traceback" not in log
+
+
+def test_a_file_that_is_missing_for_the_moment_loses_nothing(stub):
+    stub.run()
+    pathlib.Path(stub.curves[1].path).unlink()
+    with pytest.raises(InputError, match="1 failed"):
+        stub.run(q_max=0.15)
+    assert (stub.out / "b" / "report.html").exists()
+
+
 def test_a_missing_file_and_an_undecided_unit_are_rows(stub):
     q = np.linspace(0.05, 0.5, 80)
     np.savetxt(stub.curves[0].path, np.stack([q, 100 * np.exp(-((10 * q) ** 2) / 3) + 1, 0.5 + 0 * q], axis=1))
@@ -188,10 +207,13 @@ def test_an_interruption_loses_the_current_curve_only(stub):
     assert list(rows_of(stub.out)) == ["a", "b", "c"]
 
 
-def test_what_a_result_depends_on_decides_what_is_computed(stub, capsys):
+def test_what_a_result_depends_on_decides_what_is_computed(stub, capsys, monkeypatch):
+    before = provenance.describe_code()
     assert stub.run() == ["a", "b", "c"]
     assert stub.run(json="other", output="elsewhere", profile="other") == []
     assert "3 of 3 curves are finished" in capsys.readouterr().out
+    assert stub.run(q_max=0.15) == ["a", "b", "c"]
+    monkeypatch.setattr(provenance, "describe_code", lambda: before | {"revision": "another"})
     assert stub.run(q_max=0.15) == ["a", "b", "c"]
     stub.digest[0] = "cd"  # of other weights
     assert stub.run(q_max=0.15) == ["a", "b", "c"]

@@ -137,7 +137,7 @@ def test_what_is_no_structure_is_one_line(tmp_path, value, words):
     (tmp_path / "no.pdb").write_text("HEADER    NOTHING\nEND\n")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=words) as raised:
-        found = input_files.find_structures(value.format(folder=tmp_path, lobes=LOBES))
+        found = input_files.find_structures(value.format(folder=tmp_path, lobes=LOBES), "out")
         known.read_references(found, lambda line: None)
     assert "\n" not in str(raised.value)
 
@@ -146,11 +146,22 @@ def test_a_path_that_exists_is_taken_whole_and_each_file_once(tmp_path):
     for name in ("a,b.pdb", "c.CIF.gz", ".hidden.pdb", "d.json"):
         (tmp_path / name).touch()
     whole = str(tmp_path / "a,b.pdb")
-    assert input_files.find_structures(whole) == [StructureFile(whole, True)]
-    assert input_files.find_structures(str(tmp_path)) == [
+    assert input_files.find_structures(whole, "out") == [StructureFile(whole, True)]
+    assert input_files.find_structures(str(tmp_path), str(tmp_path / "out")) == [
         StructureFile(whole, False), StructureFile(str(tmp_path / "c.CIF.gz"), False)]
-    found = input_files.find_structures(f"{tmp_path / 'c.CIF.gz'},{tmp_path}")
+    found = input_files.find_structures(f"{tmp_path / 'c.CIF.gz'},{tmp_path}", "out")
     assert [file.listed for file in found] == [True, False]
+
+
+def test_our_own_results_are_no_candidates(tmp_path):
+    """beads.pdb of an earlier run would be ranked as a structure that explains the curve."""
+    for folder in ("out", "earlier"):
+        (tmp_path / folder).mkdir()
+        for name in ("beads.pdb", "log.json", "report.html", "density.ccp4", "fit.fit"):
+            (tmp_path / folder / name).touch()
+    (tmp_path / "mine.pdb").touch()
+    found = input_files.find_structures(str(tmp_path), str(tmp_path / "out"))
+    assert [file.path for file in found] == [str(tmp_path / "mine.pdb")]
 
 
 def make_reference(path, xyz, numbers):

@@ -134,3 +134,18 @@ def test_models_among_each_other(found):
     assert found.occupancy.min() >= 0 and found.occupancy.max() <= 1
     assert (found.occupancy * found.pitch_angstrom**3).sum() == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.3)
     assert 1 <= found.num_fitting <= 6608
+
+
+@pytest.mark.parametrize("options", [{"num_models": 1}, {"num_models": 16, "radius": 30.0}], ids=str)
+def test_no_confidence_is_stated_where_it_was_not_measured(weights, options):
+    """One model agrees with itself, which says nothing about the truth."""
+    assert weights.confidence is not None
+    found = reconstruct(sphere_curve(RADIUS), weights, descent=DescentSettings(steps=1), **options)
+    assert found.confidence is None and "no confidence is stated" in found.notes[-1]
+    np.testing.assert_allclose(found.occupancy, (found.models > 0.5).mean(0))
+
+
+def test_a_confidence_is_stated_with_the_usual_settings(weights):
+    found = reconstruct(sphere_curve(RADIUS), weights, num_models=16, descent=DescentSettings(steps=1))
+    low, high = found.confidence.expected_correlation_90
+    assert low < found.confidence.expected_correlation < high

@@ -41,7 +41,7 @@ class ModelConfidence(NamedTuple):
 
 
 def read_model_confidence(path: str | os.PathLike) -> ModelConfidence | None:
-    """Returns the confidence of a predicted model, or None for a model that is none.
+    """Returns the confidence of a predicted model, or None if the model is not predicted.
 
     A model counts as predicted if its mmCIF names the metric pLDDT (ModelCIF), if its title, remarks or software name a
     predictor, or if it has neither a crystal nor an experiment and all atoms of a residue have one B factor between 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_bodies import make_atoms
 
-from saxsae.profiles import excess_electrons, hydration
+from saxsae.profiles import excess_electrons, hydration, simulation
 from saxsae.shapes import densities
 
 Q = np.linspace(0.005, 0.3, 40)
@@ -52,3 +52,12 @@ def test_atoms_of_unknown_elements_count_alike():
     weights = hydration.element_weights(np.full(5, 6))
     np.testing.assert_allclose(weights, weights[0])
     assert weights[0] == pytest.approx(1, rel=0.12)
+
+
+def test_the_sum_over_pairs_of_atoms_of_unknown_elements_takes_the_mean_atom():
+    """Alpha carbons with the excess of carbon would all but vanish beside their bound water."""
+    xyz, _ = make_atoms((20, 18, 16))
+    xyz = xyz[::8]
+    trace, known = (simulation.solution_intensity(xyz, np.full(len(xyz), number), Q, 0.02) for number in (6, 7))
+    assert 0.05 < trace[0] / known[0] < 1
+    np.testing.assert_allclose(trace[0], simulation.solution_intensity(xyz, np.zeros(len(xyz), int), Q, 0.02)[0])

@@ -114,3 +114,11 @@ def test_the_fit_of_the_scale_is_that_of_least_squares():
     scale, constant = fitting.fit_scale(profile, 3 * profile + 0.5, sigma, True)
     assert (scale, constant) == (pytest.approx(3), pytest.approx(0.5))
     assert fitting.fit_scale(profile, 3 * profile, sigma, False) == (pytest.approx(3), 0.0)
+
+
+def test_a_curve_upside_down_is_no_fit():
+    """A rising curve is not explained by a scale below zero and a constant."""
+    xyz, numbers = protein_like(BODIES["round"])
+    curve = types.SimpleNamespace(q_inv_angstrom=Q, intensity=1 + 10 * Q, sigma=np.full(len(Q), 0.01))
+    found = fit_structure(curve, xyz, numbers, (0.01, 0.3), background=True)
+    assert found.scale == 0 and found.background == pytest.approx(np.mean(1 + 10 * Q)) and found.chi_squared > 100

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.cluster import hierarchy
+from scipy.spatial.distance import squareform
 
 from saxsae.superposition import ensemble, resolution, spatial_discrepancy
 
@@ -48,6 +50,21 @@ def test_two_kinds_of_shapes_are_two_clusters_the_larger_first():
     assert ensemble.find_clusters(correlations, 0.8).tolist() == [1, 0, 0, 1, 0]
     assert ensemble.find_clusters(correlations, -1.0).tolist() == [0] * 5
     assert sorted(ensemble.find_clusters(correlations, 2.0)) == list(range(5))
+
+
+def test_clusters_are_those_of_average_linkage():
+    """Against SciPy, on random correlations."""
+    values = np.corrcoef(np.random.default_rng(3).normal(size=(14, 6)))
+    joined = hierarchy.average(squareform(1 - values, checks=False))
+    for least in (0.2, 0.5, 0.8):
+        expected = hierarchy.fcluster(joined, 1 - least, "distance")
+        found = ensemble.find_clusters(values, least)
+        assert len(set(zip(expected, found, strict=True))) == len(set(expected)) == len(set(found))
+
+
+def test_a_single_model_has_no_resolution_and_one_cluster():
+    found = ensemble.describe(ball(8)[None], 2.0, 0.5)
+    assert np.isnan(found.resolution_angstrom).all() and found.clusters.tolist() == [0]
 
 
 def test_the_shell_correlation_of_equal_maps_is_one_and_of_noise_none():
