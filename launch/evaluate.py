@@ -256,7 +256,7 @@ def _evaluate_confidence(weights: "Pretrained", settings: dict[str, Any]) -> Non
     if not processes.is_chief():
         return
     summary = confidence.summarize(items)
-    reliable = confidence.reliability(items)
+    reliable = confidence.measure_reliability(items)
     app.print_line(confidence.format_summary(summary, reliable))
     resumable.write_result({**settings, **provenance.describe_run(), "items": items, "summary": summary,
                             "occupancies": reliable}, _JSON.value)

@@ -39,7 +39,7 @@ def evaluate_structure(case: HeldOut, pretrained: Pretrained, **options: Any) ->
     item = {"status": found.verdict.status, "features": found.features.tolist(), "cpu_seconds": seconds,
             "r_max_ratio": found.radius_angstrom / voxels.centre_and_radius(case.structure.xyz_angstrom)[1],
             **compare(found, case)}
-    return item if pretrained.confidence is None else state(item, pretrained.confidence)
+    return item if pretrained.confidence is None else add_stated_confidence(item, pretrained.confidence)
 
 
 def compare(found: Reconstruction, case: HeldOut) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def cross_validate(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for fold in range(_FOLDS):
         model = fit([item for number, item in enumerate(done) if number % _FOLDS != fold])
-        found += [state(item, model) for item in done[fold::_FOLDS]]
+        found += [add_stated_confidence(item, model) for item in done[fold::_FOLDS]]
     return found
 
 
-def state(item: dict[str, Any], model: confidence.ConfidenceModel) -> dict[str, Any]:
+def add_stated_confidence(item: dict[str, Any], model: confidence.ConfidenceModel) -> dict[str, Any]:
     """Returns an item with the confidence that a model states of it; `occupancy` is by the shares of models."""
     return item | confidence.predict(model, np.array(item["features"]))._asdict() | {
         "occupancy": model.occupancy.tolist()}
@@ -128,7 +128,7 @@ def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
     return summary
 
 
-def reliability(items: list[dict[str, Any]]) -> list[tuple[float, float, int]]:
+def measure_reliability(items: list[dict[str, Any]]) -> list[tuple[float, float, int]]:
     """Returns (mean probability stated, share that is filled, voxels) for each share of models that fill a voxel."""
     checked = [item for item in items if "occupancy" in item]
     if not checked:

@@ -3,7 +3,7 @@
 `launch.reconstruct` calls the functions in this order, for one curve or, by `launch.reconstruction.batch`, for many:
 
 1. `choose_method` finds the weights and the stages.
-2. `load_weights` loads the network, once for all curves.
+2. `load_weights` loads the weights, once for all curves.
 3. `curve_reading.read_and_judge` reads a curve.
 4. `run_curve` reconstructs the curve and writes the results.
 """
@@ -88,11 +88,11 @@ class LoadedWeights(NamedTuple):
     """The auto-encoder, and what a log records of its weights.
 
     Attributes:
-      network: the auto-encoder.
+      pretrained: the auto-encoder.
       description: see `provenance.describe_weights`.
     """
 
-    network: Pretrained
+    pretrained: Pretrained
     description: dict[str, Any]
 
 
@@ -151,7 +151,7 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
     Raises:
       NoShapeError: the result is no shape.
     """
-    network = weights.network
+    network = weights.pretrained
     write_progress = stream.progress_writer(progress_path, network) if progress_path is not None else None
     progress = report.ProgressReport(method.iteration, app.print_line, write_progress)
     found = reconstruct(

@@ -24,7 +24,6 @@ from saxsae.profiles.rebinning import CurveLike
 # falls to `_TAIL_SHARE` of its maximum; the median, and the 5% and 95% quantiles.
 _TAIL_SHARE = 0.02  # with less, traces of aggregates count; with more, thin ends of a particle do not
 _D_MAX_OVER_TAIL, _D_MAX_QUANTILES = 1.112, (1.001, 1.208)
-_NORMAL_90 = 1.645  # standard deviations on each side of a 90% interval
 _KRATKY_RANGE = np.arange(0.5, 4.0, 0.01)  # q Rg at which the peak is sought: 1.7 for a sphere, farther for a chain
 
 
@@ -109,10 +108,8 @@ def _estimate_d_max(pairs: PairDistances) -> tuple[float, tuple[float, float]]:
     The last distances are too rare to show in a curve, and bound water adds some; the calibration corrects for both.
     """
     tail = tail_distance(pairs)
-    low, high = np.log(_D_MAX_QUANTILES)
-    half = math.hypot((high - low) / 2, _NORMAL_90 * pairs.d_max_sigma / pairs.d_max_angstrom)
-    middle = tail * math.exp((low + high) / 2)
-    return _D_MAX_OVER_TAIL * tail, (middle * math.exp(-half), middle * math.exp(half))
+    error = pairs.d_max_sigma / pairs.d_max_angstrom
+    return _D_MAX_OVER_TAIL * tail, molecular_mass.calibrated_interval(tail, _D_MAX_QUANTILES, error)
 
 
 def find_kratky_peak(pairs: PairDistances) -> tuple[float, float]:

@@ -216,10 +216,21 @@ def _with_interval(method: str, mass_kda: float, error: float) -> MassEstimate:
     """
     if not (math.isfinite(mass_kda) and mass_kda > 0):
         return _not_determined(method, "the volume is not positive")
-    low, high = np.log(_TRUTH_OVER_ESTIMATE[method])
+    return MassEstimate(method, mass_kda, calibrated_interval(mass_kda, _TRUTH_OVER_ESTIMATE[method], error), "")
+
+
+def calibrated_interval(estimate: float, truth_over_estimate: tuple[float, float], error: float) -> tuple[float, float]:
+    """Returns the limits of a 90% interval, in the unit of the estimate.
+
+    Args:
+      estimate: a positive estimate.
+      truth_over_estimate: quantiles of 5% and 95% of the true value over the estimate, over structures.
+      error: relative standard deviation of the estimate by the noise of the curve.
+    """
+    low, high = np.log(truth_over_estimate)
     half = math.hypot((high - low) / 2, _NORMAL_90 * error)
-    middle = mass_kda * math.exp((low + high) / 2)
-    return MassEstimate(method, mass_kda, (middle * math.exp(-half), middle * math.exp(half)), "")
+    middle = estimate * math.exp((low + high) / 2)
+    return middle * math.exp(-half), middle * math.exp(half)
 
 
 def _not_determined(method: str, reason: str) -> MassEstimate:

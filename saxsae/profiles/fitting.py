@@ -36,7 +36,7 @@ def fit_measured_points(curve: CurveLike, q_range: tuple[float, float], profile:
     table = np.linspace(0.0, q[-1], 512)
     model = np.interp(q, table, profile(table))
     weight = sigma**-2
-    scale, constant = fit_scale(model, intensity, sigma, background)
+    scale, constant = fit_scale_to_points(model, intensity, sigma, background)
     fit = scale * model + constant
     residual_weight = weight * fit**2
     return {"q_inv_angstrom": q, "intensity": intensity, "sigma": sigma, "fit": fit, "scale": scale,
@@ -45,10 +45,12 @@ def fit_measured_points(curve: CurveLike, q_range: tuple[float, float], profile:
             "relative_residual": float(np.average(np.abs(intensity - fit) / np.abs(fit), weights=residual_weight))}
 
 
-def fit_scale(profile: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, background: bool) -> tuple[float, float]:
+def fit_scale_to_points(profile: np.ndarray, intensity: np.ndarray, sigma: np.ndarray,
+                        background: bool) -> tuple[float, float]:
     """Returns the scale of a profile, at least 0, and the constant that together fit best.
 
-    Without a background the constant is 0, and the scale takes the sign of the intensities.
+    Without a background the constant is 0, and the scale takes the sign of the intensities. This is in float64 and for
+    any number of points; `scattering.fit_scale` is the one of the search, in float32 and compiled.
 
     Args:
       profile: (N,) I(q) of the model on any scale.

@@ -169,39 +169,40 @@ def _merge_scatterers(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _pair_histogram(points: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the mean distance (B,) and the sum of mass products (B,) of the unordered pairs in bins of distance."""
-    size = int(2 * np.linalg.norm(points, axis=-1).max() / _BIN_ANGSTROM) + 2
-    counts, lengths = np.zeros((2, size))
-    points = points.astype(np.float32)
-    squares = (points**2).sum(-1)
+    histogram = np.zeros((2, int(2 * np.linalg.norm(points, axis=-1).max() / _BIN_ANGSTROM) + 2))
     start = 0
     while start < len(points) - 1:
         rows = slice(start, start + max(1, _BLOCK_PAIRS // (len(points) - start)))
-        square = squares[rows, None] + squares[start:] - 2 * points[rows] @ points[start:].T
-        distance = np.sqrt(np.maximum(square, 0.0))
-        bins = (distance / _BIN_ANGSTROM).astype(np.int32).reshape(-1)
-        pairs = np.triu(mass[rows, None] * mass[start:], 1)  # row i is point start + i
-        counts += np.bincount(bins, pairs.reshape(-1), minlength=size)[:size]
-        lengths += np.bincount(bins, (pairs * distance).reshape(-1), minlength=size)[:size]
+        products = np.triu(mass[rows, None] * mass[start:], 1)  # row i is point start + i
+        _add_pairs(histogram, points[rows], points[start:], products)
         start = rows.stop
-    filled = counts > 0
-    return lengths[filled] / counts[filled], counts[filled]
+    return _means_of_bins(histogram)
 
 
 def _cross_histogram(first: np.ndarray, first_mass: np.ndarray, second: np.ndarray,
                      second_mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the mean distance (B,) and the sum of mass products (B,) of all pairs of a first and a second point."""
     reach = np.linalg.norm(first, axis=-1).max() + np.linalg.norm(second, axis=-1).max()
-    size = int(reach / _BIN_ANGSTROM) + 2
-    counts, lengths = np.zeros((2, size))
-    first, second = first.astype(np.float32), second.astype(np.float32)
-    squares = (second**2).sum(-1)
+    histogram = np.zeros((2, int(reach / _BIN_ANGSTROM) + 2))
     rows = max(1, _BLOCK_PAIRS // len(second))
     for start in range(0, len(first), rows):
-        part = first[start:start + rows]
-        distance = np.sqrt(np.maximum((part**2).sum(-1)[:, None] + squares - 2 * part @ second.T, 0)).reshape(-1)
-        bins = np.minimum((distance / _BIN_ANGSTROM).astype(np.int32), size - 1)
-        pairs = (first_mass[start:start + rows, None] * second_mass).reshape(-1)
-        counts += np.bincount(bins, pairs, minlength=size)
-        lengths += np.bincount(bins, pairs * distance, minlength=size)
-    filled = counts > 0
-    return lengths[filled] / counts[filled], counts[filled]
+        part = slice(start, start + rows)
+        _add_pairs(histogram, first[part], second, first_mass[part, None] * second_mass)
+    return _means_of_bins(histogram)
+
+
+def _add_pairs(histogram: np.ndarray, first: np.ndarray, second: np.ndarray, products: np.ndarray) -> None:
+    """Adds pairs of points (M, 3) and (N, 3) with mass products (M, N) to sums (2, B) of products and of distances."""
+    first, second = first.astype(np.float32), second.astype(np.float32)
+    square = (first**2).sum(-1)[:, None] + (second**2).sum(-1) - 2 * first @ second.T
+    distance = np.sqrt(np.maximum(square, 0.0))
+    size = histogram.shape[1]
+    bins = np.minimum((distance / _BIN_ANGSTROM).astype(np.int32), size - 1).reshape(-1)
+    histogram[0] += np.bincount(bins, products.reshape(-1), minlength=size)
+    histogram[1] += np.bincount(bins, (products * distance).reshape(-1), minlength=size)
+
+
+def _means_of_bins(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean distance and the sum of products of the bins that are not empty, from sums (2, B)."""
+    counts, lengths = histogram[:, histogram[0] > 0]
+    return lengths / counts, counts

@@ -96,7 +96,7 @@ def fit_structure(curve: CurveLike, xyz_angstrom: np.ndarray, atomic_number: np.
     fits = []
     for contrast in contrasts:
         profile = of_atoms + contrast * (mixed + contrast * of_shell)
-        scale, constant = fitting.fit_scale(profile, intensity, sigma, background)
+        scale, constant = fitting.fit_scale_to_points(profile, intensity, sigma, background)
         fit = scale * profile + constant
         chi_squared = float(np.mean(((intensity - fit) / sigma) ** 2))
         fits.append((chi_squared, float(contrast), scale, constant, fit))

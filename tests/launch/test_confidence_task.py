@@ -127,7 +127,7 @@ def test_each_structure_is_judged_by_the_others(item):
     own = stated["7"]["expected_correlation_90"]
     assert own[0] > 0.5  # its own failure did not widen it
     assert min(one["expected_correlation_90"][0] for one in stated.values()) < own[0]
-    assert sum(count for _, _, count in task.reliability(list(stated.values()))) == 30 * 32**3
+    assert sum(count for _, _, count in task.measure_reliability(list(stated.values()))) == 30 * 32**3
 
 
 def test_the_summary_counts_the_intervals_that_hold():
@@ -137,6 +137,6 @@ def test_the_summary_counts_the_intervals_that_hold():
               "expected_correlation_90": (0.95, 0.99) if number in (1, 2) else (0.8, 0.95), "occupancy": [0.5] * 11,
               "resolution_angstrom_90": (15.0, 30.0)} for number in range(8)]
     summary = task.summarize(items)
-    assert task.reliability(items)[-1] == (0.5, 1.0, 8)
+    assert task.measure_reliability(items)[-1] == (0.5, 1.0, 8)
     assert summary["count"] == 8 and summary["expected_correlation_90_holds"] == 0.75
     assert summary["resolution_angstrom_90_holds"] == 1 and summary["mean_error_of_expected_correlation"] > 0

@@ -38,7 +38,8 @@ def run(*args, folder=ROOT):
     (["--task=autoencoder", "--references=a.npz", "--given_radius"], 1,
      "--given_radius has no meaning for --task=autoencoder"),
     (["--task=autoencoder", "--references=a.npz", "--distributed", "--json=a.json"], 1,
-     "--task=autoencoder runs in one process; several can share the curves of --task=reconstruction and simulated"),
+     "--task=autoencoder runs in one process; several can share the items of --task=reconstruction, simulated, "
+     "confidence, crystals"),
     (["--task=reconstruction", "--pairs=.", "--distributed"], 2, "flag --json is missing"),
     (["--task=autoencoder", "--refs=a.npz"], 2, "Unknown command line flag 'refs'"),
 ])

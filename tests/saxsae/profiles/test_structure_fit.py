@@ -111,9 +111,9 @@ def test_elements_without_an_amplitude_are_named():
 def test_the_fit_of_the_scale_is_that_of_least_squares():
     rng = np.random.default_rng(0)
     profile, sigma = rng.uniform(1, 2, 40), rng.uniform(0.1, 0.5, 40)
-    scale, constant = fitting.fit_scale(profile, 3 * profile + 0.5, sigma, True)
+    scale, constant = fitting.fit_scale_to_points(profile, 3 * profile + 0.5, sigma, True)
     assert (scale, constant) == (pytest.approx(3), pytest.approx(0.5))
-    assert fitting.fit_scale(profile, 3 * profile, sigma, False) == (pytest.approx(3), 0.0)
+    assert fitting.fit_scale_to_points(profile, 3 * profile, sigma, False) == (pytest.approx(3), 0.0)
 
 
 def test_a_curve_upside_down_is_no_fit():
