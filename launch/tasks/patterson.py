@@ -18,7 +18,8 @@ from launch.training import Task
 from phasenet import pretrained
 from phasenet.errors import InputError
 from phasenet.maps import synthesis
-from phasenet.networks import losses
+from phasenet.networks import losses, published, published_half
+from phasenet.networks.centrosymmetric_convolution import expand
 from phasenet.search import peaks
 
 _CHUNK = 20  # validation examples that are evaluated at once
@@ -32,7 +33,8 @@ class PattersonTask(Task):
     Config:
       problem: the fields of `synthesis.Problem`; problem.atoms those of `atoms.AtomRules`.
       model: "kind", the fields of `published.ConvolutionalArchitecture` or `dense.DenseArchitecture`, "lowering" and
-        "dtype".
+        "dtype". Of convolutional networks also "symmetry" of the kernels, one of `published_half.SYMMETRIES`, and
+        "start", how they begin: "random", or "identity" (`published_half.start_near_identity`).
       loss_factor: factor of the loss.
       examples.seed: seed of the examples.
       examples.count, examples.steps_a_set: 0 and 0 make new examples for each batch. Otherwise batches are drawn from a
@@ -51,11 +53,13 @@ class PattersonTask(Task):
             fields = config.model.to_dict()
             lowering = fields.pop("lowering")
             fields.pop("dtype", None)
+            self.symmetry, self._start = fields.pop("symmetry", "none"), fields.pop("start", "random")
             self.architecture = pretrained.architecture_from(fields)
             pretrained.check_fits(self.architecture, self.problem)
             rule = config.validation.corner_rule or self.problem.atoms.corner_rule
             self.validation_problem = self.problem._replace(atoms=self.problem.atoms._replace(corner_rule=rule))
             synthesis.check_problem(self.validation_problem)
+            self._check_symmetry()
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"config: {error}") from error
         if config.examples.count < 0 or (config.examples.count and config.examples.steps_a_set < 1):
@@ -70,7 +74,9 @@ class PattersonTask(Task):
 
     def init(self, key: jax.Array) -> dict[str, Any]:
         """Returns initial parameters of the network."""
-        return pretrained.init_params(key, self.architecture, self.problem)
+        params = pretrained.init_params(key, self.architecture, self.problem)
+        params = published_half.symmetrize_params(params, self.symmetry)
+        return published_half.start_near_identity(params) if self._start == "identity" else params
 
     def batch(self, keys: jax.Array, step: jax.Array, data: Any) -> dict[str, jax.Array]:
         """Returns n examples: "patterson" and "target" (n, N, N, N) float32, and "valid" (n,) bool."""
@@ -85,9 +91,17 @@ class PattersonTask(Task):
     def loss(self, params: Any, batch: dict[str, jax.Array], keys: jax.Array,
              ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Returns the loss (), and "valid", the fraction () of examples whose atoms meet the rules."""
-        density = self._trained_network.apply(params, batch["patterson"])
-        return self.config.loss_factor * losses.mean_squared_error(density, batch["target"]), {
-            "valid": batch["valid"].mean()}
+        if self.symmetry == "none":
+            density, target = self._trained_network.apply(params, batch["patterson"]), batch["target"]
+        else:
+            density, target = self._half_density(params, batch["patterson"]), _half(batch["target"])
+        return self.config.loss_factor * losses.mean_squared_error(density, target), {"valid": batch["valid"].mean()}
+
+    def _half_density(self, params: Any, patterson_maps: jax.Array) -> jax.Array:
+        """Returns the half (n, N/2, N, N) of the maps of a network with symmetric kernels."""
+        assert isinstance(self.architecture, published.ConvolutionalArchitecture)  # as `_check_symmetry` found
+        return published_half.apply_to_half(published_half.symmetrize_params(params, self.symmetry), patterson_maps,
+                                            self.architecture)
 
     def evaluate(self, params: Any) -> dict[str, float]:
         """Returns "loss", and "atoms_found", the fraction of the target's atoms with a peak within 1 voxel."""
@@ -99,8 +113,23 @@ class PattersonTask(Task):
 
     def export(self, params: Any, workdir: pathlib.Path, step: int) -> None:
         """Writes the release with the scores of the last evaluation."""
-        release.write(workdir, params, self.architecture, self.problem, config=self.config, step=step,
-                      scores=self._scores)
+        release.write(workdir, published_half.symmetrize_params(params, self.symmetry), self.architecture, self.problem,
+                      config=self.config, step=step, scores=self._scores)
+
+    def _check_symmetry(self) -> None:
+        """Raises ValueError where symmetry or start are unknown, or are not for this network and problem."""
+        if self.symmetry not in published_half.SYMMETRIES:
+            raise ValueError(f"model.symmetry={self.symmetry!r}: expected one of {', '.join(published_half.SYMMETRIES)}")
+        if self._start not in ("random", "identity"):
+            raise ValueError(f"model.start={self._start!r}: expected random or identity")
+        if (self.symmetry, self._start) == ("none", "random"):
+            return
+        if not isinstance(self.architecture, published.ConvolutionalArchitecture):
+            raise ValueError("model.symmetry and model.start are for the kind convolutional")
+        if self.symmetry != "none":
+            published_half.check_possible(self.architecture)
+            if self.problem.target != "pair" or not self.problem.centred:
+                raise ValueError(f"model.symmetry={self.symmetry!r} needs problem.target='pair' and problem.centred")
 
     @functools.cached_property
     def _validation(self) -> list[synthesis.Example]:
@@ -118,7 +147,8 @@ class PattersonTask(Task):
     def _evaluate(self) -> Callable[[Any, synthesis.Example], dict[str, jax.Array]]:
         """Compiled: parameters and a chunk of examples to () metrics."""
         def evaluate(params: Any, chunk: synthesis.Example) -> dict[str, jax.Array]:
-            density = self.network.apply(params, chunk.patterson)
+            density = (self.network.apply(params, chunk.patterson) if self.symmetry == "none"
+                       else expand(self._half_density(params, chunk.patterson)))
             loss = self.config.loss_factor * losses.mean_squared_error(density, chunk.target)
             return {"loss": loss, "atoms_found": jax.vmap(self._fraction_found)(density, chunk.positions).mean()}
         return jax.jit(evaluate)
@@ -130,6 +160,11 @@ class PattersonTask(Task):
         candidates = peaks.find_peaks(density, most=2 * len(positions))
         distance = jnp.linalg.norm(positions[:, None] - candidates.positions, axis=-1)
         return (jnp.where(candidates.valid, distance, jnp.inf).min(1) < 1).mean()
+
+
+def _half(maps: jax.Array) -> jax.Array:
+    """Returns the half maps (n, N/2, N, N) of maps (n, N, N, N)."""
+    return maps[:, maps.shape[1] // 2:]
 
 
 def _examples_key(seed: int, use: int) -> jax.Array:

@@ -36,7 +36,7 @@ def base_config() -> ConfigDict:
     config.max_loss_growth = 100.0  # largest loss allowed, relative to that of the first row; 0: no limit
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = "adam"  # adam, adamw or sgd (with momentum b1)
+    config.optimizer.name = "adam"  # adam, adamw, sgd (with momentum b1), or muon (vectors by adam)
     config.optimizer.learning_rate = 1e-3  # the highest rate of the schedule
     config.optimizer.schedule = "constant"  # constant or cosine
     config.optimizer.warmup_steps = 0  # steps in which the rate rises linearly from 0
@@ -45,7 +45,7 @@ def base_config() -> ConfigDict:
     config.optimizer.clip_norm = 0.0  # above 0: the global norm to which gradients are clipped
     config.optimizer.weight_decay = 0.0  # of adamw, on arrays of two or more dimensions
     config.optimizer.b1 = 0.9  # decay of the mean gradient; the momentum of sgd
-    config.optimizer.b2 = 0.999  # decay of the mean squared gradient, of adam and adamw
+    config.optimizer.b2 = 0.999  # decay of the mean squared gradient, of adam, adamw and muon
     config.optimizer.eps = 1e-8  # added to the root of the mean squared gradient, of adam and adamw
     return config
 

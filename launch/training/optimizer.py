@@ -4,9 +4,12 @@ from typing import Any
 
 import jax
 import optax
+import optax.contrib
 
 from launch.training.state import PyTree
 from phasenet.errors import InputError
+
+_ADAMS_RMS = 0.2  # root mean square of muon's updates at a rate of 1: about Adam's, so that rates can be compared
 
 
 def make_schedule(config: Any) -> optax.Schedule:
@@ -59,9 +62,25 @@ def make_optimizer(config: Any, trainable: PyTree) -> optax.GradientTransformati
             mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params))
     elif opt.name == "sgd":
         rule = optax.sgd(rate, momentum=opt.b1 or None)
+    elif opt.name == "muon":
+        rule = optax.contrib.muon(
+            rate, adam_b1=opt.b1, adam_b2=opt.b2, muon_weight_dimension_numbers=_matrices, consistent_rms=_ADAMS_RMS)
     else:
         raise InputError(
-            f"config.optimizer.name={opt.name!r}: expected 'adam', 'adamw' or 'sgd'")
+            f"config.optimizer.name={opt.name!r}: expected 'adam', 'adamw', 'sgd' or 'muon'")
     if opt.clip_norm:
         rule = optax.chain(optax.clip_by_global_norm(opt.clip_norm), rule)
     return rule if all(jax.tree.leaves(trainable)) else optax.masked(rule, trainable)
+
+
+def _matrices(params: PyTree) -> PyTree:
+    """Returns which arrays muon takes as matrices, from all inputs and taps to the outputs; None leaves one to Adam.
+
+    A kernel with one input or one output channel is a vector.
+    """
+    def of_one(leaf: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
+        if leaf.ndim < 2 or min(leaf.shape[-2:]) < 2:
+            return None
+        return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
+
+    return jax.tree.map(of_one, params)

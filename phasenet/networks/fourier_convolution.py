@@ -144,13 +144,13 @@ def _plan_axis(size: int, taps: int, padding: tuple[int, int]) -> _Axis:
     # What wraps around must meet zeros, at the input's end and before its beginning.
     length = max(size + max(low, high, 0), out)
     if length <= _MAX_TRANSFORM_LENGTH or out < taps:
-        return _Axis(size, low, taps, out, out, 1, _fast_length(length))
+        return _Axis(size, low, taps, out, out, 1, fast_length(length))
     tiles = max(2, math.ceil(out / max(1, _MAX_TRANSFORM_LENGTH - taps + 1)))
     tile = math.ceil(out / tiles)
-    return _Axis(size, low, taps, out, tile, tiles, _fast_length(tile + taps - 1))
+    return _Axis(size, low, taps, out, tile, tiles, fast_length(tile + taps - 1))
 
 
-def _fast_length(least: int) -> int:
+def fast_length(least: int) -> int:
     """Returns the smallest even number from `least` on that has no prime factor above 5."""
     return next(n for n in range(least + least % 2, 2 * least + 3, 2) if 30**8 % n == 0)
 

@@ -54,6 +54,24 @@ def test_micro_batches_change_nothing_but_rounding(optimizer):
                          getattr(state, field), getattr(whole, field))
 
 
+def test_muon_moves_kernels_in_all_directions_alike_and_vectors_as_adam_does():
+    config = get_config()
+    config.optimizer.name = "muon"
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (3, 3, 3, 4, 6), "last": (3, 3, 3, 4, 1), "bias": (6,)}
+    params = {name: jnp.zeros(shape) for name, shape in shapes.items()}
+    gradient = {name: jnp.asarray(rng.standard_normal(shape), jnp.float32) for name, shape in shapes.items()}
+    gradient["kernel"] *= jnp.logspace(0, -2, 6)  # some outputs have small gradients
+    optimizer = make_optimizer(config, jax.tree.map(lambda _: True, params))
+    moved, _ = optimizer.update(gradient, optimizer.init(params), params)
+    singular = np.linalg.svd(np.asarray(moved["kernel"]).reshape(-1, 6), compute_uv=False)
+    assert singular.min() > 0.5 * singular.max()
+    rate = config.optimizer.learning_rate
+    assert np.sqrt(np.mean(moved["kernel"] ** 2)) == pytest.approx(0.2 * rate, rel=0.3)
+    for name in ("last", "bias"):
+        np.testing.assert_allclose(moved[name] / -np.sign(gradient[name]), 1.474 * rate, rtol=1e-3)  # Nesterov's first step
+
+
 def test_micro_batches_are_summed_in_float32():
     # In bfloat16, 256 + 1 is 256.
     mean = jax.jit(lambda parts: steps._mean_over_parts(lambda part: part.astype(jnp.bfloat16), parts))(
