@@ -16,7 +16,7 @@ from configs.patterson_paper import published
 
 # Atoms, box and grid, in voxels; batch, steps and learning rate.
 _PROBLEMS = {"small": (6, 8.0, 20), "paper": (10, 12.0, 28), "whole": (10, 12.0, 40)}
-_STEPS = {"small": (3000, 1e-3), "paper": (8000, 1e-3), "whole": (200, 1e-4)}
+_STEPS = {"small": (1500, 6e-4), "paper": (5000, 6e-4), "whole": (200, 1e-4)}
 
 
 def get_config(name: str = "small") -> ConfigDict:
