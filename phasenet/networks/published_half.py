@@ -28,6 +28,9 @@ from phasenet.networks.published import ConvolutionalArchitecture
 # What leaves the kernels as they are: nothing is asked; the inversion; the 48 symmetries of the cube.
 SYMMETRIES = ("none", "inversion", "cube")
 
+# Edge of the kernels from which on Fourier space is faster. 20 -> 1 channels, 5^3 taps, 28^3: 2.4 ms instead of 9.5.
+_SPECTRAL_TAPS = 5
+
 _FIRST_SHARE, _SHARE, _LAST_SHARE = 1.5, 0.56, 0.3  # of the random kernels, in `start_near_identity`
 
 
@@ -125,7 +128,7 @@ def _first(maps: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _correlate(half: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the half map of a convolution of a half map."""
-    if convolutions.is_spectral(kernel.shape):
+    if kernel.shape[0] >= _SPECTRAL_TAPS:
         return centrosymmetric_convolution.correlate_half(half, kernel)
     reach = kernel.shape[0] // 2
     sides = (reach, reach)
