@@ -59,7 +59,7 @@ class PattersonTask(Task):
             rule = config.validation.corner_rule or self.problem.atoms.corner_rule
             self.validation_problem = self.problem._replace(atoms=self.problem.atoms._replace(corner_rule=rule))
             synthesis.check_problem(self.validation_problem)
-            self._check_symmetry()
+            self._check_symmetry(dtype)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"config: {error}") from error
         if config.examples.count < 0 or (config.examples.count and config.examples.steps_a_set < 1):
@@ -116,7 +116,7 @@ class PattersonTask(Task):
         release.write(workdir, published_half.symmetrize_params(params, self.symmetry), self.architecture, self.problem,
                       config=self.config, step=step, scores=self._scores)
 
-    def _check_symmetry(self) -> None:
+    def _check_symmetry(self, dtype: Any) -> None:
         """Raises ValueError where symmetry or start are unknown, or are not for this network and problem."""
         if self.symmetry not in published_half.SYMMETRIES:
             raise ValueError(f"model.symmetry={self.symmetry!r}: expected one of {', '.join(published_half.SYMMETRIES)}")
@@ -130,6 +130,8 @@ class PattersonTask(Task):
             published_half.check_possible(self.architecture)
             if self.problem.target != "pair" or not self.problem.centred:
                 raise ValueError(f"model.symmetry={self.symmetry!r} needs problem.target='pair' and problem.centred")
+            if dtype != jnp.float32:
+                raise ValueError(f"model.symmetry={self.symmetry!r} needs model.dtype='float32'")
 
     @functools.cached_property
     def _validation(self) -> list[synthesis.Example]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import phasenet_small
+from configs import phasenet_published, phasenet_small
 from configs.patterson_paper import comparison, twin
 from launch.evaluation import phasing, report
 from launch.tasks.patterson import PattersonTask
@@ -23,6 +23,7 @@ from phasenet import pretrained
 from phasenet.errors import InputError
 from phasenet.maps import synthesis
 from phasenet.networks import published as model
+from phasenet.networks import published_half
 from phasenet.search import annealing, network_stage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -85,6 +86,64 @@ def test_one_device_and_two_train_alike(get_config):
             losses.append(float(metrics["loss"]))
     np.testing.assert_allclose(losses[:3], losses[3:], rtol=1e-5)
     assert len(set(losses[:3])) == 3
+
+
+@pytest.mark.parametrize("name", ["small", "paper", "whole"])
+def test_the_trainings_of_the_published_network_are_for_its_problem(name):
+    config = phasenet_published.get_config(name)
+    task = PattersonTask(config)
+    assert task.architecture == model.PUBLISHED and task.symmetry == "cube"
+    grid = {"small": 20, "paper": 28, "whole": 40}[name]
+    assert task.problem.grid == grid
+    # The grid holds the Patterson map: on a larger one nothing is added.
+    assert synthesis.crop_to_patterson(task.problem._replace(grid=40)).grid == min(grid, 28)
+
+
+@pytest.fixture(scope="module")
+def symmetric():
+    """(config, task, parameters) of a small network with centrosymmetric kernels."""
+    config = tiny(comparison.get_config())
+    config.model.symmetry, config.model.start = "inversion", "identity"
+    task = PattersonTask(config)
+    return config, task, jax.jit(task.init)(jax.random.key(0))
+
+
+def test_half_maps_have_the_loss_of_whole_ones(symmetric):
+    _, task, params = symmetric
+    batch = jax.jit(task.batch)(jax.random.split(jax.random.key(5), 4), 0, task.data)
+    loss, _ = jax.jit(task.loss)(params, batch, None)
+    answer = jax.jit(task.network.apply)(params, batch["patterson"])
+    assert loss == pytest.approx(np.square(numbers(answer) - numbers(batch["target"])).mean(), rel=1e-4)
+    scores = task.evaluate(params)
+    answer = jax.jit(task.network.apply)(params, task._validation[0].patterson)
+    expected = np.square(numbers(answer) - numbers(task._validation[0].target)).mean()
+    assert scores["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_network_with_symmetric_kernels_is_released_as_any_other(symmetric, tmp_path):
+    _, task, params = symmetric
+    noise = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: leaf + 0.01 * noise.standard_normal(leaf.shape, np.float32), params)
+    task.export(params, tmp_path, 1)
+    loaded = pretrained.load(str(tmp_path / "weights"))
+    kernel = np.asarray(loaded.params["params"]["Conv3D_2"]["kernel"])
+    np.testing.assert_allclose(kernel, kernel[::-1, ::-1, ::-1], atol=1e-6)
+    half = published_half.apply_to_half(loaded.params, task._validation[0].patterson[:1], task.architecture)
+    np.testing.assert_allclose(loaded.answer(task._validation[0].patterson[0])[8:], half[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("change, line", [
+    ({"model.symmetry": "mirror"}, "model.symmetry='mirror': expected one of none, inversion, cube"),
+    ({"model.start": "zero"}, "model.start='zero': expected random or identity"),
+    ({"model.symmetry": "cube", "model.skip": True}, "not with skip or batch_norm"),
+    ({"model.symmetry": "cube", "problem.target": "single"}, "needs problem.target='pair'"),
+    ({"model.symmetry": "cube", "model.dtype": "bfloat16"}, "needs model.dtype='float32'"),
+])
+def test_a_symmetry_that_is_not_possible_is_one_line(change, line):
+    config = tiny(comparison.get_config())
+    config.update_from_flattened_dict(change)
+    with pytest.raises(InputError, match=f"config: .*{line}"):
+        PattersonTask(config)
 
 
 def numbers(arrays):
