@@ -4,10 +4,9 @@
     python -m launch.train --config=configs/phasenet_published.py:paper --workdir=work/paper --init_from=work/small
     python -m launch.train --config=configs/phasenet_published.py:whole --workdir=work/whole --init_from=work/paper
 
-The layers and weights are the paper's. Convolutions do not depend on the grid, and around atoms in a box of 12 voxels the
-Patterson map is empty beyond 28; so the first two trainings have small grids, and the last one has the paper's, 40.
-Their kernels have the symmetries of the cube (phasenet/networks/published_half.py), which costs half the time and needs
-fewer examples.
+The layers are the paper's. Convolutions do not depend on the grid, and with atoms in a box of 12 voxels the Patterson
+map is empty beyond 28; so the first two trainings have small grids, and the last one has the paper's, 40. The kernels
+have the symmetries of the cube (phasenet/networks/published_half.py): half of the time, and far fewer examples.
 """
 
 from ml_collections import ConfigDict

@@ -119,7 +119,8 @@ class PattersonTask(Task):
     def _check_symmetry(self, dtype: Any) -> None:
         """Raises ValueError where symmetry or start are unknown, or are not for this network and problem."""
         if self.symmetry not in published_half.SYMMETRIES:
-            raise ValueError(f"model.symmetry={self.symmetry!r}: expected one of {', '.join(published_half.SYMMETRIES)}")
+            known = ", ".join(published_half.SYMMETRIES)
+            raise ValueError(f"model.symmetry={self.symmetry!r}: expected one of {known}")
         if self._start not in ("random", "identity"):
             raise ValueError(f"model.start={self._start!r}: expected random or identity")
         if (self.symmetry, self._start) == ("none", "random"):

@@ -119,13 +119,13 @@ def _to_coefficients(half: jax.Array, plan: _Plan) -> jax.Array:
     planes = planes * _plane_phases(plan)  # as if the middle of the map were the origin of the transform
     parts = jnp.stack([planes.real, planes.imag]).reshape(2 * len(planes), -1)
     matrix = 2 * np.concatenate(_depth_waves(plan), axis=1)
-    return (matrix @ parts).reshape(plan.lengths[0], *planes.shape[1:3], -1)
+    return jnp.matmul(matrix, parts).reshape(plan.lengths[0], *planes.shape[1:3], -1)
 
 
 def _to_half_map(coefficients: jax.Array, plan: _Plan) -> jax.Array:
     """Returns the half map (m, D/2, H, W, C) of coefficients (Ld, m, C, F)."""
     matrix = np.concatenate(_depth_waves(plan), axis=1).T / plan.lengths[0]
-    parts = matrix @ coefficients.reshape(plan.lengths[0], -1)
+    parts = jnp.matmul(matrix, coefficients.reshape(plan.lengths[0], -1))
     parts = parts.reshape(2, plan.edges[0] // 2, *coefficients.shape[1:3], plan.lengths[1], -1)
     planes = lax.complex(parts[0], parts[1]) * _plane_phases(plan).conj()
     y = jnp.fft.irfft2(planes, plan.lengths[1:])[..., :plan.edges[1], :plan.edges[2]]
@@ -135,7 +135,10 @@ def _to_half_map(coefficients: jax.Array, plan: _Plan) -> jax.Array:
 def _multiply(x: jax.Array, spectrum: jax.Array) -> jax.Array:
     """Returns the coefficients (Ld, m, Cout, F) of a product with a kernel's, (Ld, Cin, Cout, F)."""
     # XLA fuses this into one loop; an einsum would be a slow, small matrix product.
-    return sum(x[:, :, i, None] * spectrum[:, None, i] for i in range(x.shape[2]))
+    product = x[:, :, 0, None] * spectrum[:, None, 0]
+    for i in range(1, x.shape[2]):
+        product += x[:, :, i, None] * spectrum[:, None, i]
+    return product
 
 
 def _plane_phases(plan: _Plan) -> np.ndarray:
@@ -152,8 +155,10 @@ def _depth_waves(plan: _Plan) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kernel_waves(plan: _Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the waves at a kernel's taps, measured from its middle: along the depth, (Ld, 2 kd) with cosines and
-    negative sines, and in the plane, (2, kh * kw, F)."""
+    """Returns the waves at a kernel's taps, measured from its middle.
+
+    Along the depth they are cosines and negative sines, (Ld, 2 kd); in the plane cosines and sines, (2, kh * kw, F).
+    """
     depth, height, width = (_angles(length, np.arange(size) - size // 2)
                             for length, size in zip(plan.lengths, plan.taps, strict=True))
     width = width[:plan.lengths[2] // 2 + 1]
@@ -172,7 +177,8 @@ def _kernel_spectrum(kernel: jax.Array, plan: _Plan) -> jax.Array:
     depth, plane = _kernel_waves(plan)
     rows = kernel.transpose(0, 3, 4, 1, 2).reshape(-1, plan.taps[1] * plan.taps[2])
     planes = jnp.broadcast_to(rows, (2, *rows.shape)) @ plane
-    return (depth @ planes.reshape(2 * plan.taps[0], -1)).reshape(plan.lengths[0], *kernel.shape[3:], -1)
+    coefficients = jnp.matmul(depth, planes.reshape(2 * plan.taps[0], -1))
+    return coefficients.reshape(plan.lengths[0], *kernel.shape[3:], -1)
 
 
 def _kernel_from_spectrum(coefficients: jax.Array, plan: _Plan) -> jax.Array:
@@ -182,6 +188,6 @@ def _kernel_from_spectrum(coefficients: jax.Array, plan: _Plan) -> jax.Array:
     multiplicity = np.full(plan.lengths[2] // 2 + 1, 2.0, np.float32)
     multiplicity[[0, -1]] = 1
     plane = plane * np.tile(multiplicity, plan.lengths[1]) / math.prod(plan.lengths)
-    planes = (depth.T @ coefficients.reshape(plan.lengths[0], -1)).reshape(2, -1, plane.shape[-1])
+    planes = jnp.matmul(depth.T, coefficients.reshape(plan.lengths[0], -1)).reshape(2, -1, plane.shape[-1])
     rows = planes[0] @ plane[0].T + planes[1] @ plane[1].T
     return rows.reshape(plan.taps[0], *coefficients.shape[1:3], *plan.taps[1:]).transpose(0, 3, 4, 1, 2)

@@ -55,8 +55,7 @@ def _symmetrize_kernel(kernel: jax.Array, symmetry: str) -> jax.Array:
         return (kernel + jnp.flip(kernel, (0, 1, 2))) / 2
     for axis in range(3):
         kernel = (kernel + jnp.flip(kernel, axis)) / 2
-    orders = list(itertools.permutations(range(3)))
-    return sum(kernel.transpose(*order, 3, 4) for order in orders) / len(orders)
+    return jnp.stack([kernel.transpose(*order, 3, 4) for order in itertools.permutations(range(3))]).mean(0)
 
 
 def start_near_identity(params: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def start_near_identity(params: dict[str, Any]) -> dict[str, Any]:
         if number in (0, last):
             return layer | {"kernel": kernel * (_LAST_SHARE if number else _FIRST_SHARE)}
         middle = (kernel.shape[0] // 2,) * 3
-        return layer | {"kernel": (_SHARE * kernel).at[middle].add(jnp.eye(*kernel.shape[3:]))}
+        return layer | {"kernel": (_SHARE * kernel).at[middle].add(jnp.eye(kernel.shape[3], kernel.shape[4]))}
 
     return {"params": {name: start(_number(name), layer) for name, layer in params["params"].items()}}
 

@@ -68,8 +68,8 @@ def test_muon_moves_kernels_in_all_directions_alike_and_vectors_as_adam_does():
     assert singular.min() > 0.5 * singular.max()
     rate = config.optimizer.learning_rate
     assert np.sqrt(np.mean(moved["kernel"] ** 2)) == pytest.approx(0.2 * rate, rel=0.3)
-    for name in ("last", "bias"):
-        np.testing.assert_allclose(moved[name] / -np.sign(gradient[name]), 1.474 * rate, rtol=1e-3)  # Nesterov's first step
+    for name in ("last", "bias"):  # the first step of Adam with Nesterov's momentum
+        np.testing.assert_allclose(moved[name] / -np.sign(gradient[name]), 1.474 * rate, rtol=1e-3)
 
 
 def test_micro_batches_are_summed_in_float32():
