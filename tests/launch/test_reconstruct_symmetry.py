@@ -1,0 +1,49 @@
+"""launch.reconstruct --symmetry: the row, the log, the page and the maps."""
+
+import json
+
+import numpy as np
+import pytest
+from report_pages import payload_of
+from scipy import ndimage
+from test_reconstruct import EXAMPLE, launch
+
+from launch.pages import scales
+from launch.reconstruction import report
+from phasenet.io.ccp4 import read_map
+from saxsae.symmetric_search import SymmetryEvidence
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A short run of the shipped example."""
+    folder = tmp_path_factory.mktemp("symmetry")
+    finished = launch(f"--profile={EXAMPLE}", f"--output={folder}", "--symmetry=c3", "--stages=bank", "--num_models=2",
+                      "--equal_atoms", "--shell_contrast=0")
+    assert finished.returncode == 0, finished.stderr
+    assert "symmetry " in finished.stdout and "log evidence against it" in finished.stdout
+    return folder
+
+
+def test_the_log_and_the_page_compare_with_no_symmetry(folder):
+    log = json.loads((folder / "log.json").read_text())
+    assert log["symmetry"].keys() == set(SymmetryEvidence._fields) and log["symmetry"]["name"] == "C3"
+    assert log["flags"]["symmetry"] == "C3"
+    rows = {row[0]: row for row in payload_of((folder / "report.html").read_text(encoding="utf-8"))["rows"]}
+    assert rows["symmetry"][1] == "C3" and "without" in rows["symmetry"][2]
+
+
+@pytest.mark.parametrize("name", ["density.ccp4", "model_02.ccp4"])
+def test_the_axis_is_z_of_the_maps(folder, name):
+    density = read_map(folder / name).density
+    turned = ndimage.rotate(density, 120, axes=(0, 1), reshape=False, order=1)
+    assert np.corrcoef(density.ravel(), turned.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(("against", "words"), [
+    (0.4, "allows it and does not show it"), (-0.4, "allows it and does not show it"), (5.0, "speaks against it"),
+    (-5.0, "fits better with it")])
+def test_the_evidence_is_put_into_words(against, words):
+    name, value, remark = report.describe_symmetry(SymmetryEvidence("D2", 1.1, 1.0, 0.2, 0.1, against))
+    assert (name, value) == ("symmetry", "D2") and words in remark and f"{against:+.1f}" in remark
+    assert name in scales.SCALES
