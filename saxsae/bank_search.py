@@ -202,23 +202,30 @@ class MeanDensity(NamedTuple):
 def average(search: BankSearch, decoded: np.ndarray, models: BankModels) -> MeanDensity:
     """Returns the mean of the models' densities of atoms, from `decode`, weighted by likelihood, without outliers.
 
-    With a symmetry the densities are averaged over the group, and its axis is z of the mean and of the maps.
+    With a symmetry each density is averaged over the group, and so is the mean, whose axis is z of the mean and of the
+    maps. Shapes are superposed, not axes: where the curve leaves open which axis of a shape is that of the group, a
+    common axis would lay long shapes across each other. So a model may have its own axis elsewhere.
     `_MISFIT_SCALE` is not that of the noise, because what a model misses is not noise. It was chosen on held-out
     structures and made shapes.
     """
     weights = np.exp(-(models.misfit - models.misfit.min()) / (2 * _MISFIT_SCALE))
     maps, pitches = decoded[:, 0], np.asarray(densities.density_pitch(models.r_max_angstrom))
-    if search.group is None:
-        found = averaging.superpose_on_mean(maps, pitches, weights)
-    else:
+    if search.group is not None:
         assert models.frames is not None
-        found = symmetry.superpose_on_mean(maps, pitches, models.frames, search.group, weights)
+        maps = np.stack([symmetry.average_map(one, pitch, frame, np.zeros(3), search.group)
+                         for one, pitch, frame in zip(maps, pitches, models.frames, strict=True)])
+    found = averaging.superpose_on_mean(maps, pitches, weights)
     described = ensemble.describe(np.maximum(found.maps, 0), found.pitch_angstrom, FILLED)
     kept = np.where(described.outliers, 0.0, weights)
     weights = kept if kept.sum() > 0 else weights  # of a curve that nothing fits, one model may have all the weight
-    mean = np.maximum(np.average(found.maps, axis=0, weights=weights), 0)
-    return MeanDensity(mean.astype(np.float32), float(np.average(models.r_max_angstrom, weights=weights)), found.maps,
-                       found.pitch_angstrom, found.correlations, described)
+    mean, maps = np.average(found.maps, axis=0, weights=weights), found.maps
+    if search.group is not None:
+        frame, centre = symmetry.find_frame_of_map(mean, found.pitch_angstrom, search.group)
+        mean = symmetry.average_map(mean, found.pitch_angstrom, frame, centre, search.group)
+        maps = np.stack([symmetry.turn_map(one, found.pitch_angstrom, frame, centre) for one in maps])
+    return MeanDensity(np.maximum(mean, 0).astype(np.float32),
+                       float(np.average(models.r_max_angstrom, weights=weights)), maps, found.pitch_angstrom,
+                       found.correlations, described)
 
 
 def profile_of_best(search: BankSearch, decoded: np.ndarray, models: BankModels,

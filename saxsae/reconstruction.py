@@ -93,7 +93,7 @@ class Reconstruction(NamedTuple):
       occupancy: (31, 31, 31) probability that a voxel is filled at 15 A resolution, or where the weights have no
         confidence the share of models that fill it; None from the genetic algorithm.
       symmetry: what the curve says about the symmetry that was imposed; None if none was. The axis of the group is z of
-        all maps, and of a dihedral group x is a two-fold axis.
+        `density`, and of a dihedral group x is a two-fold axis.
     """
 
     density: np.ndarray

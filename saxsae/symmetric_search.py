@@ -22,7 +22,7 @@ from saxsae.bank_search import BankModels, BankSearch
 from saxsae.profiles import zernike
 from saxsae.superposition import symmetry
 
-CANDIDATES_PER_MODEL = 8
+CANDIDATES_PER_MODEL = 16
 
 
 class SymmetryEvidence(NamedTuple):

@@ -17,7 +17,7 @@ from saxsae.superposition import alignment
 from saxsae.superposition.alignment import Superposition
 
 _FIRST_MAPS = 8  # of which the first mean is made
-GRID_QUANTILE = 0.75  # of the pitches, which the common grid takes: one long body should not coarsen the others
+_GRID_QUANTILE = 0.75  # of the pitches, which the common grid takes: one long body should not coarsen the others
 
 
 class AveragedMaps(NamedTuple):
@@ -43,7 +43,7 @@ def superpose_on_mean(maps: np.ndarray, pitches: np.ndarray, weights: np.ndarray
       weights: (K,) of the maps in the mean; equal if None.
     """
     pitches = np.asarray(pitches, np.float32)
-    pitch = np.float32(np.quantile(pitches, GRID_QUANTILE))
+    pitch = np.float32(np.quantile(pitches, _GRID_QUANTILE))
     first = np.asarray(alignment.apply_superposition(maps[0], pitches[0], identity(), pitch))
     if len(maps) == 1:
         return AveragedMaps(first[None], float(pitch), np.ones(1))

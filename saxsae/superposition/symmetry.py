@@ -2,13 +2,13 @@
 
 A shape is turned into the frame of the group: the principal axis on z and, of a dihedral group, a two-fold axis on x.
 There the average over the group keeps the Zernike moments of some m and sets the others to zero, because the real
-harmonics of degree l and order m turn among each other as cos(m phi) and sin(m phi). `saxsae.symmetric_search` calls:
+harmonics of degree l and order m turn among each other as cos(m phi) and sin(m phi). `saxsae.symmetric_search` and
+`saxsae.bank_search` call:
 
 1. `find_frames`: the frame of each shape in which the average keeps most of the power of its moments, from a grid of
    frames, refined by steps that are halved.
-2. `superpose_in_frames`: the turns that are left. Turned about the axis, upside down or mirrored, a shape keeps its
-   frame.
-3. `average_map`: the map of a shape, averaged over the group.
+2. `average_map`: the map of a shape in its frame, averaged over the group.
+3. `find_frame_of_map`, `turn_map`: the frame of a mean of maps, and other maps in this frame.
 """
 
 import functools
@@ -21,18 +21,13 @@ import numpy as np
 
 from phasenet.errors import InputError
 from saxsae.profiles import zernike
-from saxsae.shapes.voxels import GRID
-from saxsae.superposition import averaging
-from saxsae.superposition.averaging import AveragedMaps
+from saxsae.shapes.voxels import CENTRE, GRID
 from saxsae.superposition.interpolation import cells_of, grid_points, interpolate_cells
 
 ORDER = 12  # Zernike order of the moments in which frames are sought; finer details do not move the axes
 _MOST_CYCLIC, _MOST_DIHEDRAL = 12, 6
 _GRID_DEGREES = 10.0  # between neighbouring frames of the grid
 _HALVINGS = 6  # of the steps of the refinement; the last is of 0.16 degrees
-_TURN_DEGREES = 3.0  # between neighbouring turns about the axis
-_ROUNDS = 3  # of superposition on the mean
-_turn_moments = jax.jit(zernike.turn_moments, static_argnums=2)
 
 
 class SymmetryGroup(NamedTuple):
@@ -143,92 +138,57 @@ def _search_frames(moments: jax.Array, grid: np.ndarray, steps: np.ndarray, orde
     return jax.lax.map(of_one, moments)
 
 
-def superpose_in_frames(moments: jax.Array, order: int, group: SymmetryGroup,
-                        weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Superposes symmetric shapes on their mean by turns, and hands, that leave the frame of their group where it is.
-
-    Args:
-      moments: (M, K) moments in the frame, averaged over the group, the best shape first.
-      order: their order.
-      group: the group.
-      weights: (M,) of the shapes in the mean.
-
-    Returns:
-      The turns (M, 3, 3) float64, and (M,) bool, whether a shape is mirrored in z before it is turned.
-    """
-    turns = _turns_within_frame(group)
-    angles = jnp.asarray(euler_angles(turns), jnp.float32)
-    back = jnp.asarray(euler_angles(turns.transpose(0, 2, 1)), jnp.float32)
-    _, l, m = zernike.modes(order)
-    mirror = np.where((l + m) % 2, -1.0, 1.0).astype(np.float32)
-    shapes = jnp.asarray(moments) / jnp.linalg.norm(moments, axis=1, keepdims=True)
-    mean = shapes[0]
-    for _ in range(_ROUNDS):
-        # To turn the mean back is the same as to turn every shape.
-        returned = _turn_moments(mean, back, order)
-        overlaps = jnp.stack([shapes @ returned.T, shapes @ (returned * mirror).T], 1).reshape(len(shapes), -1)
-        best = np.asarray(jnp.argmax(overlaps, axis=1))
-        mirrored, chosen = best >= len(turns), best % len(turns)
-        moved = _turn_moments(shapes * np.where(mirrored[:, None], mirror, 1.0), angles[chosen], order)
-        mean = jnp.asarray(weights, jnp.float32) @ moved
-    return turns[chosen], mirrored
+def find_frame_of_map(density: np.ndarray, pitch: float, group: SymmetryGroup) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rotation (3, 3) of a map (31, 31, 31) into the frame of a group, and its centre of mass (3,) in A."""
+    weight = np.maximum(density, 0)
+    centre = np.array([weight.sum(axes) @ (np.arange(GRID) - CENTRE) for axes in ((1, 2), (0, 2), (0, 1))])
+    centre *= pitch / max(weight.sum(), 1e-30)
+    moved = turn_map(density, pitch, np.eye(3), centre)
+    frames, _ = find_frames(zernike.moments(jnp.asarray(moved)[None], ORDER), ORDER, group)
+    return frames[0], centre
 
 
-def superpose_on_mean(maps: np.ndarray, pitches: np.ndarray, frames: np.ndarray, group: SymmetryGroup,
-                      weights: np.ndarray) -> AveragedMaps:
-    """Averages maps over a group, and superposes them on their mean with the axes of the group together.
-
-    Args:
-      maps: (M, 31, 31, 31) float32, the best first.
-      pitches: (M,) edges of their voxels, A.
-      frames: (M, 3, 3) rotations into the frame of the group, from `find_frames`.
-      group: the group.
-      weights: (M,) of the maps in the mean.
-
-    Returns:
-      The maps in the frame of the group: its axis is z, and a two-fold axis of a dihedral group is x.
-    """
-    pitch = np.float32(np.quantile(pitches, averaging.GRID_QUANTILE))
-    moments = _turn_moments(zernike.moments(jnp.asarray(maps), ORDER),
-                                   jnp.asarray(euler_angles(frames), jnp.float32), ORDER) * kept_modes(group, ORDER)
-    turns, mirrored = superpose_in_frames(moments, ORDER, group, weights)
-    mirror = np.where(mirrored[:, None, None], np.diag([1.0, 1.0, -1.0]), np.eye(3))
-    # The turns follow the mirror, which follows the rotation into the frame; `average_map` mirrors first.
-    rotations = turns @ mirror @ frames @ mirror
-    placed = np.stack([np.asarray(average_map(jnp.asarray(one), jnp.float32(its_pitch), jnp.asarray(
-        rotation, jnp.float32), jnp.asarray(hand), jnp.float32(pitch), group))
-        for one, its_pitch, rotation, hand in zip(maps, pitches, rotations, mirrored, strict=True)])
-    mean = np.average(placed, axis=0, weights=weights)
-    correlations = np.array([np.corrcoef(one.ravel(), mean.ravel())[0, 1] for one in placed])
-    return AveragedMaps(placed, float(pitch), correlations)
-
-
-@functools.partial(jax.jit, static_argnums=5)
-def average_map(volume: jax.Array, pitch: jax.Array, rotation: jax.Array, mirrored: jax.Array, out_pitch: jax.Array,
-                group: SymmetryGroup) -> jax.Array:
+def average_map(density: np.ndarray, pitch: float, rotation: np.ndarray, centre: np.ndarray,
+                group: SymmetryGroup) -> np.ndarray:
     """Returns a map in the frame of a group, averaged over the group, by linear interpolation.
 
     Args:
-      volume: (31, 31, 31) map.
-      pitch: () edge of its voxels, A.
-      rotation: (3, 3) rotation into the frame, about the centre of the grid.
-      mirrored: () bool, whether the map is mirrored in z first.
-      out_pitch: () edge of the new voxels, A.
-      group: the group (static).
+      density: (31, 31, 31) map.
+      pitch: edge of its voxels, A.
+      rotation: (3, 3) rotation into the frame.
+      centre: (3,) the point about which the map is turned, A from the centre of the grid; it becomes the centre.
+      group: the group.
 
     Returns:
-      (31, 31, 31) float32.
+      (31, 31, 31) float32 of the same pitch.
     """
-    cells, points = cells_of(volume), grid_points(GRID, out_pitch)
-    mirror = jnp.array([1.0, 1.0, 0.0]) + jnp.array([0.0, 0.0, 1.0]) * jnp.where(mirrored, -1.0, 1.0)
+    # Small arrays are made in NumPy, because JAX would compile a program for each small operation.
+    back = (group_rotations(group).transpose(0, 2, 1) @ rotation).transpose(0, 2, 1).astype(np.float32)
+    return np.asarray(_average_turned(np.asarray(density, np.float32), np.float32(pitch), back,
+                                      np.asarray(centre, np.float32)))
 
-    def add(total: jax.Array, one: jax.Array) -> tuple[jax.Array, None]:
-        places = points @ (one.T @ rotation) * mirror
-        return total + interpolate_cells(cells, places.T, pitch)[0], None
 
-    elements = jnp.asarray(group_rotations(group), jnp.float32)
-    total, _ = jax.lax.scan(add, jnp.zeros(len(points)), elements)
-    return (total / len(elements)).reshape((GRID,) * 3)
+def turn_map(density: np.ndarray, pitch: float, rotation: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Returns a map (31, 31, 31) turned into a frame; the arguments are those of `average_map`."""
+    return average_map(density, pitch, rotation, centre, SymmetryGroup(1, dihedral=False))
+
+
+@jax.jit
+def _average_turned(density: jax.Array, pitch: jax.Array, back: jax.Array, centre: jax.Array) -> jax.Array:
+    """Returns the mean (31, 31, 31) of a map at the positions `back` (G, 3, 3) of each voxel, from a centre (3,) in A.
+
+    Args:
+      density: (31, 31, 31).
+      pitch: () A.
+      back: (G, 3, 3) matrices that take a position of the result to one of `density`.
+      centre: (3,) A.
+    """
+    cells, points = cells_of(density), grid_points(GRID, pitch)
+
+    def add(total: jax.Array, matrix: jax.Array) -> tuple[jax.Array, None]:
+        return total + interpolate_cells(cells, matrix @ points.T + centre[:, None], pitch)[0], None
+
+    return (jax.lax.scan(add, jnp.zeros(len(points)), back)[0] / len(back)).reshape((GRID,) * 3)
 
 
 _FLIP = np.diag([1.0, -1.0, -1.0])  # by 180 degrees about x
@@ -274,15 +234,3 @@ def _small_rotations(group: SymmetryGroup) -> np.ndarray:
     about_x = _CYCLE @ _about_z(x) @ _CYCLE.T
     about_y = _CYCLE.T @ _about_z(y) @ _CYCLE
     return about_x @ about_y @ _about_z(z)
-
-
-@functools.lru_cache
-def _turns_within_frame(group: SymmetryGroup) -> np.ndarray:
-    """Returns the rotations (T, 3, 3) that map the axes of a group onto its axes, one for each coset of the group."""
-    if not group.dihedral:
-        about_z = _about_z(np.arange(0, 2 * np.pi / group.fold, np.deg2rad(_TURN_DEGREES)))
-        return np.concatenate([about_z, about_z @ _FLIP])
-    exchanged = _about_z(np.array([0, np.pi / group.fold]))
-    if group.fold > 2:
-        return exchanged
-    return np.concatenate([turn @ exchanged for turn in (np.eye(3), _CYCLE, _CYCLE.T)])  # three axes of one kind

@@ -32,10 +32,9 @@ def found(curve, weights):
         return reconstruct(curve, weights, symmetry="C3", num_models=4, descent=DescentSettings(steps=6), **BARE)
 
 
-def test_maps_do_not_change_when_turned_about_z(found):
-    for density in (found.density, *found.models):
-        turned = ndimage.rotate(density, 120, axes=(0, 1), reshape=False, order=1)
-        assert np.corrcoef(density.ravel(), turned.ravel())[0, 1] > 0.99
+def test_the_map_does_not_change_when_turned_about_z(found):
+    turned = ndimage.rotate(found.density, 120, axes=(0, 1), reshape=False, order=1)
+    assert np.corrcoef(found.density.ravel(), turned.ravel())[0, 1] > 0.99
     weight = found.density.sum((1, 2)), found.density.sum((0, 2))
     assert np.abs([line @ (np.arange(31) - CENTRE) / line.sum() for line in weight]).max() < 0.05
 

@@ -96,32 +96,29 @@ def test_the_frame_of_a_turned_body_is_found(group):
     assert shares[0] > 0.999 and shares[1] < 0.9
 
 
-@pytest.mark.parametrize("name", ["C3", "D2"])
-def test_superposed_maps_are_symmetric_and_alike(name):
-    group = symmetry.parse_group(name)
-    body = copies_of(0.8 * some_points(4), group)
-    turned = [body @ TILT.T, body @ Rotation.from_euler("x", 50, degrees=True).as_matrix().T, body * [1, 1, -1]]
-    maps = np.stack([blobs(one) for one in turned])
-    moments = zernike.moments(jnp.asarray(maps), symmetry.ORDER)
-    frames, _ = symmetry.find_frames(moments, symmetry.ORDER, group)
-    found = symmetry.superpose_on_mean(maps, np.array([2.0, 2.0, 2.0]), frames, group, np.ones(3))
-    assert found.pitch_angstrom == 2.0 and found.correlations.min() > 0.97
-    for one in found.maps:
-        for rotation in symmetry.group_rotations(group):
-            assert np.corrcoef(one.ravel(), turned_map(one, rotation).ravel())[0, 1] > 0.98
-    np.testing.assert_allclose(found.maps.sum((1, 2, 3)), maps.sum((1, 2, 3)), rtol=0.02)
-
-
 def turned_map(density, rotation):
     """A map turned about its centre, by an interpolation that is not the tested one."""
     offset = CENTRE - rotation.T @ np.full(3, CENTRE)
     return ndimage.affine_transform(density, rotation.T, offset, order=1)
 
 
-def test_the_size_of_the_best_voxels_is_common_to_all():
-    group = symmetry.parse_group("C3")
-    one = blobs(copies_of(0.8 * some_points(4), group))
-    found = symmetry.superpose_on_mean(np.stack([one, one]), np.array([2.0, 1.6]), np.stack([np.eye(3)] * 2), group,
-                                       np.ones(2))
-    volumes = found.maps.sum((1, 2, 3)) * found.pitch_angstrom**3
-    assert volumes[1] / volumes[0] == pytest.approx((1.6 / 2.0)**3, rel=0.02)
+@each_group
+def test_an_averaged_map_does_not_change_under_the_group(group):
+    one = blobs(0.8 * some_points(4))
+    mean = symmetry.average_map(one, 2.0, TILT, np.zeros(3), group)
+    for rotation in symmetry.group_rotations(group):
+        assert np.corrcoef(mean.ravel(), turned_map(mean, rotation).ravel())[0, 1] > 0.98
+    assert mean.sum() == pytest.approx(one.sum(), rel=0.02)
+    square = ((np.indices((GRID,) * 3) - CENTRE)**2).sum(0)
+    assert (mean * square).sum() == pytest.approx((one * square).sum(), rel=0.04)  # so Rg is kept
+
+
+def test_the_frame_of_a_map_off_the_centre_is_found():
+    group, shift = symmetry.parse_group("D3"), np.array([0.1, -0.05, 0.08])
+    body = copies_of(0.6 * some_points(4), group)
+    density = blobs(body @ TILT.T + shift)
+    frame, centre = symmetry.find_frame_of_map(density, 2.0, group)
+    np.testing.assert_allclose(centre, shift * CENTRE * 2.0, atol=0.02)
+    assert is_a_frame(frame @ TILT, group)
+    mean = symmetry.average_map(density, 2.0, frame, centre, group)
+    assert np.corrcoef(mean.ravel(), symmetry.turn_map(density, 2.0, frame, centre).ravel())[0, 1] > 0.99
