@@ -23,7 +23,7 @@ from saxsae.shapes import voxels
 from saxsae.superposition import ensemble
 from saxsae.symmetric_search import SymmetryEvidence
 
-_CLEAR_EVIDENCE = 6.0  # logarithm of a likelihood ratio; right groups of held-out oligomers had up to 3.5, wrong ones 11
+_CLEAR_EVIDENCE = 6.0  # logarithm of a likelihood ratio; of held-out oligomers the right groups had up to 3.5
 _MOST_BANK_MISFIT = 1.0  # beyond it no structure fits within the errors, and likelihoods are those of wrong shapes
 
 
