@@ -66,6 +66,10 @@ _SHELL_CONTRAST = flags.DEFINE_list(
     "0.01,0.02,0.03. 0 for a curve without water.")
 _EQUAL_ATOMS = flags.DEFINE_bool(
     "equal_atoms", False, "The curve was computed from atoms or beads that all count alike.")
+_SYMMETRY = flags.DEFINE_enum(
+    "symmetry", None, [*(f"C{fold}" for fold in range(2, 13)), *(f"D{fold}" for fold in range(2, 7))],
+    "Point group of the sample, which is imposed on the models; for --stages=bank and bank,search. The curve is then "
+    "fitted without it too, for comparison.", case_sensitive=False)
 _WEIGHTS = flags.DEFINE_string(
     "weights", "lean", "Weights of the auto-encoder: the name of released weights, their folder, or the workdir of a "
     "training.")
@@ -168,7 +172,8 @@ def _settings() -> "RunSettings":
     return RunSettings(
         weights=_WEIGHTS.value, stages=_STAGES.value, unit=_UNIT.value, radius=_RADIUS.value, q_max=_Q_MAX.value,
         num_models=_NUM_MODELS.value, contrasts=_parse_contrasts(), equal_atoms=_EQUAL_ATOMS.value,
-        background=_BACKGROUND.value, initial=_INITIAL.value, generations=_GENERATIONS.value, seed=_SEED.value)
+        background=_BACKGROUND.value, initial=_INITIAL.value, generations=_GENERATIONS.value, seed=_SEED.value,
+        symmetry=_SYMMETRY.value)
 
 
 def _flags_of_a_curve() -> dict[str, Any]:

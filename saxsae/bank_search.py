@@ -17,16 +17,18 @@ import numpy as np
 
 from phasenet.errors import InputError
 from saxsae.bank import descent, scoring
-from saxsae.bank.descent import CompiledDescentKey, DescentInput, DescentSettings
+from saxsae.bank.descent import CompiledDescentKey, DescentInput, DescentSettings, Symmetrization
 from saxsae.bank.scoring import ChosenStructures
+from saxsae.bank.structure_bank import StructureBank
 from saxsae.genetic import EvolutionState, GenerationRecord
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import densities
 from saxsae.shapes.densities import FILLED
-from saxsae.superposition import averaging, ensemble
+from saxsae.superposition import averaging, ensemble, symmetry
 from saxsae.superposition.ensemble import EnsembleStatistics
+from saxsae.superposition.symmetry import SymmetryGroup
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
 _STEPS_PER_CALL = 7  # at most, between two calls of `progress`
@@ -45,6 +47,7 @@ class BankModels(NamedTuple):
       misfit: (M,) see `scoring.misfits`.
       num_fitting: how many structures of the bank fit within the errors.
       history: (1, G) arrays; a step counts as a generation, and all models as elites.
+      frames: (M, 3, 3) the rotations of the models into the frame of their group; None without a symmetry.
     """
 
     chosen: ChosenStructures
@@ -53,6 +56,7 @@ class BankModels(NamedTuple):
     misfit: np.ndarray
     num_fitting: int
     history: GenerationRecord
+    frames: np.ndarray | None = None
 
 
 class BankSearch(NamedTuple):
@@ -62,15 +66,17 @@ class BankSearch(NamedTuple):
       pretrained: weights with a bank and a density head.
       curve: the curve with the error of the model.
       static: the static inputs.
+      group: over which the models are averaged; None without a symmetry.
     """
 
     pretrained: Pretrained
     curve: WeightedCurve
     static: CompiledDescentKey
+    group: SymmetryGroup | None = None
 
 
 def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructures, background: bool,
-            free_radius: bool, equal_atoms: bool) -> BankSearch:
+            free_radius: bool, equal_atoms: bool, group: SymmetryGroup | None = None) -> BankSearch:
     """Returns a search.
 
     Args:
@@ -80,6 +86,7 @@ def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructur
       background: whether a constant is fitted as well.
       free_radius: whether r_max is not known.
       equal_atoms: whether the curve was computed from equal atoms.
+      group: over which the models are averaged; None without a symmetry.
 
     Raises:
       InputError: the weights have no density head.
@@ -91,7 +98,7 @@ def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructur
     order = hydration.choose_density_order(float(curve.q_inv_angstrom.max()), float(models.r_max_angstrom.max()))
     return BankSearch(pretrained, curve, CompiledDescentKey(
         pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, free_radius,
-        equal_atoms))
+        equal_atoms), group)
 
 
 def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, count: int, *,
@@ -112,8 +119,14 @@ def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, cou
     if chosen.r_max_angstrom.min() < _LEAST_RADIUS_ANGSTROM:
         raise InputError(f"r_max is {chosen.r_max_angstrom.min():.3g} A: smaller than any structure of the bank; "
                          "--stages=evolve finds shapes of any size")
-    return BankModels(chosen, bank.codes[chosen.rows], chosen.r_max_angstrom, chosen.misfit,
-                      num_fitting, _record(chosen.misfit[None], chosen.r_max_angstrom))
+    return begin_as(bank, chosen, num_fitting)
+
+
+def begin_as(bank: StructureBank, chosen: ChosenStructures, num_fitting: int,
+             frames: np.ndarray | None = None) -> BankModels:
+    """Returns structures of a bank as models, before any step; the arguments are fields of `BankModels`."""
+    return BankModels(chosen, bank.codes[chosen.rows], chosen.r_max_angstrom, chosen.misfit, num_fitting,
+                      _record(chosen.misfit[None], chosen.r_max_angstrom), frames)
 
 
 def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
@@ -130,7 +143,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
     inputs = DescentInput(
         weights.params["decoder"], weights.density_head, jnp.asarray(weights.latents.sd), search.curve,
         jnp.asarray(models.codes), jnp.asarray(np.log(models.r_max_angstrom), jnp.float32),
-        jnp.asarray(models.chosen.contrast, jnp.float32))
+        jnp.asarray(models.chosen.contrast, jnp.float32), _symmetrization(search, models.frames))
     state = descent.start(search.static, inputs, settings)
     misfits = np.zeros((0, len(models.codes)))
     # What the last step gives is rated before one more. All calls are of one length, so one program is compiled.
@@ -144,7 +157,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
         order = np.argsort(np.asarray(state.misfit), kind="stable")
         result = BankModels(ChosenStructures(*(field[order] for field in models.chosen)), codes[order], radii[order],
                             np.asarray(state.misfit)[order], models.num_fitting,
-                            _record(misfits, radii[order]))
+                            _record(misfits, radii[order]), None if models.frames is None else models.frames[order])
         ended = len(misfits) > settings.steps or np.median(misfits.min(0)) > (1 - _MIN_RELATIVE_GAIN) * before
         if ended:  # the steps that were not taken change nothing
             rest = np.repeat(misfits[-1:], max(settings.steps + 1 - len(misfits), 0), axis=0)
@@ -186,40 +199,73 @@ class MeanDensity(NamedTuple):
     ensemble: EnsembleStatistics
 
 
-def average(decoded: np.ndarray, models: BankModels) -> MeanDensity:
+def average(search: BankSearch, decoded: np.ndarray, models: BankModels) -> MeanDensity:
     """Returns the mean of the models' densities of atoms, from `decode`, weighted by likelihood, without outliers.
 
+    With a symmetry each density is averaged over the group, and so is the mean, whose axis is z of the mean and of the
+    maps. Shapes are superposed, not axes: where the curve leaves open which axis of a shape is that of the group, a
+    common axis would lay long shapes across each other. So a model may have its own axis elsewhere.
     `_MISFIT_SCALE` is not that of the noise, because what a model misses is not noise. It was chosen on held-out
     structures and made shapes.
     """
     weights = np.exp(-(models.misfit - models.misfit.min()) / (2 * _MISFIT_SCALE))
-    found = averaging.superpose_on_mean(decoded[:, 0], densities.density_pitch(models.r_max_angstrom), weights)
+    maps, pitches = decoded[:, 0], np.asarray(densities.density_pitch(models.r_max_angstrom))
+    if search.group is not None:
+        assert models.frames is not None
+        maps = np.stack([symmetry.average_map(one, pitch, frame, np.zeros(3), search.group)
+                         for one, pitch, frame in zip(maps, pitches, models.frames, strict=True)])
+    found = averaging.superpose_on_mean(maps, pitches, weights)
     described = ensemble.describe(np.maximum(found.maps, 0), found.pitch_angstrom, FILLED)
     kept = np.where(described.outliers, 0.0, weights)
     weights = kept if kept.sum() > 0 else weights  # of a curve that nothing fits, one model may have all the weight
-    mean = np.maximum(np.average(found.maps, axis=0, weights=weights), 0)
-    return MeanDensity(mean.astype(np.float32), float(np.average(models.r_max_angstrom, weights=weights)), found.maps,
-                       found.pitch_angstrom, found.correlations, described)
+    mean, maps = np.average(found.maps, axis=0, weights=weights), found.maps
+    if search.group is not None:
+        frame, centre = symmetry.find_frame_of_map(mean, found.pitch_angstrom, search.group)
+        mean = symmetry.average_map(mean, found.pitch_angstrom, frame, centre, search.group)
+        maps = np.stack([symmetry.turn_map(one, found.pitch_angstrom, frame, centre) for one in maps])
+    return MeanDensity(np.maximum(mean, 0).astype(np.float32),
+                       float(np.average(models.r_max_angstrom, weights=weights)), maps, found.pitch_angstrom,
+                       found.correlations, described)
 
 
 def profile_of_best(search: BankSearch, decoded: np.ndarray, models: BankModels,
                     q_inv_angstrom: np.ndarray) -> np.ndarray:
     """Returns the profile (Q,) float64 of the best model at q (Q,) in 1/A, on any scale."""
-    return np.asarray(_profiles(search, decoded[:1], models, q_inv_angstrom), np.float64)[0]
+    return np.asarray(_profiles(search, decoded[:1], models, q_inv_angstrom)[0], np.float64)[0]
 
 
 def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, curve: WeightedCurve) -> np.ndarray:
     """Returns chi^2 (M,) of the models over the rebinned curve, in units of sigma alone."""
-    computed = _profiles(search, decoded, models, curve.q_inv_angstrom)
+    computed, _ = _profiles(search, decoded, models, curve.q_inv_angstrom)
     return np.asarray(scattering.chi_squared(computed, curve.intensity, curve.weight, search.static.background))
 
 
-def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels, q_inv_angstrom: Any) -> jax.Array:
-    """Returns the profiles (M, Q) of the first models."""
+def rate(search: BankSearch, decoded: np.ndarray, models: BankModels) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the misfits (M,) of models by their densities, and how far they (M,) are from the symmetry, 0 to 1.
+
+    The misfits of `choose` are those of the structures themselves, whose densities have more details.
+    """
+    computed, asymmetry = _profiles(search, decoded, models, search.curve.q_inv_angstrom)
+    misfit = scoring.misfits(computed, search.curve, search.static.background)
+    return np.asarray(misfit, np.float64), np.asarray(asymmetry)
+
+
+def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels,
+              q_inv_angstrom: Any) -> tuple[jax.Array, jax.Array]:
+    """Returns the profiles (M, Q) of the first models, and how far these (M,) are from the symmetry."""
     count = len(decoded)
     return _compiled_profiles(search.static, jnp.asarray(decoded), jnp.asarray(q_inv_angstrom, jnp.float32),
                               jnp.asarray(models.r_max_angstrom[:count], jnp.float32),
-                              jnp.asarray(models.chosen.contrast[:count], jnp.float32))
+                              jnp.asarray(models.chosen.contrast[:count], jnp.float32),
+                              _symmetrization(search, None if models.frames is None else models.frames[:count]))
+
+
+def _symmetrization(search: BankSearch, frames: np.ndarray | None) -> Symmetrization | None:
+    """Returns how moments are averaged over the group in frames (M, 3, 3); None without a symmetry."""
+    if search.group is None or frames is None:
+        return None
+    return Symmetrization(jnp.asarray(symmetry.euler_angles(frames), jnp.float32),
+                          jnp.asarray(symmetry.kept_modes(search.group, search.static.order)))
 
 
 _compiled_profiles = jax.jit(descent.profiles, static_argnums=0)
@@ -238,14 +284,13 @@ def radius_of_gyration(search: BankSearch, decoded: np.ndarray, models: BankMode
     return float(np.sqrt(max(3 * np.log(at_zero / beside), 0.0)) / q[1])
 
 
-def negative_density(decoded: np.ndarray) -> float:
+def negative_density(maps: np.ndarray) -> float:
     """Returns the sum of the negative over that of the positive densities of the best model's atoms.
 
     Args:
-      decoded: (M, 3, 31, 31, 31) from `decode`.
+      maps: (M, 31, 31, 31) densities of atoms, the best first.
     """
-    atoms = decoded[0, 0]
-    return float(-np.minimum(atoms, 0).sum() / np.maximum(atoms, 1e-9).sum())
+    return float(-np.minimum(maps[0], 0).sum() / np.maximum(maps[0], 1e-9).sum())
 
 
 def describe_sources(search: BankSearch, models: BankModels) -> tuple[str, ...]:

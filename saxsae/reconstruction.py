@@ -2,7 +2,7 @@
 
 1. `saxsae.verdict` refuses a curve that is no protein's. `saxsae.profiles.guinier` finds the Guinier region; the
    radius of gyration bounds the radius r_max, the largest distance of an atom from the centroid.
-2. `saxsae.profiles.rebinning` averages the curve to `NUM_POINTS` points.
+2. `saxsae.preparation` averages the curve to fewer points.
 3. Models are found, by the stages that the caller names:
    * "bank": the structures of the corpus whose profiles fit best, decoded to densities (`saxsae.bank_search`).
    * "search": gradient steps in the codes and sizes of these structures.
@@ -25,30 +25,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from phasenet.errors import InputError
-from saxsae import bank_search, confidence, genetic, genetic_search
-from saxsae.bank import scoring
+from saxsae import bank_search, confidence, genetic, genetic_search, symmetric_search
 from saxsae.bank.descent import DescentSettings
+from saxsae.bank_search import BankModels, BankSearch
 from saxsae.confidence import Confidence
 from saxsae.genetic_search import CompiledSearchKey
+from saxsae.preparation import PreparedCurve, largest_tried, prepare_curve
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
-from saxsae.profiles.curve_quality import count_flare_points
 from saxsae.profiles.fitting import fit_measured_points
-from saxsae.profiles.guinier import MEDIAN_RADIUS_OVER_RG, GuinierFit, fit_guinier, radius_bounds
-from saxsae.profiles.rebinning import CurveLike, rebin
-from saxsae.profiles.scattering import WeightedCurve
+from saxsae.profiles.guinier import GuinierFit
+from saxsae.profiles.rebinning import CurveLike
 from saxsae.shapes import voxels
 from saxsae.shapes.densities import FILLED
 from saxsae.superposition import ensemble
 from saxsae.superposition.ensemble import EnsembleStatistics
+from saxsae.superposition.symmetry import SymmetryGroup, parse_group
+from saxsae.symmetric_search import SymmetryEvidence
 from saxsae.verdict import NO_SHAPE, Verdict, judge_curve, judge_result
 
-NUM_POINTS = 128  # of the rebinned curve; all curves have this length, so one compiled program serves them all
 STAGES = (("bank",), ("bank", "search"), ("evolve",), ("bank", "evolve"))
 LEAST_CONTRAST, MOST_CONTRAST = -0.05, 0.1  # of the shell, e/A^3; water has 0.334
 DENSITY_MODELS, EVOLVED_MODELS = 32, 8  # if the caller does not say how many
 _FEWEST_MODELS = 16  # with fewer, the agreement of the models says too little for the confidence
-_LONGEST_OVER_RG = 2.3  # of all but a few deposited models
 
 
 class Reconstruction(NamedTuple):
@@ -68,7 +67,8 @@ class Reconstruction(NamedTuple):
         best model for binary shapes.
       ensemble: how the models differ; from the bank, outliers are not in `density`.
       rg_angstrom: radius of gyration of the best model, with its shell.
-      bank_misfit: the lowest misfit of a structure of the bank, before the steps; NaN from the genetic algorithm.
+      bank_misfit: the lowest misfit of a structure as it is in the bank, without steps and symmetry; NaN from the
+        genetic algorithm.
       negative_density: negative over positive density of the best model, before it is cut off; NaN from the genetic
         algorithm.
       q_inv_angstrom: (N,) float64, 1/A, of the measured points that were fitted.
@@ -92,6 +92,8 @@ class Reconstruction(NamedTuple):
       confidence: how close `density` can be expected to be to the true one; None where that is not known.
       occupancy: (31, 31, 31) probability that a voxel is filled at 15 A resolution, or where the weights have no
         confidence the share of models that fill it; None from the genetic algorithm.
+      symmetry: what the curve says about the symmetry that was imposed; None if none was. The axis of the group is z of
+        `density`, and of a dihedral group x is a two-fold axis.
     """
 
     density: np.ndarray
@@ -124,30 +126,7 @@ class Reconstruction(NamedTuple):
     features: np.ndarray | None = None
     confidence: Confidence | None = None
     occupancy: np.ndarray | None = None
-
-
-class _Prepared(NamedTuple):
-    """What all stages need of a curve.
-
-    Attributes:
-      curve: the rebinned curve.
-      curve_for_bank: the same, with the error of the bank's profiles in its weights.
-      guinier: the Guinier fit.
-      q_range: smallest and largest q that is fitted, 1/A.
-      rg_angstrom: radius of gyration by the Guinier fit, or a guess from the known r_max.
-      radii: smallest and largest r_max, A.
-      radius: r_max in A, if it is known.
-      notes: what was assumed.
-    """
-
-    curve: WeightedCurve
-    curve_for_bank: WeightedCurve
-    guinier: GuinierFit
-    q_range: tuple[float, float]
-    rg_angstrom: float
-    radii: tuple[float, float]
-    radius: float | None
-    notes: list[str]
+    symmetry: SymmetryEvidence | None = None
 
 
 class _ForwardModel(NamedTuple):
@@ -171,6 +150,7 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
                 contrasts: tuple[float, ...] = hydration.CONTRASTS, equal_atoms: bool = False,
                 settings: genetic.EvolutionSettings = genetic.EvolutionSettings(),
                 descent: DescentSettings = DescentSettings(),
+                symmetry: str | None = None,
                 progress: Callable[[genetic.EvolutionState], None] | None = None) -> Reconstruction:
     """Returns the 3D shape of a SAXS curve, as the mean of models and as the models.
 
@@ -193,6 +173,8 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
         its own weight, except with "evolve", whose shapes are of uniform density.
       settings: settings of the genetic algorithm.
       descent: settings of the gradient steps.
+      symmetry: Schoenflies symbol of a point group, C2 to C12 or D2 to D6, over which the models are averaged; for the
+        stages "bank" and "bank", "search". The curve is then fitted without symmetry too, for comparison.
       progress: called every few generations or steps with the populations, a `genetic.EvolutionState` of NumPy arrays
         with a leading axis of runs.
 
@@ -218,24 +200,29 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
         raise InputError(f"contrasts {contrasts}: expected numbers from {LEAST_CONTRAST} to {MOST_CONTRAST} e/A^3")
     if descent.steps < 1:
         raise InputError(f"descent.steps {descent.steps}: expected at least 1")
+    group = None if symmetry is None else parse_group(symmetry)
+    if group is not None and "evolve" in stages:
+        raise InputError(f"symmetry {group.name}: it can be imposed with the stages bank and bank,search, not "
+                         f"{','.join(stages)}")
     before = judge_curve(curve, radius, background)
     if before.status == NO_SHAPE:
         raise InputError(before.sentence)
-    prepared = _prepare(curve, radius, q_max, densities="evolve" not in stages)
+    prepared = prepare_curve(curve, radius, q_max, densities="evolve" not in stages)
     forward = _ForwardModel(background, contrasts, equal_atoms)
     if "evolve" in stages:
         found = _evolve(prepared, pretrained, num_models or EVOLVED_MODELS, seed, forward, initial,
                         settings, progress, from_bank="bank" in stages)
     else:
-        found = _search_bank(prepared, pretrained, num_models or DENSITY_MODELS, forward,
-                             descent if "search" in stages else None, progress)
+        found = _search_bank(curve, prepared, pretrained, num_models or DENSITY_MODELS, forward,
+                             descent if "search" in stages else None, group, progress)
     fit = fit_measured_points(curve, prepared.q_range, found.profile, background)
     result = Reconstruction(guinier=prepared.guinier, notes=tuple(prepared.notes), verdict=before, **found.fields,
                             **fit)
     result = result._replace(verdict=judge_result(result, result.rg_angstrom, before, background))
     if not result.sources:
         return result
-    as_measured = "search" in stages and radius is None and not equal_atoms and len(result.models) >= _FEWEST_MODELS
+    as_measured = ("search" in stages and radius is None and not equal_atoms and group is None
+                   and len(result.models) >= _FEWEST_MODELS)
     return _add_confidence(result, pretrained, as_measured)
 
 
@@ -257,7 +244,7 @@ def _add_confidence(result: Reconstruction, pretrained: Pretrained, as_measured:
         return result._replace(features=features, occupancy=occupancy)
     if not as_measured:
         note = (f"no confidence is stated: it was measured for the stages bank,search with at least {_FEWEST_MODELS} "
-                "models and an unknown radius")
+                "models, an unknown radius and no symmetry")
         return result._replace(features=features, occupancy=occupancy, notes=(*result.notes, note))
     return result._replace(features=features, confidence=confidence.predict(pretrained.confidence, features),
                            occupancy=confidence.calibrate_occupancy(pretrained.confidence, occupancy))
@@ -273,64 +260,52 @@ def choose_stages(stages: Sequence[str] | None, has_bank: bool) -> tuple[str, ..
     return tuple(stages)
 
 
-def _prepare(curve: CurveLike, radius: float | None, q_max: float, densities: bool) -> _Prepared:
-    """Returns the part of a curve that is fitted, rebinned; `densities` says whether by densities."""
-    guinier = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
-    notes = list(getattr(curve, "notes", ()))
-    radii = (radius, radius) if radius is not None else radius_bounds(guinier.rg_angstrom)
-    first = guinier.first if guinier.valid else count_flare_points(curve, radii[1])
-    q_min = float(curve.q_inv_angstrom[first])
-    if first:
-        notes.append(f"the first {first} point{'s' * (first > 1)}, to q = {curve.q_inv_angstrom[first - 1]:.4g} 1/A, "
-                     f"{'before the Guinier region' if guinier.valid else 'too steep for this size'}, not fitted")
-    resolved = scattering.resolved_q_max(curve.q_inv_angstrom[first:], q_max, _largest_tried(radii))
-    if densities:
-        longest = _LONGEST_OVER_RG * guinier.rg_angstrom if radius is None else radius
-        resolved = min(resolved, hydration.largest_q(longest))
-    if resolved < min(q_max, float(curve.q_inv_angstrom[-1])):
-        q_max = resolved
-        notes.append(f"points above q = {q_max:.4g} 1/A are not fitted: at radii up to {radii[1]:.0f} A the maps do "
-                     "not resolve them")
-    binned = rebin(curve, q_max=q_max, num_points=NUM_POINTS, q_min=q_min)
-    # Intensities are divided by the largest, so that float32 does not overflow, whatever their unit.
-    unit = float(np.max(np.abs(binned.intensity)))
-    fitted = WeightedCurve(*(jnp.asarray(a, jnp.float32) for a in (
-        binned.q_inv_angstrom, binned.intensity / unit, binned.weight * unit**2)))
-    rg = guinier.rg_angstrom if guinier.valid else radii[1] / MEDIAN_RADIUS_OVER_RG
-    return _Prepared(fitted, scoring.add_model_error(fitted), guinier, (q_min, q_max), rg, radii, radius, notes)
-
-
-def _largest_tried(radii: tuple[float, float]) -> float:
-    """Returns the largest r_max (A) that a search within bounds (A) may try."""
-    return radii[1] * (1 + max(genetic_search.RADIUS_STEPS))
-
-
-def _search_bank(prepared: _Prepared, pretrained: Pretrained, count: int, forward: _ForwardModel,
-                 descent: DescentSettings | None,
+def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrained, count: int,
+                 forward: _ForwardModel, descent: DescentSettings | None, group: SymmetryGroup | None,
                  progress: Callable[[genetic.EvolutionState], None] | None) -> _Models:
-    """Returns densities from the bank, after gradient steps unless `descent` is None."""
-    models = _choose_structures(prepared, pretrained, count, forward)
-    search = bank_search.prepare(pretrained, prepared.curve_for_bank, models.chosen, forward.background,
-                                 free_radius=prepared.radius is None, equal_atoms=forward.equal_atoms)
-    bank_misfit = float(models.misfit.min())
-    if descent is not None:
-        models = bank_search.descend(search, models, descent, progress)
+    """Returns densities from the bank, after gradient steps unless `descent` is None, averaged over a group if any."""
+    def find(group: SymmetryGroup | None, progress: Callable[[genetic.EvolutionState], None] | None
+             ) -> tuple[BankSearch, BankModels, BankModels]:
+        """Returns a search, and its models before and after the steps."""
+        more = 1 if group is None else symmetric_search.CANDIDATES_PER_MODEL
+        begun = _choose_structures(prepared, pretrained, more * count, forward)
+        search = bank_search.prepare(pretrained, prepared.curve_for_bank, begun.chosen, forward.background,
+                                     free_radius=prepared.radius is None, equal_atoms=forward.equal_atoms, group=group)
+        if group is not None:
+            begun = symmetric_search.choose(search, begun, count)
+        return search, begun, begun if descent is None else bank_search.descend(search, begun, descent, progress)
+
+    search, begun, models = find(group, progress)
     decoded = bank_search.decode(search, models)
-    averaged = bank_search.average(decoded, models)
+    averaged = bank_search.average(search, decoded, models)
     profile = functools.partial(bank_search.profile_of_best, search, decoded, models)
-    chi_squared = bank_search.chi_squared(search, decoded, models, prepared.curve)
+    evidence = None
+    if group is not None:
+        search_c1, begun_c1, models_c1 = find(None, None)
+        profile_c1 = functools.partial(bank_search.profile_of_best, search_c1,
+                                       bank_search.decode(search_c1, models_c1), models_c1)
+        chi_squared, chi_squared_c1 = (
+            fit_measured_points(curve, prepared.q_range, one, forward.background)["chi_squared"]
+            for one in (profile, profile_c1))
+        evidence = symmetric_search.SymmetryEvidence(
+            group.name, chi_squared, chi_squared_c1, float(models.misfit.min()), float(models_c1.misfit.min()),
+            symmetric_search.log_evidence_against(search, begun, search_c1, begun_c1))
+        begun = begun_c1
     return _Models({
         "density": np.minimum(averaged.density, 1), "pitch_angstrom": averaged.pitch_angstrom,
         "radius_angstrom": averaged.r_max_angstrom,
         "models": np.clip(averaged.maps, 0, 1), "model_radii": models.r_max_angstrom,
-        "model_chi_squared": chi_squared, "rsc": averaged.correlations, "ensemble": averaged.ensemble,
-        "rg_angstrom": bank_search.radius_of_gyration(search, decoded, models), "bank_misfit": bank_misfit,
-        "negative_density": bank_search.negative_density(decoded), "order": search.static.order,
+        "model_chi_squared": bank_search.chi_squared(search, decoded, models, prepared.curve),
+        "rsc": averaged.correlations, "ensemble": averaged.ensemble,
+        "rg_angstrom": bank_search.radius_of_gyration(search, decoded, models),
+        "bank_misfit": float(begun.misfit.min()),
+        "negative_density": bank_search.negative_density(averaged.maps if group else decoded[:, 0]),
+        "order": search.static.order, "symmetry": evidence,
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
         "num_fitting": models.num_fitting, "sources": bank_search.describe_sources(search, models)}, profile)
 
 
-def _choose_structures(prepared: _Prepared, pretrained: Pretrained, count: int,
+def _choose_structures(prepared: PreparedCurve, pretrained: Pretrained, count: int,
                        forward: _ForwardModel) -> bank_search.BankModels:
     """Returns the structures of the bank that fit best, at most `count`."""
     return bank_search.choose(
@@ -338,12 +313,12 @@ def _choose_structures(prepared: _Prepared, pretrained: Pretrained, count: int,
         rg_known=prepared.guinier.valid, **forward._asdict())
 
 
-def _evolve(prepared: _Prepared, pretrained: Pretrained, runs: int, seed: int, forward: _ForwardModel, initial: str,
+def _evolve(prepared: PreparedCurve, pretrained: Pretrained, runs: int, seed: int, forward: _ForwardModel, initial: str,
             settings: genetic.EvolutionSettings, progress: Callable[[genetic.EvolutionState], None] | None,
             from_bank: bool) -> _Models:
     """Returns binary shapes by the genetic algorithm, which may begin with the best structures of the bank."""
     curve, (low, high) = prepared.curve, prepared.radii
-    order = scattering.choose_order(float(curve.q_inv_angstrom.max()), _largest_tried(prepared.radii))
+    order = scattering.choose_order(float(curve.q_inv_angstrom.max()), largest_tried(prepared.radii))
     if order is None:
         prepared.notes.append(f"radii up to {high:.0f} A need more than Zernike order {max(scattering.ORDERS)}: "
                               "profiles are computed from pair distances")

@@ -47,6 +47,7 @@ class RunSettings(NamedTuple):
       initial: first generation of evolve, "bank" or "distribution".
       generations: largest number of generations or of gradient steps; None for the released settings.
       seed: seed of evolve.
+      symmetry: Schoenflies symbol of the point group that is imposed; None for none.
     """
 
     weights: str = "lean"
@@ -61,6 +62,7 @@ class RunSettings(NamedTuple):
     initial: str = "bank"
     generations: int | None = None
     seed: int = 0
+    symmetry: str | None = None
 
 
 class Method(NamedTuple):
@@ -110,6 +112,8 @@ def choose_method(settings: RunSettings) -> Method:
         raise InputError("--shell_contrast has no meaning for --stages=evolve, whose models have no shell")
     if stages == ("evolve",) and settings.equal_atoms:
         raise InputError("--equal_atoms has no meaning for --stages=evolve, whose shapes are of uniform density")
+    if "evolve" in stages and settings.symmetry is not None:
+        raise InputError(f"--symmetry is imposed with --stages=bank or bank,search, not with {','.join(stages)}")
     if "evolve" in stages:
         cpu_devices.split_cpu(settings.num_models or EVOLVED_MODELS)
     app.enable_compilation_cache()
@@ -158,7 +162,7 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
         curve, network, radius=settings.radius, q_max=settings.q_max, num_models=settings.num_models,
         seed=settings.seed, background=settings.background, stages=method.stages, initial=settings.initial,
         contrasts=settings.contrasts or hydration.CONTRASTS, equal_atoms=settings.equal_atoms,
-        settings=method.evolution, descent=method.descent, progress=progress)
+        settings=method.evolution, descent=method.descent, symmetry=settings.symmetry, progress=progress)
     for note in found.notes[len(curve.notes):]:
         app.print_line(f"  {note}")
     if found.verdict.status == NO_SHAPE:

@@ -21,6 +21,10 @@ from saxsae.profiles.guinier import fit_guinier
 from saxsae.reconstruction import Reconstruction
 from saxsae.shapes import voxels
 from saxsae.superposition import ensemble
+from saxsae.symmetric_search import SymmetryEvidence
+
+_CLEAR_EVIDENCE = 6.0  # logarithm of a likelihood ratio; of held-out oligomers the right groups had up to 3.5
+_MOST_BANK_MISFIT = 1.0  # beyond it no structure fits within the errors, and likelihoods are those of wrong shapes
 
 
 def describe_curve(curve: Curve) -> list[str]:
@@ -174,6 +178,24 @@ def _confidence_rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
              f"FSC 0.5 with the true shape, 90%: {finest:.0f} to {coarsest:.0f} A")]
 
 
+def describe_symmetry(evidence: SymmetryEvidence, bank_misfit: float) -> tuple[str, str, str]:
+    """Returns the line of the table about the symmetry that was imposed.
+
+    Args:
+      evidence: of the symmetry.
+      bank_misfit: the lowest misfit of a structure of the bank without symmetry.
+    """
+    against = evidence.log_evidence_against
+    if bank_misfit > _MOST_BANK_MISFIT:
+        meaning = "which says little, because no structure of the bank fits without symmetry either"
+    elif abs(against) < _CLEAR_EVIDENCE:
+        meaning = "the curve allows it and does not show it"
+    else:
+        meaning = "the curve speaks against it" if against > 0 else "the curve fits better with it"
+    return ("symmetry", evidence.name, f"chi^2 {evidence.chi_squared:.2f}, without {evidence.chi_squared_c1:.2f}; log "
+            f"evidence against it {against:+.1f}: {meaning}")
+
+
 def _compared(found: Reconstruction) -> np.ndarray:
     """Returns the RSC of the models with their mean, or of all but the best with the best; () for one model."""
     return found.rsc if found.sources and len(found.rsc) > 1 else found.rsc[1:]
@@ -197,6 +219,8 @@ def rows(found: Reconstruction, numbers: dict[str, Any], of_curve: CurveNumbers 
               f"models {radii.min():.1f} to {radii.max():.1f}" if len(others) else ""),
              ("Rg", f"{numbers['rg_angstrom']:.1f} A",
               f"Guinier {found.guinier.rg_angstrom:.1f}" if found.guinier.valid else "")]
+    if found.symmetry is not None:
+        lines.append(describe_symmetry(found.symmetry, found.bank_misfit))
     if len(others):
         lines.append(("RSC of the models", f"{others.mean():.3f}",
                       f"correlation with the {'mean' if found.sources else 'best'}, {others.min():.3f} to "
@@ -245,7 +269,7 @@ def log(curve: Curve, found: Reconstruction, numbers: dict[str, Any],
     q = curve.q_inv_angstrom
     return {
         "profile": curve.path, **found.verdict._asdict(), "summary": numbers, "notes": found.notes,
-        "guinier": found.guinier,
+        "guinier": found.guinier, "symmetry": found.symmetry,
         "curve": {"points": len(q), "columns": curve.columns, "unit": curve.unit,
                   "sigma_estimated": curve.sigma_estimated, "q_inv_angstrom": [q[0], q[-1]],
                   "q_fitted_inv_angstrom": [found.q_inv_angstrom[0], found.q_inv_angstrom[-1]]},

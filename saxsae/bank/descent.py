@@ -2,8 +2,10 @@
 
 The decoder, its density head, the moments and the profile are differentiable. The loss of a model is the logarithm of
 its misfit, so that all steps are alike, plus the prior: the distance of its code and size from those of the structure
-it began as. A decoded density has lost details of its structure: its profile is off by 4% at q = 0.1 and 14% at 0.2,
-that of a thin made shape by more. The steps correct this. `saxsae.bank_search` calls `start` and `take_steps`.
+it began as. Where a symmetry is imposed, the profile is that of the average over the group, and the prior asks for a
+shape that the average changes little. A decoded density has lost details of its structure: its profile is off by 4% at
+q = 0.1 and 14% at 0.2, that of a thin made shape by more. The steps correct this. `saxsae.bank_search` calls `start`
+and `take_steps`.
 """
 
 import functools
@@ -23,6 +25,7 @@ from saxsae.shapes import voxels
 _SIZE_RATE = 0.15  # of the size, relative to that of the code
 _SIZE_SPREAD = 0.3  # of the logarithm of the size, in the prior
 _LAST_RATE = 0.1  # of the last step, relative to the first
+ASYMMETRY_WEIGHT = 1.0  # of the share of the power that the average over a group removes, in the loss
 
 
 class DescentSettings(NamedTuple):
@@ -61,6 +64,18 @@ class CompiledDescentKey(NamedTuple):
     equal_atoms: bool
 
 
+class Symmetrization(NamedTuple):
+    """How the moments of M models are averaged over a point group: turned into its frame, where modes are left out.
+
+    Attributes:
+      angles: (M, 3) of the rotations into the frame, in radians, see `zernike.turn_moments`.
+      kept: (K,) 1 for the modes that the average keeps, 0 for the others.
+    """
+
+    angles: jax.Array
+    kept: jax.Array
+
+
 class DescentInput(NamedTuple):
     """What does not change: the weights, the curve, and the structures the models began as.
 
@@ -72,6 +87,7 @@ class DescentInput(NamedTuple):
       codes: (M, K) of the structures.
       log_radii: (M,) logarithms of their r_max in A.
       contrast: (M,) of their shells, e/A^3.
+      symmetry: over which group the models are averaged; None for no group.
     """
 
     decoder: Any
@@ -81,6 +97,7 @@ class DescentInput(NamedTuple):
     codes: jax.Array
     log_radii: jax.Array
     contrast: jax.Array
+    symmetry: Symmetrization | None = None
 
 
 class DescentState(NamedTuple):
@@ -128,8 +145,8 @@ def amplitude_maps(static: CompiledDescentKey, densities: jax.Array, contrast: j
 
 
 def profiles(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
-             contrast: jax.Array) -> jax.Array:
-    """Returns the profiles of densities, on any scale.
+             contrast: jax.Array, symmetry: Symmetrization | None = None) -> tuple[jax.Array, jax.Array]:
+    """Returns the profiles of densities, on any scale, and how far the densities are from their symmetry.
 
     Args:
       static: its `order` and `equal_atoms` are used.
@@ -137,15 +154,24 @@ def profiles(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: j
       q_inv_angstrom: (Q,) 1/A.
       radii: (M,) r_max in A.
       contrast: (M,) of the shells, e/A^3.
+      symmetry: over which group the densities are averaged before; None for no group.
 
     Returns:
-      (M, Q) float32.
+      (M, Q) float32; and (M,) the share of the power of the moments, those of l = 0 left out, that the average removes.
     """
-    def of_one(amplitude: jax.Array, r_max: jax.Array) -> jax.Array:
-        invariants = scattering.shape_invariants(zernike.moments(amplitude, static.order), static.order)
+    moments = zernike.moments(amplitude_maps(static, densities, contrast), static.order)
+    asymmetry = jnp.zeros(len(moments))
+    if symmetry is not None:
+        turned = zernike.turn_moments(moments, symmetry.angles, static.order)
+        moments = turned * symmetry.kept
+        whole = jnp.sum(turned**2 * (zernike.modes(static.order).l > 0), -1)
+        asymmetry = jnp.sum((turned - moments)**2, -1) / jnp.maximum(whole, 1e-30)
+
+    def of_one(moments: jax.Array, r_max: jax.Array) -> jax.Array:
+        invariants = scattering.shape_invariants(moments, static.order)
         return hydration.profile_of_invariants(invariants, q_inv_angstrom, r_max, static.equal_atoms)
 
-    return jax.vmap(of_one)(amplitude_maps(static, densities, contrast), radii)
+    return jax.vmap(of_one)(moments, radii), asymmetry
 
 
 def codes_and_radii(inputs: DescentInput, changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -153,12 +179,14 @@ def codes_and_radii(inputs: DescentInput, changes: tuple[jax.Array, jax.Array]) 
     return inputs.codes + changes[0] * inputs.spread, jnp.exp(inputs.log_radii + changes[1])
 
 
-def _misfits(static: CompiledDescentKey, inputs: DescentInput, changes: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """Returns the misfits (M,) after `changes`."""
+def _misfits(static: CompiledDescentKey, inputs: DescentInput,
+             changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Returns the misfits (M,) after `changes`, and how far the models (M,) are from their symmetry."""
     codes, radii = codes_and_radii(inputs, changes)
     densities = decode_densities(static, inputs.decoder, inputs.head, codes, radii)
-    computed = profiles(static, densities, inputs.curve.q_inv_angstrom, radii, inputs.contrast)
-    return scoring.misfits(computed, inputs.curve, static.background)
+    computed, asymmetry = profiles(static, densities, inputs.curve.q_inv_angstrom, radii, inputs.contrast,
+                                   inputs.symmetry)
+    return scoring.misfits(computed, inputs.curve, static.background), asymmetry
 
 
 def _optimizer(settings: DescentSettings) -> optax.GradientTransformation:
@@ -180,8 +208,9 @@ def take_steps(static: CompiledDescentKey, inputs: DescentInput, state: DescentS
     After `settings.steps` steps in all, the models stay as they are.
     """
     def loss(changes: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        misfit = _misfits(static, inputs, changes)
-        prior = settings.code_weight * (changes[0]**2).mean(1) + (changes[1] / _SIZE_SPREAD)**2
+        misfit, asymmetry = _misfits(static, inputs, changes)
+        prior = (settings.code_weight * (changes[0]**2).mean(1) + (changes[1] / _SIZE_SPREAD)**2
+                 + ASYMMETRY_WEIGHT * asymmetry)
         return (jnp.log(misfit + scoring.LEAST_MISFIT) + prior).sum(), misfit
 
     def step_fn(state: DescentState, _: None) -> tuple[DescentState, jax.Array]:

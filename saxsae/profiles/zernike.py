@@ -189,6 +189,68 @@ def synthesize(coefficients: jax.Array, n_max: int) -> jax.Array:
     return flat.reshape(*coefficients.shape[:-1], GRID, GRID, GRID) / _VOXEL_VOLUME
 
 
+@functools.lru_cache
+def _degree_layout(n_max: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns where the moments of each degree lie.
+
+    Returns:
+      The order (K,) of the moments sorted by l, then n, then m; its inverse (K,); and, in the order of `modes`, m (K,)
+      and the index (K,) of the mode with -m.
+    """
+    n, l, m = modes(n_max)
+    by_degree = np.lexsort((m, n, l))
+    return by_degree, np.argsort(by_degree), m, np.arange(len(m)) - 2 * m
+
+
+@functools.lru_cache
+def _exchange_matrices(l_max: int) -> tuple[np.ndarray, ...]:
+    """Returns for each degree the matrix (2l + 1, 2l + 1) float32 that exchanges y and z in the real harmonics."""
+    z, weight = np.polynomial.legendre.leggauss(l_max + 1)  # exact for the products of two harmonics
+    phi = np.arange(2 * l_max + 2) * (np.pi / (l_max + 1))
+    sine = np.sqrt(1 - z**2)[:, None]
+    points = np.stack([sine * np.cos(phi), sine * np.sin(phi), np.broadcast_to(z[:, None], (len(z), len(phi)))], -1)
+    weights = np.broadcast_to(weight[:, None] * (np.pi / (l_max + 1)), points.shape[:2]).reshape(-1, 1)
+    here = real_harmonics(l_max, points.reshape(-1, 3)) * weights
+    there = real_harmonics(l_max, points[..., [0, 2, 1]].reshape(-1, 3))
+    degrees = [slice(l * l, (l + 1) ** 2) for l in range(l_max + 1)]
+    return tuple((here[:, one].T @ there[:, one]).astype(np.float32) for one in degrees)
+
+
+def turn_moments(moments: jax.Array, angles: jax.Array, n_max: int) -> jax.Array:
+    """Returns the moments of a shape that is turned by Rz(alpha) Ry(beta) Rz(gamma) about the centre.
+
+    A turn about y is a turn about z between two exchanges of y and z, and a turn about z mixes m and -m only, so no
+    matrix depends on the angles (D. Pinchon, P. Hoggan, J. Phys. A 40, 1597, 2007).
+
+    Args:
+      moments: (..., K) in the order of `modes(n_max)`.
+      angles: (..., 3) alpha, beta and gamma in radians; leading axes are broadcast against those of `moments`.
+      n_max: order of the moments (static).
+
+    Returns:
+      (..., K) float32.
+    """
+    by_degree, inverse, m, opposite = _degree_layout(n_max)
+    lead = jnp.broadcast_shapes(moments.shape[:-1], angles.shape[:-1])
+    moments = jnp.broadcast_to(moments, (*lead, len(m)))
+
+    def about_z(moments: jax.Array, angle: jax.Array) -> jax.Array:
+        phase = m.astype(np.float32) * angle[..., None]
+        return moments * jnp.cos(phase) - moments[..., opposite] * jnp.sin(phase)
+
+    def exchange(moments: jax.Array) -> jax.Array:
+        sorted_moments, first, parts = moments[..., by_degree], 0, []
+        for l, matrix in enumerate(_exchange_matrices(n_max)):
+            last = first + (2 * l + 1) * ((n_max - l) // 2 + 1)
+            part = sorted_moments[..., first:last].reshape(*lead, -1, 2 * l + 1)
+            parts.append(jnp.matmul(part, matrix.T, precision="highest").reshape(*lead, -1))
+            first = last
+        return jnp.concatenate(parts, -1)[..., inverse]
+
+    turned = exchange(about_z(moments, angles[..., 2]))
+    return about_z(exchange(about_z(turned, -angles[..., 1])), angles[..., 0])
+
+
 def rotation_invariants(coefficients: jax.Array, n_max: int) -> jax.Array:
     """Returns the rotation invariants sqrt(sum_m c_nlm^2) of moments.
 

@@ -90,7 +90,7 @@ def test_the_log_is_whole(done):
     shown = payload_of((done.folder / "report.html").read_text(encoding="utf-8"))
     assert shown["summary"] == log["summary"] and shown["models"] == log["models"]
     assert log["flags"]["seed"] == 1 and log["flags"]["num_models"] == 2
-    assert log["flags"]["background"] is False and len(log["flags"]) == 17
+    assert log["flags"]["background"] is False and len(log["flags"]) == 18
     assert log["weights"]["sha256"] == provenance.weights_digest(WEIGHTS / "lean") and log["weights"]["kind"] == "lean"
     assert log["revision"]
     assert log["versions"]["jax"] == jax.__version__ and log["settings"]["steps"] == 3
@@ -228,6 +228,8 @@ def bad(tmp_path_factory):
     (["--profile={example}", "--q_max=0"], 1, "--q_max=0"),
     (["--profile={example}", "--num_models=0"], 1, "--num_models=0"),
     (["--profile={example}", "--unit=inch"], 1, "1/A|1/nm"),
+    (["--profile={example}", "--symmetry=C13"], 1, "C12|D2"),
+    (["--profile={example}", "--symmetry=C3", "--stages=bank,evolve"], 1, "not with bank,evolve"),
     (["--profile={example}", "--reference={bad}/no_atoms.pdb"], 1, "no_atoms.pdb"),
     (["--profile={example}", "--weights={bad}/truncated"], 1, "decoder.npz"),
     (["--profile={example}", "--weights={bad}/misfit"], 1, "needs"),

@@ -1,10 +1,11 @@
-"""Made bodies: atoms at protein density in an ellipsoid, a tiny bank of such bodies, and the curve of a sphere."""
+"""Made bodies: atoms at protein density in an ellipsoid, a bank of such bodies, a sphere's curve, a trimer."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from saxsae.bank.structure_bank import StructureBank, U
 from saxsae.io.curves.measured_curves import Curve
-from saxsae.profiles import hydration
+from saxsae.profiles import hydration, simulation
 from saxsae.shapes import densities, voxels
 from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3
 
@@ -46,3 +47,24 @@ def sphere_curve(radius: float, points: int = 150) -> Curve:
     sigma = 0.01 * intensity + 2e-4
     noisy = intensity + sigma * np.random.default_rng(0).normal(size=points)
     return Curve(q, 1e3 * noisy, 1e3 * sigma, "1/A", ("made",), "sphere.dat", False, 3)
+
+
+BARE = {"contrasts": (0.0,), "equal_atoms": True}  # arguments of `reconstruct` for a curve of equal atoms without water
+
+
+def trimer_atoms() -> np.ndarray:
+    """Equal atoms (N, 3) in A of three ellipsoids in contact, each turned by 120 degrees from the one before."""
+    body, _ = make_atoms((20.0, 14.0, 11.0))
+    body = body @ Rotation.from_euler("xz", [35, 20], degrees=True).as_matrix().T + [19.0, 0, 0]
+    return np.concatenate([body @ Rotation.from_euler("z", angle, degrees=True).as_matrix().T
+                           for angle in (0, 120, 240)])
+
+
+def measured(xyz: np.ndarray, points: int = 150) -> Curve:
+    """The curve of equal atoms (N, 3) with 1% noise and up."""
+    rg = np.sqrt(((xyz - xyz.mean(0))**2).sum(1).mean())
+    q = np.linspace(0.15 / rg, 0.25, points)
+    intensity = simulation.debye_intensity(xyz, q)
+    sigma = 0.01 * intensity + 2e-4
+    noisy = intensity + sigma * np.random.default_rng(0).normal(size=points)
+    return Curve(q, 1e3 * noisy, 1e3 * sigma, "1/A", ("made",), "trimer.dat", False, 3)

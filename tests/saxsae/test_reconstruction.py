@@ -6,7 +6,7 @@ from made_bodies import sphere_curve
 from scipy import ndimage
 
 from phasenet.errors import InputError
-from saxsae import genetic, genetic_search, pretrained, reconstruction
+from saxsae import genetic, genetic_search, preparation, pretrained, reconstruction
 from saxsae.profiles.guinier import radius_bounds
 from saxsae.shapes import densities, voxels
 
@@ -52,7 +52,7 @@ def test_chi_squared_and_scale_are_those_of_the_measured_points(found):
     residual = (found.intensity - found.fit) / found.sigma
     assert found.chi_squared == pytest.approx(np.mean(residual**2))
     # No more points than bins: the loop fitted the very points.
-    assert len(residual) <= reconstruction.NUM_POINTS
+    assert len(residual) <= preparation.NUM_POINTS
     assert found.chi_squared == pytest.approx(found.model_chi_squared[0], rel=0.02)
     # Any other scale is worse.
     slope = np.sum((found.intensity - found.fit) * found.fit / found.sigma**2)

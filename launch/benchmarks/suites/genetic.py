@@ -15,7 +15,7 @@ import numpy as np
 
 from launch.benchmarks import bars
 from launch.benchmarks.timing import Row, compare
-from saxsae import genetic, genetic_search, pretrained, reconstruction
+from saxsae import genetic, genetic_search, preparation, pretrained
 from saxsae.networks import autoencoder
 from saxsae.profiles import scattering, zernike
 from saxsae.shapes import connectivity, voxels
@@ -98,7 +98,7 @@ class Generation:
         self.radii = jnp.full(children, R_MAX_ANGSTROM)
         self.prior = genetic.CodePrior(jnp.asarray(released.latents.quantiles), bank, jnp.float32(0.7 * R_MAX_ANGSTROM),
                                        jnp.float32(1.4 * R_MAX_ANGSTROM))
-        self.q = jnp.linspace(0.01, 0.2, reconstruction.NUM_POINTS)
+        self.q = jnp.linspace(0.01, 0.2, preparation.NUM_POINTS)
         params = {"decoder": jax.tree.map(jnp.asarray, released.params["decoder"])}
         logits = jax.jit(self.decode)(params, self.latents)
         shapes = jax.jit(self.connectivity)(logits)

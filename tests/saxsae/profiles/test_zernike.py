@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from scipy.special import jv, sph_harm_y
 
 from saxsae.profiles import zernike
@@ -106,6 +107,18 @@ def test_invariants_do_not_turn():
     turned = zernike.rotation_invariants(_moments(gaussians(_rotation(4)), 10), 10)
     assert there.shape == (36,)
     np.testing.assert_allclose(turned, there, atol=1e-3 * float(there.max()))
+
+
+@pytest.mark.parametrize("n_max", [6, 40])
+def test_turned_moments_are_those_of_the_turned_points(n_max):
+    points = np.random.default_rng(2).normal(size=(20, 3))
+    points *= 0.8 / np.linalg.norm(points, axis=1).max()
+    angles = np.array([[0.4, 1.1, -2.0], [3.0, 0.0, 0.5], [-1.0, np.pi, 0.2]])
+    expected = [zernike.evaluate_basis(n_max, points @ Rotation.from_euler("ZYZ", one).as_matrix().T).sum(0)
+                for one in angles]
+    moments = jnp.asarray(zernike.evaluate_basis(n_max, points).sum(0), jnp.float32)
+    turned = zernike.turn_moments(moments, jnp.asarray(angles, jnp.float32), n_max)
+    np.testing.assert_allclose(turned, expected, atol=2e-5 * np.abs(expected).max())
 
 
 def test_moments_have_finite_gradients():

@@ -1,0 +1,105 @@
+"""Imposes a point group on the models of the bank, and compares them with models without symmetry.
+
+`saxsae.reconstruction` calls:
+
+1. `choose` finds the frame of the group in each of the structures that fit best without symmetry, averages them over
+   the group, and returns those that fit best then. An average over rotations about the centre keeps the radius of
+   gyration, so the sizes stay.
+2. The steps of `saxsae.bank_search`, for these and for the models without symmetry.
+3. `log_evidence_against` compares the two.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from saxsae import bank_search
+from saxsae.bank import scoring
+from saxsae.bank.descent import ASYMMETRY_WEIGHT
+from saxsae.bank.scoring import ChosenStructures
+from saxsae.bank_search import BankModels, BankSearch
+from saxsae.profiles import zernike
+from saxsae.superposition import symmetry
+
+CANDIDATES_PER_MODEL = 16
+
+
+class SymmetryEvidence(NamedTuple):
+    """What a curve says about an imposed symmetry.
+
+    Attributes:
+      name: Schoenflies symbol of the group.
+      chi_squared: of the best model with the symmetry, over the measured points.
+      chi_squared_c1: of the best model without.
+      misfit: lowest misfit of a model with the symmetry, see `bank_search.BankModels`.
+      misfit_c1: of a model without.
+      log_evidence_against: see `log_evidence_against`.
+    """
+
+    name: str
+    chi_squared: float
+    chi_squared_c1: float
+    misfit: float
+    misfit_c1: float
+    log_evidence_against: float
+
+
+def choose(search: BankSearch, candidates: BankModels, count: int) -> BankModels:
+    """Returns the candidates that fit best after the average over the group, at most `count`, the best first.
+
+    An average can turn any shape into a symmetric one that fits, by smearing it. So the share of the power of the
+    moments that it removes counts against a candidate, as in the gradient steps.
+
+    Args:
+      search: with a group.
+      candidates: structures of the bank, from `bank_search.choose`.
+      count: how many are returned.
+    """
+    bank, group = search.pretrained.bank, search.group
+    assert bank is not None and group is not None
+    frames, rated = [], []
+    for first in range(0, len(candidates.codes), count):  # as many at a time as later, so that one program serves both
+        rows = slice(first, first + count)
+        part = bank_search.begin_as(bank, _take(candidates.chosen, rows), candidates.num_fitting)
+        decoded = bank_search.decode(search, part)
+        moments = zernike.moments(jnp.asarray(decoded[:, 0]), symmetry.ORDER)
+        frames.append(symmetry.find_frames(moments, symmetry.ORDER, group)[0])
+        rated.append(bank_search.rate(search, decoded, part._replace(frames=frames[-1])))
+    misfit, asymmetry = (np.concatenate(parts) for parts in zip(*rated, strict=True))
+    cost = np.log(misfit + scoring.LEAST_MISFIT) + ASYMMETRY_WEIGHT * asymmetry
+    best = np.argsort(cost, kind="stable")[:count]
+    return bank_search.begin_as(bank, _take(candidates.chosen._replace(misfit=misfit), best), candidates.num_fitting,
+                                np.concatenate(frames)[best])
+
+
+def log_evidence_against(search: BankSearch, models: BankModels, search_c1: BankSearch,
+                         models_c1: BankModels) -> float:
+    """Returns the natural logarithm of the mean likelihood of structures without symmetry over that with the symmetry.
+
+    Above 0 it speaks against the symmetry. Near 0 the curve allows the symmetry and does not show it. Structures are
+    compared before the gradient steps, which fit almost any symmetry with 200 numbers. A misfit counts as that of as
+    many independent points as the curve has Shannon channels, because the error of the model is smooth in q.
+
+    Args:
+      search: with the symmetry.
+      models: from `choose`.
+      search_c1: without.
+      models_c1: as many, from `bank_search.choose`.
+    """
+    q = np.asarray(search.curve.q_inv_angstrom)[np.asarray(search.curve.weight) > 0]
+    channels = (q.max() - q.min()) * 2 * models_c1.r_max_angstrom[0] / np.pi
+    # Both by decoded densities, which fit a little worse than the structures themselves.
+    misfit_c1, _ = bank_search.rate(search_c1, bank_search.decode(search_c1, models_c1), models_c1)
+    misfit, _ = bank_search.rate(search, bank_search.decode(search, models), models)
+    return _log_mean_exp(-0.5 * channels * misfit_c1) - _log_mean_exp(-0.5 * channels * misfit)
+
+
+def _log_mean_exp(values: np.ndarray) -> float:
+    """Returns the logarithm of the mean of the exponentials."""
+    return float(np.max(values) + np.log(np.mean(np.exp(values - np.max(values)))))
+
+
+def _take(chosen: ChosenStructures, rows: slice | np.ndarray) -> ChosenStructures:
+    """Returns some of the structures."""
+    return ChosenStructures(*(field[rows] for field in chosen))

@@ -1,0 +1,48 @@
+"""launch.reconstruct --symmetry: the row, the log, the page and the maps."""
+
+import json
+
+import numpy as np
+import pytest
+from report_pages import payload_of
+from scipy import ndimage
+from test_reconstruct import EXAMPLE, launch
+
+from launch.pages import scales
+from launch.reconstruction import report
+from phasenet.io.ccp4 import read_map
+from saxsae.symmetric_search import SymmetryEvidence
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A short run of the shipped example."""
+    folder = tmp_path_factory.mktemp("symmetry")
+    finished = launch(f"--profile={EXAMPLE}", f"--output={folder}", "--symmetry=c3", "--stages=bank", "--num_models=2",
+                      "--equal_atoms", "--shell_contrast=0")
+    assert finished.returncode == 0, finished.stderr
+    assert "symmetry " in finished.stdout and "log evidence against it" in finished.stdout
+    return folder
+
+
+def test_the_log_and_the_page_compare_with_no_symmetry(folder):
+    log = json.loads((folder / "log.json").read_text())
+    assert log["symmetry"].keys() == set(SymmetryEvidence._fields) and log["symmetry"]["name"] == "C3"
+    assert log["flags"]["symmetry"] == "C3"
+    rows = {row[0]: row for row in payload_of((folder / "report.html").read_text(encoding="utf-8"))["rows"]}
+    assert rows["symmetry"][1] == "C3" and "without" in rows["symmetry"][2]
+
+
+def test_the_axis_is_z_of_the_map(folder):
+    density = read_map(folder / "density.ccp4").density
+    turned = ndimage.rotate(density, 120, axes=(0, 1), reshape=False, order=1)
+    assert np.corrcoef(density.ravel(), turned.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(("against", "bank_misfit", "words"), [
+    (0.4, 0.2, "allows it and does not show it"), (-0.4, 0.2, "allows it and does not show it"),
+    (8.0, 0.2, "speaks against it"), (-8.0, 0.2, "fits better with it"), (8.0, 3.0, "says little")])
+def test_the_evidence_is_put_into_words(against, bank_misfit, words):
+    name, value, remark = report.describe_symmetry(SymmetryEvidence("D2", 1.1, 1.0, 0.2, 0.1, against), bank_misfit)
+    assert (name, value) == ("symmetry", "D2") and words in remark and f"{against:+.1f}" in remark
+    assert name in scales.SCALES
