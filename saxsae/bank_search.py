@@ -31,7 +31,7 @@ from saxsae.superposition.ensemble import EnsembleStatistics
 from saxsae.superposition.symmetry import SymmetryGroup
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
-_STEPS_PER_CALL = 7  # at most, between two calls of `progress`
+_STEPS_PER_CALL = 7  # between two calls of `progress`
 _MIN_RELATIVE_GAIN = 0.02  # of the median misfit in that many steps; with less, the descent ends
 _R_MAX_TIMES_Q = 0.1  # r_max times q of the intensity that gives Rg
 _MISFIT_SCALE = 0.5  # misfit above the lowest at which a model's weight has fallen to exp(-1/2)
@@ -66,12 +66,14 @@ class BankSearch(NamedTuple):
       pretrained: weights with a bank and a density head.
       curve: the curve with the error of the model.
       static: the static inputs.
+      free_radius: whether r_max is not known.
       group: over which the models are averaged; None without a symmetry.
     """
 
     pretrained: Pretrained
     curve: WeightedCurve
     static: CompiledDescentKey
+    free_radius: bool
     group: SymmetryGroup | None = None
 
 
@@ -97,8 +99,7 @@ def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructur
     width = pretrained.density_head["output_kernel"].shape[0]
     order = hydration.choose_density_order(float(curve.q_inv_angstrom.max()), float(models.r_max_angstrom.max()))
     return BankSearch(pretrained, curve, CompiledDescentKey(
-        pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, free_radius,
-        equal_atoms), group)
+        pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, equal_atoms), free_radius, group)
 
 
 def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, count: int, *,
@@ -143,14 +144,13 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
     inputs = DescentInput(
         weights.params["decoder"], weights.density_head, jnp.asarray(weights.latents.sd), search.curve,
         jnp.asarray(models.codes), jnp.asarray(np.log(models.r_max_angstrom), jnp.float32),
-        jnp.asarray(models.chosen.contrast, jnp.float32), _symmetrization(search, models.frames))
-    state = descent.start(search.static, inputs, settings)
+        jnp.asarray(models.chosen.contrast, jnp.float32), descent.SIZE_RATE if search.free_radius else 0.0,
+        _symmetrization(search, models.frames))
+    state = descent.start(inputs)
     misfits = np.zeros((0, len(models.codes)))
-    # What the last step gives is rated before one more. All calls are of one length, so one program is compiled.
-    calls = -(-(settings.steps + 1) // _STEPS_PER_CALL)
-    count = -(-(settings.steps + 1) // calls)
     while True:
-        state, found = descent.take_steps(search.static, inputs, state, settings, count)
+        # All calls are of one length, so one program is compiled. What the last step gives is rated before one more.
+        state, found = descent.take_steps(search.static, inputs, state, settings, _STEPS_PER_CALL)
         before = np.median(misfits.min(0)) if len(misfits) else np.inf
         misfits = np.concatenate([misfits, np.asarray(found)])
         codes, radii = (np.asarray(a) for a in descent.codes_and_radii(inputs, state.best))

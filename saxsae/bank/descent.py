@@ -22,14 +22,14 @@ from saxsae.profiles import hydration, scattering, zernike
 from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import voxels
 
-_SIZE_RATE = 0.15  # of the size, relative to that of the code
+SIZE_RATE = 0.15  # of a size that is not known, relative to the rate of the code
 _SIZE_SPREAD = 0.3  # of the logarithm of the size, in the prior
 _LAST_RATE = 0.1  # of the last step, relative to the first
 ASYMMETRY_WEIGHT = 1.0  # of the share of the power that the average over a group removes, in the loss
 
 
 class DescentSettings(NamedTuple):
-    """The settings of a descent; all are static.
+    """The settings of a descent.
 
     Attributes:
       steps: the largest number of steps.
@@ -51,7 +51,6 @@ class CompiledDescentKey(NamedTuple):
       head_width: channels of the density head.
       order: Zernike order of the profiles.
       background: whether a constant is fitted as well.
-      free_radius: whether the size changes.
       equal_atoms: whether the curve was computed from equal atoms.
     """
 
@@ -60,7 +59,6 @@ class CompiledDescentKey(NamedTuple):
     head_width: int
     order: int
     background: bool
-    free_radius: bool
     equal_atoms: bool
 
 
@@ -87,6 +85,7 @@ class DescentInput(NamedTuple):
       codes: (M, K) of the structures.
       log_radii: (M,) logarithms of their r_max in A.
       contrast: (M,) of their shells, e/A^3.
+      size_rate: () learning rate of the size, relative to that of the code; 0 if the size is known.
       symmetry: over which group the models are averaged; None for no group.
     """
 
@@ -97,6 +96,7 @@ class DescentInput(NamedTuple):
     codes: jax.Array
     log_radii: jax.Array
     contrast: jax.Array
+    size_rate: float
     symmetry: Symmetrization | None = None
 
 
@@ -189,18 +189,20 @@ def _misfits(static: CompiledDescentKey, inputs: DescentInput,
     return scoring.misfits(computed, inputs.curve, static.background), asymmetry
 
 
-def _optimizer(settings: DescentSettings) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(settings.rate, settings.steps, _LAST_RATE))
+def _rate(settings: DescentSettings, step: jax.Array) -> jax.Array:
+    """Returns the rate () of a step: a cosine from `settings.rate` down to `_LAST_RATE` of it at the last step."""
+    done = jnp.minimum(step / settings.steps, 1.0)
+    return settings.rate * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + jnp.cos(jnp.pi * done)))
 
 
-def start(static: CompiledDescentKey, inputs: DescentInput, settings: DescentSettings) -> DescentState:
+def start(inputs: DescentInput) -> DescentState:
     """Returns the state before the first step: the structures as they are in the bank."""
     changes = jnp.zeros_like(inputs.codes), jnp.zeros_like(inputs.log_radii)
-    return DescentState(changes, _optimizer(settings).init(changes), jnp.int32(0), changes,
+    return DescentState(changes, optax.scale_by_adam().init(changes), jnp.int32(0), changes,
                         jnp.full(len(inputs.codes), jnp.inf))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+@functools.partial(jax.jit, static_argnums=(0, 4))
 def take_steps(static: CompiledDescentKey, inputs: DescentInput, state: DescentState, settings: DescentSettings,
                count: int) -> tuple[DescentState, jax.Array]:
     """Returns the state after `count` (static) steps, and the misfits (count, M) before each of them.
@@ -218,9 +220,10 @@ def take_steps(static: CompiledDescentKey, inputs: DescentInput, state: DescentS
         better = misfit < state.misfit
         best = jax.tree.map(lambda new, old: jnp.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
                             state.changes, state.best)
-        updates, optimizer = _optimizer(settings).update(gradient, state.optimizer)
-        size_rate = _SIZE_RATE if static.free_radius else 0.0
-        moved = state.changes[0] + updates[0], state.changes[1] + size_rate * updates[1]
+        directions, optimizer = optax.scale_by_adam().update(gradient, state.optimizer)
+        rate = _rate(settings, state.step)
+        moved = (state.changes[0] - rate * directions[0],
+                 state.changes[1] - rate * inputs.size_rate * directions[1])
         going_on = state.step < settings.steps
         changes = jax.tree.map(lambda new, old: jnp.where(going_on, new, old), moved, state.changes)
         return DescentState(changes, optimizer, state.step + 1, best, jnp.where(better, misfit, state.misfit)), misfit
