@@ -73,7 +73,8 @@ WEIGHTS = {"curve": Choice(_released_weights(saxsae), "lean"),
 # Settings by name; `launch.reconstruct` has flags of these names. radius is in Angstrom, q_max in 1/Angstrom.
 _CURVE: dict[str, Field] = {
     "unit": Choice(("1/A", "1/nm")), "radius": Number(False, 2, 1000), "q_max": Number(False, 0.01, 5, 0.2),
-    "num_models": Number(True, 1, 100), "weights": WEIGHTS["curve"],
+    "num_models": Number(True, 1, 100), "symmetry": Text("(?i:C([2-9]|1[0-2])|D[2-6])", "C3"),
+    "weights": WEIGHTS["curve"],
     "seed": Number(True, 0, _MAX_SEED, 0), "background": Choice(("no", "yes"), "no"),
     "generations": Number(True, 1, 200)}
 # The flags of `launch.solve`: pitch is in Angstrom a voxel; noise is relative to a squared amplitude.
@@ -156,7 +157,8 @@ def build_commands(job: Job) -> list[list[str]]:
     settings = job.settings
     output = f"--output={RESULT}"
     if settings["source"] == "curve":
-        flags = _flags(settings, ("unit", "radius", "q_max", "num_models", "weights", "seed", "generations"))
+        flags = _flags(settings, (
+            "unit", "radius", "q_max", "num_models", "symmetry", "weights", "seed", "generations"))
         flags += ["--background"] * (settings["background"] == "yes")
         flags += ["--reference=reference"] * bool(settings.get("reference"))
         return [["launch.reconstruct", "--profile=curve", output, f"--progress={PROGRESS}", *flags]]

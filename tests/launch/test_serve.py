@@ -170,6 +170,7 @@ def test_the_oldest_uploads_go(client, tmp_path, monkeypatch):
     ({"radius": "7000"}, "radius: a number from 2 to 1000 is needed, not 7000"),
     ({"num_models": "2.5"}, "num_models: a whole number from 1 to 100 is needed, not 2.5"),
     ({"num_models": 10**400}, "num_models: "), ({"q_max": "nan"}, "q_max: a number"), ({"q_max": [1]}, "q_max: "),
+    ({"symmetry": "C13"}, "symmetry: a text such as C3 is needed, not 'C13'"),
     ({"unit": "1/m"}, "unit: one of 1/A, 1/nm is needed, not '1/m'"), ({"weights": "../lean"}, "weights: one of"),
     ({"output": "/tmp"}, "output: no such setting")])
 def test_settings_that_cannot_be_are_refused(client, asked, line):
@@ -195,10 +196,11 @@ def test_settings_become_flags():
         settings = commands.validate_settings(source, asked) | more
         return commands.build_commands(jobs.Job(1, "a", "k", "n", settings, "queued", "", 0.0, None, None))
 
-    (reconstruct,) = flags_of("curve", {"radius": "40", "unit": "1/nm", "background": "yes"}, reference="b.pdb")
+    (reconstruct,) = flags_of("curve", {"radius": "40", "unit": "1/nm", "background": "yes", "symmetry": "d3"},
+                              reference="b.pdb")
     assert reconstruct[0] == "launch.reconstruct" and "--generations=None" not in reconstruct
     assert {"--profile=curve", "--radius=40.0", "--unit=1/nm", "--q_max=0.2", "--background", "--seed=0",
-            "--reference=reference", "--output=result", "--progress=progress.jsonl"} <= set(reconstruct)
+            "--symmetry=d3", "--reference=reference", "--output=result", "--progress=progress.jsonl"} <= set(reconstruct)
     (solve,) = flags_of("amplitudes", {"num_atoms": 7, "pitch": 0.5})
     assert {"--amplitudes=amplitudes", "--num_atoms=7", "--pitch=0.5", "--noise=0"} <= set(solve)
     make, solve, _ = flags_of("random", {"num_atoms": 7, "noise": "0.1"})

@@ -63,6 +63,7 @@ export function askedFor({settings: s}) {
     said.push(`q to ${s.q_max} 1/Å`,
       s.radius === null ? "radius found by the search" : `radius ${s.radius} Å`);
     if (s.unit) said.push(`q in ${typeset(s.unit)}`);
+    if (s.symmetry) said.push(`symmetry ${s.symmetry}`);
     if (s.reference) said.push(`compared with ${s.reference}`);
     if (s.background === "yes") said.push("with a background");
     if (s.generations) said.push(`${s.generations} steps at most`);
