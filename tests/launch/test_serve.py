@@ -200,7 +200,8 @@ def test_settings_become_flags():
                               reference="b.pdb")
     assert reconstruct[0] == "launch.reconstruct" and "--generations=None" not in reconstruct
     assert {"--profile=curve", "--radius=40.0", "--unit=1/nm", "--q_max=0.2", "--background", "--seed=0",
-            "--symmetry=d3", "--reference=reference", "--output=result", "--progress=progress.jsonl"} <= set(reconstruct)
+            "--symmetry=d3", "--reference=reference", "--output=result",
+            "--progress=progress.jsonl"} <= set(reconstruct)
     (solve,) = flags_of("amplitudes", {"num_atoms": 7, "pitch": 0.5})
     assert {"--amplitudes=amplitudes", "--num_atoms=7", "--pitch=0.5", "--noise=0"} <= set(solve)
     make, solve, _ = flags_of("random", {"num_atoms": 7, "noise": "0.1"})
