@@ -99,7 +99,8 @@ def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructur
     width = pretrained.density_head["output_kernel"].shape[0]
     order = hydration.choose_density_order(float(curve.q_inv_angstrom.max()), float(models.r_max_angstrom.max()))
     return BankSearch(pretrained, curve, CompiledDescentKey(
-        pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, equal_atoms), free_radius, group)
+        pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, equal_atoms),
+        free_radius, group)
 
 
 def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, count: int, *,
@@ -120,14 +121,22 @@ def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, cou
     if chosen.r_max_angstrom.min() < _LEAST_RADIUS_ANGSTROM:
         raise InputError(f"r_max is {chosen.r_max_angstrom.min():.3g} A: smaller than any structure of the bank; "
                          "--stages=evolve finds shapes of any size")
-    return begin_as(bank, chosen, num_fitting)
+    return begin_with(bank, chosen, num_fitting)
 
 
-def begin_as(bank: StructureBank, chosen: ChosenStructures, num_fitting: int,
+def begin_with(bank: StructureBank, chosen: ChosenStructures, num_fitting: int,
              frames: np.ndarray | None = None) -> BankModels:
     """Returns structures of a bank as models, before any step; the arguments are fields of `BankModels`."""
     return BankModels(chosen, bank.codes[chosen.rows], chosen.r_max_angstrom, chosen.misfit, num_fitting,
                       _record(chosen.misfit[None], chosen.r_max_angstrom), frames)
+
+
+def take_first(models: BankModels, count: int) -> BankModels:
+    """Returns the first `count` of models that have taken no step."""
+    chosen = models.chosen.take(slice(count))
+    return models._replace(
+        chosen=chosen, codes=models.codes[:count], r_max_angstrom=models.r_max_angstrom[:count],
+        misfit=models.misfit[:count], history=_record(chosen.misfit[None], chosen.r_max_angstrom))
 
 
 def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
@@ -155,7 +164,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
         misfits = np.concatenate([misfits, np.asarray(found)])
         codes, radii = (np.asarray(a) for a in descent.codes_and_radii(inputs, state.best))
         order = np.argsort(np.asarray(state.misfit), kind="stable")
-        result = BankModels(ChosenStructures(*(field[order] for field in models.chosen)), codes[order], radii[order],
+        result = BankModels(models.chosen.take(order), codes[order], radii[order],
                             np.asarray(state.misfit)[order], models.num_fitting,
                             _record(misfits, radii[order]), None if models.frames is None else models.frames[order])
         ended = len(misfits) > settings.steps or np.median(misfits.min(0)) > (1 - _MIN_RELATIVE_GAIN) * before
@@ -240,7 +249,7 @@ def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, cur
     return np.asarray(scattering.chi_squared(computed, curve.intensity, curve.weight, search.static.background))
 
 
-def rate(search: BankSearch, decoded: np.ndarray, models: BankModels) -> tuple[np.ndarray, np.ndarray]:
+def rate_densities(search: BankSearch, decoded: np.ndarray, models: BankModels) -> tuple[np.ndarray, np.ndarray]:
     """Returns the misfits (M,) of models by their densities, and how far they (M,) are from the symmetry, 0 to 1.
 
     The misfits of `choose` are those of the structures themselves, whose densities have more details.
@@ -262,8 +271,9 @@ def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels,
 
 def _symmetrization(search: BankSearch, frames: np.ndarray | None) -> Symmetrization | None:
     """Returns how moments are averaged over the group in frames (M, 3, 3); None without a symmetry."""
-    if search.group is None or frames is None:
+    if search.group is None:
         return None
+    assert frames is not None
     return Symmetrization(jnp.asarray(symmetry.euler_angles(frames), jnp.float32),
                           jnp.asarray(symmetry.kept_modes(search.group, search.static.order)))
 

@@ -244,7 +244,7 @@ def _add_confidence(result: Reconstruction, pretrained: Pretrained, as_measured:
         return result._replace(features=features, occupancy=occupancy)
     if not as_measured:
         note = (f"no confidence is stated: it was measured for the stages bank,search with at least {_FEWEST_MODELS} "
-                "models, an unknown radius and no symmetry")
+                "models, an unknown radius, the elements' own weights and no symmetry")
         return result._replace(features=features, occupancy=occupancy, notes=(*result.notes, note))
     return result._replace(features=features, confidence=confidence.predict(pretrained.confidence, features),
                            occupancy=confidence.calibrate_occupancy(pretrained.confidence, occupancy))
@@ -260,49 +260,82 @@ def choose_stages(stages: Sequence[str] | None, has_bank: bool) -> tuple[str, ..
     return tuple(stages)
 
 
+class _FittedStructures(NamedTuple):
+    """Structures of the bank after gradient steps, if there are any.
+
+    Attributes:
+      search: what they were fitted with.
+      structures: before the steps.
+      models: after them.
+      decoded: (M, 3, 31, 31, 31) densities of the models.
+    """
+
+    search: BankSearch
+    structures: BankModels
+    models: BankModels
+    decoded: np.ndarray
+
+    def profile(self, q_inv_angstrom: np.ndarray) -> np.ndarray:
+        """Returns I(q) (Q,) of the best model at q (Q,) in 1/A."""
+        return bank_search.profile_of_best(self.search, self.decoded, self.models, q_inv_angstrom)
+
+
 def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrained, count: int,
                  forward: _ForwardModel, descent: DescentSettings | None, group: SymmetryGroup | None,
                  progress: Callable[[genetic.EvolutionState], None] | None) -> _Models:
     """Returns densities from the bank, after gradient steps unless `descent` is None, averaged over a group if any."""
-    def find(group: SymmetryGroup | None, progress: Callable[[genetic.EvolutionState], None] | None
-             ) -> tuple[BankSearch, BankModels, BankModels]:
-        """Returns a search, and its models before and after the steps."""
-        more = 1 if group is None else symmetric_search.CANDIDATES_PER_MODEL
-        begun = _choose_structures(prepared, pretrained, more * count, forward)
-        search = bank_search.prepare(pretrained, prepared.curve_for_bank, begun.chosen, forward.background,
-                                     free_radius=prepared.radius is None, equal_atoms=forward.equal_atoms, group=group)
-        if group is not None:
-            begun = symmetric_search.choose(search, begun, count)
-        return search, begun, begun if descent is None else bank_search.descend(search, begun, descent, progress)
+    def prepare(structures: BankModels, group: SymmetryGroup | None) -> BankSearch:
+        return bank_search.prepare(pretrained, prepared.curve_for_bank, structures.chosen, forward.background,
+                                   free_radius=prepared.radius is None, equal_atoms=forward.equal_atoms, group=group)
 
-    search, begun, models = find(group, progress)
-    decoded = bank_search.decode(search, models)
-    averaged = bank_search.average(search, decoded, models)
-    profile = functools.partial(bank_search.profile_of_best, search, decoded, models)
+    candidates_per_model = 1 if group is None else symmetric_search.CANDIDATES_PER_MODEL
+    candidates = _choose_structures(prepared, pretrained, count * candidates_per_model, forward)
+    structures_c1 = bank_search.take_first(candidates, count)
     evidence = None
-    if group is not None:
-        search_c1, begun_c1, models_c1 = find(None, None)
-        profile_c1 = functools.partial(bank_search.profile_of_best, search_c1,
-                                       bank_search.decode(search_c1, models_c1), models_c1)
-        chi_squared, chi_squared_c1 = (
-            fit_measured_points(curve, prepared.q_range, one, forward.background)["chi_squared"]
-            for one in (profile, profile_c1))
-        evidence = symmetric_search.SymmetryEvidence(
-            group.name, chi_squared, chi_squared_c1, float(models.misfit.min()), float(models_c1.misfit.min()),
-            symmetric_search.log_evidence_against(search, begun, search_c1, begun_c1))
-        begun = begun_c1
+    if group is None:
+        found = _fit_structures(prepare(structures_c1, None), structures_c1, descent, progress)
+    else:
+        search = prepare(candidates, group)
+        found = _fit_structures(search, symmetric_search.choose(search, candidates, count), descent, progress)
+        without = _fit_structures(prepare(structures_c1, None), structures_c1, descent, None)
+        evidence = _compare_with_c1(curve, prepared, forward, found, without)
+    models, decoded = found.models, found.decoded
+    averaged = bank_search.average(found.search, decoded, models)
     return _Models({
         "density": np.minimum(averaged.density, 1), "pitch_angstrom": averaged.pitch_angstrom,
         "radius_angstrom": averaged.r_max_angstrom,
         "models": np.clip(averaged.maps, 0, 1), "model_radii": models.r_max_angstrom,
-        "model_chi_squared": bank_search.chi_squared(search, decoded, models, prepared.curve),
+        "model_chi_squared": bank_search.chi_squared(found.search, decoded, models, prepared.curve),
         "rsc": averaged.correlations, "ensemble": averaged.ensemble,
-        "rg_angstrom": bank_search.radius_of_gyration(search, decoded, models),
-        "bank_misfit": float(begun.misfit.min()),
+        "rg_angstrom": bank_search.radius_of_gyration(found.search, decoded, models),
+        "bank_misfit": float(structures_c1.misfit.min()),
         "negative_density": bank_search.negative_density(averaged.maps if group else decoded[:, 0]),
-        "order": search.static.order, "symmetry": evidence,
+        "order": found.search.static.order, "symmetry": evidence,
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
-        "num_fitting": models.num_fitting, "sources": bank_search.describe_sources(search, models)}, profile)
+        "num_fitting": models.num_fitting, "sources": bank_search.describe_sources(found.search, models)},
+        found.profile)
+
+
+def _fit_structures(search: BankSearch, structures: BankModels, descent: DescentSettings | None,
+                    progress: Callable[[genetic.EvolutionState], None] | None) -> _FittedStructures:
+    """Returns structures of the bank after gradient steps; without steps if `descent` is None."""
+    models = structures if descent is None else bank_search.descend(search, structures, descent, progress)
+    return _FittedStructures(search, structures, models, bank_search.decode(search, models))
+
+
+def _compare_with_c1(curve: CurveLike, prepared: PreparedCurve, forward: _ForwardModel, found: _FittedStructures,
+                     without: _FittedStructures) -> symmetric_search.SymmetryEvidence:
+    """Returns what the curve says about the symmetry of `found`, beside as many models `without` one."""
+    group = found.search.group
+    assert group is not None
+    chi_squared, chi_squared_c1 = (
+        fit_measured_points(curve, prepared.q_range, one.profile, forward.background)["chi_squared"]
+        for one in (found, without))
+    misfit, misfit_c1 = (
+        float(bank_search.rate_densities(one.search, one.decoded, one.models)[0].min()) for one in (found, without))
+    return symmetric_search.SymmetryEvidence(
+        group.name, chi_squared, chi_squared_c1, misfit, misfit_c1,
+        symmetric_search.log_evidence_against(found.search, found.structures, without.search, without.structures))
 
 
 def _choose_structures(prepared: PreparedCurve, pretrained: Pretrained, count: int,

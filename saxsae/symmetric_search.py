@@ -17,7 +17,6 @@ import numpy as np
 from saxsae import bank_search
 from saxsae.bank import scoring
 from saxsae.bank.descent import ASYMMETRY_WEIGHT
-from saxsae.bank.scoring import ChosenStructures
 from saxsae.bank_search import BankModels, BankSearch
 from saxsae.profiles import zernike
 from saxsae.superposition import symmetry
@@ -58,18 +57,19 @@ def choose(search: BankSearch, candidates: BankModels, count: int) -> BankModels
     """
     bank, group = search.pretrained.bank, search.group
     assert bank is not None and group is not None
+    usable = candidates.chosen.take(np.isfinite(candidates.misfit))  # the others are not to be chosen
     frames, rated = [], []
-    for first in range(0, len(candidates.codes), count):  # as many at a time as later, so that one program serves both
-        rows = slice(first, first + count)
-        part = bank_search.begin_as(bank, _take(candidates.chosen, rows), candidates.num_fitting)
+    for first in range(0, len(usable.rows), count):  # as many at a time as later, so that one program serves both
+        part = bank_search.begin_with(bank, usable.take(slice(first, first + count)), candidates.num_fitting)
         decoded = bank_search.decode(search, part)
         moments = zernike.moments(jnp.asarray(decoded[:, 0]), symmetry.ORDER)
         frames.append(symmetry.find_frames(moments, symmetry.ORDER, group)[0])
-        rated.append(bank_search.rate(search, decoded, part._replace(frames=frames[-1])))
+        rated.append(bank_search.rate_densities(search, decoded, part._replace(frames=frames[-1])))
     misfit, asymmetry = (np.concatenate(parts) for parts in zip(*rated, strict=True))
     cost = np.log(misfit + scoring.LEAST_MISFIT) + ASYMMETRY_WEIGHT * asymmetry
     best = np.argsort(cost, kind="stable")[:count]
-    return bank_search.begin_as(bank, _take(candidates.chosen._replace(misfit=misfit), best), candidates.num_fitting,
+    best = best[np.argsort(misfit[best], kind="stable")]
+    return bank_search.begin_with(bank, usable._replace(misfit=misfit).take(best), candidates.num_fitting,
                                 np.concatenate(frames)[best])
 
 
@@ -89,17 +89,12 @@ def log_evidence_against(search: BankSearch, models: BankModels, search_c1: Bank
     """
     q = np.asarray(search.curve.q_inv_angstrom)[np.asarray(search.curve.weight) > 0]
     channels = (q.max() - q.min()) * 2 * models_c1.r_max_angstrom[0] / np.pi
-    # Both by decoded densities, which fit a little worse than the structures themselves.
-    misfit_c1, _ = bank_search.rate(search_c1, bank_search.decode(search_c1, models_c1), models_c1)
-    misfit, _ = bank_search.rate(search, bank_search.decode(search, models), models)
+    # By decoded densities, as those of `models` are: they fit a little worse than the structures themselves.
+    misfit_c1, _ = bank_search.rate_densities(search_c1, bank_search.decode(search_c1, models_c1), models_c1)
+    misfit = models.misfit
     return _log_mean_exp(-0.5 * channels * misfit_c1) - _log_mean_exp(-0.5 * channels * misfit)
 
 
 def _log_mean_exp(values: np.ndarray) -> float:
     """Returns the logarithm of the mean of the exponentials."""
     return float(np.max(values) + np.log(np.mean(np.exp(values - np.max(values)))))
-
-
-def _take(chosen: ChosenStructures, rows: slice | np.ndarray) -> ChosenStructures:
-    """Returns some of the structures."""
-    return ChosenStructures(*(field[rows] for field in chosen))

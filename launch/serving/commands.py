@@ -179,4 +179,5 @@ def build_commands(job: Job) -> list[list[str]]:
 
 def _flags(settings: dict[str, Any], names: tuple[str, ...]) -> list[str]:
     """Returns the flags of the settings that are given."""
-    return [f"--{name}={settings[name]}" for name in names if settings[name] is not None]
+    # A job that an earlier version queued lacks the settings that are new.
+    return [f"--{name}={settings[name]}" for name in names if settings.get(name) is not None]

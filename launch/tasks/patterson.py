@@ -1,6 +1,6 @@
 """Trains the paper's network and the small one of phasenet; the examples are made in the training step.
 
-configs/patterson_paper and configs/phasenet_small.py name the task.
+configs/patterson_paper, configs/phasenet_published.py and configs/phasenet_small.py name the task.
 """
 
 import functools
@@ -59,7 +59,7 @@ class PattersonTask(Task):
             rule = config.validation.corner_rule or self.problem.atoms.corner_rule
             self.validation_problem = self.problem._replace(atoms=self.problem.atoms._replace(corner_rule=rule))
             synthesis.check_problem(self.validation_problem)
-            self._check_symmetry(dtype)
+            self._check_symmetry(dtype, lowering)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"config: {error}") from error
         if config.examples.count < 0 or (config.examples.count and config.examples.steps_a_set < 1):
@@ -94,14 +94,19 @@ class PattersonTask(Task):
         if self.symmetry == "none":
             density, target = self._trained_network.apply(params, batch["patterson"]), batch["target"]
         else:
-            density, target = self._half_density(params, batch["patterson"]), _half(batch["target"])
+            density, target = self._half_density(params, batch["patterson"]), _half(self._in_window(batch["target"]))
         return self.config.loss_factor * losses.mean_squared_error(density, target), {"valid": batch["valid"].mean()}
 
     def _half_density(self, params: Any, patterson_maps: jax.Array) -> jax.Array:
-        """Returns the half (n, N/2, N, N) of the maps of a network with symmetric kernels."""
+        """Returns half maps (n, W/2, W, W), W the edge of the window, of a network with symmetric kernels."""
         assert isinstance(self.architecture, published.ConvolutionalArchitecture)  # as `_check_symmetry` found
         return published_half.apply_to_half(published_half.symmetrize_params(params, self.symmetry), patterson_maps,
                                             self.architecture)
+
+    def _in_window(self, maps: jax.Array) -> jax.Array:
+        """Returns the part (n, W, W, W) of maps (n, N, N, N) that a network with symmetric kernels reads."""
+        assert isinstance(self.architecture, published.ConvolutionalArchitecture)
+        return published.crop_to_window(maps, self.architecture.window)
 
     def evaluate(self, params: Any) -> dict[str, float]:
         """Returns "loss", and "atoms_found", the fraction of the target's atoms with a peak within 1 voxel."""
@@ -116,7 +121,7 @@ class PattersonTask(Task):
         release.write(workdir, published_half.symmetrize_params(params, self.symmetry), self.architecture, self.problem,
                       config=self.config, step=step, scores=self._scores)
 
-    def _check_symmetry(self, dtype: Any) -> None:
+    def _check_symmetry(self, dtype: Any, lowering: str) -> None:
         """Raises ValueError where symmetry or start are unknown, or are not for this network and problem."""
         if self.symmetry not in published_half.SYMMETRIES:
             known = ", ".join(published_half.SYMMETRIES)
@@ -127,12 +132,19 @@ class PattersonTask(Task):
             return
         if not isinstance(self.architecture, published.ConvolutionalArchitecture):
             raise ValueError("model.symmetry and model.start are for the kind convolutional")
-        if self.symmetry != "none":
-            published_half.check_possible(self.architecture)
-            if self.problem.target != "pair" or not self.problem.centred:
-                raise ValueError(f"model.symmetry={self.symmetry!r} needs problem.target='pair' and problem.centred")
-            if dtype != jnp.float32:
-                raise ValueError(f"model.symmetry={self.symmetry!r} needs model.dtype='float32'")
+        if self._start == "identity" and self.architecture.batch_norm:
+            raise ValueError("model.start='identity': not with batch_norm")
+        if self.symmetry == "none":
+            return
+        published_half.check_possible(self.architecture)
+        if self.problem.target != "pair" or not self.problem.centred:
+            raise ValueError(f"model.symmetry={self.symmetry!r} needs problem.target='pair' and problem.centred")
+        if dtype != jnp.float32 or lowering != "auto":
+            raise ValueError(f"model.symmetry={self.symmetry!r} needs model.dtype='float32', model.lowering='auto'")
+        window = min(self.architecture.window or self.problem.grid, self.problem.grid)
+        if not synthesis.is_within_grid(self.problem._replace(grid=window)):
+            raise ValueError(f"model.symmetry={self.symmetry!r} needs a window that holds the Patterson map: spheres "
+                             f"that stay in an inner_box of at most {window // 2 - 2}, without h_max and noise")
 
     @functools.cached_property
     def _validation(self) -> list[synthesis.Example]:
@@ -150,9 +162,11 @@ class PattersonTask(Task):
     def _evaluate(self) -> Callable[[Any, synthesis.Example], dict[str, jax.Array]]:
         """Compiled: parameters and a chunk of examples to () metrics."""
         def evaluate(params: Any, chunk: synthesis.Example) -> dict[str, jax.Array]:
-            density = (self.network.apply(params, chunk.patterson) if self.symmetry == "none"
-                       else expand(self._half_density(params, chunk.patterson)))
-            loss = self.config.loss_factor * losses.mean_squared_error(density, chunk.target)
+            if self.symmetry == "none":
+                density, target = self.network.apply(params, chunk.patterson), chunk.target
+            else:
+                density, target = expand(self._half_density(params, chunk.patterson)), self._in_window(chunk.target)
+            loss = self.config.loss_factor * losses.mean_squared_error(density, target)
             return {"loss": loss, "atoms_found": jax.vmap(self._fraction_found)(density, chunk.positions).mean()}
         return jax.jit(evaluate)
 

@@ -44,7 +44,7 @@ def base_config() -> ConfigDict:
     config.optimizer.final_fraction = 0.0  # the rate at the end of a cosine, as a fraction of learning_rate
     config.optimizer.clip_norm = 0.0  # above 0: the global norm to which gradients are clipped
     config.optimizer.weight_decay = 0.0  # of adamw, on arrays of two or more dimensions
-    config.optimizer.b1 = 0.9  # decay of the mean gradient; the momentum of sgd
+    config.optimizer.b1 = 0.9  # decay of the mean gradient, of muon only for vectors; the momentum of sgd
     config.optimizer.b2 = 0.999  # decay of the mean squared gradient, of adam, adamw and muon
     config.optimizer.eps = 1e-8  # added to the root of the mean squared gradient, of adam and adamw
     return config

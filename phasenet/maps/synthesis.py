@@ -104,12 +104,24 @@ def crop_to_patterson(problem: Problem) -> Problem:
     A larger grid would add only zeros to both maps. Where this is not so, the problem is returned unchanged: where the
     atoms are Gaussian or may leave their box, and where resolution or noise refer to the reflections of the grid.
     """
+    edge = _patterson_edge(problem)
+    return problem if edge is None else problem._replace(grid=min(problem.grid, edge))
+
+
+def is_within_grid(problem: Problem) -> bool:
+    """Returns whether the Patterson map of any atoms of a problem is zero at the borders of the grid."""
+    edge = _patterson_edge(problem)
+    return edge is not None and edge <= problem.grid
+
+
+def _patterson_edge(problem: Problem) -> int | None:
+    """Returns the smallest grid that holds all Patterson maps of a problem; None where there is none."""
     bounded = problem.form_factor == "sphere" and problem.atoms.stay_inside
     if not bounded or problem.h_max is not None or problem.noise:
-        return problem
+        return None
     # On each axis the spheres reach inner_box / 2 + 1 from the centre, and vectors between points of the spheres
     # twice as far.
-    return problem._replace(grid=min(problem.grid, 4 * math.ceil(problem.atoms.inner_box / 2 + 1)))
+    return 4 * math.ceil(problem.atoms.inner_box / 2 + 1)
 
 
 def simulate_patterson(key: jax.Array, positions: jax.Array, problem: Problem) -> jax.Array:

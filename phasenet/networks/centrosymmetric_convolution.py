@@ -23,9 +23,11 @@ _GROUP_BYTES = 16 * 2**20
 
 
 def expand(half: jax.Array, slabs: int | None = None) -> jax.Array:
-    """Returns a half map (n, D/2, H, W, C) with the last `slabs` of the other half before it; None: all, the whole map.
+    """Returns half maps with planes of the other half before them.
 
-    The axis of the channels is optional.
+    Args:
+      half: (n, D/2, H, W) or (n, D/2, H, W, C).
+      slabs: number of planes, the nearest; None gives whole maps (n, D, H, W) or (n, D, H, W, C).
     """
     mirrored = jnp.flip(half[:, :slabs], (1, 2, 3))
     return jnp.concatenate([mirrored, half], axis=1)

@@ -1,8 +1,9 @@
 """The published network (D. Hurwitz, arXiv:2003.13767, section 2.3), and the same plan at other sizes.
 
-It reproduces the paper: `configs/patterson_paper` trains it, and no weights of it are released. From a Patterson map it
-makes a map of the atoms with their inverse, by convolutions at full resolution, at half resolution, and at full
-resolution again. `phasenet.pretrained.network_of` makes it for architectures of the kind "convolutional".
+From a Patterson map it makes a map of the atoms with their inverse, by convolutions at full resolution, at half
+resolution, and at full resolution again. `configs/patterson_paper` trains it as the paper does,
+`configs/phasenet_published.py` on a CPU (the weights `published`). `phasenet.pretrained.network_of` makes it for
+architectures of the kind "convolutional".
 """
 
 from typing import NamedTuple
@@ -26,6 +27,8 @@ class ConvolutionalArchitecture(NamedTuple):
       skip: whether there are skip connections, which the paper does not have: every second inner layer adds the input
         of its pair, and the layers after the upsampling get the output of those before the pooling.
       batch_norm: whether each ReLU follows a `BatchNormalization` (the paper found that it hurts).
+      window: voxels per edge of the middle of larger maps that the network reads and fills; 0: all. A network learns
+        where the borders are, so one that was trained on small maps reads no more of large ones.
     """
 
     features: int = 20
@@ -34,6 +37,7 @@ class ConvolutionalArchitecture(NamedTuple):
     inner_layers: int = 8
     skip: bool = False
     batch_norm: bool = False
+    window: int = 0
 
 
 PUBLISHED = ConvolutionalArchitecture()
@@ -64,7 +68,7 @@ class PattersonNetwork(nn.Module):
           ValueError: N is odd.
         """
         arch = self.architecture
-        x = patterson_maps[..., None]
+        x = crop_to_window(patterson_maps, arch.window)[..., None]
         for _ in range(2):
             x = self._layer(x, arch.outer_kernel)
         before_pooling = x
@@ -79,7 +83,8 @@ class PattersonNetwork(nn.Module):
         else:
             x = self._layer(x, arch.outer_kernel, upsampled=True)
         x = self._conv(1, arch.outer_kernel)(x)
-        return jnp.tanh(x.astype(jnp.float32))[..., 0]
+        margin = (patterson_maps.shape[1] - x.shape[1]) // 2
+        return jnp.pad(jnp.tanh(x.astype(jnp.float32))[..., 0], ((0, 0), *((margin, margin),) * 3))
 
     def _conv(self, features: int, kernel_size: int, upsampled: bool = False) -> layers.Conv3D:
         """Returns a new convolution layer, of the input enlarged by 2 if `upsampled`."""
@@ -90,6 +95,13 @@ class PattersonNetwork(nn.Module):
         """Returns a convolution of x (B, N, N, N, C) with normalization, where asked for, and ReLU."""
         x = self._conv(self.architecture.features, kernel_size, upsampled)(x)
         return nn.relu(BatchNormalization()(x) if self.architecture.batch_norm else x)
+
+
+def crop_to_window(maps: jax.Array, window: int) -> jax.Array:
+    """Returns the middle of maps (B, N, N, N), `window` voxels per edge where N is larger and `window` is not 0."""
+    margin = (maps.shape[1] - window) // 2 if 0 < window < maps.shape[1] else 0
+    middle = slice(margin, maps.shape[1] - margin)
+    return maps[:, middle, middle, middle]
 
 
 class BatchNormalization(nn.Module):
@@ -120,3 +132,5 @@ def check_architecture(architecture: ConvolutionalArchitecture) -> None:
         value = getattr(architecture, name)
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}={value}: expected a whole number, at least 1")
+    if not isinstance(architecture.window, int) or architecture.window < 0 or architecture.window % 4:
+        raise ValueError(f"window={architecture.window}: expected 0 or a multiple of 4")

@@ -2,8 +2,9 @@
 
 A Patterson map and the atoms with their inverse are their own inverses. With kernels that are their own inverses too,
 so is everything between them, and one half determines the other: a training step takes less than half the time. The
-parameters are those of `published.PattersonNetwork`, which computes the same from them. `launch.tasks.patterson`
-trains such networks.
+parameters are those of `published.PattersonNetwork`, which computes the same from them where the Patterson map does not
+reach the first voxel of an axis: that voxel of an even grid has no inverse. `launch.tasks.patterson` trains such
+networks.
 
 1. `symmetrize_params` makes any parameters fit: kernels that are their own inverses, or those that no symmetry of the
    cube changes. With the latter, a turned Patterson map gives the turned atoms, and fewer numbers are to be learned.
@@ -23,19 +24,24 @@ import jax.numpy as jnp
 
 from phasenet.networks import centrosymmetric_convolution, convolutions, layers
 from phasenet.networks.centrosymmetric_convolution import expand
-from phasenet.networks.published import ConvolutionalArchitecture
+from phasenet.networks.published import ConvolutionalArchitecture, crop_to_window
 
-# What leaves the kernels as they are: nothing is asked; the inversion; the 48 symmetries of the cube.
+# Operations under which kernels stay as they are: none; the inversion; the 48 symmetries of the cube.
 SYMMETRIES = ("none", "inversion", "cube")
 
-# Edge of the kernels from which on Fourier space is faster. 20 -> 1 channels, 5^3 taps, 28^3: 2.4 ms instead of 9.5.
+# Smallest edge of a kernel for which Fourier space is faster. 20 -> 1 channels, 5^3 taps, 28^3: 2.4 ms instead of 9.5.
 _SPECTRAL_TAPS = 5
 
 _FIRST_SHARE, _SHARE, _LAST_SHARE = 1.5, 0.56, 0.3  # of the random kernels, in `start_near_identity`
 
 
 def symmetrize_params(params: dict[str, Any], symmetry: str) -> dict[str, Any]:
-    """Returns the nearest parameters whose kernels have a symmetry, one of `SYMMETRIES`."""
+    """Returns the nearest parameters whose kernels have a symmetry.
+
+    Args:
+      params: of `published.PattersonNetwork`.
+      symmetry: one of `SYMMETRIES`.
+    """
     if symmetry == "none":
         return params
 
@@ -63,6 +69,9 @@ def start_near_identity(params: dict[str, Any]) -> dict[str, Any]:
 
     Without shortcuts, a random network of twelve layers has nearly forgotten its input. Here each kernel between equal
     numbers of channels is a unit in the middle and a share of what it was.
+
+    Args:
+      params: of a `published.PattersonNetwork` without batch normalization.
     """
     last = max(map(_number, params["params"]))
 
@@ -85,23 +94,27 @@ def check_possible(architecture: ConvolutionalArchitecture) -> None:
     """Checks that `apply_to_half` can compute a network.
 
     Raises:
-      ValueError: the network has shortcuts, batch normalization, or kernels with an even number of taps.
+      ValueError: the network has shortcuts, batch normalization, or kernels whose edge is 1 or even.
     """
     if architecture.skip or architecture.batch_norm:
         raise ValueError("symmetric kernels: not with skip or batch_norm")
-    if not (architecture.outer_kernel % 2 and architecture.inner_kernel % 2):
-        raise ValueError("symmetric kernels: outer_kernel and inner_kernel must be odd")
+    if any(taps < 3 or taps % 2 == 0 for taps in (architecture.outer_kernel, architecture.inner_kernel)):
+        raise ValueError("symmetric kernels: outer_kernel and inner_kernel must be odd, and at least 3")
 
 
 def apply_to_half(params: dict[str, Any], patterson_maps: jax.Array, architecture: ConvolutionalArchitecture,
                   ) -> jax.Array:
     """Returns the half d >= N/2 of what `published.PattersonNetwork` returns, (B, N/2, N, N) float32.
 
+    A window of W voxels makes it (B, W/2, W, W).
+
     Args:
       params: centrosymmetric ones, see `symmetrize_params`.
-      patterson_maps: (B, N, N, N), N a multiple of 4, with their origin in the middle.
+      patterson_maps: (B, N, N, N), N a multiple of 4, with their origin in the middle and 0 at the first voxels of
+        each axis.
       architecture: one that `check_possible` lets pass.
     """
+    patterson_maps = crop_to_window(patterson_maps, architecture.window)
     names = [f"Conv3D_{number}" for number in range(architecture.inner_layers + 4)]
     kernels = [params["params"][name]["kernel"] for name in names]
     biases = [params["params"][name]["bias"] for name in names]

@@ -29,7 +29,7 @@ _SIZE_STEPS = np.linspace(-0.16, 0.12, 29).astype(np.float32)
 _WIDE_SIZE_STEPS = np.linspace(-0.5, 0.5, 51).astype(np.float32)  # where Rg is a guess
 _STRETCH = 0.3  # logarithm of a size over the structure's own that costs `_STRETCH_COST` misfits of the 16th best
 _STRETCH_COST, _STRETCH_RANK = 0.3, 15
-_FITS = 1.0  # a misfit below it is within noise and model error
+FITS = 1.0  # a misfit below it is within noise and model error
 LEAST_MISFIT = 0.1  # below it, misfits do not differ
 
 
@@ -47,6 +47,10 @@ class ChosenStructures(NamedTuple):
     r_max_angstrom: np.ndarray
     contrast: np.ndarray
     misfit: np.ndarray
+
+    def take(self, chosen: slice | np.ndarray) -> "ChosenStructures":
+        """Returns some of the structures, by their places or by a mask (K,)."""
+        return ChosenStructures(*(field[chosen] for field in self))
 
 
 def add_model_error(curve: WeightedCurve) -> WeightedCurve:
@@ -139,4 +143,4 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
         cost[:, rows].transpose(1, 0, 2).reshape(len(rows), -1).argmin(1), (len(contrasts), radii.shape[1]))
     chosen = ChosenStructures(rows, radii[rows, size_index], np.array(contrasts)[contrast_index],
                               misfit[contrast_index, rows, size_index])
-    return chosen, int((misfit.min((0, 2)) < _FITS).sum())
+    return chosen, int((misfit.min((0, 2)) < FITS).sum())

@@ -39,7 +39,7 @@ def test_same_global_batch_gives_same_metrics_on_one_device_and_on_two(corpus):
                  one.params, two.params)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 def test_micro_batches_change_nothing_but_rounding(optimizer):
     config = get_config()
     config.ema_decay = 0.9

@@ -67,7 +67,7 @@ def test_the_bank_alone_is_symmetric_too(curve, weights):
 
 def test_no_confidence_is_stated(found, weights):
     assert weights.confidence is not None
-    assert found.confidence is None and found.notes[-1].endswith("an unknown radius and no symmetry")
+    assert found.confidence is None and found.notes[-1].endswith("and no symmetry")
 
 
 @pytest.mark.parametrize(("options", "message"), [

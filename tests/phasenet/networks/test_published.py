@@ -110,3 +110,21 @@ def test_sizes_that_make_no_network(field):
         published.check_architecture(ConvolutionalArchitecture()._replace(**{field: 0}))
     with pytest.raises(ValueError, match=f"{field}=2.5: expected a whole number"):
         published.check_architecture(ConvolutionalArchitecture()._replace(**{field: 2.5}))
+
+
+def test_of_larger_maps_the_window_is_read_and_filled():
+    network = published.PattersonNetwork(TINY._replace(window=8), lowering="direct")
+    large = maps(3, 2, 16)
+    params = jax.jit(network.init)(jax.random.key(1), large)
+    found = jax.jit(network.apply)(params, large)
+    expected = jax.jit(network.apply)(params, large[:, 4:12, 4:12, 4:12])
+    assert found.shape == large.shape
+    np.testing.assert_array_equal(found, np.pad(expected, ((0, 0), *((4, 4),) * 3)))
+    assert np.abs(expected).min() > 0
+    np.testing.assert_array_equal(published.crop_to_window(large, 0), large)
+
+
+@pytest.mark.parametrize("window", [-4, 6, 8.0])
+def test_a_window_is_a_multiple_of_four(window):
+    with pytest.raises(ValueError, match=f"window={window}: expected 0 or a multiple of 4"):
+        published.check_architecture(TINY._replace(window=window))
