@@ -67,8 +67,8 @@ _WEIGHTS = flags.DEFINE_string(
     "weights", "lean", "Weights of the saxs figures: the name of released ones, their folder, or the workdir of a "
     "training.")
 _NETWORK = flags.DEFINE_string(
-    "network", "small", "Weights of patterson2, 10 and 11: the name of released ones, their folder, or the workdir of "
-    "a training.")
+    "network", "published", "Weights of patterson2, 10 and 11: the name of released ones, their folder, or the workdir "
+    "of a training.")
 _CRYSTALS = flags.DEFINE_list(
     "crystals", [], "Files of made crystals (.npz) and folders of measured ones that crystal_statistics shows, "
     "separated by commas.")
