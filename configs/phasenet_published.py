@@ -5,7 +5,8 @@
 
 The second training makes the released weights `published`. Maps have 40^3 voxels, as in the paper. Around atoms in a
 box of 12 the Patterson map is empty beyond 28, which is all that the network reads (20 for a box of 8). The kernels
-have the symmetries of the cube (phasenet/networks/published_half.py): less than half of the time, and fewer examples.
+have the symmetries of the cube (phasenet/networks/published_symmetric.py): less than half of the time, and fewer
+examples.
 Expected: phasenet/README.md. Trainings of the same length without one or the other are in BUILD_NOTES.md.
 """
 

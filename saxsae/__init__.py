@@ -7,7 +7,9 @@
 In reading order:
 
     reconstruction   `reconstruct`: all stages from a curve to a shape, listed in order in the module's head
+    preparation      the part of a curve that is fitted
     bank_search      models from the bank of structures, fitted by gradient steps
+    symmetric_search   models with a point group, beside models without
     bank             the bank: codes, sizes and profiles of structures; their scores; the gradient steps
     genetic_search   models by the paper's genetic algorithm (`genetic`) over latent codes and the radius
     confidence       how close a result can be expected to be to the truth

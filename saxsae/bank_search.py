@@ -121,10 +121,10 @@ def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, cou
     if chosen.r_max_angstrom.min() < _LEAST_RADIUS_ANGSTROM:
         raise InputError(f"r_max is {chosen.r_max_angstrom.min():.3g} A: smaller than any structure of the bank; "
                          "--stages=evolve finds shapes of any size")
-    return begin_with(bank, chosen, num_fitting)
+    return make_models(bank, chosen, num_fitting)
 
 
-def begin_with(bank: StructureBank, chosen: ChosenStructures, num_fitting: int,
+def make_models(bank: StructureBank, chosen: ChosenStructures, num_fitting: int,
              frames: np.ndarray | None = None) -> BankModels:
     """Returns structures of a bank as models, before any step; the arguments are fields of `BankModels`."""
     return BankModels(chosen, bank.codes[chosen.rows], chosen.r_max_angstrom, chosen.misfit, num_fitting,
@@ -278,7 +278,7 @@ def _symmetrization(search: BankSearch, frames: np.ndarray | None) -> Symmetriza
                           jnp.asarray(symmetry.kept_modes(search.group, search.static.order)))
 
 
-_compiled_profiles = jax.jit(descent.profiles, static_argnums=0)
+_compiled_profiles = jax.jit(descent.profiles_and_asymmetry, static_argnums=0)
 
 
 def radius_of_gyration(search: BankSearch, decoded: np.ndarray, models: BankModels) -> float:

@@ -296,7 +296,7 @@ def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrain
         found = _fit_structures(prepare(structures_c1, None), structures_c1, descent, progress)
     else:
         search = prepare(candidates, group)
-        found = _fit_structures(search, symmetric_search.choose(search, candidates, count), descent, progress)
+        found = _fit_structures(search, symmetric_search.choose_symmetric(search, candidates, count), descent, progress)
         without = _fit_structures(prepare(structures_c1, None), structures_c1, descent, None)
         evidence = _compare_with_c1(curve, prepared, forward, found, without)
     models, decoded = found.models, found.decoded

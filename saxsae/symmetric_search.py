@@ -2,9 +2,9 @@
 
 `saxsae.reconstruction` calls:
 
-1. `choose` finds the frame of the group in each of the structures that fit best without symmetry, averages them over
-   the group, and returns those that fit best then. An average over rotations about the centre keeps the radius of
-   gyration, so the sizes stay.
+1. `choose_symmetric` finds the frame of the group in each of the structures that fit best without symmetry, averages
+   them over the group, and returns those that fit best then. An average over rotations about the centre keeps the
+   radius of gyration, so the sizes stay.
 2. The steps of `saxsae.bank_search`, for these and for the models without symmetry.
 3. `log_evidence_against` compares the two.
 """
@@ -44,7 +44,7 @@ class SymmetryEvidence(NamedTuple):
     log_evidence_against: float
 
 
-def choose(search: BankSearch, candidates: BankModels, count: int) -> BankModels:
+def choose_symmetric(search: BankSearch, candidates: BankModels, count: int) -> BankModels:
     """Returns the candidates that fit best after the average over the group, at most `count`, the best first.
 
     An average can turn any shape into a symmetric one that fits, by smearing it. So the share of the power of the
@@ -60,7 +60,7 @@ def choose(search: BankSearch, candidates: BankModels, count: int) -> BankModels
     usable = candidates.chosen.take(np.isfinite(candidates.misfit))  # the others are not to be chosen
     frames, rated = [], []
     for first in range(0, len(usable.rows), count):  # as many at a time as later, so that one program serves both
-        part = bank_search.begin_with(bank, usable.take(slice(first, first + count)), candidates.num_fitting)
+        part = bank_search.make_models(bank, usable.take(slice(first, first + count)), candidates.num_fitting)
         decoded = bank_search.decode(search, part)
         moments = zernike.moments(jnp.asarray(decoded[:, 0]), symmetry.ORDER)
         frames.append(symmetry.find_frames(moments, symmetry.ORDER, group)[0])
@@ -69,7 +69,7 @@ def choose(search: BankSearch, candidates: BankModels, count: int) -> BankModels
     cost = np.log(misfit + scoring.LEAST_MISFIT) + ASYMMETRY_WEIGHT * asymmetry
     best = np.argsort(cost, kind="stable")[:count]
     best = best[np.argsort(misfit[best], kind="stable")]
-    return bank_search.begin_with(bank, usable._replace(misfit=misfit).take(best), candidates.num_fitting,
+    return bank_search.make_models(bank, usable._replace(misfit=misfit).take(best), candidates.num_fitting,
                                 np.concatenate(frames)[best])
 
 
@@ -83,7 +83,7 @@ def log_evidence_against(search: BankSearch, models: BankModels, search_c1: Bank
 
     Args:
       search: with the symmetry.
-      models: from `choose`.
+      models: from `choose_symmetric`.
       search_c1: without.
       models_c1: as many, from `bank_search.choose`.
     """

@@ -106,9 +106,15 @@ LIMITS = {
         (0.75, _INF), (-_INF, _INF),
         below="the real-space correlation (RSC) of the models with their mean is {:.2f} only: different shapes fit the "
               "curve"),
+    "symmetry_chi_squared": Limit(
+        (-_INF, 1.3), (-_INF, _INF),
+        above="with the symmetry chi^2 is {:.2f} times that without it: the curve speaks against the symmetry"),
+    "symmetry_evidence": Limit(
+        (-_INF, 6), (-_INF, _INF),
+        above="the log evidence against the symmetry is {:.1f}: the curve speaks against the symmetry"),
 }
 RESULT_MEASURES = ("misfit", "cormap_p", "bank_misfit", "negative_density", "rg_ratio", "rsc_with_best",
-                   "rsc_with_mean")
+                   "rsc_with_mean", "symmetry_chi_squared", "symmetry_evidence")
 # Measures that a constant background changes. If the background is fitted, only their limits for no shape count.
 _CHANGED_BY_BACKGROUND = ("level", "plateau", "kratky", "negative_share", "rg_ratio")
 
@@ -138,6 +144,22 @@ class Verdict(NamedTuple):
         return f"{self.status}: {'; '.join(self.reasons[:_REASONS_SHOWN])}" + (f"; and {more} more" if more > 0 else "")
 
 
+class EvidenceLike(Protocol):
+    """The fields of `saxsae.symmetric_search.SymmetryEvidence` that are judged."""
+
+    @property
+    def chi_squared(self) -> float:
+        """Chi^2 of the best model with the symmetry."""
+
+    @property
+    def chi_squared_c1(self) -> float:
+        """Chi^2 of the best model without."""
+
+    @property
+    def log_evidence_against(self) -> float:
+        """Logarithm of the mean likelihood without the symmetry over that with it."""
+
+
 class ResultLike(CurveLike, Protocol):
     """The fields of `saxsae.reconstruction.Reconstruction` that are judged; its points are those fitted."""
 
@@ -160,6 +182,10 @@ class ResultLike(CurveLike, Protocol):
     @property
     def sources(self) -> tuple[str, ...]:
         """The structures that the models began as, if these are densities; otherwise ()."""
+
+    @property
+    def symmetry(self) -> "EvidenceLike | None":
+        """What the curve says about the symmetry that was imposed; None if none was."""
 
     @property
     def guinier(self) -> GuinierFit:
@@ -203,9 +229,17 @@ def judge_result(found: ResultLike, rg_angstrom: float, before: Verdict, backgro
         "rg_ratio": rg_angstrom / found.guinier.rg_angstrom if found.guinier.valid else math.nan,
         "rsc_with_mean" if found.sources else "rsc_with_best":
             float(np.mean(others)) if len(found.rsc) > 1 else math.nan}
+    if found.symmetry is not None:
+        measures |= measure_symmetry(found.symmetry)
     after = _combine([], measures, background, ())
     status = max(before.status, after.status, key=(SHAPE, DOUBTFUL, NO_SHAPE).index)
     return Verdict(status, before.reasons + after.reasons, before.remarks, before.measures | after.measures)
+
+
+def measure_symmetry(evidence: EvidenceLike) -> dict[str, float]:
+    """Returns the measures of `LIMITS` that speak about a symmetry that was imposed."""
+    return {"symmetry_chi_squared": evidence.chi_squared / evidence.chi_squared_c1,
+            "symmetry_evidence": evidence.log_evidence_against}
 
 
 def _combine(reasons: list[tuple[str, str]], measures: dict[str, float], background: bool,

@@ -22,8 +22,9 @@ SCALES = {
         "Good: within a few percent of Guinier's, which needs q Rg up to 1.3 at most. Bad: farther off; no clean "
         "Guinier region, or a bad fit at low q.",
     "symmetry":
-        "Imposed, not found. The logarithm is that of a ratio of likelihoods before the steps. Above 6: the curve "
-        "speaks against the symmetry. Near 0: the curve allows it, as it allows many.",
+        "Imposed, not found. The logarithm is that of a ratio of likelihoods before the steps. Above 6, or with a "
+        "chi^2 above 1.3 times that without: the curve speaks against the symmetry. Otherwise the curve allows the "
+        "symmetry, as it allows many.",
     "RSC of the models":
         "Real-space correlation (Grant, 2018). Good: above 0.9; the models are of one shape. Bad: below 0.8; several "
         "shapes fit, look at the single models.",

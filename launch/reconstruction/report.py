@@ -23,9 +23,7 @@ from saxsae.reconstruction import Reconstruction
 from saxsae.shapes import voxels
 from saxsae.superposition import ensemble
 from saxsae.symmetric_search import SymmetryEvidence
-
-# Logarithm of a likelihood ratio. Of held-out oligomers, with 32 models, the right groups had up to 3.5.
-_CLEAR_EVIDENCE = 6.0
+from saxsae.verdict import LIMITS, measure_symmetry
 
 
 def describe_curve(curve: Curve) -> list[str]:
@@ -187,12 +185,15 @@ def describe_symmetry(evidence: SymmetryEvidence, bank_misfit: float) -> tuple[s
       bank_misfit: the lowest misfit of a structure of the bank without symmetry.
     """
     against = evidence.log_evidence_against
-    if bank_misfit > FITS:  # then likelihoods are those of wrong shapes
+    beyond = {name for name, value in measure_symmetry(evidence).items() if value > LIMITS[name].doubtful[1]}
+    if "symmetry_chi_squared" not in beyond and bank_misfit > FITS:  # then likelihoods are those of wrong shapes
         meaning = "which says little, because no structure of the bank fits without symmetry either"
-    elif abs(against) < _CLEAR_EVIDENCE:
-        meaning = "the curve allows it and does not show it"
+    elif beyond:
+        meaning = "the curve speaks against it"
+    elif against < -LIMITS["symmetry_evidence"].doubtful[1]:
+        meaning = "the curve fits better with it"
     else:
-        meaning = "the curve speaks against it" if against > 0 else "the curve fits better with it"
+        meaning = "the curve allows it and does not show it"
     return ("symmetry", evidence.name, f"chi^2 {evidence.chi_squared:.2f}, without {evidence.chi_squared_c1:.2f}; log "
             f"evidence against it {against:+.1f}: {meaning}")
 

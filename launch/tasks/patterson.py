@@ -18,7 +18,7 @@ from launch.training import Task
 from phasenet import pretrained
 from phasenet.errors import InputError
 from phasenet.maps import synthesis
-from phasenet.networks import losses, published, published_half
+from phasenet.networks import losses, published, published_symmetric
 from phasenet.networks.centrosymmetric_convolution import expand
 from phasenet.search import peaks
 
@@ -33,8 +33,8 @@ class PattersonTask(Task):
     Config:
       problem: the fields of `synthesis.Problem`; problem.atoms those of `atoms.AtomRules`.
       model: "kind", the fields of `published.ConvolutionalArchitecture` or `dense.DenseArchitecture`, "lowering" and
-        "dtype". Of convolutional networks also "symmetry" of the kernels, one of `published_half.SYMMETRIES`, and
-        "start", how they begin: "random", or "identity" (`published_half.start_near_identity`).
+        "dtype". Of convolutional networks also "symmetry" of the kernels, one of `published_symmetric.SYMMETRIES`, and
+        "start", how they begin: "random", or "identity" (`published_symmetric.start_near_identity`).
       loss_factor: factor of the loss.
       examples.seed: seed of the examples.
       examples.count, examples.steps_a_set: 0 and 0 make new examples for each batch. Otherwise batches are drawn from a
@@ -75,8 +75,8 @@ class PattersonTask(Task):
     def init(self, key: jax.Array) -> dict[str, Any]:
         """Returns initial parameters of the network."""
         params = pretrained.init_params(key, self.architecture, self.problem)
-        params = published_half.symmetrize_params(params, self.symmetry)
-        return published_half.start_near_identity(params) if self._start == "identity" else params
+        params = published_symmetric.symmetrize_params(params, self.symmetry)
+        return published_symmetric.start_near_identity(params) if self._start == "identity" else params
 
     def batch(self, keys: jax.Array, step: jax.Array, data: Any) -> dict[str, jax.Array]:
         """Returns n examples: "patterson" and "target" (n, N, N, N) float32, and "valid" (n,) bool."""
@@ -94,19 +94,22 @@ class PattersonTask(Task):
         if self.symmetry == "none":
             density, target = self._trained_network.apply(params, batch["patterson"]), batch["target"]
         else:
-            density, target = self._half_density(params, batch["patterson"]), _half(self._in_window(batch["target"]))
+            density, target = self._half_maps(params, batch["patterson"], batch["target"])
         return self.config.loss_factor * losses.mean_squared_error(density, target), {"valid": batch["valid"].mean()}
 
-    def _half_density(self, params: Any, patterson_maps: jax.Array) -> jax.Array:
-        """Returns half maps (n, W/2, W, W), W the edge of the window, of a network with symmetric kernels."""
-        assert isinstance(self.architecture, published.ConvolutionalArchitecture)  # as `_check_symmetry` found
-        return published_half.apply_to_half(published_half.symmetrize_params(params, self.symmetry), patterson_maps,
-                                            self.architecture)
+    def _half_maps(self, params: Any, patterson_maps: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the density and the target, within the window, as half maps (n, W/2, W, W) of symmetric kernels.
 
-    def _in_window(self, maps: jax.Array) -> jax.Array:
-        """Returns the part (n, W, W, W) of maps (n, N, N, N) that a network with symmetric kernels reads."""
-        assert isinstance(self.architecture, published.ConvolutionalArchitecture)
-        return published.crop_to_window(maps, self.architecture.window)
+        Args:
+          params: of the network.
+          patterson_maps: (n, N, N, N).
+          target: (n, N, N, N).
+        """
+        assert isinstance(self.architecture, published.ConvolutionalArchitecture)  # as `_check_symmetry` found
+        density = published_symmetric.apply_to_half(
+            published_symmetric.symmetrize_params(params, self.symmetry), patterson_maps, self.architecture)
+        target = published.crop_to_window(target, self.architecture.window)
+        return density, target[:, target.shape[1] // 2:]
 
     def evaluate(self, params: Any) -> dict[str, float]:
         """Returns "loss", and "atoms_found", the fraction of the target's atoms with a peak within 1 voxel."""
@@ -118,13 +121,14 @@ class PattersonTask(Task):
 
     def export(self, params: Any, workdir: pathlib.Path, step: int) -> None:
         """Writes the release with the scores of the last evaluation."""
-        release.write(workdir, published_half.symmetrize_params(params, self.symmetry), self.architecture, self.problem,
-                      config=self.config, step=step, scores=self._scores)
+        params = published_symmetric.symmetrize_params(params, self.symmetry)
+        release.write(workdir, params, self.architecture, self.problem, config=self.config, step=step,
+                      scores=self._scores)
 
     def _check_symmetry(self, dtype: Any, lowering: str) -> None:
         """Raises ValueError where symmetry or start are unknown, or are not for this network and problem."""
-        if self.symmetry not in published_half.SYMMETRIES:
-            known = ", ".join(published_half.SYMMETRIES)
+        if self.symmetry not in published_symmetric.SYMMETRIES:
+            known = ", ".join(published_symmetric.SYMMETRIES)
             raise ValueError(f"model.symmetry={self.symmetry!r}: expected one of {known}")
         if self._start not in ("random", "identity"):
             raise ValueError(f"model.start={self._start!r}: expected random or identity")
@@ -136,7 +140,7 @@ class PattersonTask(Task):
             raise ValueError("model.start='identity': not with batch_norm")
         if self.symmetry == "none":
             return
-        published_half.check_possible(self.architecture)
+        published_symmetric.check_symmetrizable(self.architecture)
         if self.problem.target != "pair" or not self.problem.centred:
             raise ValueError(f"model.symmetry={self.symmetry!r} needs problem.target='pair' and problem.centred")
         if dtype != jnp.float32 or lowering != "auto":
@@ -163,10 +167,12 @@ class PattersonTask(Task):
         """Compiled: parameters and a chunk of examples to () metrics."""
         def evaluate(params: Any, chunk: synthesis.Example) -> dict[str, jax.Array]:
             if self.symmetry == "none":
-                density, target = self.network.apply(params, chunk.patterson), chunk.target
+                density = self.network.apply(params, chunk.patterson)
+                error = losses.mean_squared_error(density, chunk.target)
             else:
-                density, target = expand(self._half_density(params, chunk.patterson)), self._in_window(chunk.target)
-            loss = self.config.loss_factor * losses.mean_squared_error(density, target)
+                half_density, half_target = self._half_maps(params, chunk.patterson, chunk.target)
+                error, density = losses.mean_squared_error(half_density, half_target), expand(half_density)
+            loss = self.config.loss_factor * error
             return {"loss": loss, "atoms_found": jax.vmap(self._fraction_found)(density, chunk.positions).mean()}
         return jax.jit(evaluate)
 
@@ -177,11 +183,6 @@ class PattersonTask(Task):
         candidates = peaks.find_peaks(density, most=2 * len(positions))
         distance = jnp.linalg.norm(positions[:, None] - candidates.positions, axis=-1)
         return (jnp.where(candidates.valid, distance, jnp.inf).min(1) < 1).mean()
-
-
-def _half(maps: jax.Array) -> jax.Array:
-    """Returns the half maps (n, N/2, N, N) of maps (n, N, N, N)."""
-    return maps[:, maps.shape[1] // 2:]
 
 
 def _examples_key(seed: int, use: int) -> jax.Array:

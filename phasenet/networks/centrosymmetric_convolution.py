@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from phasenet.networks.fourier_convolution import fast_length
+from phasenet.networks.fourier_convolution import fast_length, largest_divisor
 
 # Coefficients are computed for as many maps at a time as fit in this size: see `convolutions._STACK_BYTES`.
 _GROUP_BYTES = 16 * 2**20
@@ -105,9 +105,9 @@ def _plan(half_shape: tuple[int, ...], kernel_shape: tuple[int, ...]) -> _Plan:
     count, slabs, height, width, _ = half_shape
     edges, taps = (2 * slabs, height, width), kernel_shape[:3]
     lengths = tuple(fast_length(edge + size // 2) for edge, size in zip(edges, taps, strict=True))
-    limit = max(1, _GROUP_BYTES // (2 * math.prod(lengths) * max(kernel_shape[3:])))
-    samples = max(n for n in range(1, min(limit, count) + 1) if count % n == 0)
-    return _Plan(edges, taps, lengths, samples)
+    # An array of coefficients has half as many numbers of 4 bytes as the transform has voxels.
+    sample_bytes = 2 * math.prod(lengths) * max(kernel_shape[3:])
+    return _Plan(edges, taps, lengths, largest_divisor(count, _GROUP_BYTES // sample_bytes))
 
 
 def _split(x: jax.Array, plan: _Plan) -> jax.Array:

@@ -115,15 +115,10 @@ def _correlate(x: jax.Array, kernel: jax.Array, padding: Padding, lowering: str)
     one_sample = functools.partial(_GATHER_OR_SCATTER[stacking], kernel=kernel, padding=padding)
     stacked_channels = kernel.shape[0] * kernel.shape[-2 if stacking == "gather" else -1]
     sample_bytes = math.prod(x.shape[1:4]) * stacked_channels * x.dtype.itemsize
-    batch = _largest_divisor(x.shape[0], _STACK_BYTES // max(1, sample_bytes))
+    batch = fourier_convolution.largest_divisor(x.shape[0], _STACK_BYTES // max(1, sample_bytes))
     if batch == x.shape[0]:
         return jax.vmap(one_sample)(x)
     return lax.map(one_sample, x, batch_size=batch)
-
-
-def _largest_divisor(number: int, limit: int) -> int:
-    """Returns the largest divisor of `number` that is at most `limit`, or 1."""
-    return max((d for d in range(1, min(number, limit) + 1) if number % d == 0), default=1)
 
 
 def _gather(x: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
@@ -219,7 +214,7 @@ def _kernel_gradient_in_slabs(
     kd, kh, kw = taps
     samples, depth = x.shape[:2]
     area = gradient.shape[2] * gradient.shape[3]
-    thickness = _largest_divisor(depth, _SLAB_VOXELS // max(1, area))
+    thickness = fourier_convolution.largest_divisor(depth, _SLAB_VOXELS // max(1, area))
     # After this padding, tap t multiplies x at depth z with the gradient at depth z + kd - 1 - t.
     low, high = _mirror_padding(padding, taps)[0]
     gradient = jnp.pad(gradient, ((0, 0), (low, high), (0, 0), (0, 0), (0, 0)))

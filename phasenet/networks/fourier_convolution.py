@@ -155,14 +155,18 @@ def fast_length(least: int) -> int:
     return next(n for n in range(least + least % 2, 2 * least + 3, 2) if 30**8 % n == 0)
 
 
+def largest_divisor(number: int, limit: int) -> int:
+    """Returns the largest divisor of `number` that is at most `limit`, or 1."""
+    return max((d for d in range(1, min(number, limit) + 1) if number % d == 0), default=1)
+
+
 def _group_samples(
     x: jax.Array, axes: _Axes, features: int
 ) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
     """Returns x as (groups, samples, ...), each group as large as fits the cache, and the function that ungroups."""
     tiles = math.prod(axis.tiles for axis in axes)
     sample_bytes = 4 * tiles * features * math.prod(axis.length for axis in axes)
-    limit = max(1, _GROUP_BYTES // sample_bytes)
-    samples = max(n for n in range(1, min(limit, len(x)) + 1) if len(x) % n == 0)
+    samples = largest_divisor(len(x), _GROUP_BYTES // sample_bytes)
     return x.reshape(-1, samples, *x.shape[1:]), lambda y: y.reshape(len(x), *y.shape[2:])
 
 

@@ -144,8 +144,9 @@ def amplitude_maps(static: CompiledDescentKey, densities: jax.Array, contrast: j
     return hydration.amplitude_map(atoms if static.equal_atoms else excess, shell, contrast[:, None, None, None])
 
 
-def profiles(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: jax.Array, radii: jax.Array,
-             contrast: jax.Array, symmetry: Symmetrization | None = None) -> tuple[jax.Array, jax.Array]:
+def profiles_and_asymmetry(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: jax.Array,
+                           radii: jax.Array, contrast: jax.Array,
+                           symmetry: Symmetrization | None = None) -> tuple[jax.Array, jax.Array]:
     """Returns the profiles of densities, on any scale, and how far the densities are from their symmetry.
 
     Args:
@@ -184,12 +185,12 @@ def _misfits(static: CompiledDescentKey, inputs: DescentInput,
     """Returns the misfits (M,) after `changes`, and how far the models (M,) are from their symmetry."""
     codes, radii = codes_and_radii(inputs, changes)
     densities = decode_densities(static, inputs.decoder, inputs.head, codes, radii)
-    computed, asymmetry = profiles(static, densities, inputs.curve.q_inv_angstrom, radii, inputs.contrast,
-                                   inputs.symmetry)
+    computed, asymmetry = profiles_and_asymmetry(static, densities, inputs.curve.q_inv_angstrom, radii,
+                                                 inputs.contrast, inputs.symmetry)
     return scoring.misfits(computed, inputs.curve, static.background), asymmetry
 
 
-def _rate(settings: DescentSettings, step: jax.Array) -> jax.Array:
+def _learning_rate(settings: DescentSettings, step: jax.Array) -> jax.Array:
     """Returns the rate () of a step: a cosine from `settings.rate` down to `_LAST_RATE` of it at the last step."""
     done = jnp.minimum(step / settings.steps, 1.0)
     return settings.rate * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + jnp.cos(jnp.pi * done)))
@@ -221,7 +222,7 @@ def take_steps(static: CompiledDescentKey, inputs: DescentInput, state: DescentS
         best = jax.tree.map(lambda new, old: jnp.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
                             state.changes, state.best)
         directions, optimizer = optax.scale_by_adam().update(gradient, state.optimizer)
-        rate = _rate(settings, state.step)
+        rate = _learning_rate(settings, state.step)
         moved = (state.changes[0] - rate * directions[0],
                  state.changes[1] - rate * inputs.size_rate * directions[1])
         going_on = state.step < settings.steps

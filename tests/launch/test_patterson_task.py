@@ -23,7 +23,7 @@ from phasenet import pretrained
 from phasenet.errors import InputError
 from phasenet.maps import synthesis
 from phasenet.networks import published as model
-from phasenet.networks import published_half
+from phasenet.networks import published_symmetric
 from phasenet.search import annealing, network_stage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def test_a_network_with_symmetric_kernels_is_released_as_any_other(symmetric, tm
     loaded = pretrained.load(str(tmp_path / "weights"))
     kernel = np.asarray(loaded.params["params"]["Conv3D_2"]["kernel"])
     np.testing.assert_allclose(kernel, kernel[::-1, ::-1, ::-1], atol=1e-6)
-    half = published_half.apply_to_half(loaded.params, task._validation[0].patterson[:1], task.architecture)
+    half = published_symmetric.apply_to_half(loaded.params, task._validation[0].patterson[:1], task.architecture)
     np.testing.assert_allclose(loaded.answer(task._validation[0].patterson[0])[8:], half[0], atol=1e-5)
 
 

@@ -1,6 +1,8 @@
 """launch.reconstruct --symmetry: the row, the log, the page and the maps."""
 
+import contextlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ from test_reconstruct import EXAMPLE, launch
 
 from launch.pages import scales
 from launch.reconstruction import report
+from launch.serving import commands
+from phasenet.errors import InputError
 from phasenet.io.ccp4 import read_map
+from saxsae.superposition.symmetry import parse_group
 from saxsae.symmetric_search import SymmetryEvidence
 
 
@@ -46,3 +51,21 @@ def test_the_evidence_is_put_into_words(against, bank_misfit, words):
     name, value, remark = report.describe_symmetry(SymmetryEvidence("D2", 1.1, 1.0, 0.2, 0.1, against), bank_misfit)
     assert (name, value) == ("symmetry", "D2") and words in remark and f"{against:+.1f}" in remark
     assert name in scales.SCALES
+
+
+def test_a_worse_fit_speaks_against_a_symmetry_whatever_the_evidence():
+    for bank_misfit in (0.2, 3.0):
+        assert "speaks against it" in report.describe_symmetry(
+            SymmetryEvidence("C6", 1.66, 0.88, 0.2, 0.1, 0.7), bank_misfit)[2]
+
+
+def test_flag_page_and_package_know_the_same_groups():
+    names = [f"{kind}{fold}" for kind in "CDTO" for fold in range(14)]
+    known = set()
+    for name in names:
+        with contextlib.suppress(InputError):
+            known.add(parse_group(name).name)
+    page = commands.FIELDS["curve"]["symmetry"].pattern
+    assert known == {name for name in names if re.fullmatch(page, name)} and {"C2", "C12", "D6"} <= known
+    launched = re.search(r"--symmetry:\s*<([^>]*)>", launch("--help").stdout)
+    assert known == set(re.sub(r"\s", "", launched[1]).split("|"))

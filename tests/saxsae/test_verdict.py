@@ -30,10 +30,11 @@ def curve(intensity=SPHERE, q=Q, **more):
     return types.SimpleNamespace(q_inv_angstrom=q, intensity=intensity + NOISE[-q.size:], sigma=SIGMA[-q.size:], **more)
 
 
-def result(fit=SPHERE, rsc=(1.0, 0.8, 0.9), sources=(), bank_misfit=np.nan, negative_density=np.nan, **more):
+def result(fit=SPHERE, rsc=(1.0, 0.8, 0.9), sources=(), bank_misfit=np.nan, negative_density=np.nan, symmetry=None,
+           **more):
     made = curve(**more)
     return types.SimpleNamespace(**vars(made), fit=fit, rsc=np.array(rsc), sources=sources,
-                                 bank_misfit=bank_misfit, negative_density=negative_density,
+                                 bank_misfit=bank_misfit, negative_density=negative_density, symmetry=symmetry,
                                  guinier=fit_guinier(made.q_inv_angstrom, made.intensity, made.sigma))
 
 
@@ -50,7 +51,8 @@ def test_a_good_curve_and_a_good_fit():
     assert before.status == SHAPE and before.reasons == ()
     found = judge_result(result(), 30 * 0.6**0.5, before)
     assert found.status == SHAPE and found.sentence.startswith("shape: ")
-    assert set(RESULT_MEASURES) - set(found.measures) == {"rsc_with_mean"} and found.measures["misfit"] < 1
+    unknown = {"rsc_with_mean", "symmetry_chi_squared", "symmetry_evidence"}
+    assert set(RESULT_MEASURES) - set(found.measures) == unknown and found.measures["misfit"] < 1
     assert found.measures["rg_ratio"] == pytest.approx(1, abs=0.03)
 
 
@@ -123,3 +125,12 @@ def test_cormap_probability_is_that_of_tosses():
         assert cormap_probability(signs) == pytest.approx(expected, abs=4 * stats.sem(longest >= run) + 1e-4)
     assert cormap_probability(np.resize([1.0, -1.0], 60)) == 1
     assert cormap_probability(np.ones(60)) == pytest.approx(2.0**-59, rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("chi_squared, against, status, word", [
+    (1.1, 3.5, SHAPE, None), (1.6, 0.7, DOUBTFUL, "chi^2 is 1.60 times"), (1.1, 7.0, DOUBTFUL, "log evidence")])
+def test_a_symmetry_against_the_curve_is_doubtful(chi_squared, against, status, word):
+    evidence = types.SimpleNamespace(chi_squared=chi_squared, chi_squared_c1=1.0, log_evidence_against=against)
+    found = judge_result(result(symmetry=evidence), 23.2, judge_curve(curve()))
+    assert found.status == status and found.measures["symmetry_evidence"] == against
+    assert word is None or any(word in reason and "against the symmetry" in reason for reason in found.reasons)

@@ -9,7 +9,7 @@ import pytest
 
 from phasenet.maps import synthesis
 from phasenet.maps.atoms import AtomRules
-from phasenet.networks import published, published_half
+from phasenet.networks import published, published_symmetric
 from phasenet.networks.centrosymmetric_convolution import expand
 from phasenet.networks.published import ConvolutionalArchitecture
 
@@ -33,7 +33,7 @@ def draw_params(architecture=TINY):
 @pytest.mark.parametrize("symmetry", ["inversion", "cube"])
 @pytest.mark.parametrize("architecture", [TINY, TINY._replace(features=3, outer_kernel=3, inner_kernel=5)])
 def test_half_maps_and_gradients_are_those_of_the_whole_network(examples, symmetry, architecture):
-    params = published_half.symmetrize_params(draw_params(architecture), symmetry)
+    params = published_symmetric.symmetrize_params(draw_params(architecture), symmetry)
     network = published.PattersonNetwork(architecture, lowering="direct")
 
     def loss_of_whole(params):
@@ -41,22 +41,22 @@ def test_half_maps_and_gradients_are_those_of_the_whole_network(examples, symmet
         return ((density - examples.target) ** 2).mean(), density
 
     def loss_of_half(params):
-        params = published_half.symmetrize_params(params, symmetry)
-        density = published_half.apply_to_half(params, examples.patterson, architecture)
+        params = published_symmetric.symmetrize_params(params, symmetry)
+        density = published_symmetric.apply_to_half(params, examples.patterson, architecture)
         return ((density - examples.target[:, 6:]) ** 2).mean(), expand(density)
 
     (loss, density), gradient = jax.jit(jax.value_and_grad(loss_of_half, has_aux=True))(params)
     (expected_loss, expected), whole_gradient = jax.jit(jax.value_and_grad(loss_of_whole, has_aux=True))(params)
     np.testing.assert_allclose(density, expected, atol=2e-5)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-4)
-    whole_gradient = published_half.symmetrize_params(whole_gradient, symmetry)
+    whole_gradient = published_symmetric.symmetrize_params(whole_gradient, symmetry)
     for one, other in zip(jax.tree.leaves(gradient), jax.tree.leaves(whole_gradient), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3 * float(jnp.abs(other).max()))
 
 
 def test_a_turned_patterson_map_gives_the_turned_atoms(examples):
-    params = published_half.symmetrize_params(draw_params(), "cube")
-    apply = jax.jit(lambda maps: expand(published_half.apply_to_half(params, maps, TINY)))
+    params = published_symmetric.symmetrize_params(draw_params(), "cube")
+    apply = jax.jit(lambda maps: expand(published_symmetric.apply_to_half(params, maps, TINY)))
     # Voxel 0 has no inverse on an even grid, and the map is empty there.
     turned = jnp.roll(jnp.flip(examples.patterson.swapaxes(2, 3), 2), 1, 2)
     np.testing.assert_allclose(apply(turned), jnp.flip(apply(examples.patterson).swapaxes(2, 3), 2), atol=2e-5)
@@ -64,11 +64,11 @@ def test_a_turned_patterson_map_gives_the_turned_atoms(examples):
 
 def test_kernels_keep_the_symmetry_they_have():
     params = draw_params()
-    assert published_half.symmetrize_params(params, "none") is params
-    inversion = published_half.symmetrize_params(params, "inversion")
-    cube = published_half.symmetrize_params(params, "cube")
+    assert published_symmetric.symmetrize_params(params, "none") is params
+    inversion = published_symmetric.symmetrize_params(params, "inversion")
+    cube = published_symmetric.symmetrize_params(params, "cube")
     for symmetric, symmetry in ((inversion, "inversion"), (cube, "cube")):
-        again = published_half.symmetrize_params(symmetric, symmetry)
+        again = published_symmetric.symmetrize_params(symmetric, symmetry)
         jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-6), again, symmetric)
     kernel = np.asarray(cube["params"]["Conv3D_1"]["kernel"])
     for order in itertools.permutations(range(3)):
@@ -79,7 +79,7 @@ def test_kernels_keep_the_symmetry_they_have():
 
 
 def test_near_identity_each_layer_hands_on_what_it_gets():
-    params = published_half.start_near_identity(jax.tree.map(jnp.zeros_like, draw_params()))["params"]
+    params = published_symmetric.start_near_identity(jax.tree.map(jnp.zeros_like, draw_params()))["params"]
     for number in range(1, 5):
         kernel = np.array(params[f"Conv3D_{number}"]["kernel"])
         middle = kernel.shape[0] // 2
@@ -90,6 +90,6 @@ def test_near_identity_each_layer_hands_on_what_it_gets():
 
 @pytest.mark.parametrize("change", [{"skip": True}, {"batch_norm": True}, {"inner_kernel": 4}])
 def test_what_cannot_be_computed_by_halves_is_refused(change):
-    published_half.check_possible(TINY)
+    published_symmetric.check_symmetrizable(TINY)
     with pytest.raises(ValueError, match="symmetric kernels"):
-        published_half.check_possible(TINY._replace(**change))
+        published_symmetric.check_symmetrizable(TINY._replace(**change))

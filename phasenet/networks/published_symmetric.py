@@ -90,7 +90,7 @@ def _number(name: str) -> int:
     return int(name.rpartition("_")[2])
 
 
-def check_possible(architecture: ConvolutionalArchitecture) -> None:
+def check_symmetrizable(architecture: ConvolutionalArchitecture) -> None:
     """Checks that `apply_to_half` can compute a network.
 
     Raises:
@@ -112,7 +112,7 @@ def apply_to_half(params: dict[str, Any], patterson_maps: jax.Array, architectur
       params: centrosymmetric ones, see `symmetrize_params`.
       patterson_maps: (B, N, N, N), N a multiple of 4, with their origin in the middle and 0 at the first voxels of
         each axis.
-      architecture: one that `check_possible` lets pass.
+      architecture: one that `check_symmetrizable` lets pass.
     """
     patterson_maps = crop_to_window(patterson_maps, architecture.window)
     names = [f"Conv3D_{number}" for number in range(architecture.inner_layers + 4)]
