@@ -22,11 +22,12 @@ def get_config() -> ConfigDict:
     config.model = type(config)()
     config.model.kind = "lean"  # lean or published
     config.model.latent_size = 200
+    config.model.width = 64  # published only: channels of the first block; the others have twice as many
     config.model.lowering = "auto"  # how 3D convolutions are computed, see phasenet/networks/convolutions.py
     config.model.dtype = "float32"  # of the computations, not of the weights; or bfloat16, for a GPU
 
     config.rotations = True  # every example is rotated at random
-    config.linear_start = True  # lean only: start as the principal components of the corpus
+    config.linear_start = True  # start as the principal components of the corpus
     config.linear_samples = 10000  # maps from which those components come
     config.frozen_convolutions = False  # the paper's second stage: train the dense layers alone
 

@@ -20,7 +20,7 @@ from launch.training.weights import adopt
 from phasenet.errors import InputError
 from saxsae import pretrained
 from saxsae.io.structures.voxelized_corpus import read_voxelized
-from saxsae.networks import autoencoder, code_refinement, losses
+from saxsae.networks import autoencoder, code_refinement, losses, published_start
 from saxsae.shapes import principal_components, voxels
 
 THRESHOLDS = np.round(np.arange(0.05, 0.66, 0.05), 2)  # candidates for the threshold of the release
@@ -56,12 +56,13 @@ class AutoencoderTask(Task):
     """Minimizes the cross-entropy between a binary map and the map decoded from its code.
 
     Config:
-      model: "kind" (lean or published), "latent_size", "lowering" (see `autoencoder.make_autoencoder`) and "dtype".
+      model: "kind" (lean or published), "latent_size", "lowering", "width" (see `autoencoder.make_autoencoder`) and
+        "dtype".
       corpus: path of the voxelized structures.
       rotations: whether each example is rotated at random.
       frozen_convolutions: whether only the dense layers are trained (the paper's second stage).
-      linear_start, linear_samples: whether the lean network starts as the principal components of the corpus; number of
-        maps from which the components are computed.
+      linear_start, linear_samples: whether the network starts as the principal components of the corpus (the published
+        one nearly so, see `published_start`); number of maps from which the components are computed.
       refinement: the fields of `code_refinement.Refinement` with which the release refines its codes.
     """
 
@@ -72,7 +73,8 @@ class AutoencoderTask(Task):
         _check(config)
         # Evaluation and release use float32; the training may use a narrower type.
         self.network, self._trained_network = (
-            autoencoder.make_autoencoder(config.model.kind, config.model.latent_size, config.model.lowering, dtype)
+            autoencoder.make_autoencoder(config.model.kind, config.model.latent_size, config.model.lowering, dtype,
+                                         config.model.width)
             for dtype in (jnp.float32, compute_dtype(config)))
         corpus = read_voxelized(config.corpus)
         held_out = np.asarray(corpus.split) == 1
@@ -86,13 +88,15 @@ class AutoencoderTask(Task):
         self._threshold = 0.5
         self._scores: dict[str, float] = {}
         # Computed here, because `init` is traced.
-        self._linear: dict[str, Any] = self._linear_start() if config.linear_start else {}
+        self._linear: dict[str, Any] = {}
+        if config.linear_start:
+            self._linear = self._lean_start() if config.model.kind == "lean" else self._published_start()
 
     def init(self, key: jax.Array) -> PyTree:
         """Returns initial parameters, those of the linear start where the config asks for it."""
         params = self.network.init(key)
-        for part, linear in self._linear.items():
-            params[part]["linear"] = jax.tree.map(jnp.asarray, linear)
+        for part, layers in self._linear.items():
+            params[part] = params[part] | jax.tree.map(jnp.asarray, layers)
         return params
 
     def batch(self, keys: jax.Array, step: jax.Array, data: PyTree) -> jax.Array:
@@ -120,7 +124,15 @@ class AutoencoderTask(Task):
         return jax.tree_util.tree_map_with_path(free, params)
 
     def adopt(self, params: PyTree, source: PyTree) -> PyTree:
-        """Returns the parameters, replaced by other weights; in the second stage the layers of the latent stay new."""
+        """Returns the parameters, replaced by other weights.
+
+        In the second stage the layers of the latent stay new. Weights of a narrower published network are widened.
+        """
+        model = self.config.model
+        width = autoencoder.published_width(source)
+        if model.kind == "published" and width is not None and width < model.width:
+            narrow = autoencoder.make_autoencoder("published", model.latent_size, width=width)
+            return published_start.widen(params, adopt(narrow.init(jax.random.key(0)), source))
         return adopt(params, source, fresh=_DENSE if self.config.frozen_convolutions else ())
 
     def read_weights(self, path: pathlib.Path) -> PyTree:
@@ -194,7 +206,7 @@ class AutoencoderTask(Task):
         """Compiled: parameters and codes (N, K) to probabilities (N, 32, 32, 32)."""
         return jax.jit(lambda params, latent: jax.nn.sigmoid(self.network.decode(params, latent)))
 
-    def _linear_start(self) -> dict[str, Any]:
+    def _lean_start(self) -> dict[str, Any]:
         """Returns linear layers that make the lean network compute the principal components, codes of unit variance.
 
         The encoder sees means of 2^3 blocks of voxels; its kernel is the least-squares fit of the components'
@@ -211,9 +223,20 @@ class AutoencoderTask(Task):
         gram[np.diag_indices_from(gram)] += 1e-3 * self.config.linear_samples
         solution = np.linalg.solve(gram, product).astype(np.float32)
         gain = principal_components.LINEAR_GAIN
-        return {"encoder": {"kernel": solution[:-1], "bias": solution[-1]},
-                "decoder": {"kernel": gain * (code.basis * code.sd).T.astype(np.float32),
-                            "bias": (gain * (code.mean - code.threshold)).astype(np.float32)}}
+        return {"encoder": {"linear": {"kernel": solution[:-1], "bias": solution[-1]}},
+                "decoder": {"linear": {"kernel": gain * (code.basis * code.sd).T.astype(np.float32),
+                                       "bias": (gain * (code.mean - code.threshold)).astype(np.float32)}}}
+
+    def _published_start(self) -> dict[str, Any]:
+        """Returns layers that make the published network nearly compute the principal components."""
+        params = jax.jit(self.network.init)(jax.random.fold_in(jax.random.key(self.config.seed), 2))
+        encoder, components = params["encoder"], self.components
+        get_features = jax.jit(lambda maps: autoencoder.published_features(self.network.encoder, encoder, maps))
+        features, codes = (np.concatenate(parts) for parts in zip(*(
+            (np.asarray(get_features(maps)), components.encode(_values_in_sphere(maps)))
+            for maps in self._linear_maps()), strict=True))
+        return {"encoder": encoder | {"latent": published_start.fit_codes(features, codes)},
+                "decoder": published_start.linear_decoder(params["decoder"], components)}
 
     def _linear_maps(self) -> Iterator[jax.Array]:
         """Yields the maps of which the principal components are computed, in chunks (n, 32, 32, 32)."""
@@ -239,8 +262,8 @@ def _check(config: Any) -> None:
         raise InputError(f"config.frozen_convolutions: the {kind} network has no convolutions to freeze: set False")
     if config.refinement.steps < 0:
         raise InputError(f"config.refinement.steps={config.refinement.steps}: expected at least 0")
-    if config.linear_start and kind != "lean":
-        raise InputError(f"config.linear_start: the {kind} network has no linear code to start from: set False")
+    if config.model.width < 1:
+        raise InputError(f"config.model.width={config.model.width}: expected at least 1")
     if config.linear_start and size > MOST_COMPONENTS:
         raise InputError(f"config.model.latent_size={size}: a linear start gives at most {MOST_COMPONENTS} (or set "
                          "config.linear_start=False)")

@@ -20,6 +20,7 @@ from phasenet.networks import layers
 from phasenet.networks.precision import Dense
 from saxsae.shapes import voxels
 
+PUBLISHED_WIDTH = 64  # channels of the published network's first block
 EMPTY_LOGIT = -15.0  # Outside the unit sphere, no voxel is ever filled.
 
 
@@ -30,23 +31,29 @@ class PublishedEncoder(nn.Module):
       latent_size: K, numbers in a code.
       lowering: how convolutions are computed, one of `phasenet.networks.convolutions.LOWERINGS`.
       dtype: of the factors of matrix products and convolutions; the parameters are float32 in any case.
+      width: channels of the first block, half of those of the others; 64 in the paper.
     """
 
     latent_size: int = 200
     lowering: str = "auto"
     dtype: DTypeLike = jnp.float32
+    width: int = PUBLISHED_WIDTH
 
     @nn.compact
     def __call__(self, occupancy: jax.Array) -> jax.Array:
-        """Returns codes (N, K) float32, at least 0, of maps (N, 32, 32, 32) from 0 to 1."""
+        """Returns codes (N, K) float32, at least 0, of maps (N, 32, 32, 32) from 0 to 1.
+
+        What the convolutions give, (N, 8^3 * 2 width), is sown as "features" (see `flax.linen.Module.sow`).
+        """
         x = occupancy[..., None]
-        for block, widths in enumerate(((64, 64), (128, 128), (128, 128, 128))):
-            for width in widths:
+        for block, (count, width) in enumerate(((2, self.width), (2, 2 * self.width), (3, 2 * self.width))):
+            for _ in range(count):
                 x = layers.Conv3D(width, 3, lowering=self.lowering, dtype=self.dtype)(x)
             x = nn.relu(x)
             if block < 2:
                 x = layers.max_pool(x)
         x = x.reshape(x.shape[0], -1)
+        self.sow("intermediates", "features", x)
         return nn.relu(Dense(self.latent_size, dtype=self.dtype, name="latent")(x))
 
 
@@ -56,19 +63,39 @@ class PublishedDecoder(nn.Module):
     Attributes:
       lowering: how convolutions are computed, one of `phasenet.networks.convolutions.LOWERINGS`.
       dtype: of the factors of matrix products and convolutions; the parameters are float32 in any case.
+      width: channels after the first transposed convolution, half of those after the second; 64 in the paper.
     """
 
     lowering: str = "auto"
     dtype: DTypeLike = jnp.float32
+    width: int = PUBLISHED_WIDTH
 
     @nn.compact
     def __call__(self, latent: jax.Array) -> jax.Array:
         """Returns logits (N, 32, 32, 32) float32 of codes (N, K)."""
         x = nn.relu(Dense(8**3 * 32, dtype=self.dtype, name="expand")(latent))
         x = x.reshape(-1, 8, 8, 8, 32)
-        for width in (64, 128):
+        for width in (self.width, 2 * self.width):
             x = nn.relu(layers.ConvTranspose3D(width, 5, lowering=self.lowering, dtype=self.dtype)(x))
         return layers.Conv3D(1, 3, lowering=self.lowering, dtype=self.dtype)(x)[..., 0].astype(jnp.float32)
+
+
+def published_features(encoder: PublishedEncoder, params: Mapping[str, Any], occupancy: ArrayLike) -> jax.Array:
+    """Returns what the encoder's convolutions give, (N, 8^3 * 2 width), of maps (N, 32, 32, 32).
+
+    Args:
+      encoder: the network.
+      params: its parameters.
+      occupancy: maps, 0 to 1.
+    """
+    _, sown = encoder.apply({"params": params}, occupancy, mutable="intermediates")
+    return cast(jax.Array, sown["intermediates"]["features"][0])
+
+
+def published_width(params: Mapping[str, Any]) -> int | None:
+    """Returns the width of a published network by its parameters; None if these are of another network."""
+    bias = params.get("encoder", {}).get("Conv3D_0", {}).get("bias")
+    return None if bias is None else len(bias)
 
 
 class LeanEncoder(nn.Module):
@@ -192,7 +219,8 @@ class AutoEncoder(NamedTuple):
 
 
 def make_autoencoder(
-    kind: str, latent_size: int = 200, lowering: str = "auto", dtype: DTypeLike = jnp.float32
+    kind: str, latent_size: int = 200, lowering: str = "auto", dtype: DTypeLike = jnp.float32,
+    width: int = PUBLISHED_WIDTH,
 ) -> AutoEncoder:
     """Returns an auto-encoder by name.
 
@@ -202,12 +230,14 @@ def make_autoencoder(
       lowering: how convolutions of the published network are computed, one of
         `phasenet.networks.convolutions.LOWERINGS`.
       dtype: of the factors of matrix products and convolutions; parameters, codes and logits are float32 in any case.
+      width: of the published network, its number of channels; those of the paper by default.
 
     Raises:
       ValueError: the name is unknown.
     """
     if kind == "published":
-        return AutoEncoder(PublishedEncoder(latent_size, lowering, dtype), PublishedDecoder(lowering, dtype))
+        return AutoEncoder(PublishedEncoder(latent_size, lowering, dtype, width),
+                           PublishedDecoder(lowering, dtype, width))
     if kind == "lean":
         return AutoEncoder(LeanEncoder(latent_size, dtype=dtype), LeanDecoder(dtype=dtype))
     raise ValueError(f"architecture {kind!r}: expected 'published' or 'lean'")
