@@ -34,8 +34,8 @@ Among `--results`, saxs1c needs the JSON of `launch.evaluate --task=autoencoder`
 crystal_statistics needs `--crystals`: a file of `launch.datasets.make_crystals`, a folder of measured crystals as
 `launch.evaluate --task=crystals` takes it, or both. saxs2f also needs the `--pairs` of the evaluation, and as `--maps`
 its `--maps_dir`. The other saxs figures use `--profile` and `--reference`, by default the shipped example. patterson7
-needs the workdir of a `launch.train`; patterson8 to 9b need several workdirs, each with the name of an experiment as
-shown above. patterson2, 10 and 11 use the weights `--network`.
+shows the training `--workdir`; patterson8 to 9b need several workdirs of `launch.train`, each with the name of an
+experiment as shown above. patterson2, 10 and 11 use the weights `--network`.
 """
 
 import json
@@ -72,7 +72,8 @@ _NETWORK = flags.DEFINE_string(
 _CRYSTALS = flags.DEFINE_list(
     "crystals", [], "Files of made crystals (.npz) and folders of measured ones that crystal_statistics shows, "
     "separated by commas.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Workdir of the training that patterson7 shows.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", "published", "Training that patterson7 shows: its workdir, or the name of released weights.")
 _WORKDIRS = flags.DEFINE_list(
     "workdirs", [], "NAME=DIR for each training that patterson8 to 9b show, separated by commas.")
 _NUM_MODELS = flags.DEFINE_integer(

@@ -180,7 +180,7 @@ class AutoencoderTask(Task):
                                      codes)
         config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
-                "threshold": self._threshold, "step": step, "seed": self.config.seed, **provenance.describe_code(),
+                "width": self.config.model.width, "threshold": self._threshold, "step": step, "seed": self.config.seed, **provenance.describe_code(),
                 "training_maps": len(bits), "config": config, "validation": self._scores} | self.release_info()
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
 
@@ -262,8 +262,8 @@ def _check(config: Any) -> None:
         raise InputError(f"config.frozen_convolutions: the {kind} network has no convolutions to freeze: set False")
     if config.refinement.steps < 0:
         raise InputError(f"config.refinement.steps={config.refinement.steps}: expected at least 0")
-    if config.model.width < 1:
-        raise InputError(f"config.model.width={config.model.width}: expected at least 1")
+    if not 1 <= config.model.width <= autoencoder.PUBLISHED_WIDTH:
+        raise InputError(f"config.model.width={config.model.width}: expected 1 to {autoencoder.PUBLISHED_WIDTH}")
     if config.linear_start and size > MOST_COMPONENTS:
         raise InputError(f"config.model.latent_size={size}: a linear start gives at most {MOST_COMPONENTS} (or set "
                          "config.linear_start=False)")

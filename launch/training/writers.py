@@ -55,9 +55,14 @@ class MetricsWriter:
             self._board.close()
 
 
-def read_metrics(workdir: str | pathlib.Path) -> list[dict[str, float]]:
-    """Returns the rows of a workdir's metrics.jsonl; a last line that a crash left incomplete is dropped."""
-    text = (pathlib.Path(workdir) / "metrics.jsonl").read_text(encoding="utf-8")
+def read_metrics(workdir: str | pathlib.Path, name: str = "metrics.jsonl") -> list[dict[str, float]]:
+    """Returns the rows of a workdir's metrics.jsonl; a last line that a crash left incomplete is dropped.
+
+    Args:
+      workdir: folder of a training.
+      name: "training.jsonl" reads the rows that are kept beside released weights.
+    """
+    text = (pathlib.Path(workdir) / name).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n")[:-1] if line.strip()]
 
 

@@ -1,8 +1,8 @@
 """The format of released weights, for both packages: a folder with `config.json` and `.npz` archives of arrays.
 
 `config.json` says what the network is, how it was trained and how it scored. The parameters of a network are float16
-arrays in one archive; the name of an array is the keys on the way to it in the parameter tree, joined by "/". On
-reading, names, shapes and values are checked against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
+arrays in one archive; the name of an array is the keys on the way to it in the parameter tree, joined by "/". Large
+arrays may be int8 instead, with the steps of their last axis in a second array, NAME`_STEPS`. On reading, names, shapes and values are checked against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
 """
 
 import json
@@ -18,6 +18,8 @@ from phasenet.io.atomic_writes import replacing
 from phasenet.io.npz import read_npz
 
 CONFIG = "config.json"
+_STEPS = ":steps"  # after the name of an int8 array: float32 factors, one for each index of its last axis
+_LARGE = 2**16  # smallest number of weights of an array that is stored in 8 bits
 # Weights are used in float32, where a larger value becomes infinite, even one that is finite in the file's float64.
 _LARGEST_NUMBER = np.finfo(np.float32).max
 
@@ -106,15 +108,24 @@ def read_arrays(path: pathlib.Path, shapes: dict[str, Shape], needed_by: str) ->
     return arrays
 
 
-def write_params(path: pathlib.Path, params: Any) -> None:
+def write_params(path: pathlib.Path, params: Any, in_8_bits: bool = False) -> None:
     """Writes the parameters of a network as float16.
 
     Args:
       path: the archive.
       params: nested dicts of arrays, any shapes.
+      in_8_bits: whether large arrays are rounded to 8 bits.
     """
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    write_arrays(path, {_leaf_name(place): np.asarray(leaf, np.float16) for place, leaf in leaves})
+    arrays = {}
+    for place, leaf in jax.tree_util.tree_leaves_with_path(params):
+        name, array = _leaf_name(place), np.asarray(leaf)
+        if in_8_bits and array.size >= _LARGE:
+            steps = np.abs(array).max(tuple(range(array.ndim - 1))) / 127
+            steps = np.where(steps > 0, steps, 1).astype(np.float32)
+            arrays |= {name: np.round(array / steps).astype(np.int8), name + _STEPS: steps}
+        else:
+            arrays[name] = array.astype(np.float16)
+    write_arrays(path, arrays)
 
 
 def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
@@ -134,12 +145,16 @@ def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
     named: dict[str, Shape] = {_leaf_name(place): leaf.shape for place, leaf in leaves}
     arrays = read_arrays(path, named, needed_by)
+    rounded = [name for name in named if arrays[name].dtype == np.int8]
+    if rounded:
+        arrays = read_arrays(path, named | {name + _STEPS: named[name][-1:] for name in rounded}, needed_by)
     for name, array in arrays.items():
-        if name not in named:
+        if name.removesuffix(_STEPS) not in (rounded if name.endswith(_STEPS) else named):
             raise InputError(f"{path}: array {name!r} does not belong to {needed_by}")
-        if array.dtype.kind != "f":
+        if array.dtype.kind != "f" and name not in rounded:
             raise InputError(f"{path}: array {name!r} is {array.dtype}, but {needed_by} needs floating-point numbers")
-    return jax.tree_util.tree_unflatten(structure, [arrays[name].astype(np.float32) for name in named])
+    return jax.tree_util.tree_unflatten(structure, [
+        arrays[name].astype(np.float32) * (arrays[name + _STEPS] if name in rounded else 1) for name in named])
 
 
 def _leaf_name(place: tuple[Any, ...]) -> str:

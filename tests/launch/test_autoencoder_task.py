@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import saxsae_lean
+from configs import saxsae_lean, saxsae_published
 from configs.saxs_paper import stage1, stage2
 from launch.tasks import autoencoder
 from launch.training import train
@@ -15,6 +15,7 @@ from phasenet.networks import layers
 from saxsae import pretrained
 from saxsae.io.structures.voxelized_corpus import read_voxelized, write_voxelized
 from saxsae.networks import autoencoder as model
+from saxsae.networks.losses import binary_correlation
 from saxsae.shapes import principal_components, voxels
 
 LATENT = 6
@@ -42,7 +43,7 @@ def trained(corpus, tmp_path_factory):
     return train(tiny(saxsae_lean.get_config(), corpus), workdir, print_line=lambda _: None), workdir
 
 
-def small_published(kind, latent_size, lowering="auto", dtype=jnp.float32):
+def small_published(kind, latent_size, lowering="auto", dtype=jnp.float32, width=64):
     """The published network's layout and names in little: its training step takes minutes to compile on a CPU."""
     class Encoder(nn.Module):
         @nn.compact
@@ -127,6 +128,27 @@ def test_the_lean_network_starts_as_the_principal_components(lean_task):
     assert np.corrcoef(exact.ravel(), found.ravel())[0, 1] > 0.9
 
 
+def test_the_published_network_starts_as_the_principal_components_and_grows(corpus):
+    config = tiny(saxsae_published.get_config("quarter"), corpus)
+    config.model.width = 2
+    task = autoencoder.AutoencoderTask(config)
+    params = jax.device_get(jax.jit(task.init)(jax.random.key(0)))
+    scores = task.evaluate(params)
+    components = task.components
+    exact = components.encode(task.validation[:, :31, :31, :31][:, voxels.sphere_mask()])
+    linear = model.scatter_sphere(components.decode(exact), 0.0)
+    best = max(float(binary_correlation(linear, task.validation, cut).mean()) for cut in autoencoder.THRESHOLDS)
+    assert scores["correlation"] > best - 0.1 and scores["latents_always_zero"] == 0
+    # The next training starts with a network that computes the same.
+    config.model.width, config.linear_start = 3, False
+    wide = autoencoder.AutoencoderTask(config)
+    grown = wide.adopt(jax.jit(wide.init)(jax.random.key(1)), params)
+    assert wide.evaluate(grown)["correlation"] == pytest.approx(scores["correlation"], abs=1e-3)
+    params["encoder"]["latent"]["bias"][0] = np.nan
+    with pytest.raises(InputError, match="'encoder/latent/bias' in the weights holds NaN"):
+        wide.adopt(grown, params)
+
+
 def test_batches_are_of_training_maps_alone(corpus):
     config = tiny(saxsae_lean.get_config(), corpus)
     config.rotations = config.linear_start = False
@@ -181,7 +203,7 @@ def test_what_the_second_stage_trains_in_the_published_network(corpus):
     ({"model.latent_size": 0}, "config.model.latent_size=0"),
     ({"model.latent_size": 201}, "at most 200"),
     ({"frozen_convolutions": True}, "the lean network has no convolutions"),
-    ({"model.kind": "published"}, "the published network has no linear code"),
+    ({"model.width": 0}, "config.model.width=0: expected 1 to 64"),
     ({"linear_samples": 5}, "fewer maps than components"),
     ({"corpus": "nowhere.npz"}, "nowhere.npz: no such file")])
 def test_what_cannot_be_is_told_in_a_line(corpus, changes, message):

@@ -73,20 +73,27 @@ def test_each_figure_is_drawn(name, inputs, tmp_path):
 
 def test_the_dense_network_is_drawn_too(tmp_path):
     make_run(tmp_path, architecture=DenseArchitecture(width=8, blocks=1, patterson_reach=7, density_reach=4))
-    all_figures.draw("patterson2", tmp_path / "a.png", all_figures.Inputs(str(tmp_path), None, [], [], 0))
+    all_figures.draw("patterson2", tmp_path / "a.png", all_figures.Inputs(str(tmp_path), "", [], [], 0))
     assert (tmp_path / "a.png").read_bytes()[:8] == PNG
     run = patterson_training.read_run("baseline", str(tmp_path))
     assert patterson_training.describe_run(run).endswith("dense network, 8 wide, 1 blocks")
 
 
 @pytest.mark.parametrize(("name", "flag"), [
-    ("patterson7", "--workdir=DIR"), ("patterson8", "single10 or single20"), ("patterson9", "box18 or box24"),
+    ("patterson8", "single10 or single20"), ("patterson9", "box18 or box24"),
     ("patterson9b", "batch_norm"), ("patterson12", "--task=phasing")])
 def test_what_was_not_given_is_named(name, flag, tmp_path):
-    without = all_figures.Inputs("small", None, ["baseline=somewhere"], [{"task": "simulated", "items": []}], 0)
+    without = all_figures.Inputs("small", "", ["baseline=somewhere"], [{"task": "simulated", "items": []}], 0)
     with pytest.raises(MissingInput, match=flag):
         all_figures.draw(name, tmp_path / "a.png", without)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_losses_of_released_weights_are_read():
+    run = patterson_training.read_run("baseline", "published")
+    assert run.steps[-1] == 5000 and run.loss[-40:].mean() < run.loss[0] / 2
+    assert "10 atoms" in patterson_training.describe_run(run)
+    assert patterson_training.describe_run(run).endswith("the published network")
 
 
 def test_discs_cover_what_they_should():
@@ -215,6 +222,6 @@ def test_the_launch_draws_and_refuses(tmp_path):
     done = launch("--figure=patterson12", f"--output={tmp_path / 'out'}", f"--results={tmp_path / 'phasing.json'}")
     assert done.returncode == 0 and done.stderr == ""
     assert (tmp_path / "out" / "patterson12.png").read_bytes()[:8] == PNG
-    refused = launch("--figure=patterson7", f"--output={tmp_path / 'out'}")
+    refused = launch("--figure=patterson7", f"--output={tmp_path / 'out'}", f"--workdir={tmp_path}")
     assert refused.returncode == 1
-    assert refused.stderr == "figures: --figure=patterson7: needs --workdir=DIR of launch.train\n"
+    assert refused.stderr == f"figures: {tmp_path}: not a workdir of launch.train: it has no metrics.jsonl\n"

@@ -20,14 +20,14 @@ class Inputs(NamedTuple):
 
     Attributes:
       network: name or folder of the weights of figures 2, 10 and 11.
-      workdir: folder of the training of figure 7; None where not given.
+      workdir: folder of the training of figure 7, or the name of released weights.
       workdirs: "NAME=DIR" of each training of figures 8 to 9b.
       results: contents of the JSON files of `launch.evaluate`, for figure 12.
       seed: seed of the random cases.
     """
 
     network: str
-    workdir: str | None
+    workdir: str
     workdirs: list[str]
     results: list[dict[str, Any]]
     seed: int
@@ -55,8 +55,6 @@ def draw(name: str, path: pathlib.Path, inputs: Inputs) -> None:
     elif name == "patterson3":
         maps.patterson3(path, published, inputs.seed)
     elif name == "patterson7":
-        if inputs.workdir is None:
-            raise MissingInput("needs --workdir=DIR of launch.train")
         training.patterson7(path, training.read_run("baseline", inputs.workdir))
     elif name in _COMPARED:
         getattr(training, name)(path, _runs(inputs.workdirs, _COMPARED[name]))

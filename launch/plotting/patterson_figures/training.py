@@ -57,23 +57,26 @@ def read_run(name: str, workdir: str) -> TrainingRun:
 
     Args:
       name: a key of `RUNS`.
-      workdir: folder that `launch.train` wrote.
+      workdir: folder that `launch.train` wrote, or the name of released weights with the losses of their training.
 
     Raises:
       InputError: the folder has no losses, or no weights (from which the problem and the network are read).
     """
-    folder = pathlib.Path(workdir)
-    if not (folder / "metrics.jsonl").is_file():
-        raise InputError(f"{workdir}: not a workdir of launch.train: it has no metrics.jsonl")
+    folder, name_of_rows = pretrained.WEIGHTS / workdir, "training.jsonl"
+    released = (folder / name_of_rows).is_file()
+    if not released:
+        folder, name_of_rows = pathlib.Path(workdir), "metrics.jsonl"
+        if not (folder / name_of_rows).is_file():
+            raise InputError(f"{workdir}: not a workdir of launch.train: it has no {name_of_rows}")
     try:
-        rows = read_metrics(folder)
+        rows = read_metrics(folder, name_of_rows)
         series = [np.array([(row["step"], row[key]) for row in rows if key in row], float).reshape(-1, 2).T
                   for key in ("loss", "eval/loss")]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / 'metrics.jsonl'}: not rows of a training ({error})") from error
+        raise InputError(f"{folder / name_of_rows}: not rows of a training ({error})") from error
     if not series[0].size:
-        raise InputError(f"{folder / 'metrics.jsonl'}: no losses in it yet")
-    if not (folder / "weights" / "config.json").is_file():
+        raise InputError(f"{folder / name_of_rows}: no losses in it yet")
+    if not released and not (folder / "weights" / "config.json").is_file():
         raise InputError(f"{workdir}: no weights in it yet (they come with the first evaluation)")
     weights = pretrained.load(str(folder))
     config = {"loss_factor": 1.0, "batch_size": 1, "examples": {"count": 0}} | weights.info.get("config", {})
@@ -166,7 +169,9 @@ def _curves(axes: Axes, run: TrainingRun, training: str, validation: str, factor
 def _finish(axes: Axes, run: TrainingRun) -> None:
     """Draws the loss of an empty map, and sets scales, labels and title."""
     # A network whose loss stays above this line has learned nothing.
-    axes.axhline(_UNIT * _empty_loss(run.problem), color=style.GREY, linewidth=1, linestyle=":", label="an empty map")
+    window = getattr(run.architecture, "window", 0) or run.problem.grid
+    empty_loss = _empty_loss(run.problem) * (run.problem.grid / window) ** 3  # the target lies within the window
+    axes.axhline(_UNIT * empty_loss, color=style.GREY, linewidth=1, linestyle=":", label="an empty map")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 30 * low else (1, 3)))
@@ -198,7 +203,7 @@ def describe_run(run: TrainingRun) -> str:
         network = f"dense network, {arch.width} wide, {arch.blocks} blocks"
     elif isinstance(arch, DualSpaceArchitecture):
         network = f"dual-space network, {arch.width} wide, {arch.rounds} rounds"
-    elif arch._replace(batch_norm=False) == model.PUBLISHED:
+    elif arch._replace(batch_norm=False, window=model.PUBLISHED.window) == model.PUBLISHED:
         network = "the published network"
     else:
         network = (f"{arch.features} features, kernels {arch.outer_kernel}$^3$ and {arch.inner_kernel}$^3$, "
