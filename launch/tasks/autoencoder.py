@@ -180,8 +180,9 @@ class AutoencoderTask(Task):
                                      codes)
         config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
-                "width": self.config.model.width, "threshold": self._threshold, "step": step, "seed": self.config.seed, **provenance.describe_code(),
-                "training_maps": len(bits), "config": config, "validation": self._scores} | self.release_info()
+                "width": self.config.model.width, "threshold": self._threshold, "step": step, "seed": self.config.seed,
+                **provenance.describe_code(), "training_maps": len(bits), "config": config,
+                "validation": self._scores} | self.release_info()
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
 
     def release_info(self) -> dict[str, Any]:
