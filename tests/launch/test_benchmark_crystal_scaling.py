@@ -2,9 +2,9 @@
 
 import json
 import pathlib
-import subprocess
 import sys
 
+import launched
 import numpy as np
 import pytest
 
@@ -109,9 +109,8 @@ def test_the_picture_shows_how_each_crystal_was_solved(tmp_path):
                {"task": "crystals", "items": [{}]}]
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results[0]))
-    done = subprocess.run(
-        [sys.executable, "-m", "launch.figures", "--figure=crystal_scaling", f"--results={path}",
-         f"--output={tmp_path / 'out'}"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    done = launched.run("launch.figures", "--figure=crystal_scaling", f"--results={path}",
+                        f"--output={tmp_path / 'out'}")
     assert done.returncode == 0 and done.stderr == ""
     assert "1.5 A: 1 from the first start, 1 from a later start, 1 not solved" in done.stdout
     assert (tmp_path / "out" / "crystal_scaling.png").stat().st_size > 5000

@@ -1,9 +1,9 @@
 """Held-out structures: their curves, a bank without their relatives, what is stated of them and what is true."""
 
+import functools
 import json
-import subprocess
-import sys
 
+import launched
 import numpy as np
 import pytest
 from made_bodies import make_atoms
@@ -97,22 +97,19 @@ def test_constants_are_fitted_and_released(item, tmp_path):
                      "features": (np.array(item["features"]) + 0.1 * rng.normal(size=len(item["features"]))).tolist()}
              for number in range(40)] + [{"id": "bad", "error": "no"}]
     (tmp_path / "held_out.json").write_text(json.dumps({"items": items}), encoding="utf-8")
-    command = [sys.executable, "-m", "launch.datasets.fit_confidence", f"--output={tmp_path / 'release'}"]
-    done = subprocess.run([*command, f"--evaluation={tmp_path / 'held_out.json'}"], capture_output=True, text=True,
-                          check=False, timeout=300)
+    fit = functools.partial(launched.run, "launch.datasets.fit_confidence", f"--output={tmp_path / 'release'}")
+    done = fit(f"--evaluation={tmp_path / 'held_out.json'}")
     assert done.returncode == 0, done.stderr
     assert "expected_correlation_90_holds" in done.stdout
     model = pretrained.load(str(tmp_path / "release")).confidence
     assert "was made with other weights" in done.stdout
     (tmp_path / "few.json").write_text(json.dumps({"items": items[:12]}), encoding="utf-8")
-    few = subprocess.run([*command, f"--evaluation={tmp_path / 'few.json'}"], capture_output=True, text=True,
-                         check=False, timeout=300)
+    few = fit(f"--evaluation={tmp_path / 'few.json'}")
     assert few.returncode == 1 and "12 structures without an error; 30 are needed" in few.stderr
     stated = confidence.predict(model, np.array(item["features"]))
     assert stated.expected_correlation == pytest.approx(0.9, abs=0.02)
     (tmp_path / "held_out.json").write_text("{}", encoding="utf-8")
-    done = subprocess.run([*command, f"--evaluation={tmp_path / 'held_out.json'}"], capture_output=True, text=True,
-                          check=False, timeout=300)
+    done = fit(f"--evaluation={tmp_path / 'held_out.json'}")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
 
 

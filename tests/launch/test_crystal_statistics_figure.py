@@ -2,10 +2,9 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import gemmi
+import launched
 import numpy as np
 import pytest
 from made_crystals import make_crystal
@@ -102,9 +101,8 @@ def test_it_is_drawn_of_made_of_measured_and_of_both(sources, tmp_path):
 
 
 def test_the_launch_draws_it(sources, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "launch.figures", "--figure=crystal_statistics", f"--crystals={','.join(sources)}",
-         f"--output={tmp_path / 'out'}"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    done = launched.run("launch.figures", "--figure=crystal_statistics", f"--crystals={','.join(sources)}",
+                        f"--output={tmp_path / 'out'}")
     assert done.returncode == 0 and done.stderr == ""
     assert "2 made, 1 measured, 1 left out" in done.stdout
     assert (tmp_path / "out" / "crystal_statistics.png").is_file()

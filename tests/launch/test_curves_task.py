@@ -1,11 +1,9 @@
 """launch.evaluate --task=curves and the calibration of its numbers: what they compare, what they leave out."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
+import launched
 import numpy as np
 import pytest
 
@@ -97,9 +95,7 @@ def test_errors_are_relative_and_leave_out_what_is_missing():
 
 
 def test_the_launch_writes_items_and_a_summary(pairs, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "launch.evaluate", "--task=curves", f"--pairs={pairs}", "--json=out.json"], cwd=tmp_path,
-        capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    done = launched.run("launch.evaluate", "--task=curves", f"--pairs={pairs}", "--json=out.json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "median error" in done.stdout and "flat: no Guinier region" in done.stdout
     written = json.loads((tmp_path / "out.json").read_text())
@@ -116,10 +112,8 @@ def test_the_calibration_prints_constants_and_errors(tmp_path, validation):
         xyz = body((12 + i % 9, 15, 16 + i % 17), i)
         structures.append(Structure(xyz.astype(np.float32), np.full(len(xyz), 6, np.uint8), "atoms", str(name)))
     write_archive(tmp_path / "structures.npz", structures)
-    done = subprocess.run(
-        [sys.executable, "-m", "launch.datasets.calibrate_curve_numbers", "--structures=structures.npz", "--limit=20",
-         *(["--validation"] if validation else [])], cwd=tmp_path, capture_output=True, text=True, timeout=240,
-        env=os.environ | {"PYTHONPATH": str(ROOT)})
+    done = launched.run("launch.datasets.calibrate_curve_numbers", "--structures=structures.npz", "--limit=20",
+                        *(["--validation"] if validation else []), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     for word in (METHODS if validation else (*METHODS, "_D_MAX_OVER_TAIL", "_CALIBRATION", "_TRUTH_OVER_ESTIMATE")):
         assert word in done.stdout

@@ -1,13 +1,11 @@
 """launch.evaluate: its flags, its files, and a whole run of the auto-encoder's evaluation."""
 
 import json
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import jax
+import launched
 import numpy as np
 import pytest
 
@@ -23,9 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def run(*args, folder=ROOT):
     """(exit code, stdout, stderr) of launch.evaluate."""
-    done = subprocess.run([sys.executable, "-m", "launch.evaluate", *args], cwd=folder,
-                          capture_output=True, text=True, timeout=240,
-                          env=os.environ | {"PYTHONPATH": str(ROOT)})
+    done = launched.run("launch.evaluate", *args, cwd=folder)
     return done.returncode, done.stdout, done.stderr
 
 

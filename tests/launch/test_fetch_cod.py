@@ -1,13 +1,11 @@
 """The launch that fetches entries of the COD: the command that it prints solves the crystal, without its atoms."""
 
 import json
-import os
 import pathlib
 import shlex
-import subprocess
-import sys
 
 import file_server
+import launched
 import numpy as np
 import pytest
 from made_crystals import make_crystal
@@ -16,13 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SYMBOL = "P 1 21/c 1"
 
 
-def run(folder, *command):
-    return subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=300, cwd=folder,
-                          check=False, env=os.environ | {"PYTHONPATH": str(ROOT)})
-
-
 def fetch(folder, *flags):
-    return run(folder, "-m", "launch.fetch_cod", *flags)
+    return launched.run("launch.fetch_cod", *flags, cwd=folder)
 
 
 def write_entry():
@@ -63,9 +56,9 @@ def test_the_printed_command_solves_the_crystal_without_its_atoms(tmp_path):
         "asked_for": 3, "with_reflections": 1, "without_reflections": 1, "unknown": 1, "not_fetched": 0}
     assert outcome["items"][0]["num_reflections"] == number
 
-    python, *command = shlex.split(lines[start + 2])
-    assert python == "python"
-    done = run(tmp_path, *command)
+    python, option, *command = shlex.split(lines[start + 2])
+    assert (python, option) == ("python", "-m")
+    done = launched.run(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     log = json.loads((tmp_path / "out" / "2016452" / "log.json").read_text())
     assert log["status"] == "solved" and log["solution"]["r1"] < 0.06

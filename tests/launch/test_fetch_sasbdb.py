@@ -1,11 +1,11 @@
 """The launch that fetches entries of the SASBDB: what it leaves is what the evaluation takes."""
 
+import functools
 import json
 import pathlib
-import subprocess
-import sys
 
 import file_server
+import launched
 import pytest
 
 from launch.evaluation.cases import list_measured_pairs
@@ -13,9 +13,7 @@ from launch.evaluation.cases import list_measured_pairs
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "saxsae" / "examples"
 
 
-def fetch(*flags):
-    return subprocess.run([sys.executable, "-m", "launch.fetch_sasbdb", *flags], capture_output=True, text=True,
-                          timeout=120)
+fetch = functools.partial(launched.run, "launch.fetch_sasbdb")
 
 
 def test_entries_become_pairs(tmp_path):

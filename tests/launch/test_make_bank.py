@@ -1,8 +1,7 @@
 """A density head trained in little, and the bank that is made with it."""
 
-import subprocess
-import sys
 
+import launched
 import numpy as np
 import pytest
 
@@ -61,11 +60,9 @@ def test_the_head_learns_the_densities(head):
 
 
 def test_the_bank_holds_the_training_structures_with_their_profiles(made, head):
-    done = subprocess.run(
-        [sys.executable, "-m", "launch.datasets.make_bank", f"--structures={made / 'structures.npz'}",
-         f"--corpus={made / 'corpus.npz'}", f"--density={head[0]}", f"--output={made / 'release'}", "--components=4",
-         "--made=2"],
-        capture_output=True, text=True, timeout=600, check=False)
+    done = launched.run(
+        "launch.datasets.make_bank", f"--structures={made / 'structures.npz'}", f"--corpus={made / 'corpus.npz'}",
+        f"--density={head[0]}", f"--output={made / 'release'}", "--components=4", "--made=2")
     assert done.returncode == 0, done.stderr
     weights = pretrained.load(str(made / "release"))
     assert weights.confidence is None and pretrained.load().confidence is not None  # it is that of another bank

@@ -3,10 +3,9 @@
 import csv
 import json
 import pathlib
-import subprocess
-import sys
 
 import gemmi
+import launched
 import numpy as np
 import pytest
 
@@ -21,7 +20,9 @@ OPERATORS = lattice.operators_of(gemmi.SpaceGroup("P 1 21/c 1"))
 
 
 def launch(module, *flags):
-    return subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT, check=True, capture_output=True, text=True)
+    done = launched.run(module, *flags)
+    done.check_returncode()
+    return done
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import launched
 import numpy as np
 import pytest
 
@@ -15,8 +16,7 @@ SMALL = ("--min_volume=200", "--max_volume=300")
 
 
 def launch(output, *flags):
-    return subprocess.run([sys.executable, "-m", "launch.datasets.make_crystals", f"--output={output}", *flags],
-                          cwd=ROOT, capture_output=True, text=True, check=False)
+    return launched.run("launch.datasets.make_crystals", f"--output={output}", *flags)
 
 
 @pytest.fixture(scope="module")

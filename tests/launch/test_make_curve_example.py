@@ -1,9 +1,8 @@
 """The shipped example: made by launch.datasets.make_curve_example, byte for byte, and what it claims to be."""
 
 import pathlib
-import subprocess
-import sys
 
+import launched
 import numpy as np
 
 from launch.datasets import make_curve_example
@@ -16,8 +15,7 @@ SHIPPED = ROOT / "saxsae" / "examples"
 
 
 def test_it_is_made_again_byte_for_byte(tmp_path):
-    subprocess.run([sys.executable, "-m", "launch.datasets.make_curve_example", f"--output={tmp_path}"], cwd=ROOT,
-                   check=True)
+    launched.run("launch.datasets.make_curve_example", f"--output={tmp_path}").check_returncode()
     for made in sorted(tmp_path.iterdir()):
         assert made.read_bytes() == (SHIPPED / made.name).read_bytes()
         assert made.stat().st_size < 200_000

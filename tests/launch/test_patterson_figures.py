@@ -1,11 +1,11 @@
 """The figures of the Patterson paper: what they claim, and that they are drawn."""
 
+import functools
 import json
 import pathlib
-import subprocess
-import sys
 
 import jax
+import launched
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -213,11 +213,7 @@ def test_accuracy_counts_all_atoms():
 
 
 def test_the_launch_draws_and_refuses(tmp_path):
-    def launch(*flags):
-        return subprocess.run(
-            [sys.executable, "-m", "launch.figures", *flags], cwd=ROOT, capture_output=True, text=True, check=False,
-            timeout=600)
-
+    launch = functools.partial(launched.run, "launch.figures")
     (tmp_path / "phasing.json").write_text(json.dumps(RESULT))
     done = launch("--figure=patterson12", f"--output={tmp_path / 'out'}", f"--results={tmp_path / 'phasing.json'}")
     assert done.returncode == 0 and done.stderr == ""

@@ -2,13 +2,11 @@
 
 import importlib
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
+import launched
 import numpy as np
 import pytest
 
@@ -348,8 +346,7 @@ def test_a_perfect_network_is_read_exactly_where_atoms_clash():
 
 
 def run(*args):
-    done = subprocess.run([sys.executable, "-m", "launch.evaluate", *args], cwd=ROOT, capture_output=True, text=True,
-                          timeout=240, env=os.environ)
+    done = launched.run("launch.evaluate", *args)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,9 +1,9 @@
 """The launch that makes a training set: sources, exclusions, faults, exit codes."""
 
+import functools
 import json
-import subprocess
-import sys
 
+import launched
 import numpy as np
 import pytest
 
@@ -24,9 +24,7 @@ def blob(seed, atoms=300, **kwargs):
                      kwargs.pop("name", f"blob{seed}"), **kwargs)
 
 
-def prepare(*flags):
-    return subprocess.run([sys.executable, "-m", "launch.prepare_structures", *flags],
-                          capture_output=True, text=True, timeout=300)
+prepare = functools.partial(launched.run, "launch.prepare_structures")
 
 
 @pytest.fixture

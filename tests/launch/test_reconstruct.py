@@ -1,7 +1,7 @@
 """launch.reconstruct: what it writes, says and refuses."""
 
+import functools
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -10,6 +10,7 @@ import types
 
 import gemmi
 import jax
+import launched
 import mrcfile
 import numpy as np
 import pytest
@@ -32,10 +33,7 @@ EXAMPLE = ROOT / "saxsae" / "examples" / "three_lobes.dat"
 REFERENCE = EXAMPLE.with_suffix(".pdb")
 
 
-def launch(*flags, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "launch.reconstruct", *map(str, flags)], cwd=ROOT, timeout=600,
-        capture_output=True, text=True, check=False, env=os.environ | environment)
+launch = functools.partial(launched.run, "launch.reconstruct")
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +236,7 @@ def bad(tmp_path_factory):
     (["--profile={example}", "--profil=x"], 2, "profil")])
 def test_mistakes_end_in_one_line(bad, tmp_path, flags, code, words):
     flags = [flag.format(bad=bad, example=EXAMPLE) for flag in flags]
-    finished = launch(*flags, f"--output={tmp_path / 'out'}", JAX_COMPILATION_CACHE_DIR=str(tmp_path))
+    finished = launch(*flags, f"--output={tmp_path / 'out'}")
     assert finished.returncode == code
     assert finished.stderr.count("\n") == 1 and words in finished.stderr
     assert "stages" not in finished.stdout  # before the long work

@@ -1,14 +1,14 @@
 """launch.reconstruct with many curves: a folder and a row for each, failures in their rows, what a rerun computes."""
 
 import csv
+import functools
 import json
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 import types
 
+import launched
 import numpy as np
 import pytest
 
@@ -24,9 +24,7 @@ EXAMPLE = ROOT / "saxsae" / "examples" / "three_lobes.dat"
 KINDS = {kind.name: kind for kind in made_curves.KINDS}
 
 
-def launch(*flags):
-    return subprocess.run([sys.executable, "-m", "launch.reconstruct", *map(str, flags)], cwd=ROOT, timeout=600,
-                          capture_output=True, text=True, check=False)
+launch = functools.partial(launched.run, "launch.reconstruct")
 
 
 def rows_of(folder):

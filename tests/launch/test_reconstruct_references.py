@@ -3,10 +3,9 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 import types
 
+import launched
 import numpy as np
 import pytest
 from report_pages import payload_of
@@ -54,8 +53,7 @@ def write_measurement(path, xyz, numbers):
 
 
 def launch(*flags):
-    return subprocess.run([sys.executable, "-m", "launch.reconstruct", *map(str, flags), "--stages=bank",
-                           "--num_models=2"], cwd=ROOT, timeout=600, capture_output=True, text=True, check=False)
+    return launched.run("launch.reconstruct", *flags, "--stages=bank", "--num_models=2")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """launch.reconstruct: the verdict in its output, its log and its report, and what is written without a shape."""
 
+import functools
 import json
 import pathlib
-import subprocess
-import sys
 
+import launched
 import numpy as np
 import pytest
 from report_pages import payload_of
@@ -15,9 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KINDS = {kind.name: kind for kind in made_curves.KINDS}
 
 
-def launch(*flags):
-    return subprocess.run([sys.executable, "-m", "launch.reconstruct", *map(str, flags)], cwd=ROOT, timeout=600,
-                          capture_output=True, text=True, check=False)
+launch = functools.partial(launched.run, "launch.reconstruct")
 
 
 def write(path, kind, seed=3):

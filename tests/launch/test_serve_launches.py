@@ -2,9 +2,8 @@
 
 import base64
 import json
-import subprocess
-import sys
 
+import launched
 import numpy as np
 import pytest
 from served import HERE
@@ -18,9 +17,8 @@ ROOT = HERE.parents[1]
 
 
 def make(folder, *flags):
-    return subprocess.run([sys.executable, "-m", "launch.datasets.make_patterson_example", f"--output={folder}",
-                           "--name=case",
-                           "--weights=dual_space", *flags], cwd=ROOT, capture_output=True, text=True, check=False)
+    return launched.run("launch.datasets.make_patterson_example", f"--output={folder}", "--name=case",
+                        "--weights=dual_space", *flags)
 
 
 def test_a_random_case_is_as_it_was_asked_for(tmp_path):

@@ -4,15 +4,13 @@ The weights here are random on a tiny problem: what is held is the way through, 
 """
 
 import json
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 import types
 
 import gemmi
 import jax
+import launched
 import numpy as np
 import pytest
 from report_pages import payload_of
@@ -36,11 +34,6 @@ PROBLEM = synthesis.Problem(atoms=AtomRules(num_atoms=3, inner_box=5.0), grid=16
 PITCH = 0.5
 
 
-def launch(module, *flags, **environment):
-    return subprocess.run([sys.executable, "-m", module, *map(str, flags)], cwd=ROOT, timeout=600,
-                          capture_output=True, text=True, check=False, env=os.environ | environment)
-
-
 def read_table(path):
     return np.loadtxt(path, delimiter=",", skiprows=1)
 
@@ -53,10 +46,8 @@ def inputs(tmp_path_factory):
     params = published.PattersonNetwork(architecture).init(jax.random.key(1), np.zeros((1, 16, 16, 16), np.float32))
     pretrained.save(folder / "tiny", params, architecture, PROBLEM, {"about": "random"})
     pretrained.save(folder / "blind", jax.tree.map(np.zeros_like, params), architecture, PROBLEM, {})
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")}
-    made = launch("launch.datasets.make_patterson_example", f"--output={folder}", f"--weights={folder / 'tiny'}",
-                  "--seed=5",
-                  **cache)
+    made = launched.run("launch.datasets.make_patterson_example", f"--output={folder}",
+                        f"--weights={folder / 'tiny'}", "--seed=5")
     assert made.returncode == 0, made.stderr
     assert "three_atoms.npy (16 x 16 x 16 voxels)" in made.stdout
     values = np.load(folder / "three_atoms.npy")
@@ -70,7 +61,7 @@ def inputs(tmp_path_factory):
     np.save(folder / "flat.npy", values[:8])
     np.save(folder / "wide.npy", np.asarray(synthesis.simulate_patterson(
         jax.random.key(0), 2 * read_table(folder / "three_atoms.csv")[:, 1:], PROBLEM._replace(grid=24))))
-    return types.SimpleNamespace(folder=folder, values=values, cache=cache)
+    return types.SimpleNamespace(folder=folder, values=values)
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +70,9 @@ def done(inputs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("solved")
 
     def again():
-        finished = launch("launch.solve", f"--patterson={inputs.folder / 'map.ccp4'}",
+        finished = launched.run("launch.solve", f"--patterson={inputs.folder / 'map.ccp4'}",
                           f"--weights={inputs.folder / 'tiny'}", f"--output={folder / 'made' / 'here'}", "--seed=3",
-                          f"--json={folder / 'also.json'}", **inputs.cache)
+                          f"--json={folder / 'also.json'}")
         assert finished.returncode == 0, finished.stderr
         return finished
 
@@ -163,9 +154,9 @@ def test_a_search_from_a_network_that_knows_nothing_is_exact_and_certified(input
 
 
 def test_amplitudes_are_solved_alike(inputs, done, tmp_path):
-    finished = launch("launch.solve", f"--amplitudes={inputs.folder / 'amplitudes.npy'}", "--num_atoms=4", "--pitch=2",
-                      "--picker=peaks", "--norefine",
-                      f"--weights={inputs.folder / 'tiny'}", f"--output={tmp_path}", **inputs.cache)
+    finished = launched.run("launch.solve", f"--amplitudes={inputs.folder / 'amplitudes.npy'}", "--num_atoms=4",
+                            "--pitch=2", "--picker=peaks", "--norefine", f"--weights={inputs.folder / 'tiny'}",
+                            f"--output={tmp_path}")
     assert finished.returncode == 0, finished.stderr
     log = json.loads((tmp_path / "log.json").read_text())
     assert log["input"]["kind"] == "amplitudes" and log["pitch_angstrom"] == 2
@@ -192,7 +183,7 @@ def test_mistakes_end_in_one_line(inputs, tmp_path, flags, code, words):
     flags = [flag.format(inputs.folder) for flag in flags]
     if not any(flag.startswith("--weights") for flag in flags):
         flags.append(f"--weights={inputs.folder / 'tiny'}")
-    finished = launch("launch.solve", *flags, f"--output={tmp_path / 'out'}", **inputs.cache)
+    finished = launched.run("launch.solve", *flags, f"--output={tmp_path / 'out'}")
     assert finished.returncode == code, finished.stderr
     assert finished.stderr.count("\n") == 1 and words in finished.stderr
     assert not list(tmp_path.rglob("positions.*"))
@@ -200,8 +191,8 @@ def test_mistakes_end_in_one_line(inputs, tmp_path, flags, code, words):
 
 def test_an_output_that_is_a_file_is_refused(inputs, tmp_path):
     (tmp_path / "taken").write_text("precious")
-    finished = launch("launch.solve", f"--patterson={inputs.folder / 'three_atoms.npy'}",
-                      f"--weights={inputs.folder / 'tiny'}", f"--output={tmp_path / 'taken' / 'below'}", **inputs.cache)
+    finished = launched.run("launch.solve", f"--patterson={inputs.folder / 'three_atoms.npy'}",
+                      f"--weights={inputs.folder / 'tiny'}", f"--output={tmp_path / 'taken' / 'below'}")
     assert finished.returncode == 1 and "is a file" in finished.stderr
     assert (tmp_path / "taken").read_text() == "precious"
 
@@ -233,8 +224,8 @@ def test_a_poor_fit_is_called_one():
 
 
 def test_without_refinement_the_networks_atoms_are_the_answer(inputs, tmp_path):
-    finished = launch("launch.solve", f"--patterson={inputs.folder / 'three_atoms.npy'}", "--norefine",
-                      f"--weights={inputs.folder / 'tiny'}", f"--output={tmp_path}", **inputs.cache)
+    finished = launched.run("launch.solve", f"--patterson={inputs.folder / 'three_atoms.npy'}", "--norefine",
+                      f"--weights={inputs.folder / 'tiny'}", f"--output={tmp_path}")
     assert finished.returncode == 0, finished.stderr
     log = json.loads((tmp_path / "log.json").read_text())
     assert log["summary"]["status"] is None and log["deviations_voxels"] is None

@@ -1,12 +1,11 @@
 """launch.solve --reflections: from a SHELX file to atoms, and what is not called solved."""
 
+import functools
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import gemmi
+import launched
 import numpy as np
 import pytest
 from made_crystals import make_crystal
@@ -15,9 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SYMBOL = "P 1 21/c 1"
 
 
-def launch(*flags):
-    return subprocess.run([sys.executable, "-m", "launch.solve", *map(str, flags)], cwd=ROOT, timeout=600,
-                          capture_output=True, text=True, check=False, env=os.environ | {})
+launch = functools.partial(launched.run, "launch.solve")
 
 
 def write(folder, *, intensity=None, stretch=1.0, symmetry=True, contents=True):
