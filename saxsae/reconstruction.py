@@ -34,7 +34,7 @@ from saxsae.preparation import PreparedCurve, largest_tried, prepare_curve
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.fitting import fit_measured_points
-from saxsae.profiles.guinier import GuinierFit
+from saxsae.profiles.guinier import GuinierFit, fit_guinier
 from saxsae.profiles.rebinning import CurveLike
 from saxsae.shapes import voxels
 from saxsae.shapes.densities import FILLED
@@ -204,10 +204,11 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
     if group is not None and "evolve" in stages:
         raise InputError(f"symmetry {group.name}: it can be imposed with the stages bank and bank,search, not "
                          f"{','.join(stages)}")
-    before = judge_curve(curve, radius, background)
+    guinier = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
+    before = judge_curve(curve, guinier, radius, background)
     if before.status == NO_SHAPE:
         raise InputError(before.sentence)
-    prepared = prepare_curve(curve, radius, q_max, densities="evolve" not in stages)
+    prepared = prepare_curve(curve, guinier, radius, q_max, densities="evolve" not in stages)
     forward = _ForwardModel(background, contrasts, equal_atoms)
     if "evolve" in stages:
         found = _evolve(prepared, pretrained, num_models or EVOLVED_MODELS, seed, forward, initial,
@@ -216,8 +217,7 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
         found = _search_bank(curve, prepared, pretrained, num_models or DENSITY_MODELS, forward,
                              descent if "search" in stages else None, group, progress)
     fit = fit_measured_points(curve, prepared.q_range, found.profile, background)
-    result = Reconstruction(guinier=prepared.guinier, notes=tuple(prepared.notes), verdict=before, **found.fields,
-                            **fit)
+    result = Reconstruction(guinier=guinier, notes=tuple(prepared.notes), verdict=before, **found.fields, **fit)
     result = result._replace(verdict=judge_result(result, result.rg_angstrom, before, background))
     if not result.sources:
         return result

@@ -18,7 +18,7 @@ from saxsae.bank.descent import DescentSettings
 from saxsae.bank.scoring import FITS
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
-from saxsae.profiles.guinier import fit_guinier
+from saxsae.profiles.guinier import GuinierFit
 from saxsae.reconstruction import Reconstruction
 from saxsae.shapes import voxels
 from saxsae.superposition import ensemble
@@ -26,18 +26,17 @@ from saxsae.symmetric_search import SymmetryEvidence
 from saxsae.verdict import LIMITS, measure_symmetry
 
 
-def describe_curve(curve: Curve) -> list[str]:
+def describe_curve(curve: Curve, guinier: GuinierFit) -> list[str]:
     """Returns lines that describe what was read from the file, and the Guinier region of the curve."""
-    found = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
     q = curve.q_inv_angstrom
     sigma = "estimated from the curve's own scatter" if curve.sigma_estimated else "from the file"
     lines = [f"{curve.path}: {len(q)} points, q {q[0]:.4g} to {q[-1]:.4g} 1/A, sigma {sigma}"]
     lines += [f"  {note}" for note in curve.notes]
-    if found.valid:
-        return [*lines, f"  Guinier: Rg {found.rg_angstrom:.2f} +- {found.rg_sigma:.2f} A, I(0) "
-                        f"{found.i0:.5g}, points {found.first + 1} to {found.last} "
-                        f"(q Rg {found.q_rg_min:.2f} to {found.q_rg_max:.2f})"]
-    return [*lines, f"  no Guinier region: {found.reason}"]
+    if guinier.valid:
+        return [*lines, f"  Guinier: Rg {guinier.rg_angstrom:.2f} +- {guinier.rg_sigma:.2f} A, I(0) "
+                        f"{guinier.i0:.5g}, points {guinier.first + 1} to {guinier.last} "
+                        f"(q Rg {guinier.q_rg_min:.2f} to {guinier.q_rg_max:.2f})"]
+    return [*lines, f"  no Guinier region: {guinier.reason}"]
 
 
 class ProgressReport:
