@@ -260,26 +260,6 @@ def choose_stages(stages: Sequence[str] | None, has_bank: bool) -> tuple[str, ..
     return tuple(stages)
 
 
-class _FittedStructures(NamedTuple):
-    """Structures of the bank after gradient steps, if there are any.
-
-    Attributes:
-      search: what they were fitted with.
-      structures: before the steps.
-      models: after them.
-      decoded: (M, 3, 31, 31, 31) densities of the models.
-    """
-
-    search: BankSearch
-    structures: BankModels
-    models: BankModels
-    decoded: np.ndarray
-
-    def profile(self, q_inv_angstrom: np.ndarray) -> np.ndarray:
-        """Returns I(q) (Q,) of the best model at q (Q,) in 1/A."""
-        return bank_search.profile_of_best(self.search, self.decoded, self.models, q_inv_angstrom)
-
-
 def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrained, count: int,
                  forward: _ForwardModel, descent: DescentSettings | None, group: SymmetryGroup | None,
                  progress: Callable[[genetic.EvolutionState], None] | None) -> _Models:
@@ -293,12 +273,13 @@ def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrain
     structures_c1 = bank_search.take_first(candidates, count)
     evidence = None
     if group is None:
-        found = _fit_structures(prepare(structures_c1, None), structures_c1, descent, progress)
+        found = bank_search.fit_structures(prepare(structures_c1, None), structures_c1, descent, progress)
     else:
         search = prepare(candidates, group)
-        found = _fit_structures(search, symmetric_search.choose_symmetric(search, candidates, count), descent, progress)
-        without = _fit_structures(prepare(structures_c1, None), structures_c1, descent, None)
-        evidence = _compare_with_c1(curve, prepared, forward, found, without)
+        found = bank_search.fit_structures(
+            search, symmetric_search.choose_symmetric(search, candidates, count), descent, progress)
+        without = bank_search.fit_structures(prepare(structures_c1, None), structures_c1, descent, None)
+        evidence = symmetric_search.compare_with_c1(curve, prepared.q_range, found, without)
     models, decoded = found.models, found.decoded
     averaged = bank_search.average(found.search, decoded, models)
     return _Models({
@@ -314,28 +295,6 @@ def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrain
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
         "num_fitting": models.num_fitting, "sources": bank_search.describe_sources(found.search, models)},
         found.profile)
-
-
-def _fit_structures(search: BankSearch, structures: BankModels, descent: DescentSettings | None,
-                    progress: Callable[[genetic.EvolutionState], None] | None) -> _FittedStructures:
-    """Returns structures of the bank after gradient steps; without steps if `descent` is None."""
-    models = structures if descent is None else bank_search.descend(search, structures, descent, progress)
-    return _FittedStructures(search, structures, models, bank_search.decode(search, models))
-
-
-def _compare_with_c1(curve: CurveLike, prepared: PreparedCurve, forward: _ForwardModel, found: _FittedStructures,
-                     without: _FittedStructures) -> symmetric_search.SymmetryEvidence:
-    """Returns what the curve says about the symmetry of `found`, beside as many models `without` one."""
-    group = found.search.group
-    assert group is not None
-    chi_squared, chi_squared_c1 = (
-        fit_measured_points(curve, prepared.q_range, one.profile, forward.background)["chi_squared"]
-        for one in (found, without))
-    misfit, misfit_c1 = (
-        float(bank_search.rate_densities(one.search, one.decoded, one.models)[0].min()) for one in (found, without))
-    return symmetric_search.SymmetryEvidence(
-        group.name, chi_squared, chi_squared_c1, misfit, misfit_c1,
-        symmetric_search.log_evidence_against(found.search, found.structures, without.search, without.structures))
 
 
 def _choose_structures(prepared: PreparedCurve, pretrained: Pretrained, count: int,
