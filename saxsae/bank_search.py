@@ -341,6 +341,13 @@ def describe_sources(search: BankSearch, models: BankModels) -> tuple[str, ...]:
         for row, radius, misfit in zip(chosen.rows, chosen.r_max_angstrom, chosen.misfit, strict=True))
 
 
+def made_share(search: BankSearch, models: BankModels) -> float:
+    """Returns the share of the models that began as made shapes."""
+    bank = search.pretrained.bank
+    assert bank is not None
+    return float(np.mean(bank.is_made[models.chosen.rows]))
+
+
 def _record(misfits: np.ndarray, radii: np.ndarray) -> GenerationRecord:
     """Returns misfits (G, M) of the steps as the history of one run, each the lowest so far."""
     lowest = np.minimum.accumulate(misfits, axis=0)

@@ -138,10 +138,17 @@ class _ForwardModel(NamedTuple):
 
 
 class _Models(NamedTuple):
-    """What a stage hands over: fields of `Reconstruction`, and `profile`, q (Q,) -> I(q) (Q,) of the best model."""
+    """What a stage hands over.
+
+    Attributes:
+      fields: of `Reconstruction`.
+      profile: q (Q,) in 1/A -> I(q) (Q,) of the best model.
+      made_share: share of the models of the bank that began as made shapes.
+    """
 
     fields: dict[str, Any]
     profile: Callable[[np.ndarray], np.ndarray]
+    made_share: float = 0.0
 
 
 def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | None = None, q_max: float = 0.2,
@@ -223,21 +230,23 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
         return result
     as_measured = ("search" in stages and radius is None and not equal_atoms and group is None
                    and len(result.models) >= _FEWEST_MODELS)
-    return _add_confidence(result, pretrained, as_measured)
+    return _add_confidence(result, found.made_share, pretrained, as_measured)
 
 
-def _add_confidence(result: Reconstruction, pretrained: Pretrained, as_measured: bool) -> Reconstruction:
+def _add_confidence(result: Reconstruction, made_share: float, pretrained: Pretrained,
+                    as_measured: bool) -> Reconstruction:
     """Returns a result from the bank with its features and occupancy, and with its confidence.
 
     Args:
       result: the result.
+      made_share: share of the models that began as made shapes.
       pretrained: the weights, which may have constants of the confidence.
       as_measured: whether the result was found as those that the constants were fitted to; otherwise no confidence is
         stated, and the occupancy is the share of the models.
     """
     rg = result.guinier.rg_angstrom if result.guinier.valid else result.rg_angstrom
     features = confidence.measure(
-        result.rsc, result.bank_misfit, result.verdict.measures["misfit"], result.sources,
+        result.rsc, result.bank_misfit, result.verdict.measures["misfit"], made_share,
         float(result.q_inv_angstrom[-1]), rg, result.model_radii)
     occupancy = confidence.filled_share(result.models)
     if pretrained.confidence is None:
@@ -294,7 +303,7 @@ def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrain
         "order": found.search.static.order, "symmetry": evidence,
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
         "num_fitting": models.num_fitting, "sources": bank_search.describe_sources(found.search, models)},
-        found.profile)
+        found.profile, bank_search.made_share(found.search, models))
 
 
 def _choose_structures(prepared: PreparedCurve, pretrained: Pretrained, count: int,
