@@ -28,7 +28,7 @@ from saxsae.shapes import densities
 from saxsae.shapes.densities import FILLED
 from saxsae.superposition import averaging, ensemble, symmetry
 from saxsae.superposition.ensemble import EnsembleStatistics
-from saxsae.superposition.symmetry import SymmetryGroup
+from saxsae.superposition.point_groups import SymmetryGroup
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
 _STEPS_PER_CALL = 7  # between two calls of `progress`

@@ -40,7 +40,7 @@ from saxsae.shapes import voxels
 from saxsae.shapes.densities import FILLED
 from saxsae.superposition import ensemble
 from saxsae.superposition.ensemble import EnsembleStatistics
-from saxsae.superposition.symmetry import SymmetryGroup, parse_group
+from saxsae.superposition.point_groups import SymmetryGroup, parse_group
 from saxsae.symmetric_search import SymmetryEvidence
 from saxsae.verdict import NO_SHAPE, Verdict, judge_curve, judge_result
 
