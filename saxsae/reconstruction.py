@@ -183,7 +183,7 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
       symmetry: Schoenflies symbol of a point group, C2 to C12 or D2 to D6, over which the models are averaged; for the
         stages "bank" and "bank", "search". The curve is then fitted without symmetry too, for comparison.
       progress: called every few generations or steps with the populations, a `genetic.EvolutionState` of NumPy arrays
-        with a leading axis of runs.
+        with a leading axis of runs. With a symmetry, the models without it follow; their steps are counted anew.
 
     Returns:
       The `Reconstruction`; its `verdict` says whether to believe it.
@@ -287,7 +287,7 @@ def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrain
         search = prepare(candidates, group)
         found = bank_search.fit_structures(
             search, symmetric_search.choose_symmetric(search, candidates, count), descent, progress)
-        without = bank_search.fit_structures(prepare(structures_c1, None), structures_c1, descent, None)
+        without = bank_search.fit_structures(prepare(structures_c1, None), structures_c1, descent, progress)
         evidence = symmetric_search.compare_with_c1(curve, prepared.q_range, found, without)
     models, decoded = found.models, found.decoded
     averaged = bank_search.average(found.search, decoded, models)

@@ -42,22 +42,28 @@ def describe_curve(curve: Curve, guinier: GuinierFit) -> list[str]:
 class ProgressReport:
     """Prints a line for each report of a search, and keeps the best model of each report.
 
-    A model, or gene, is a latent vector (K,) and a radius (A).
+    A model, or gene, is a latent vector (K,) and a radius (A). Where several searches follow each other, each counts
+    its steps anew, and `searches` are their names, which the lines begin with.
 
     Attributes:
       snapshots: (generation, latent (K,), radius in Angstrom) of the best gene of all runs, one for each report.
     """
 
     def __init__(self, settings: genetic.EvolutionSettings | DescentSettings, print_line: Callable[[str], None],
-                 write_progress: Callable[[dict[str, Any], np.ndarray, float], None] | None = None) -> None:
+                 write_progress: Callable[[dict[str, Any], np.ndarray, float], None] | None = None,
+                 searches: Sequence[str] = ("",)) -> None:
         self.snapshots: list[tuple[int, np.ndarray, float]] = []
         self._settings, self._print_line, self._write_progress = settings, print_line, write_progress
+        self._searches = list(searches)  # the present one first
         self._start = time.perf_counter()
 
     def __call__(self, state: genetic.EvolutionState) -> None:
         """Prints and keeps the best of the runs, and hands them to `write_progress`, see `stream.progress_writer`."""
         generation, best = int(state.generation.max()), state.chi_squared[:, 0]
         run = int(best.argmin())
+        if len(self._searches) > 1 and self.snapshots and generation <= self.snapshots[-1][0]:
+            del self._searches[0]
+        search = self._searches[0]
         self.snapshots.append((generation, state.latents[run, 0], float(state.radii[run, 0])))
         if isinstance(self._settings, DescentSettings):
             word, measure, last = "step", "misfit", self._settings.steps
@@ -70,12 +76,15 @@ class ProgressReport:
         if self._write_progress is not None:
             numbers = {"generation": generation, "generations": last + 1,
                        "chi_squared": best.tolist(), "radius_angstrom": float(state.radii[run, 0]),
-                       "running": running, "seconds": seconds}
+                       "running": running or len(self._searches) - 1, "seconds": seconds}
+            if search:
+                numbers["search"] = search
             self._write_progress(numbers, *self.snapshots[-1][1:])
         # Only the best runs, to keep the line short; log.json has all of them.
         runs = " ".join(f"{value:.3g}" for value in np.sort(best)[:8])
-        self._print_line(f"{word} {generation:3d}/{last}: {measure} {runs}; best r_max {state.radii[run, 0]:.1f} A; "
-                         f"{going_on}; {seconds:.0f} s")
+        name = f"{search}: " if search else ""
+        self._print_line(f"{name}{word} {generation:3d}/{last}: {measure} {runs}; best r_max "
+                         f"{state.radii[run, 0]:.1f} A; {going_on}; {seconds:.0f} s")
 
 
 def correlation_history(snapshots: list[tuple[int, np.ndarray, float]], weights: Pretrained,

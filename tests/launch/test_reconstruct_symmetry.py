@@ -24,10 +24,12 @@ from saxsae.symmetric_search import SymmetryEvidence
 def folder(tmp_path_factory):
     """A short run of the shipped example."""
     folder = tmp_path_factory.mktemp("symmetry")
-    finished = launch(f"--profile={EXAMPLE}", f"--output={folder}", "--symmetry=c3", "--stages=bank", "--num_models=2",
-                      "--equal_atoms", "--shell_contrast=0")
+    finished = launch(f"--profile={EXAMPLE}", f"--output={folder}", "--symmetry=c3", "--generations=1",
+                      "--num_models=2", "--equal_atoms", "--shell_contrast=0")
     assert finished.returncode == 0, finished.stderr
     assert "symmetry " in finished.stdout and "log evidence against it" in finished.stdout
+    first, second = (finished.stdout.find(f"{name}: step   1/1") for name in ("symmetry C3", "without symmetry"))
+    assert 0 < first < second
     return folder
 
 
