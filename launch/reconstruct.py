@@ -40,6 +40,7 @@ from absl import flags
 
 from launch import app
 from phasenet.errors import InputError
+from saxsae.superposition.point_groups import GROUP_NAMES
 
 if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
     from launch.reconstruction.curve_run import RunSettings
@@ -67,9 +68,8 @@ _SHELL_CONTRAST = flags.DEFINE_list(
 _EQUAL_ATOMS = flags.DEFINE_bool(
     "equal_atoms", False, "The curve was computed from atoms or beads that all count alike.")
 _SYMMETRY = flags.DEFINE_enum(
-    "symmetry", None, [*(f"C{fold}" for fold in range(2, 13)), *(f"D{fold}" for fold in range(2, 7))],
-    "Point group of the sample, which is imposed on the models; for --stages=bank and bank,search. The curve is then "
-    "fitted without it too, for comparison.", case_sensitive=False)
+    "symmetry", None, list(GROUP_NAMES), "Point group of the sample, which is imposed on the models; for --stages=bank "
+    "and bank,search. The curve is then fitted without it too, for comparison.", case_sensitive=False)
 _WEIGHTS = flags.DEFINE_string(
     "weights", "lean", "Weights of the auto-encoder: the name of released weights, their folder, or the workdir of a "
     "training.")

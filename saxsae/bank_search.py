@@ -3,9 +3,9 @@
 `saxsae.reconstruction` calls the steps in this order:
 
 1. `choose` scores all structures of the bank (`saxsae.bank.scoring`) and returns the best.
-2. `descend` improves their codes and sizes by gradient steps (`saxsae.bank.descent`), as long as they gain.
-3. `decode` turns codes into densities, and `average` superposes and averages them: the mean over what the curve and
-   the corpus allow.
+2. `fit_structures` improves their codes and sizes by gradient steps (`descend`, `saxsae.bank.descent`), as long as they
+   gain, and turns codes into densities (`decode`).
+3. `average` superposes and averages the densities: the mean over what the curve and the corpus allow.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from saxsae.shapes import densities
 from saxsae.shapes.densities import FILLED
 from saxsae.superposition import averaging, ensemble, symmetry
 from saxsae.superposition.ensemble import EnsembleStatistics
-from saxsae.superposition.symmetry import SymmetryGroup
+from saxsae.superposition.point_groups import SymmetryGroup
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
 _STEPS_PER_CALL = 7  # between two calls of `progress`
@@ -188,6 +188,33 @@ def decode(search: BankSearch, models: BankModels) -> np.ndarray:
 _decode = jax.jit(descent.decode_densities, static_argnums=0)
 
 
+class FittedStructures(NamedTuple):
+    """Structures of the bank after gradient steps, if any were taken.
+
+    Attributes:
+      search: what they were fitted with.
+      structures: before the steps.
+      models: after them.
+      decoded: (M, 3, 31, 31, 31) densities of the models.
+    """
+
+    search: BankSearch
+    structures: BankModels
+    models: BankModels
+    decoded: np.ndarray
+
+    def profile(self, q_inv_angstrom: np.ndarray) -> np.ndarray:
+        """Returns I(q) (Q,) of the best model at q (Q,) in 1/A."""
+        return profile_of_best(self.search, self.decoded, self.models, q_inv_angstrom)
+
+
+def fit_structures(search: BankSearch, structures: BankModels, settings: DescentSettings | None,
+                   progress: Callable[[EvolutionState], None] | None) -> FittedStructures:
+    """Returns structures after gradient steps; without steps if `settings` is None. See `descend` for the arguments."""
+    models = structures if settings is None else descend(search, structures, settings, progress)
+    return FittedStructures(search, structures, models, decode(search, models))
+
+
 class MeanDensity(NamedTuple):
     """The mean of the models' densities of atoms.
 
@@ -312,6 +339,13 @@ def describe_sources(search: BankSearch, models: BankModels) -> tuple[str, ...]:
         f"{bank.names[row]}{f' (PDB {bank.pdb_ids[row]})' if bank.pdb_ids[row] else ''}: misfit {misfit:.2f} at r_max "
         f"{radius:.1f} A, {radius / bank.r_max_angstrom[row]:.2f} of its own"
         for row, radius, misfit in zip(chosen.rows, chosen.r_max_angstrom, chosen.misfit, strict=True))
+
+
+def made_share(search: BankSearch, models: BankModels) -> float:
+    """Returns the share of the models that began as made shapes."""
+    bank = search.pretrained.bank
+    assert bank is not None
+    return float(np.mean(bank.is_made[models.chosen.rows]))
 
 
 def _record(misfits: np.ndarray, radii: np.ndarray) -> GenerationRecord:

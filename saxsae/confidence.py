@@ -9,7 +9,6 @@
 `launch.evaluate --task=confidence` counts how often the intervals hold. `saxsae.reconstruction` calls this module.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +62,7 @@ class Confidence(NamedTuple):
     resolution_angstrom_90: tuple[float, float]
 
 
-def measure(rsc: np.ndarray, bank_misfit: float, misfit: float, sources: Sequence[str], q_max: float,
+def measure(rsc: np.ndarray, bank_misfit: float, misfit: float, made_share: float, q_max: float,
             rg_angstrom: float, model_radii: np.ndarray) -> np.ndarray:
     """Returns the features (F,) of a result from the bank, in the order of `FEATURES`.
 
@@ -71,15 +70,14 @@ def measure(rsc: np.ndarray, bank_misfit: float, misfit: float, sources: Sequenc
       rsc: (K,) correlation of each model with the mean.
       bank_misfit: lowest misfit of a structure of the bank.
       misfit: chi^2 of the best model with the error of `saxsae.verdict`.
-      sources: K names of the structures that the models began as.
+      made_share: share of the models that began as made shapes.
       q_max: largest q that was fitted, 1/A.
       rg_angstrom: radius of gyration.
       model_radii: (K,) r_max of the models, A.
     """
-    made = np.mean([source.startswith("made ") for source in sources])
     return np.array([
         np.log(1 + _LEAST_DISTANCE - np.mean(rsc)), np.log(bank_misfit + _LEAST_MISFIT),
-        np.log(min(misfit, 1e6) + _LEAST_MISFIT), made, np.log(q_max * rg_angstrom), np.log(rg_angstrom),
+        np.log(min(misfit, 1e6) + _LEAST_MISFIT), made_share, np.log(q_max * rg_angstrom), np.log(rg_angstrom),
         np.log(np.std(np.log(model_radii)) + _LEAST_SPREAD), np.mean(model_radii) / rg_angstrom])
 
 

@@ -12,7 +12,7 @@ from saxsae import genetic_search
 from saxsae.bank import scoring
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.curve_quality import count_flare_points
-from saxsae.profiles.guinier import MEDIAN_RADIUS_OVER_RG, GuinierFit, fit_guinier, radius_bounds
+from saxsae.profiles.guinier import MEDIAN_RADIUS_OVER_RG, GuinierFit, radius_bounds
 from saxsae.profiles.rebinning import CurveLike, rebin
 from saxsae.profiles.scattering import WeightedCurve
 
@@ -44,16 +44,17 @@ class PreparedCurve(NamedTuple):
     notes: list[str]
 
 
-def prepare_curve(curve: CurveLike, radius: float | None, q_max: float, densities: bool) -> PreparedCurve:
+def prepare_curve(curve: CurveLike, guinier: GuinierFit, radius: float | None, q_max: float,
+                  densities: bool) -> PreparedCurve:
     """Returns the part of a curve that is fitted, rebinned.
 
     Args:
       curve: the curve, as `saxsae.reconstruction.reconstruct` takes it.
+      guinier: its Guinier fit.
       radius: r_max in A, if it is known.
       q_max: largest q that the caller allows, 1/A.
       densities: whether densities of the bank are fitted, and not binary shapes.
     """
-    guinier = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
     notes = list(getattr(curve, "notes", ()))
     radii = (radius, radius) if radius is not None else radius_bounds(guinier.rg_angstrom)
     first = guinier.first if guinier.valid else count_flare_points(curve, radii[1])

@@ -34,13 +34,13 @@ from saxsae.preparation import PreparedCurve, largest_tried, prepare_curve
 from saxsae.pretrained import Pretrained
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.fitting import fit_measured_points
-from saxsae.profiles.guinier import GuinierFit
+from saxsae.profiles.guinier import GuinierFit, fit_guinier
 from saxsae.profiles.rebinning import CurveLike
 from saxsae.shapes import voxels
 from saxsae.shapes.densities import FILLED
 from saxsae.superposition import ensemble
 from saxsae.superposition.ensemble import EnsembleStatistics
-from saxsae.superposition.symmetry import SymmetryGroup, parse_group
+from saxsae.superposition.point_groups import SymmetryGroup, parse_group
 from saxsae.symmetric_search import SymmetryEvidence
 from saxsae.verdict import NO_SHAPE, Verdict, judge_curve, judge_result
 
@@ -138,10 +138,17 @@ class _ForwardModel(NamedTuple):
 
 
 class _Models(NamedTuple):
-    """What a stage hands over: fields of `Reconstruction`, and `profile`, q (Q,) -> I(q) (Q,) of the best model."""
+    """What a stage hands over.
+
+    Attributes:
+      fields: of `Reconstruction`.
+      profile: q (Q,) in 1/A -> I(q) (Q,) of the best model.
+      made_share: share of the models of the bank that began as made shapes.
+    """
 
     fields: dict[str, Any]
     profile: Callable[[np.ndarray], np.ndarray]
+    made_share: float = 0.0
 
 
 def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | None = None, q_max: float = 0.2,
@@ -176,7 +183,7 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
       symmetry: Schoenflies symbol of a point group, C2 to C12 or D2 to D6, over which the models are averaged; for the
         stages "bank" and "bank", "search". The curve is then fitted without symmetry too, for comparison.
       progress: called every few generations or steps with the populations, a `genetic.EvolutionState` of NumPy arrays
-        with a leading axis of runs.
+        with a leading axis of runs. With a symmetry, the models without it follow; their steps are counted anew.
 
     Returns:
       The `Reconstruction`; its `verdict` says whether to believe it.
@@ -204,10 +211,11 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
     if group is not None and "evolve" in stages:
         raise InputError(f"symmetry {group.name}: it can be imposed with the stages bank and bank,search, not "
                          f"{','.join(stages)}")
-    before = judge_curve(curve, radius, background)
+    guinier = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
+    before = judge_curve(curve, guinier, radius, background)
     if before.status == NO_SHAPE:
         raise InputError(before.sentence)
-    prepared = prepare_curve(curve, radius, q_max, densities="evolve" not in stages)
+    prepared = prepare_curve(curve, guinier, radius, q_max, densities="evolve" not in stages)
     forward = _ForwardModel(background, contrasts, equal_atoms)
     if "evolve" in stages:
         found = _evolve(prepared, pretrained, num_models or EVOLVED_MODELS, seed, forward, initial,
@@ -216,28 +224,29 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
         found = _search_bank(curve, prepared, pretrained, num_models or DENSITY_MODELS, forward,
                              descent if "search" in stages else None, group, progress)
     fit = fit_measured_points(curve, prepared.q_range, found.profile, background)
-    result = Reconstruction(guinier=prepared.guinier, notes=tuple(prepared.notes), verdict=before, **found.fields,
-                            **fit)
+    result = Reconstruction(guinier=guinier, notes=tuple(prepared.notes), verdict=before, **found.fields, **fit)
     result = result._replace(verdict=judge_result(result, result.rg_angstrom, before, background))
     if not result.sources:
         return result
     as_measured = ("search" in stages and radius is None and not equal_atoms and group is None
                    and len(result.models) >= _FEWEST_MODELS)
-    return _add_confidence(result, pretrained, as_measured)
+    return _add_confidence(result, found.made_share, pretrained, as_measured)
 
 
-def _add_confidence(result: Reconstruction, pretrained: Pretrained, as_measured: bool) -> Reconstruction:
+def _add_confidence(result: Reconstruction, made_share: float, pretrained: Pretrained,
+                    as_measured: bool) -> Reconstruction:
     """Returns a result from the bank with its features and occupancy, and with its confidence.
 
     Args:
       result: the result.
+      made_share: share of the models that began as made shapes.
       pretrained: the weights, which may have constants of the confidence.
       as_measured: whether the result was found as those that the constants were fitted to; otherwise no confidence is
         stated, and the occupancy is the share of the models.
     """
     rg = result.guinier.rg_angstrom if result.guinier.valid else result.rg_angstrom
     features = confidence.measure(
-        result.rsc, result.bank_misfit, result.verdict.measures["misfit"], result.sources,
+        result.rsc, result.bank_misfit, result.verdict.measures["misfit"], made_share,
         float(result.q_inv_angstrom[-1]), rg, result.model_radii)
     occupancy = confidence.filled_share(result.models)
     if pretrained.confidence is None:
@@ -260,26 +269,6 @@ def choose_stages(stages: Sequence[str] | None, has_bank: bool) -> tuple[str, ..
     return tuple(stages)
 
 
-class _FittedStructures(NamedTuple):
-    """Structures of the bank after gradient steps, if there are any.
-
-    Attributes:
-      search: what they were fitted with.
-      structures: before the steps.
-      models: after them.
-      decoded: (M, 3, 31, 31, 31) densities of the models.
-    """
-
-    search: BankSearch
-    structures: BankModels
-    models: BankModels
-    decoded: np.ndarray
-
-    def profile(self, q_inv_angstrom: np.ndarray) -> np.ndarray:
-        """Returns I(q) (Q,) of the best model at q (Q,) in 1/A."""
-        return bank_search.profile_of_best(self.search, self.decoded, self.models, q_inv_angstrom)
-
-
 def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrained, count: int,
                  forward: _ForwardModel, descent: DescentSettings | None, group: SymmetryGroup | None,
                  progress: Callable[[genetic.EvolutionState], None] | None) -> _Models:
@@ -293,12 +282,13 @@ def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrain
     structures_c1 = bank_search.take_first(candidates, count)
     evidence = None
     if group is None:
-        found = _fit_structures(prepare(structures_c1, None), structures_c1, descent, progress)
+        found = bank_search.fit_structures(prepare(structures_c1, None), structures_c1, descent, progress)
     else:
         search = prepare(candidates, group)
-        found = _fit_structures(search, symmetric_search.choose_symmetric(search, candidates, count), descent, progress)
-        without = _fit_structures(prepare(structures_c1, None), structures_c1, descent, None)
-        evidence = _compare_with_c1(curve, prepared, forward, found, without)
+        found = bank_search.fit_structures(
+            search, symmetric_search.choose_symmetric(search, candidates, count), descent, progress)
+        without = bank_search.fit_structures(prepare(structures_c1, None), structures_c1, descent, progress)
+        evidence = symmetric_search.compare_with_c1(curve, prepared.q_range, found, without)
     models, decoded = found.models, found.decoded
     averaged = bank_search.average(found.search, decoded, models)
     return _Models({
@@ -313,29 +303,7 @@ def _search_bank(curve: CurveLike, prepared: PreparedCurve, pretrained: Pretrain
         "order": found.search.static.order, "symmetry": evidence,
         "history": models.history, "generations": np.full(len(models.misfit), models.history.best.shape[1] - 1),
         "num_fitting": models.num_fitting, "sources": bank_search.describe_sources(found.search, models)},
-        found.profile)
-
-
-def _fit_structures(search: BankSearch, structures: BankModels, descent: DescentSettings | None,
-                    progress: Callable[[genetic.EvolutionState], None] | None) -> _FittedStructures:
-    """Returns structures of the bank after gradient steps; without steps if `descent` is None."""
-    models = structures if descent is None else bank_search.descend(search, structures, descent, progress)
-    return _FittedStructures(search, structures, models, bank_search.decode(search, models))
-
-
-def _compare_with_c1(curve: CurveLike, prepared: PreparedCurve, forward: _ForwardModel, found: _FittedStructures,
-                     without: _FittedStructures) -> symmetric_search.SymmetryEvidence:
-    """Returns what the curve says about the symmetry of `found`, beside as many models `without` one."""
-    group = found.search.group
-    assert group is not None
-    chi_squared, chi_squared_c1 = (
-        fit_measured_points(curve, prepared.q_range, one.profile, forward.background)["chi_squared"]
-        for one in (found, without))
-    misfit, misfit_c1 = (
-        float(bank_search.rate_densities(one.search, one.decoded, one.models)[0].min()) for one in (found, without))
-    return symmetric_search.SymmetryEvidence(
-        group.name, chi_squared, chi_squared_c1, misfit, misfit_c1,
-        symmetric_search.log_evidence_against(found.search, found.structures, without.search, without.structures))
+        found.profile, bank_search.made_share(found.search, models))
 
 
 def _choose_structures(prepared: PreparedCurve, pretrained: Pretrained, count: int,

@@ -5,8 +5,8 @@
 1. `choose_symmetric` finds the frame of the group in each of the structures that fit best without symmetry, averages
    them over the group, and returns those that fit best then. An average over rotations about the centre keeps the
    radius of gyration, so the sizes stay.
-2. The steps of `saxsae.bank_search`, for these and for the models without symmetry.
-3. `log_evidence_against` compares the two.
+2. `bank_search.fit_structures`, for these and for the models without symmetry.
+3. `compare_with_c1` compares the two.
 """
 
 from typing import NamedTuple
@@ -17,8 +17,10 @@ import numpy as np
 from saxsae import bank_search
 from saxsae.bank import scoring
 from saxsae.bank.descent import ASYMMETRY_WEIGHT
-from saxsae.bank_search import BankModels, BankSearch
+from saxsae.bank_search import BankModels, BankSearch, FittedStructures
 from saxsae.profiles import zernike
+from saxsae.profiles.fitting import fit_measured_points
+from saxsae.profiles.rebinning import CurveLike
 from saxsae.superposition import symmetry
 
 CANDIDATES_PER_MODEL = 16
@@ -71,6 +73,28 @@ def choose_symmetric(search: BankSearch, candidates: BankModels, count: int) -> 
     best = best[np.argsort(misfit[best], kind="stable")]
     return bank_search.make_models(bank, usable._replace(misfit=misfit).take(best), candidates.num_fitting,
                                 np.concatenate(frames)[best])
+
+
+def compare_with_c1(curve: CurveLike, q_range: tuple[float, float], found: FittedStructures,
+                    without: FittedStructures) -> SymmetryEvidence:
+    """Returns what a curve says about the symmetry of models, beside as many models without symmetry.
+
+    Args:
+      curve: the measured curve.
+      q_range: smallest and largest q that are fitted, 1/A.
+      found: the models with the symmetry.
+      without: the models without.
+    """
+    group = found.search.group
+    assert group is not None
+    chi_squared, chi_squared_c1 = (
+        fit_measured_points(curve, q_range, one.profile, one.search.static.background)["chi_squared"]
+        for one in (found, without))
+    misfit, misfit_c1 = (
+        float(bank_search.rate_densities(one.search, one.decoded, one.models)[0].min()) for one in (found, without))
+    return SymmetryEvidence(
+        group.name, chi_squared, chi_squared_c1, misfit, misfit_c1,
+        log_evidence_against(found.search, found.structures, without.search, without.structures))
 
 
 def log_evidence_against(search: BankSearch, models: BankModels, search_c1: BankSearch,

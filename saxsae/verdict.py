@@ -192,21 +192,23 @@ class ResultLike(CurveLike, Protocol):
         """The Guinier fit of the curve."""
 
 
-def judge_curve(curve: CurveLike, radius: float | None = None, background: bool = False) -> Verdict:
+def judge_curve(curve: CurveLike, guinier: GuinierFit, radius: float | None = None,
+                background: bool = False) -> Verdict:
     """Returns the verdict on a curve before a shape is sought.
 
     Args:
       curve: the measured curve. Its `doubts`, if it has any, are reasons of the reader.
+      guinier: its Guinier fit.
       radius: r_max in A if it is known. A curve without a Guinier region is then doubtful; otherwise it has no shape.
       background: whether a constant background will be fitted.
     """
-    quality = measure_quality(curve)
+    quality = measure_quality(curve, guinier)
     measures = {name: float(getattr(quality, name)) for name in LIMITS if name in CurveQuality._fields}
     reasons = [(DOUBTFUL, doubt) for doubt in getattr(curve, "doubts", ())]
-    if not quality.guinier.valid:
+    if not guinier.valid:
         advice = " (if the size is known, give it as the radius)" if radius is None else ""
         reasons.append((NO_SHAPE if radius is None else DOUBTFUL,
-                        f"no Guinier region: {quality.guinier.reason}{advice}"))
+                        f"no Guinier region: {guinier.reason}{advice}"))
     return _combine(reasons, measures, background, _describe_sample(quality))
 
 

@@ -114,7 +114,7 @@ def _draw_shapes(count: int, structures: list[np.ndarray]) -> tuple[list[tuple[s
     made = []
     for number in range(count):
         kind, xyz = random_poses.draw_made_shape(parts, rng)
-        made.append((f"made {kind} {number}", xyz))
+        made.append((structure_bank.name_made_shape(kind, number), xyz))
     if not made:
         return [], np.zeros((0, voxelized_corpus.ROW_BYTES), np.uint8), np.zeros(0)
     bits, radii = voxelize_many([xyz for _, xyz in made], [None] * count, lambda _: None)

@@ -13,6 +13,7 @@ import numpy as np
 
 from launch.datasets import held_out
 from launch.datasets.held_out import HeldOut
+from launch.evaluation.report import format_table
 from saxsae import confidence
 from saxsae.pretrained import Pretrained
 from saxsae.reconstruction import Reconstruction, reconstruct
@@ -20,6 +21,7 @@ from saxsae.shapes import densities, voxels
 from saxsae.superposition import alignment, metrics, resolution
 
 _FOLDS = 5
+_RELIABILITY = {"stated": ("stated", "{:.2f}"), "filled": ("filled", "{:.2f}"), "voxels": ("voxels", "{:,}")}
 
 
 def evaluate_structure(case: HeldOut, pretrained: Pretrained, **options: Any) -> dict[str, Any]:
@@ -102,8 +104,8 @@ def format_summary(summary: dict[str, Any], reliable: list[tuple[float, float, i
     """Returns the summary and the table of occupancies."""
     lines = [f"{name:>45}  {value:.3f}" if isinstance(value, float) else f"{name:>45}  {value}"
              for name, value in summary.items()]
-    table = [f"{stated:>12.2f}  {true:>12.2f}  {count:>12,}" for stated, true, count in reliable]
-    return "\n".join(["", *lines, "", f"{'stated':>12}  {'filled':>12}  {'voxels':>12}", *table])
+    table = format_table((dict(zip(_RELIABILITY, row, strict=True)) for row in reliable), _RELIABILITY)
+    return "\n".join(["", *lines, "", table])
 
 
 def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from launch import app
 from phasenet.errors import InputError
 from saxsae.io.curves.measured_curves import Curve, read_curve
 from saxsae.io.curves.units import UndecidedUnitError
+from saxsae.profiles.guinier import fit_guinier
 from saxsae.verdict import NO_SHAPE, Verdict, judge_curve
 
 
@@ -52,8 +53,9 @@ def read_and_judge(path: str, unit: str | None, radius: float | None, background
         raise NoShapeError(str(error), verdict, (), None) from error
     from launch.reconstruction import report  # not at the top of the file, because it imports JAX
 
-    verdict = judge_curve(curve, radius, background)
-    for line in (*report.describe_curve(curve), *(f"  {remark}" for remark in verdict.remarks)):
+    guinier = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
+    verdict = judge_curve(curve, guinier, radius, background)
+    for line in (*report.describe_curve(curve, guinier), *(f"  {remark}" for remark in verdict.remarks)):
         app.print_line(line)
     if verdict.status == NO_SHAPE:
         raise NoShapeError(f"{curve.path}: {verdict.sentence}", verdict, curve.notes, curve)

@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from launch.pages import page
 from saxsae.analysis import molecular_mass
 from saxsae.analysis.curve_report import CurveNumbers
@@ -52,17 +50,7 @@ def rows(numbers: CurveNumbers, map_volume_angstrom3: float | None) -> list[tupl
 def log(numbers: CurveNumbers) -> dict[str, Any]:
     """Returns the numbers for log.json, None where one is not determined, and P(r)."""
     pairs = numbers.pair_distances
-    found: dict[str, Any] = {
-        "d_max_angstrom": numbers.d_max_angstrom, "d_max_interval_angstrom": numbers.d_max_interval_angstrom,
-        "p_r_end_angstrom": pairs.d_max_angstrom, "p_r_end_sigma": pairs.d_max_sigma,
-        "rg_real_angstrom": pairs.rg_angstrom, "rg_real_sigma": pairs.rg_sigma, "i0_real": pairs.i0,
-        "i0_real_sigma": pairs.i0_sigma, "p_r_chi_squared": pairs.chi_squared,
-        "porod_volume_angstrom3": numbers.porod_volume_angstrom3, "porod_invariant": numbers.porod_invariant,
-        "kratky_peak_q_rg": numbers.kratky_peak_q_rg, "kratky_peak_height": numbers.kratky_peak_height,
-        "shannon_channels": numbers.shannon_channels, "significant_channels": numbers.significant_channels}
-    for mass in numbers.masses:
-        found |= {f"mass_kda_{mass.method}": mass.mass_kda, f"mass_interval_kda_{mass.method}": mass.interval_kda}
-    return {**{name: value if np.isfinite(value).all() else None for name, value in found.items()},
+    return {**numbers.flatten(),
             "p_r": {"r_angstrom": pairs.r_angstrom, "distribution": pairs.distribution, "sigma": pairs.sigma},
             "notes": numbers.notes}
 

@@ -157,7 +157,8 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
     """
     network = weights.pretrained
     write_progress = stream.progress_writer(progress_path, network) if progress_path is not None else None
-    progress = report.ProgressReport(method.iteration, app.print_line, write_progress)
+    searches = ("",) if settings.symmetry is None else (f"symmetry {settings.symmetry}", "without symmetry")
+    progress = report.ProgressReport(method.iteration, app.print_line, write_progress, searches)
     found = reconstruct(
         curve, network, radius=settings.radius, q_max=settings.q_max, num_models=settings.num_models,
         seed=settings.seed, background=settings.background, stages=method.stages, initial=settings.initial,

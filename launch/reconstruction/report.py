@@ -18,7 +18,7 @@ from saxsae.bank.descent import DescentSettings
 from saxsae.bank.scoring import FITS
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
-from saxsae.profiles.guinier import fit_guinier
+from saxsae.profiles.guinier import GuinierFit
 from saxsae.reconstruction import Reconstruction
 from saxsae.shapes import voxels
 from saxsae.superposition import ensemble
@@ -26,39 +26,44 @@ from saxsae.symmetric_search import SymmetryEvidence
 from saxsae.verdict import LIMITS, measure_symmetry
 
 
-def describe_curve(curve: Curve) -> list[str]:
+def describe_curve(curve: Curve, guinier: GuinierFit) -> list[str]:
     """Returns lines that describe what was read from the file, and the Guinier region of the curve."""
-    found = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
     q = curve.q_inv_angstrom
     sigma = "estimated from the curve's own scatter" if curve.sigma_estimated else "from the file"
     lines = [f"{curve.path}: {len(q)} points, q {q[0]:.4g} to {q[-1]:.4g} 1/A, sigma {sigma}"]
     lines += [f"  {note}" for note in curve.notes]
-    if found.valid:
-        return [*lines, f"  Guinier: Rg {found.rg_angstrom:.2f} +- {found.rg_sigma:.2f} A, I(0) "
-                        f"{found.i0:.5g}, points {found.first + 1} to {found.last} "
-                        f"(q Rg {found.q_rg_min:.2f} to {found.q_rg_max:.2f})"]
-    return [*lines, f"  no Guinier region: {found.reason}"]
+    if guinier.valid:
+        return [*lines, f"  Guinier: Rg {guinier.rg_angstrom:.2f} +- {guinier.rg_sigma:.2f} A, I(0) "
+                        f"{guinier.i0:.5g}, points {guinier.first + 1} to {guinier.last} "
+                        f"(q Rg {guinier.q_rg_min:.2f} to {guinier.q_rg_max:.2f})"]
+    return [*lines, f"  no Guinier region: {guinier.reason}"]
 
 
 class ProgressReport:
     """Prints a line for each report of a search, and keeps the best model of each report.
 
-    A model, or gene, is a latent vector (K,) and a radius (A).
+    A model, or gene, is a latent vector (K,) and a radius (A). Where several searches follow each other, each counts
+    its steps anew, and `searches` are their names, which the lines begin with.
 
     Attributes:
       snapshots: (generation, latent (K,), radius in Angstrom) of the best gene of all runs, one for each report.
     """
 
     def __init__(self, settings: genetic.EvolutionSettings | DescentSettings, print_line: Callable[[str], None],
-                 write_progress: Callable[[dict[str, Any], np.ndarray, float], None] | None = None) -> None:
+                 write_progress: Callable[[dict[str, Any], np.ndarray, float], None] | None = None,
+                 searches: Sequence[str] = ("",)) -> None:
         self.snapshots: list[tuple[int, np.ndarray, float]] = []
         self._settings, self._print_line, self._write_progress = settings, print_line, write_progress
+        self._searches = list(searches)  # the present one first
         self._start = time.perf_counter()
 
     def __call__(self, state: genetic.EvolutionState) -> None:
         """Prints and keeps the best of the runs, and hands them to `write_progress`, see `stream.progress_writer`."""
         generation, best = int(state.generation.max()), state.chi_squared[:, 0]
         run = int(best.argmin())
+        if len(self._searches) > 1 and self.snapshots and generation <= self.snapshots[-1][0]:
+            del self._searches[0]
+        search = self._searches[0]
         self.snapshots.append((generation, state.latents[run, 0], float(state.radii[run, 0])))
         if isinstance(self._settings, DescentSettings):
             word, measure, last = "step", "misfit", self._settings.steps
@@ -71,12 +76,15 @@ class ProgressReport:
         if self._write_progress is not None:
             numbers = {"generation": generation, "generations": last + 1,
                        "chi_squared": best.tolist(), "radius_angstrom": float(state.radii[run, 0]),
-                       "running": running, "seconds": seconds}
+                       "running": running or len(self._searches) - 1, "seconds": seconds}
+            if search:
+                numbers["search"] = search
             self._write_progress(numbers, *self.snapshots[-1][1:])
         # Only the best runs, to keep the line short; log.json has all of them.
         runs = " ".join(f"{value:.3g}" for value in np.sort(best)[:8])
-        self._print_line(f"{word} {generation:3d}/{last}: {measure} {runs}; best r_max {state.radii[run, 0]:.1f} A; "
-                         f"{going_on}; {seconds:.0f} s")
+        name = f"{search}: " if search else ""
+        self._print_line(f"{name}{word} {generation:3d}/{last}: {measure} {runs}; best r_max "
+                         f"{state.radii[run, 0]:.1f} A; {going_on}; {seconds:.0f} s")
 
 
 def correlation_history(snapshots: list[tuple[int, np.ndarray, float]], weights: Pretrained,

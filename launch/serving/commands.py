@@ -11,6 +11,7 @@ import saxsae
 from launch.serving.crystals import COMPANIONS, REFLECTIONS
 from launch.serving.jobs import Job
 from phasenet.errors import InputError
+from saxsae.superposition.point_groups import GROUP_NAMES
 
 # Names in the folder of a job: of the result, of the lines of progress, and of the random atoms with their map.
 RESULT, PROGRESS = "result", "progress.jsonl"
@@ -73,7 +74,7 @@ WEIGHTS = {"curve": Choice(_released_weights(saxsae), "lean"),
 # Settings by name; `launch.reconstruct` has flags of these names. radius is in Angstrom, q_max in 1/Angstrom.
 _CURVE: dict[str, Field] = {
     "unit": Choice(("1/A", "1/nm")), "radius": Number(False, 2, 1000), "q_max": Number(False, 0.01, 5, 0.2),
-    "num_models": Number(True, 1, 100), "symmetry": Text("(?i:C([2-9]|1[0-2])|D[2-6])", "C3"),
+    "num_models": Number(True, 1, 100), "symmetry": Text(f"(?i:{'|'.join(GROUP_NAMES)})", "C3"),
     "weights": WEIGHTS["curve"],
     "seed": Number(True, 0, _MAX_SEED, 0), "background": Choice(("no", "yes"), "no"),
     "generations": Number(True, 1, 200)}

@@ -57,7 +57,7 @@ def _curve(path: pathlib.Path, unit: str | None) -> dict[str, Any]:
         return _curve(path, "1/A") | {"undecided": str(error).removeprefix(f"{path}: ")}
     q, intensity, sigma = curve.q_inv_angstrom, curve.intensity, curve.sigma
     found = fit_guinier(q, intensity, sigma)
-    verdict = judge_curve(curve)
+    verdict = judge_curve(curve, found)
     line = None
     if found.valid:
         line = {"rg": found.rg_angstrom, "rg_sigma": found.rg_sigma, "i0": found.i0, "first": found.first + 1,

@@ -66,6 +66,24 @@ class CurveNumbers(NamedTuple):
         """Returns the mass by one of `molecular_mass.METHODS`."""
         return self.masses[molecular_mass.METHODS.index(method)]
 
+    def flatten(self) -> dict[str, float | tuple[float, float] | None]:
+        """Returns the numbers and intervals by the names under which files list them; None where one is not determined.
+
+        The Guinier line and the points of P(r) are not among them.
+        """
+        pairs = self.pair_distances
+        found: dict[str, float | tuple[float, float]] = {
+            "d_max_angstrom": self.d_max_angstrom, "d_max_interval_angstrom": self.d_max_interval_angstrom,
+            "p_r_end_angstrom": pairs.d_max_angstrom, "p_r_end_sigma": pairs.d_max_sigma,
+            "rg_real_angstrom": pairs.rg_angstrom, "rg_real_sigma": pairs.rg_sigma, "i0_real": pairs.i0,
+            "i0_real_sigma": pairs.i0_sigma, "p_r_chi_squared": pairs.chi_squared,
+            "porod_volume_angstrom3": self.porod_volume_angstrom3, "porod_invariant": self.porod_invariant,
+            "kratky_peak_q_rg": self.kratky_peak_q_rg, "kratky_peak_height": self.kratky_peak_height,
+            "shannon_channels": self.shannon_channels, "significant_channels": self.significant_channels}
+        for mass in self.masses:
+            found |= {f"mass_kda_{mass.method}": mass.mass_kda, f"mass_interval_kda_{mass.method}": mass.interval_kda}
+        return {name: value if np.isfinite(value).all() else None for name, value in found.items()}
+
 
 def compute_curve_numbers(curve: CurveLike) -> CurveNumbers:
     """Returns the numbers of a curve; nothing is raised.

@@ -12,6 +12,7 @@ import numpy as np
 
 U_STEP = 0.1
 U = np.arange(0, 16 + U_STEP / 2, U_STEP)  # q times Rg of the atoms
+_MADE = "made "  # begins the names of made shapes
 _TYPICAL_CONTRAST = 0.03  # e/A^3, with which the parts of a profile weigh in the components
 
 
@@ -19,7 +20,7 @@ class StructureBank(NamedTuple):
     """N structures.
 
     Attributes:
-      names: N names.
+      names: N names; those of made shapes are from `name_made_shape`.
       pdb_ids: N PDB ids, "" where unknown.
       codes: (N, K) float32 latent codes of their occupancy maps.
       rg_angstrom: (N,) float32, of the atoms.
@@ -35,6 +36,11 @@ class StructureBank(NamedTuple):
     r_max_angstrom: np.ndarray
     profiles: np.ndarray
 
+    @property
+    def is_made(self) -> np.ndarray:
+        """Which entries are made shapes (N,) bool; a structure of the corpus may lack a PDB id too."""
+        return np.array([name.startswith(_MADE) for name in self.names])
+
     def without(self, rows: np.ndarray) -> "StructureBank":
         """Returns the bank with the profiles of these rows undefined, so that they fit nothing and are never chosen.
 
@@ -47,6 +53,11 @@ class StructureBank(NamedTuple):
     def profiles_of(self, equal_atoms: bool) -> np.ndarray:
         """Returns the profiles (N, 3, len(U)) of one kind."""
         return self.profiles[:, int(equal_atoms)]
+
+
+def name_made_shape(kind: str, number: int) -> str:
+    """Returns the name of a made shape of the bank, by which `StructureBank.is_made` knows the shape."""
+    return f"{_MADE}{kind} {number}"
 
 
 class ProfileComponents(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from saxsae.profiles.guinier import Q_RG_LIMIT, GuinierFit, fit_guinier
+from saxsae.profiles.guinier import Q_RG_LIMIT, GuinierFit
 from saxsae.profiles.rebinning import CurveLike
 
 # The level at high q is taken from the last sixth of the range up to this q (1/A), or up to this q Rg if that is
@@ -26,7 +26,6 @@ class CurveQuality(NamedTuple):
     """The measures of a curve; NaN where the curve does not allow one.
 
     Attributes:
-      guinier: the Guinier fit.
       rg_angstrom: Guinier radius of gyration, A.
       rg_error: its standard deviation, relative.
       q_rg_start: q Rg of the first point of the Guinier region.
@@ -43,7 +42,6 @@ class CurveQuality(NamedTuple):
       points: number of points.
     """
 
-    guinier: GuinierFit
     rg_angstrom: float
     rg_error: float
     q_rg_start: float
@@ -57,14 +55,14 @@ class CurveQuality(NamedTuple):
     points: int
 
 
-def measure_quality(curve: CurveLike) -> CurveQuality:
+def measure_quality(curve: CurveLike, guinier: GuinierFit) -> CurveQuality:
     """Returns the measures of a curve.
 
     Args:
       curve: the measured curve. Its `negative_share`, if it has one, is that of the points that the reader dropped.
+      guinier: its Guinier fit.
     """
     q, intensity, sigma = (np.asarray(a, np.float64) for a in (curve.q_inv_angstrom, curve.intensity, curve.sigma))
-    guinier = fit_guinier(q, intensity, sigma)
     nan = float("nan")
     rg, rg_error, q_rg_start, plateau, kratky, excess, curvature = (nan,) * 7
     low_mean, low_error = _weighted_mean(intensity, sigma, slice(0, max(3, q.size // 10)))
@@ -83,7 +81,7 @@ def measure_quality(curve: CurveLike) -> CurveQuality:
         if middle.any():
             kratky = float(np.mean((q_rg**2 * intensity)[middle]))
     return CurveQuality(
-        guinier=guinier, rg_angstrom=rg, rg_error=rg_error, q_rg_start=q_rg_start, low_q_signal=low_mean / low_error,
+        rg_angstrom=rg, rg_error=rg_error, q_rg_start=q_rg_start, low_q_signal=low_mean / low_error,
         low_q_excess=excess, guinier_curvature=curvature, level=level, plateau=plateau, kratky=kratky,
         negative_share=float(getattr(curve, "negative_share", 0.0)), points=q.size)
 

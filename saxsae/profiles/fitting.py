@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from saxsae.profiles.rebinning import CurveLike
+from saxsae.profiles.rebinning import CurveLike, select_points
 
 _CORMAP_BINS = 128  # residuals are summed in so many, so that the probabilities of all curves compare
 
@@ -28,10 +28,7 @@ def fit_measured_points(curve: CurveLike, q_range: tuple[float, float], profile:
       The fields of `Reconstruction` that describe the fit: the points used, `fit`, `scale`, `background`,
       `chi_squared` and `relative_residual`.
     """
-    q, intensity, sigma = (np.asarray(a, np.float64) for a in (
-        curve.q_inv_angstrom, curve.intensity, curve.sigma))
-    used = (q >= q_range[0]) & (q <= q_range[1])
-    q, intensity, sigma = q[used], intensity[used], sigma[used]
+    q, intensity, sigma = select_points(curve, q_range)
     # The profile is computed on a table of fixed length and interpolated: one program serves curves of any length.
     table = np.linspace(0.0, q[-1], 512)
     model = np.interp(q, table, profile(table))

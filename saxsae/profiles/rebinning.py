@@ -1,6 +1,7 @@
-"""Averages curves to a fixed number of points, so that one compiled program serves curves of any length.
+"""Selects the points of a curve in a range of q, and averages them to a fixed number of points.
 
-`saxsae.reconstruction` calls `rebin`.
+With a fixed number of points one compiled program serves curves of any length. `saxsae.preparation` calls `rebin`; the
+fits to all measured points (`saxsae.profiles.fitting`, `saxsae.profiles.structure_fit`) call `select_points`.
 """
 
 from typing import NamedTuple, Protocol
@@ -42,6 +43,18 @@ class RebinnedCurve(NamedTuple):
     weight: np.ndarray
 
 
+def select_points(curve: CurveLike, q_range: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns q (1/A), intensity and sigma, (M,) float64 each, of the points of a curve in a range of q.
+
+    Args:
+      curve: the measured curve.
+      q_range: smallest and largest q, 1/A, both included.
+    """
+    q, intensity, sigma = (np.asarray(a, np.float64) for a in (curve.q_inv_angstrom, curve.intensity, curve.sigma))
+    inside = (q >= q_range[0]) & (q <= q_range[1])
+    return q[inside], intensity[inside], sigma[inside]
+
+
 def rebin(curve: CurveLike, q_max: float = 0.2, num_points: int = 128, q_min: float = 0.0) -> RebinnedCurve:
     """Returns the part of a curve between q_min and q_max, averaged to at most `num_points` points and padded.
 
@@ -58,17 +71,12 @@ def rebin(curve: CurveLike, q_max: float = 0.2, num_points: int = 128, q_min: fl
     Raises:
       InputError: fewer than five points lie in the range.
     """
-    q: np.ndarray
-    intensity: np.ndarray
-    sigma: np.ndarray
-    q, intensity, sigma = (np.asarray(a, np.float64) for a in (
-        curve.q_inv_angstrom, curve.intensity, curve.sigma))
-    inside = (q >= q_min) & (q <= q_max)
-    if inside.sum() < 5:
+    q, intensity, sigma = select_points(curve, (q_min, q_max))
+    if q.size < 5:
         raise InputError(
-            f"only {inside.sum()} points between q = {q_min:g} and {q_max:g} 1/A (the curve spans "
-            f"{q[0]:.4g} to {q[-1]:.4g} 1/A): at least 5 are needed; check q_max and the unit of q")
-    q, intensity, sigma = q[inside], intensity[inside], sigma[inside]
+            f"only {q.size} points between q = {q_min:g} and {q_max:g} 1/A (the curve spans "
+            f"{curve.q_inv_angstrom[0]:.4g} to {curve.q_inv_angstrom[-1]:.4g} 1/A): at least 5 are needed; check q_max "
+            "and the unit of q")
     if q.size > num_points:
         width = (q[-1] - q[0]) / num_points
         bins = np.minimum(((q - q[0]) / width).astype(int), num_points - 1)

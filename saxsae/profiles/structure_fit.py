@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 
 from phasenet.errors import InputError
 from saxsae.profiles import excess_electrons, fitting, hydration, scattering, zernike
-from saxsae.profiles.rebinning import CurveLike
+from saxsae.profiles.rebinning import CurveLike, select_points
 from saxsae.shapes import densities
 from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3, MARGIN_ANGSTROM
 from saxsae.shapes.voxels import GRID
@@ -84,12 +84,10 @@ def fit_structure(curve: CurveLike, xyz_angstrom: np.ndarray, atomic_number: np.
     xyz = xyz - xyz.mean(0)
     r_max = float(np.sqrt((xyz**2).sum(-1).max()))
     q_max = min(q_range[1], largest_q(r_max))
-    q, intensity, sigma = (np.asarray(a, np.float64) for a in (curve.q_inv_angstrom, curve.intensity, curve.sigma))
-    used = (q >= q_range[0]) & (q <= q_max)
-    if used.sum() < _FEWEST_POINTS:
-        raise InputError(f"only {used.sum()} points between q = {q_range[0]:.3g} and {q_max:.3g} 1/A, up to which the "
+    q, intensity, sigma = select_points(curve, (q_range[0], q_max))
+    if q.size < _FEWEST_POINTS:
+        raise InputError(f"only {q.size} points between q = {q_range[0]:.3g} and {q_max:.3g} 1/A, up to which the "
                          f"curve of a structure of r_max {r_max:.0f} A is computed")
-    q, intensity, sigma = q[used], intensity[used], sigma[used]
     table = np.linspace(0, largest_q(r_max), _TABLE_POINTS)
     parts = structure_profiles(xyz, atomic_number, table, r_max, scatterer_volume_angstrom3)
     of_atoms, mixed, of_shell = (np.interp(q, table, part) for part in parts)

@@ -6,6 +6,7 @@ In reading order:
     interpolation       values and gradients of a map between its voxels
     alignment           the best rotation, shift and hand of one map on another
     averaging           maps superposed on their own mean
+    point_groups        the point groups that can be imposed on a shape
     symmetry            the axes of a point group in a shape, and averages over the group
     ensemble            how the models of one curve differ: pairs, outliers, clusters
     resolution          the Fourier shell correlation of two maps

@@ -13,48 +13,19 @@ harmonics of degree l and order m turn among each other as cos(m phi) and sin(m 
 
 import functools
 import itertools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from phasenet.errors import InputError
 from saxsae.profiles import zernike
 from saxsae.shapes.voxels import CENTRE, GRID
 from saxsae.superposition.interpolation import cells_of, grid_points, interpolate_cells
+from saxsae.superposition.point_groups import SymmetryGroup
 
 ORDER = 12  # Zernike order of the moments in which frames are sought; finer details do not move the axes
-_MOST_CYCLIC, _MOST_DIHEDRAL = 12, 6
 _GRID_DEGREES = 10.0  # between neighbouring frames of the grid
 _HALVINGS = 6  # of the steps of the refinement; the last is of 0.16 degrees
-
-
-class SymmetryGroup(NamedTuple):
-    """A point group of rotations.
-
-    Attributes:
-      fold: n, the order of the principal axis.
-      dihedral: whether there are n two-fold axes perpendicular to it, D_n; otherwise the group is C_n.
-    """
-
-    fold: int
-    dihedral: bool
-
-    @property
-    def name(self) -> str:
-        """The Schoenflies symbol."""
-        return f"{'D' if self.dihedral else 'C'}{self.fold}"
-
-
-def parse_group(name: str) -> SymmetryGroup:
-    """Returns the group with a Schoenflies symbol, C2 to C12 or D2 to D6; raises InputError for any other."""
-    for dihedral, most in ((False, _MOST_CYCLIC), (True, _MOST_DIHEDRAL)):
-        for fold in range(2, most + 1):
-            group = SymmetryGroup(fold, dihedral)
-            if group.name == name.strip().upper():
-                return group
-    raise InputError(f"symmetry {name!r}: expected C2 to C{_MOST_CYCLIC} or D2 to D{_MOST_DIHEDRAL}")
 
 
 def group_rotations(group: SymmetryGroup) -> np.ndarray:

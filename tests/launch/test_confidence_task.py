@@ -134,6 +134,9 @@ def test_the_summary_counts_the_intervals_that_hold():
               "expected_correlation_90": (0.95, 0.99) if number in (1, 2) else (0.8, 0.95), "occupancy": [0.5] * 11,
               "resolution_angstrom_90": (15.0, 30.0)} for number in range(8)]
     summary = task.summarize(items)
-    assert task.measure_reliability(items)[-1] == (0.5, 1.0, 8)
+    reliable = task.measure_reliability(items)
+    assert reliable[-1] == (0.5, 1.0, 8)
     assert summary["count"] == 8 and summary["expected_correlation_90_holds"] == 0.75
     assert summary["resolution_angstrom_90_holds"] == 1 and summary["mean_error_of_expected_correlation"] > 0
+    table = task.format_summary(summary, reliable).splitlines()[-1 - len(reliable):]
+    assert [line.split() for line in (table[0], table[-1])] == [["stated", "filled", "voxels"], ["0.50", "1.00", "8"]]

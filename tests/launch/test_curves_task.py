@@ -10,6 +10,7 @@ import pytest
 from launch.datasets.held_out import HeldOut, simulate
 from launch.evaluation import cases
 from launch.evaluation.curve_tasks import curve_numbers
+from launch.reconstruction import curve_rows
 from saxsae.analysis.curve_report import compute_curve_numbers
 from saxsae.analysis.molecular_mass import METHODS
 from saxsae.io.structures.corpus import read_corpus, write_archive
@@ -66,6 +67,13 @@ def test_numbers_stand_beside_those_of_the_model(items):
     assert found["d_max_interval_angstrom"][0] < found["d_max_angstrom"] < found["d_max_interval_angstrom"][1]
     for method in METHODS:
         assert found[f"mass_interval_kda_{method}"][0] < found[f"mass_kda_{method}"]
+
+
+def test_the_numbers_are_those_of_a_reconstructions_log(items, pairs):
+    (case,) = (case for case in cases.list_measured_pairs(str(pairs)) if case.id == "small")
+    logged = curve_rows.log(compute_curve_numbers(case.load()[0]))
+    numbers = {name: value for name, value in logged.items() if name not in ("p_r", "notes")}
+    assert "mass_kda_porod" in numbers and numbers.items() <= items["small"].items()
 
 
 def test_what_a_curve_does_not_give_is_none(items):

@@ -68,7 +68,7 @@ def test_the_bank_holds_the_training_structures_with_their_profiles(made, head):
     assert weights.confidence is None and pretrained.load().confidence is not None  # it is that of another bank
     bank = weights.bank
     assert bank.names[:4] == ("body0", "body1", "body2", "body3") and bank.pdb_ids[1] == "1abc"
-    assert len(bank.names) == 6 and all(name.startswith("made ") for name in bank.names[4:])
+    assert bank.is_made.tolist() == [False] * 4 + [True] * 2
     assert weights.density_head is not None and bank.codes.shape == (6, 200)
     for number in range(4):
         xyz, r_max = voxels.centre_and_radius(globule(number))

@@ -24,6 +24,7 @@ from launch.reconstruction import files, report
 from phasenet.errors import InputError
 from phasenet.io.ccp4 import read_map
 from saxsae import genetic
+from saxsae.bank.descent import DescentSettings
 from saxsae.io.curves.measured_curves import read_curve
 from saxsae.io.structures.structure_files import read_structure
 from saxsae.pretrained import WEIGHTS
@@ -283,6 +284,20 @@ def test_progress_keeps_the_best_of_all_runs():
     assert generation == 5 and radius == 31.5
     np.testing.assert_array_equal(latent, latents[1, 0])
     assert "generation   5/8: chi^2 1.5 4" in said[0] and "1 of 2 runs go on" in said[0]
+
+
+def test_searches_that_follow_each_other_are_named():
+    """The second begins anew, here at the generation at which the first ended."""
+    said, written = [], []
+    progress = report.ProgressReport(DescentSettings(steps=9), said.append, lambda numbers, *_: written.append(numbers),
+                                     ("symmetry C3", "without symmetry"))
+    for generation in (6, 9, 9):
+        progress(genetic.EvolutionState(np.zeros((1, 4, 2)), np.full((1, 4), 30.0), np.ones((1, 4)),
+                                        np.array([generation]), np.array([0]), np.ones(1), None))
+    assert [line.partition("/")[0] for line in said] == [
+        "symmetry C3: step   6", "symmetry C3: step   9", "without symmetry: step   9"]
+    assert [line["search"] for line in written] == ["symmetry C3", "symmetry C3", "without symmetry"]
+    assert [line["running"] for line in written] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(("runs", "devices_made"), [(8, 8), (1, 1), (20, 5), (7, 7), (13, 1)])

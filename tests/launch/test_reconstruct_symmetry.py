@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from report_pages import payload_of
 from scipy import ndimage
-from test_reconstruct import EXAMPLE, launch
+from test_reconstruct import EXAMPLE, ROOT, launch
 
 from launch.pages import scales
 from launch.reconstruction import report
 from launch.serving import commands
 from phasenet.errors import InputError
 from phasenet.io.ccp4 import read_map
-from saxsae.superposition.symmetry import parse_group
+from saxsae import reconstruction
+from saxsae.superposition.point_groups import GROUP_NAMES, parse_group
 from saxsae.symmetric_search import SymmetryEvidence
 
 
@@ -23,10 +24,12 @@ from saxsae.symmetric_search import SymmetryEvidence
 def folder(tmp_path_factory):
     """A short run of the shipped example."""
     folder = tmp_path_factory.mktemp("symmetry")
-    finished = launch(f"--profile={EXAMPLE}", f"--output={folder}", "--symmetry=c3", "--stages=bank", "--num_models=2",
-                      "--equal_atoms", "--shell_contrast=0")
+    finished = launch(f"--profile={EXAMPLE}", f"--output={folder}", "--symmetry=c3", "--generations=1",
+                      "--num_models=2", "--equal_atoms", "--shell_contrast=0")
     assert finished.returncode == 0, finished.stderr
     assert "symmetry " in finished.stdout and "log evidence against it" in finished.stdout
+    first, second = (finished.stdout.find(f"{name}: step   1/1") for name in ("symmetry C3", "without symmetry"))
+    assert 0 < first < second
     return folder
 
 
@@ -66,6 +69,13 @@ def test_flag_page_and_package_know_the_same_groups():
         with contextlib.suppress(InputError):
             known.add(parse_group(name).name)
     page = commands.FIELDS["curve"]["symmetry"].pattern
-    assert known == {name for name in names if re.fullmatch(page, name)} and {"C2", "C12", "D6"} <= known
+    assert known == {name for name in names if re.fullmatch(page, name)} == set(GROUP_NAMES)
     launched = re.search(r"--symmetry:\s*<([^>]*)>", launch("--help").stdout)
     assert known == set(re.sub(r"\s", "", launched[1]).split("|"))
+
+
+def test_the_page_and_the_package_describe_the_groups_that_there_are():
+    ends = [[name for name in GROUP_NAMES if name[0] == kind] for kind in "CD"]
+    words = " or ".join(f"{names[0]} to {names[-1]}" for names in ends)
+    hint = (ROOT / "launch" / "serving" / "static" / "curve.html").read_text(encoding="utf-8")
+    assert words == "C2 to C12 or D2 to D6" and words in hint and words in reconstruction.reconstruct.__doc__

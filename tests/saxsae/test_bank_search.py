@@ -5,7 +5,7 @@ import pytest
 from made_bodies import sphere_curve
 
 from phasenet.errors import InputError
-from saxsae import pretrained
+from saxsae import confidence, pretrained
 from saxsae.bank.descent import DescentSettings
 from saxsae.reconstruction import reconstruct
 from saxsae.superposition import baselines, metrics
@@ -60,6 +60,12 @@ def test_steps_lower_the_misfit_and_the_best_come_first(found, of_bank, seen):
     last = seen[-1]
     assert last.generation[0] == STEPS and (np.diff(last.chi_squared[0]) >= 0).all()
     assert last.radii.shape == (1, 4)
+
+
+def test_the_confidence_takes_the_share_of_models_that_began_as_made_shapes(weights, found):
+    share = found.features[confidence.FEATURES.index("made_share")]
+    assert share == np.mean([source.startswith("made ") for source in found.sources])
+    assert 0 < weights.bank.is_made.mean() < 1 and not any(np.array(weights.bank.pdb_ids)[weights.bank.is_made])
 
 
 def test_maps_are_densities_on_one_grid(found):

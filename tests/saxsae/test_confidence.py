@@ -67,8 +67,7 @@ def test_occupancies_never_fall_with_the_share_of_models():
 
 def test_the_features_of_a_result():
     radii = np.array([40.0, 42.0, 38.0])
-    sources = ("made rod 1: misfit", "1abc: misfit", "2abc: misfit")
-    values = confidence.measure(np.array([0.9, 0.95, 0.85]), 0.2, 0.5, sources, 0.2, 20.0, radii)
+    values = confidence.measure(np.array([0.9, 0.95, 0.85]), 0.2, 0.5, 1 / 3, 0.2, 20.0, radii)
     found = dict(zip(confidence.FEATURES, values, strict=True))
     assert found["rsc"] == pytest.approx(np.log(0.101)) and found["made_share"] == pytest.approx(1 / 3)
     assert found["q_max_times_rg"] == pytest.approx(np.log(4)) and found["radius_over_rg"] == pytest.approx(2)

@@ -26,10 +26,17 @@ def curve():
 
 
 @pytest.fixture(scope="module")
-def found(curve, weights):
+def seen():
+    """The reports of the progress of `found`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(curve, weights, seen):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reconstruction, "_FEWEST_MODELS", 4)  # so that the number of models is no reason
-        return reconstruct(curve, weights, symmetry="C3", num_models=4, descent=DescentSettings(steps=6), **BARE)
+        return reconstruct(curve, weights, symmetry="C3", num_models=4, descent=DescentSettings(steps=6),
+                           progress=seen.append, **BARE)
 
 
 def test_the_map_does_not_change_when_turned_about_z(found):
@@ -56,6 +63,13 @@ def test_the_comparison_is_the_search_without_symmetry(found, curve, weights):
     assert found.symmetry.chi_squared_c1 == pytest.approx(without.chi_squared, rel=1e-3)
     assert found.bank_misfit == without.bank_misfit
     assert found.symmetry.misfit_c1 == pytest.approx(without.history.best[0, -1], rel=0.05)
+
+
+def test_both_searches_report_their_progress(found, seen):
+    assert [state.generation[0] for state in seen] == [6, 6]
+    best, best_c1 = (state.chi_squared.min() for state in seen)
+    assert best == pytest.approx(found.history.best[0, -1])
+    assert best_c1 == pytest.approx(found.symmetry.misfit_c1, rel=0.05)
 
 
 def test_the_bank_alone_is_symmetric_too(curve, weights):

@@ -30,6 +30,10 @@ def curve(intensity=SPHERE, q=Q, **more):
     return types.SimpleNamespace(q_inv_angstrom=q, intensity=intensity + NOISE[-q.size:], sigma=SIGMA[-q.size:], **more)
 
 
+def judge(made, **options):
+    return judge_curve(made, fit_guinier(made.q_inv_angstrom, made.intensity, made.sigma), **options)
+
+
 def result(fit=SPHERE, rsc=(1.0, 0.8, 0.9), sources=(), bank_misfit=np.nan, negative_density=np.nan, symmetry=None,
            **more):
     made = curve(**more)
@@ -47,7 +51,7 @@ def test_limits_are_in_order():
 
 
 def test_a_good_curve_and_a_good_fit():
-    before = judge_curve(curve())
+    before = judge(curve())
     assert before.status == SHAPE and before.reasons == ()
     found = judge_result(result(), 30 * 0.6**0.5, before)
     assert found.status == SHAPE and found.sentence.startswith("shape: ")
@@ -65,30 +69,30 @@ def test_a_good_curve_and_a_good_fit():
     (0 * Q, NO_SHAPE, "lost in noise"),
     (0.3 * (Q / 0.01) ** -4, NO_SHAPE, "no Guinier region")])
 def test_unfit_curves_get_their_reason(intensity, status, reason):
-    found = judge_curve(curve(intensity))
+    found = judge(curve(intensity))
     assert found.status == status and reason in "; ".join(found.reasons) and found.sentence.startswith(f"{status}: ")
 
 
 def test_sizes_that_no_protein_has():
-    assert judge_curve(curve(q=10 * Q)).status == NO_SHAPE  # Rg 2.3 A
-    assert "larger than that of a protein complex" in judge_curve(curve(q=Q / 20)).sentence
+    assert judge(curve(q=10 * Q)).status == NO_SHAPE  # Rg 2.3 A
+    assert "larger than that of a protein complex" in judge(curve(q=Q / 20)).sentence
 
 
 def test_wide_angles_alone_have_no_shape_unless_the_size_is_known():
     wide = Q > 0.09
-    assert judge_curve(curve(SPHERE[wide], Q[wide])).status == NO_SHAPE
-    assert judge_curve(curve(SPHERE[wide], Q[wide]), radius=30.0).status == DOUBTFUL
+    assert judge(curve(SPHERE[wide], Q[wide])).status == NO_SHAPE
+    assert judge(curve(SPHERE[wide], Q[wide]), radius=30.0).status == DOUBTFUL
 
 
 def test_a_background_that_is_fitted_is_no_doubt():
-    assert judge_curve(curve(SPHERE + 0.1), background=True).status == SHAPE
-    assert judge_curve(curve(SPHERE + 2), background=True).status == NO_SHAPE
+    assert judge(curve(SPHERE + 0.1), background=True).status == SHAPE
+    assert judge(curve(SPHERE + 2), background=True).status == NO_SHAPE
 
 
 def test_doubts_of_the_reader_count():
-    found = judge_curve(curve(doubts=("the unit would be unusual",)))
+    found = judge(curve(doubts=("the unit would be unusual",)))
     assert found.status == DOUBTFUL and found.reasons == ("the unit would be unusual",)
-    assert judge_curve(curve(negative_share=0.5)).status == NO_SHAPE
+    assert judge(curve(negative_share=0.5)).status == NO_SHAPE
 
 
 @pytest.mark.parametrize(("more", "rg", "status", "reason"), [
@@ -100,17 +104,17 @@ def test_doubts_of_the_reader_count():
     ({"rsc": (0.7, 0.7, 0.7), "sources": ("1abc",)}, 23.2, DOUBTFUL, "with their mean is 0.70 only"),
     ({"fit": SPHERE - 2 * SIGMA * np.sign(Q - 0.18)}, 23.2, DOUBTFUL, "CorMap")])
 def test_results_get_their_reason(more, rg, status, reason):
-    found = judge_result(result(**more), rg, judge_curve(curve()))
+    found = judge_result(result(**more), rg, judge(curve()))
     assert found.status == status and reason in "; ".join(found.reasons)
 
 
 def test_one_model_has_no_correlation_with_others():
-    found = judge_result(result(rsc=(1.0,)), 23.2, judge_curve(curve()))
+    found = judge_result(result(rsc=(1.0,)), 23.2, judge(curve()))
     assert np.isnan(found.measures["rsc_with_best"]) and found.status == SHAPE
 
 
 def test_what_came_before_stays():
-    before = judge_curve(curve(SPHERE + 0.1))
+    before = judge(curve(SPHERE + 0.1))
     found = judge_result(result(intensity=SPHERE + 0.1, fit=SPHERE + 0.1), 22.4, before)
     assert found.reasons[:1] == before.reasons and found.status == DOUBTFUL
 
@@ -131,6 +135,6 @@ def test_cormap_probability_is_that_of_tosses():
     (1.1, 3.5, SHAPE, None), (1.6, 0.7, DOUBTFUL, "chi^2 is 1.60 times"), (1.1, 7.0, DOUBTFUL, "log evidence")])
 def test_a_symmetry_against_the_curve_is_doubtful(chi_squared, against, status, word):
     evidence = types.SimpleNamespace(chi_squared=chi_squared, chi_squared_c1=1.0, log_evidence_against=against)
-    found = judge_result(result(symmetry=evidence), 23.2, judge_curve(curve()))
+    found = judge_result(result(symmetry=evidence), 23.2, judge(curve()))
     assert found.status == status and found.measures["symmetry_evidence"] == against
     assert word is None or any(word in reason and "against the symmetry" in reason for reason in found.reasons)

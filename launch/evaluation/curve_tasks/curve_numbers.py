@@ -54,25 +54,14 @@ def _compare(case: Case) -> dict[str, Any]:
     """Returns the numbers of the curve of a case and of its model."""
     curve, structure = case.load()
     numbers = compute_curve_numbers(curve)
-    pairs = numbers.pair_distances
+    of_line = {"rg_guinier_angstrom": numbers.guinier.rg_angstrom, "rg_guinier_sigma": numbers.guinier.rg_sigma}
+    finite = {key: value if np.isfinite(value) else None for key, value in of_line.items()}
     atomic = structure.kind == "atoms"
     weight = structure.atomic_number.astype(np.float64)
-    found: dict[str, Any] = {
-        "rg_guinier_angstrom": numbers.guinier.rg_angstrom, "rg_guinier_sigma": numbers.guinier.rg_sigma,
-        "rg_real_angstrom": pairs.rg_angstrom, "rg_real_sigma": pairs.rg_sigma,
-        "d_max_angstrom": numbers.d_max_angstrom, "d_max_interval_angstrom": list(numbers.d_max_interval_angstrom),
-        "p_r_end_angstrom": pairs.d_max_angstrom, "p_r_chi_squared": pairs.chi_squared,
-        "porod_volume_angstrom3": numbers.porod_volume_angstrom3, "porod_invariant": numbers.porod_invariant,
-        "kratky_peak_q_rg": numbers.kratky_peak_q_rg, "kratky_peak_height": numbers.kratky_peak_height,
-        "shannon_channels": numbers.shannon_channels, "significant_channels": numbers.significant_channels}
-    for mass in numbers.masses:
-        found[f"mass_kda_{mass.method}"] = mass.mass_kda
-        found[f"mass_interval_kda_{mass.method}"] = list(mass.interval_kda)
     known = {"reference_rg_angstrom": atom_numbers.weighted_rg(structure.xyz_angstrom, weight),
              "reference_d_max_angstrom": atom_numbers.largest_distance(structure.xyz_angstrom),
              "reference_mass_kda": atom_numbers.atom_mass(structure.atomic_number) if atomic else None}
-    finite = {key: value if np.isfinite(value).all() else None for key, value in found.items()}
-    return {"kind": structure.kind, **finite, **known, "notes": list(numbers.notes)}
+    return {"kind": structure.kind, **finite, **numbers.flatten(), **known, "notes": list(numbers.notes)}
 
 
 def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
@@ -114,6 +103,6 @@ def format_curves(items: list[dict[str, Any]], summary: dict[str, Any]) -> str:
         "ratio": ("median ratio", "{:.3f}"), "inside": ("in the 90% interval", "{:.0%}")})])
 
 
-def _format_interval(limits: list[float] | None) -> str | None:
+def _format_interval(limits: tuple[float, float] | None) -> str | None:
     """Returns two limits as text; None without them."""
     return None if limits is None else f"{limits[0]:.0f}-{limits[1]:.0f}"

@@ -5,12 +5,12 @@ because a trimmed curve of a large body in 1/nm resembles the full curve of a sm
 `launch.evaluate`.
 """
 
-import collections
 from typing import Any
 
 import numpy as np
 
 from launch.evaluation.curve_tasks.made_curves import spheroid_intensity
+from launch.evaluation.report import format_table
 from phasenet.errors import InputError
 from saxsae.io.curves.units import DOUBT, TO_INVERSE_ANGSTROM, UNITS, decide_unit
 
@@ -61,16 +61,17 @@ def format_scan(items: list[dict[str, Any]]) -> str:
     Args:
       items: as `scan` returns them.
     """
-    lines = ["Rg (A)  unit   " + "".join(f"{outcome:>14s}" for outcome in OUTCOMES)]
-    for rg in sorted({item["rg_angstrom"] for item in items}):
-        for unit in UNITS:
-            lines.append(f"{rg:6g}  {unit:7s}" + _count_columns(
-                [item for item in items if item["rg_angstrom"] == rg and item["unit"] == unit]))
+    rows: list[dict[str, Any]] = [
+        {"rg_angstrom": rg, "unit": unit,
+         **_count_outcomes([item for item in items if (item["rg_angstrom"], item["unit"]) == (rg, unit)])}
+        for rg in sorted({item["rg_angstrom"] for item in items}) for unit in UNITS]
     usual = [item for item in items if item["q_rg_max"] is None and 15 <= item["rg_angstrom"] <= 60]
-    lines.append(f"{'usual':15s}" + _count_columns(usual))
-    lines.append(f"usual: Rg 15 to 60 A, q {_CAMERA[0]:g} to {_CAMERA[1]:g} 1/A; doubt: decided, and the note says "
-                 "that the other unit is not excluded")
-    count = collections.Counter(item["outcome"] for item in items)
+    rows.append({"rg_angstrom": "usual", "unit": "both", **_count_outcomes(usual)})
+    lines = [format_table(rows, {"rg_angstrom": ("Rg (A)", "{}"), "unit": ("unit", "{}"),
+                                 **{outcome: (outcome, "{}") for outcome in OUTCOMES}}),
+             f"usual: Rg 15 to 60 A, q {_CAMERA[0]:g} to {_CAMERA[1]:g} 1/A; doubt: decided, and the note says "
+             "that the other unit is not excluded"]
+    count = _count_outcomes(items)
     lines.append(f"{len(items)} curves: {count['right'] + count['doubt']} right, {count['asked']} asked for --unit, "
                  f"{count['wrong'] + count['doubt, wrong']} wrong")
     if count["doubt, wrong"]:
@@ -100,7 +101,6 @@ def _decide(q: np.ndarray, intensity: np.ndarray, sigma: np.ndarray, unit: str) 
     return "doubt, wrong" if DOUBT in note else "wrong", note
 
 
-def _count_columns(items: list[dict[str, Any]]) -> str:
-    """Returns the numbers of items of each outcome as columns of text."""
-    count = collections.Counter(item["outcome"] for item in items)
-    return "".join(f"{count[outcome]:14d}" for outcome in OUTCOMES)
+def _count_outcomes(items: list[dict[str, Any]]) -> dict[str, int]:
+    """Returns the number of items of each outcome, 0 where there is none."""
+    return {outcome: sum(item["outcome"] == outcome for item in items) for outcome in OUTCOMES}

@@ -17,6 +17,7 @@ from launch.evaluation.curve_tasks import made_curves
 from launch.evaluation.report import format_table
 from phasenet.errors import InputError
 from saxsae.io.curves.measured_curves import read_curve
+from saxsae.profiles.guinier import fit_guinier
 from saxsae.profiles.rebinning import CurveLike
 from saxsae.verdict import DOUBTFUL, LIMITS, NO_SHAPE, RESULT_MEASURES, SHAPE, Verdict, judge_curve
 
@@ -48,7 +49,8 @@ def _load_curve(case: Case) -> CurveLike:
 def _judge(load: Callable[[], CurveLike], path: str) -> dict[str, Any]:
     """Returns the verdict on the curve that `load` returns, where a curve that cannot be read has no shape."""
     try:
-        verdict = judge_curve(load())
+        curve = load()
+        verdict = judge_curve(curve, fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma))
     except InputError as error:
         verdict = Verdict(NO_SHAPE, (str(error).removeprefix(f"{path}: "),), (), {})
     return {"status": verdict.status, "reasons": verdict.reasons, "measures": verdict.measures}

@@ -31,14 +31,16 @@ export class Live {
   }
 
   tell(line) {
-    this.lines.push(line);
     this.shown = true;
     byId("live-shape").hidden = false;
     const last = line.generations - 1;
     byId("progress").value = line.running ? line.generation / last : 1;
     byId("progress-text").textContent = line.running
-      ? `Step ${line.generation} of at most ${last}`
+      ? `${line.search ? `${line.search}: step` : "Step"} ${line.generation} of at most ${last}`
       : "The search has ended. The models are superposed, and the result is written.";
+    // What is drawn is the first search. One that follows is for comparison, and counts its steps anew.
+    if (this.lines.length && line.search !== this.lines[0].search) return;
+    this.lines.push(line);
     this.drawChart();
     if (line.shape) this.drawShape(line);
   }

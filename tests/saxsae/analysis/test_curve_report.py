@@ -71,6 +71,18 @@ def test_a_mass_has_a_name(of_sphere):
     assert of_sphere.mass("porod") is of_sphere.masses[0] and of_sphere.mass() is of_sphere.masses[-1]
 
 
+def test_files_list_every_number_under_its_own_name(of_sphere):
+    listed = of_sphere.flatten()
+    assert listed["rg_real_angstrom"] == of_sphere.pair_distances.rg_angstrom
+    assert listed["p_r_end_angstrom"] == of_sphere.pair_distances.d_max_angstrom != listed["d_max_angstrom"]
+    for name in {"d_max_angstrom", "d_max_interval_angstrom", "porod_volume_angstrom3", "porod_invariant",
+                 "kratky_peak_q_rg", "kratky_peak_height", "shannon_channels", "significant_channels"}:
+        assert listed[name] == getattr(of_sphere, name)
+    for mass in of_sphere.masses:
+        assert listed[f"mass_kda_{mass.method}"] == mass.mass_kda
+        assert listed[f"mass_interval_kda_{mass.method}"] == mass.interval_kda
+
+
 @pytest.mark.parametrize("intensity", [
     np.ones_like(Q), np.zeros_like(Q), -sphere(), np.full_like(Q, np.nan), 1e-300 * sphere(), Q])
 def test_unfit_curves_have_notes_and_no_numbers(intensity):
@@ -79,6 +91,7 @@ def test_unfit_curves_have_notes_and_no_numbers(intensity):
     assert len(numbers.notes) == 1 and numbers.notes[0].startswith("no Guinier region: ")
     assert np.isnan([numbers.d_max_angstrom, numbers.porod_volume_angstrom3, numbers.shannon_channels]).all()
     assert np.isnan(find_kratky_peak(numbers.pair_distances)).all()
+    assert set(numbers.flatten().values()) == {None}
 
 
 def test_a_short_curve_has_some_numbers():

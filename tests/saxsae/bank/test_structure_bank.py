@@ -9,6 +9,13 @@ from saxsae.bank.structure_bank import ProfileComponents
 BODIES = [(20 * a, 20 * b, 20) for a in (1, 1.3, 1.7, 2.2) for b in (1, 1.2, 1.5)]
 
 
+def test_a_made_shape_is_known_and_a_structure_without_a_pdb_id_is_none():
+    bank = make_bank(BODIES[:3])
+    names = ("1abc_A", structure_bank.name_made_shape("rod", 7), "a structure that was made by others")
+    found = bank._replace(names=names, pdb_ids=("1abc", "", ""))
+    assert found.is_made.tolist() == [False, True, False]
+
+
 def test_components_in_half_precision_give_the_profiles():
     bank = make_bank(BODIES)
     stored = structure_bank.compress_profiles(bank.profiles, len(BODIES) - 1)

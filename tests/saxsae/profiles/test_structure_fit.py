@@ -92,6 +92,16 @@ def test_the_range_ends_where_the_grid_and_the_method_end():
         fit_structure(curve, 200 * xyz, numbers, (0.0, 0.3))
 
 
+def test_a_structure_and_a_model_are_fitted_to_the_same_points():
+    xyz, numbers = protein_like(BODIES["flat"])
+    curve, q_range = measured(xyz, numbers, 0.02), (Q[3], Q[90])  # both ends are included
+    of_structure = fit_structure(curve, xyz, numbers, q_range)
+    of_model = fitting.fit_measured_points(curve, q_range, lambda q: np.exp(-(q * 20) ** 2 / 3), False)
+    for name in ("q_inv_angstrom", "intensity", "sigma"):
+        np.testing.assert_array_equal(getattr(of_structure, name), getattr(curve, name)[3:91])
+        np.testing.assert_array_equal(of_model[name], getattr(curve, name)[3:91])
+
+
 def test_beads_count_alike_and_have_the_form_of_their_volume():
     axis = np.arange(-30, 31, 4.0)
     lattice = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)

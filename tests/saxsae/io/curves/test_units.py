@@ -209,6 +209,7 @@ def test_scan_decides_none_wrong_without_doubt():
     assert usual and all(item["outcome"] == "right" for item in usual)
     table = unit_scan.format_scan(items).splitlines()
     assert len(table) == 1 + 2 * 12 + 3
+    assert table[25].split() == ["usual", "both", str(len(usual)), "0", "0", "0", "0"]
     last = rf"{len(items)} curves: \d+ right, \d+ asked for --unit, \d+ wrong( \(\d+ of them with doubt said\))?"
     assert re.fullmatch(last, table[-1])
 
