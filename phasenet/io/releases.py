@@ -117,7 +117,7 @@ def write_params(path: pathlib.Path, params: Any, in_8_bits: bool = False) -> No
       params: nested dicts of arrays, any shapes.
       in_8_bits: whether large arrays are rounded to 8 bits.
     """
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for place, leaf in jax.tree_util.tree_leaves_with_path(params):
         name, array = _leaf_name(place), np.asarray(leaf)
         if in_8_bits and array.size >= _LARGE:

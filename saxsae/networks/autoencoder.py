@@ -80,11 +80,11 @@ class PublishedDecoder(nn.Module):
         return layers.Conv3D(1, 3, lowering=self.lowering, dtype=self.dtype)(x)[..., 0].astype(jnp.float32)
 
 
-def published_features(encoder: PublishedEncoder, params: Mapping[str, Any], occupancy: ArrayLike) -> jax.Array:
+def published_features(encoder: nn.Module, params: Mapping[str, Any], occupancy: ArrayLike) -> jax.Array:
     """Returns what the encoder's convolutions give, (N, 8^3 * 2 width), of maps (N, 32, 32, 32).
 
     Args:
-      encoder: the network.
+      encoder: a `PublishedEncoder`.
       params: its parameters.
       occupancy: maps, 0 to 1.
     """
