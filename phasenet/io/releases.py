@@ -2,11 +2,11 @@
 
 `config.json` says what the network is, how it was trained and how it scored. The parameters of a network are float16
 arrays in one archive; the name of an array is the keys on the way to it in the parameter tree, joined by "/". Large
-arrays may be int8 instead; NAME:steps then holds the factors of their last axis. On reading, names, shapes and values
-are checked against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
+arrays may be int8 instead, with their factors in an array NAME:steps. On reading, names, shapes and values are checked against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
 """
 
 import json
+import math
 import pathlib
 import shutil
 from typing import Any
@@ -19,7 +19,7 @@ from phasenet.io.atomic_writes import replacing
 from phasenet.io.npz import read_npz
 
 CONFIG = "config.json"
-_STEPS = ":steps"  # after the name of an int8 array: float32 factors, one for each index of its last axis
+_STEPS = ":steps"  # after the name of an int8 array: its factors, see `_factors_shape`
 _LARGE = 2**16  # smallest number of weights of an array that is stored in 8 bits
 # Weights are used in float32, where a larger value becomes infinite, even one that is finite in the file's float64.
 _LARGEST_NUMBER = np.finfo(np.float32).max
@@ -121,9 +121,10 @@ def write_params(path: pathlib.Path, params: Any, in_8_bits: bool = False) -> No
     for place, leaf in jax.tree_util.tree_leaves_with_path(params):
         name, array = _leaf_name(place), np.asarray(leaf)
         if in_8_bits and array.size >= _LARGE:
-            steps = np.abs(array).max(tuple(range(array.ndim - 1))) / 127
+            matrix = array.reshape(-1, array.shape[-1])
+            steps = np.abs(matrix).max(_factors_shape(array.shape).index(1), keepdims=True) / 127
             steps = np.where(steps > 0, steps, 1).astype(np.float32)
-            arrays |= {name: np.round(array / steps).astype(np.int8), name + _STEPS: steps}
+            arrays |= {name: np.round(matrix / steps).astype(np.int8).reshape(array.shape), name + _STEPS: steps}
         else:
             arrays[name] = array.astype(np.float16)
     write_arrays(path, arrays)
@@ -148,14 +149,30 @@ def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
     arrays = read_arrays(path, named, needed_by)
     rounded = [name for name in named if arrays[name].dtype == np.int8]
     if rounded:
-        arrays = read_arrays(path, named | {name + _STEPS: named[name][-1:] for name in rounded}, needed_by)
+        arrays = read_arrays(path, named | {name + _STEPS: _factors_shape(arrays[name].shape) for name in rounded},
+                             needed_by)
     for name, array in arrays.items():
         if name.removesuffix(_STEPS) not in (rounded if name.endswith(_STEPS) else named):
             raise InputError(f"{path}: array {name!r} does not belong to {needed_by}")
         if array.dtype.kind != "f" and name not in rounded:
             raise InputError(f"{path}: array {name!r} is {array.dtype}, but {needed_by} needs floating-point numbers")
-    return jax.tree_util.tree_unflatten(structure, [
-        arrays[name].astype(np.float32) * (arrays[name + _STEPS] if name in rounded else 1) for name in named])
+    for name in rounded:
+        matrix = arrays[name].reshape(-1, arrays[name].shape[-1])
+        arrays[name] = (matrix * arrays[name + _STEPS].astype(np.float32)).reshape(arrays[name].shape)
+    return jax.tree_util.tree_unflatten(structure, [arrays[name].astype(np.float32) for name in named])
+
+
+def _factors_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Returns the shape of the factors of an int8 array.
+
+    As a matrix (inputs, outputs) it has a factor for each index of its longer side: a factor for each of few outputs
+    would have to serve inputs of very different weights.
+
+    Args:
+      shape: of the array.
+    """
+    inputs = math.prod(shape[:-1])
+    return (inputs, 1) if inputs >= shape[-1] else (1, shape[-1])
 
 
 def _leaf_name(place: tuple[Any, ...]) -> str:
