@@ -128,12 +128,14 @@ class AutoencoderTask(Task):
 
         In the second stage the layers of the latent stay new. Weights of a narrower published network are widened.
         """
+        if self.config.frozen_convolutions:
+            return adopt(params, source, fresh=_DENSE)
         model = self.config.model
         width = autoencoder.published_width(source)
         if model.kind == "published" and width is not None and width < model.width:
             narrow = autoencoder.make_autoencoder("published", model.latent_size, width=width)
-            return published_start.widen(params, adopt(narrow.init(jax.random.key(0)), source))
-        return adopt(params, source, fresh=_DENSE if self.config.frozen_convolutions else ())
+            return published_start.widen(params, adopt(jax.eval_shape(narrow.init, jax.random.key(0)), source))
+        return adopt(params, source)
 
     def read_weights(self, path: pathlib.Path) -> PyTree:
         """Returns the parameters of a release (a folder with config.json), or of what any task reads."""

@@ -2,7 +2,8 @@
 
 `config.json` says what the network is, how it was trained and how it scored. The parameters of a network are float16
 arrays in one archive; the name of an array is the keys on the way to it in the parameter tree, joined by "/". Large
-arrays may be int8 instead, with their factors in an array NAME:steps. On reading, names, shapes and values are checked against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
+arrays may be int8 instead, with their factors in an array NAME:steps. On reading, names, shapes and values are checked
+against what `phasenet.pretrained` or `saxsae.pretrained` asks for.
 """
 
 import json
