@@ -148,7 +148,7 @@ def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
     named: dict[str, Shape] = {_leaf_name(place): leaf.shape for place, leaf in leaves}
     arrays = read_arrays(path, named, needed_by)
-    rounded = [name for name in named if arrays[name].dtype == np.int8]
+    rounded = [name for name in named if arrays[name].dtype == np.int8 and name + _STEPS in arrays]
     if rounded:
         arrays = read_arrays(path, named | {name + _STEPS: _factors_shape(arrays[name].shape) for name in rounded},
                              needed_by)
