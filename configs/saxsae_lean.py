@@ -22,7 +22,6 @@ def get_config() -> ConfigDict:
     config.model = type(config)()
     config.model.kind = "lean"  # lean or published
     config.model.latent_size = 200
-    config.model.width = 64  # published only: channels of the first block; the others have twice as many
     config.model.lowering = "auto"  # how 3D convolutions are computed, see phasenet/networks/convolutions.py
     config.model.dtype = "float32"  # of the computations, not of the weights; or bfloat16, for a GPU
 

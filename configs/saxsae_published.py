@@ -3,9 +3,9 @@
     python -m launch.train --config=configs/saxsae_published.py:quarter --workdir=work/quarter
     python -m launch.train --config=configs/saxsae_published.py:whole --workdir=work/published --init_from=work/quarter
 
-The second training makes the released weights `published`. The first starts as the principal components of the corpus;
-the second starts with a network that computes the same as the first (saxsae/networks/published_start.py). The paper's
-own training, in two stages, is configs/saxs_paper.
+The corpus is that of configs/saxsae_lean.py. The second training makes the released weights `published`. The first
+starts as the principal components of the corpus; the second starts with a network that computes the same as the first
+(saxsae/networks/published_start.py). The paper's own training, in two stages, is configs/saxs_paper.
 Expected: saxsae/README.md.
 """
 

@@ -16,6 +16,7 @@ def get_config() -> ConfigDict:
     config = saxsae_lean.get_config()
     config.model.kind = "published"
     config.model.latent_size = 3000
+    config.model.width = 64  # channels of the first block, half of those of the others
     config.micro_batches = 8  # 8 maps at a time, which takes 7 GB in all (launch.benchmark --suite=memory)
     config.num_steps = 11700  # 15 epochs of 50,000 structures, as in the public code
     config.ema_decay = 0.0

@@ -15,7 +15,7 @@ import numpy as np
 from launch.machine import provenance
 from launch.tasks.precision import compute_dtype
 from launch.training import Task
-from launch.training.state import PyTree
+from launch.training.state import PyTree, named_leaves
 from launch.training.weights import adopt
 from phasenet.errors import InputError
 from saxsae import pretrained
@@ -56,8 +56,8 @@ class AutoencoderTask(Task):
     """Minimizes the cross-entropy between a binary map and the map decoded from its code.
 
     Config:
-      model: "kind" (lean or published), "latent_size", "lowering", "width" (see `autoencoder.make_autoencoder`) and
-        "dtype".
+      model: "kind" (lean or published), "latent_size", "lowering" (see `autoencoder.make_autoencoder`) and "dtype"; of
+        the published network also "width".
       corpus: path of the voxelized structures.
       rotations: whether each example is rotated at random.
       frozen_convolutions: whether only the dense layers are trained (the paper's second stage).
@@ -74,7 +74,7 @@ class AutoencoderTask(Task):
         # Evaluation and release use float32; the training may use a narrower type.
         self.network, self._trained_network = (
             autoencoder.make_autoencoder(config.model.kind, config.model.latent_size, config.model.lowering, dtype,
-                                         config.model.width)
+                                         _width(config))
             for dtype in (jnp.float32, compute_dtype(config)))
         corpus = read_voxelized(config.corpus)
         held_out = np.asarray(corpus.split) == 1
@@ -130,10 +130,9 @@ class AutoencoderTask(Task):
         """
         if self.config.frozen_convolutions:
             return adopt(params, source, fresh=_DENSE)
-        model = self.config.model
-        width = autoencoder.published_width(source)
-        if model.kind == "published" and width is not None and width < model.width:
-            narrow = autoencoder.make_autoencoder("published", model.latent_size, width=width)
+        bias = np.shape(dict(named_leaves(source)).get("encoder/Conv3D_0/bias", ()))
+        if self.config.model.kind == "published" and len(bias) == 1 and 0 < bias[0] < _width(self.config):
+            narrow = autoencoder.make_autoencoder("published", self.config.model.latent_size, width=bias[0])
             return published_start.widen(params, adopt(jax.eval_shape(narrow.init, jax.random.key(0)), source))
         return adopt(params, source)
 
@@ -182,9 +181,10 @@ class AutoencoderTask(Task):
                                      codes)
         config = self.config.to_dict() | {"corpus": pathlib.Path(self.config.corpus).name}
         info = {"kind": self.config.model.kind, "latent_size": self.config.model.latent_size,
-                "width": self.config.model.width, "threshold": self._threshold, "step": step, "seed": self.config.seed,
-                **provenance.describe_code(), "training_maps": len(bits), "config": config,
-                "validation": self._scores} | self.release_info()
+                "threshold": self._threshold, "step": step, "seed": self.config.seed, **provenance.describe_code(),
+                "training_maps": len(bits), "config": config, "validation": self._scores} | self.release_info()
+        if self.config.model.kind == "published":
+            info["width"] = _width(self.config)
         pretrained.save(pathlib.Path(workdir) / "weights", jax.device_get(params), latents, self.components, info)
 
     def release_info(self) -> dict[str, Any]:
@@ -232,14 +232,17 @@ class AutoencoderTask(Task):
 
     def _published_start(self) -> dict[str, Any]:
         """Returns layers that make the published network nearly compute the principal components."""
+        # `step.init_params` and `init_state` fold 0 and 1 into this key.
         params = jax.jit(self.network.init)(jax.random.fold_in(jax.random.key(self.config.seed), 2))
-        encoder, components = params["encoder"], self.components
-        get_features = jax.jit(lambda maps: autoencoder.published_features(self.network.encoder, encoder, maps))
-        features, codes = (np.concatenate(parts) for parts in zip(*(
-            (np.asarray(get_features(maps)), components.encode(_values_in_sphere(maps)))
-            for maps in self._linear_maps()), strict=True))
-        return {"encoder": encoder | {"latent": published_start.fit_codes(features, codes)},
-                "decoder": published_start.linear_decoder(params["decoder"], components)}
+        encoder = params["encoder"]
+        compute_features = jax.jit(functools.partial(published_start.compute_features, self.network.encoder, encoder))
+        features, codes = [], []
+        for maps in self._linear_maps():
+            features.append(np.asarray(compute_features(maps)))
+            codes.append(self.components.encode(_values_in_sphere(maps)))
+        latent = published_start.fit_dense_layer(np.concatenate(features), np.concatenate(codes))
+        return {"encoder": encoder | {"latent": latent},
+                "decoder": published_start.linear_decoder(params["decoder"], self.components)}
 
     def _linear_maps(self) -> Iterator[jax.Array]:
         """Yields the maps of which the principal components are computed, in chunks (n, 32, 32, 32)."""
@@ -265,14 +268,19 @@ def _check(config: Any) -> None:
         raise InputError(f"config.frozen_convolutions: the {kind} network has no convolutions to freeze: set False")
     if config.refinement.steps < 0:
         raise InputError(f"config.refinement.steps={config.refinement.steps}: expected at least 0")
-    if not 1 <= config.model.width <= autoencoder.PUBLISHED_WIDTH:
-        raise InputError(f"config.model.width={config.model.width}: expected 1 to {autoencoder.PUBLISHED_WIDTH}")
+    if not 1 <= _width(config) <= autoencoder.PUBLISHED_WIDTH:
+        raise InputError(f"config.model.width={_width(config)}: expected 1 to {autoencoder.PUBLISHED_WIDTH}")
     if config.linear_start and size > MOST_COMPONENTS:
         raise InputError(f"config.model.latent_size={size}: a linear start gives at most {MOST_COMPONENTS} (or set "
                          "config.linear_start=False)")
     if config.linear_samples < min(size, MOST_COMPONENTS):
         raise InputError(f"config.linear_samples={config.linear_samples}: fewer maps than components: expected at "
                          f"least {min(size, MOST_COMPONENTS)}")
+
+
+def _width(config: Any) -> int:
+    """Returns config.model.width; the lean network's config has no such field."""
+    return int(config.model.get("width", autoencoder.PUBLISHED_WIDTH))
 
 
 def _values_in_sphere(maps: jax.Array | np.ndarray) -> np.ndarray:

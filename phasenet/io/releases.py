@@ -103,11 +103,16 @@ def read_arrays(path: pathlib.Path, shapes: dict[str, Shape], needed_by: str) ->
         array = arrays[name]
         wanted = tuple(lengths.setdefault(n, array.shape[axis] if axis < array.ndim else n) if isinstance(n, str) else n
                        for axis, n in enumerate(shape))
-        if array.shape != wanted:
-            raise InputError(f"{path}: array {name!r} is {array.shape}, but {needed_by} needs {wanted}")
-        if array.dtype.kind not in "fiu" or not (np.abs(array) < _LARGEST_NUMBER).all():
-            raise InputError(f"{path}: array {name!r} ({array.dtype}) does not hold finite real numbers only")
+        _check_array(path, name, array, wanted, needed_by)
     return arrays
+
+
+def _check_array(path: pathlib.Path, name: str, array: np.ndarray, wanted: Shape, needed_by: str) -> None:
+    """Raises InputError if an array of an archive has another shape or not only finite real numbers."""
+    if array.shape != wanted:
+        raise InputError(f"{path}: array {name!r} is {array.shape}, but {needed_by} needs {wanted}")
+    if array.dtype.kind not in "fiu" or not (np.abs(array) < _LARGEST_NUMBER).all():
+        raise InputError(f"{path}: array {name!r} ({array.dtype}) does not hold finite real numbers only")
 
 
 def write_params(path: pathlib.Path, params: Any, in_8_bits: bool = False) -> None:
@@ -146,20 +151,19 @@ def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
       InputError: as `read_arrays`.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
-    named: dict[str, Shape] = {_leaf_name(place): leaf.shape for place, leaf in leaves}
-    arrays = read_arrays(path, named, needed_by)
-    rounded = [name for name in named if arrays[name].dtype == np.int8 and name + _STEPS in arrays]
-    if rounded:
-        arrays = read_arrays(path, named | {name + _STEPS: _factors_shape(arrays[name].shape) for name in rounded},
-                             needed_by)
+    named: dict[str, tuple[int, ...]] = {_leaf_name(place): leaf.shape for place, leaf in leaves}
+    arrays = read_arrays(path, dict(named), needed_by)
+    for name, shape in named.items():
+        if arrays[name].dtype == np.int8 and name + _STEPS in arrays:
+            steps = arrays.pop(name + _STEPS)
+            _check_array(path, name + _STEPS, steps, _factors_shape(shape), needed_by)
+            arrays[name] = (arrays[name].reshape(-1, shape[-1]) * steps.astype(np.float64)).reshape(shape)
+            _check_array(path, name, arrays[name], shape, needed_by)
     for name, array in arrays.items():
-        if name.removesuffix(_STEPS) not in (rounded if name.endswith(_STEPS) else named):
+        if name not in named:
             raise InputError(f"{path}: array {name!r} does not belong to {needed_by}")
-        if array.dtype.kind != "f" and name not in rounded:
+        if array.dtype.kind != "f":
             raise InputError(f"{path}: array {name!r} is {array.dtype}, but {needed_by} needs floating-point numbers")
-    for name in rounded:
-        matrix = arrays[name].reshape(-1, arrays[name].shape[-1])
-        arrays[name] = (matrix * arrays[name + _STEPS].astype(np.float32)).reshape(arrays[name].shape)
     return jax.tree_util.tree_unflatten(structure, [arrays[name].astype(np.float32) for name in named])
 
 

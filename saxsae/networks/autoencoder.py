@@ -43,7 +43,7 @@ class PublishedEncoder(nn.Module):
     def __call__(self, occupancy: jax.Array) -> jax.Array:
         """Returns codes (N, K) float32, at least 0, of maps (N, 32, 32, 32) from 0 to 1.
 
-        What the convolutions give, (N, 8^3 * 2 width), is sown as "features" (see `flax.linen.Module.sow`).
+        What the convolutions give is sown as "features" (see `published_start.compute_features`).
         """
         x = occupancy[..., None]
         for block, (count, width) in enumerate(((2, self.width), (2, 2 * self.width), (3, 2 * self.width))):
@@ -78,24 +78,6 @@ class PublishedDecoder(nn.Module):
         for width in (self.width, 2 * self.width):
             x = nn.relu(layers.ConvTranspose3D(width, 5, lowering=self.lowering, dtype=self.dtype)(x))
         return layers.Conv3D(1, 3, lowering=self.lowering, dtype=self.dtype)(x)[..., 0].astype(jnp.float32)
-
-
-def published_features(encoder: nn.Module, params: Mapping[str, Any], occupancy: ArrayLike) -> jax.Array:
-    """Returns what the encoder's convolutions give, (N, 8^3 * 2 width), of maps (N, 32, 32, 32).
-
-    Args:
-      encoder: a `PublishedEncoder`.
-      params: its parameters.
-      occupancy: maps, 0 to 1.
-    """
-    _, sown = encoder.apply({"params": params}, occupancy, mutable="intermediates")
-    return cast(jax.Array, sown["intermediates"]["features"][0])
-
-
-def published_width(params: Mapping[str, Any]) -> int | None:
-    """Returns the width of a published network by its parameters; None if these are of another network."""
-    bias = params.get("encoder", {}).get("Conv3D_0", {}).get("bias")
-    return None if bias is None else len(bias)
 
 
 class LeanEncoder(nn.Module):
@@ -230,7 +212,7 @@ def make_autoencoder(
       lowering: how convolutions of the published network are computed, one of
         `phasenet.networks.convolutions.LOWERINGS`.
       dtype: of the factors of matrix products and convolutions; parameters, codes and logits are float32 in any case.
-      width: of the published network, its number of channels; those of the paper by default.
+      width: channels of the published network's first block; `PUBLISHED_WIDTH` is the paper's.
 
     Raises:
       ValueError: the name is unknown.

@@ -1,18 +1,21 @@
 """Makes parameters from which the published auto-encoder trains in minutes instead of days.
 
-1. `linear_decoder` puts a path through the decoder that computes the principal components of the training maps.
-2. `fit_codes` fits the encoder's dense layer, behind random convolutions, to the codes of these components.
+1. `linear_decoder` puts a path through the decoder that decodes principal components of the training maps.
+2. `fit_dense_layer` fits the encoder's dense layer to the codes of these components. Its input are the features of
+   random convolutions, from `compute_features`.
 3. `widen` puts a trained network of few channels into one of more channels, which computes the same.
 
 `launch.tasks.autoencoder` calls them.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from saxsae.networks.autoencoder import scatter_sphere
 from saxsae.shapes import principal_components
@@ -22,7 +25,8 @@ from saxsae.shapes.principal_components import Components
 _CODE_OFFSET = 4.0
 _OCCUPANCY_OFFSET = 0.5
 
-_UPSAMPLING = np.array([1, 4, 6, 4, 1], np.float32) / 8  # a cubic spline's, the kernel of the second enlargement
+_SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 8  # cubic, along one axis: the kernel of the second enlargement
+_TAP = 3  # of the five of a transposed convolution of stride 2: the one that leads from voxel q to voxel 2 q
 _RIDGE = 1e-3  # of the mean squared length of a map's features
 
 
@@ -35,46 +39,61 @@ def linear_decoder(decoder: Mapping[str, Any], components: Components) -> dict[s
     Args:
       decoder: fresh parameters of an `autoencoder.PublishedDecoder`.
       components: K components for the K numbers of its code.
+
+    Returns:
+      Parameters of the same shapes.
     """
-    first, second, last = (dict(decoder[name]) for name in ("ConvTranspose3D_0", "ConvTranspose3D_1", "Conv3D_0"))
-    expand = dict(decoder["expand"])
     linear = np.concatenate([(components.basis * components.sd).T, components.mean[None]]).astype(np.float32)
     coarse = _halve(np.asarray(scatter_sphere(linear, 0.0)))  # (K + 1, 16, 16, 16)
     cells = coarse.reshape(-1, 8, 2, 8, 2, 8, 2).transpose(0, 1, 3, 5, 2, 4, 6).reshape(-1, 8**3, 8)
-    kernel, mean = cells[:-1], cells[-1]
-    bias = mean + _OCCUPANCY_OFFSET - _CODE_OFFSET * kernel.sum(0)
+    of_components, of_mean = cells[:-1], cells[-1]
+    carried = {"kernel": of_components,
+               "bias": of_mean + _OCCUPANCY_OFFSET - _CODE_OFFSET * of_components.sum(0)}
 
-    def carry(values: jax.Array, carried: np.ndarray) -> jax.Array:
+    def carry(random: jax.Array, values: np.ndarray) -> jax.Array:
         """Returns rows (..., 8^3 * 32) in which the first 8 channels of each cell are replaced."""
-        channels = values.reshape(*values.shape[:-1], 8**3, -1)
-        return channels.at[..., :8].set(carried).reshape(values.shape)
+        channels = random.reshape(*random.shape[:-1], 8**3, -1)
+        return channels.at[..., :8].set(values).reshape(random.shape)
 
-    expand = {"kernel": carry(expand["kernel"], kernel), "bias": carry(expand["bias"], bias)}
-    kernel = first["kernel"].at[..., 0].set(0)
+    first, second, last = (decoder[name] for name in ("ConvTranspose3D_0", "ConvTranspose3D_1", "Conv3D_0"))
+    to_voxels = first["kernel"].at[..., 0].set(0)
     for channel, (i, j, k) in enumerate(np.ndindex(2, 2, 2)):
-        kernel = kernel.at[3 - i, 3 - j, 3 - k, channel, 0].set(1)  # tap 3 leads from cell q to voxel 2 q
-    first["kernel"] = kernel
-    spline = np.einsum("i,j,k->ijk", _UPSAMPLING, _UPSAMPLING, _UPSAMPLING)
-    second["kernel"] = second["kernel"].at[..., 0].set(0).at[..., 0, 0].set(spline)
+        to_voxels = to_voxels.at[_TAP - i, _TAP - j, _TAP - k, channel, 0].set(1)
+    spline = np.einsum("i,j,k->ijk", _SPLINE, _SPLINE, _SPLINE)
     gain = principal_components.LINEAR_GAIN
-    last = {"kernel": jnp.zeros_like(last["kernel"]).at[1, 1, 1, 0, 0].set(gain),
-            "bias": jnp.full_like(last["bias"], -gain * (components.threshold + _OCCUPANCY_OFFSET))}
-    return {**decoder, "expand": expand, "ConvTranspose3D_0": first, "ConvTranspose3D_1": second, "Conv3D_0": last}
+    return {
+        "expand": {name: carry(decoder["expand"][name], values) for name, values in carried.items()},
+        "ConvTranspose3D_0": {**first, "kernel": to_voxels},
+        "ConvTranspose3D_1": {**second, "kernel": second["kernel"].at[..., 0].set(0).at[..., 0, 0].set(spline)},
+        "Conv3D_0": {"kernel": jnp.zeros_like(last["kernel"]).at[1, 1, 1, 0, 0].set(gain),
+                     "bias": jnp.full_like(last["bias"], -gain * (components.threshold + _OCCUPANCY_OFFSET))}}
 
 
 def _halve(maps: np.ndarray) -> np.ndarray:
-    """Returns the values (N, 16, 16, 16) whose enlargement by `_UPSAMPLING` is nearest to maps (N, 32, 32, 32)."""
-    tap = 3 - (np.arange(32)[:, None] - 2 * np.arange(16))
-    enlargement = np.where((tap >= 0) & (tap < 5), _UPSAMPLING[np.clip(tap, 0, 4)], 0)
+    """Returns the values (N, 16, 16, 16) whose enlargement by `_SPLINE` is nearest to maps (N, 32, 32, 32)."""
+    tap = _TAP - (np.arange(32)[:, None] - 2 * np.arange(16))
+    enlargement = np.where((tap >= 0) & (tap < 5), _SPLINE[np.clip(tap, 0, 4)], 0)
     inverse = np.linalg.pinv(enlargement)
     return np.einsum("ax,by,cz,nxyz->nabc", inverse, inverse, inverse, maps, optimize=True)
 
 
-def fit_codes(features: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+def compute_features(encoder: nn.Module, params: Mapping[str, Any], occupancy: ArrayLike) -> jax.Array:
+    """Returns what the encoder's convolutions give, (N, F), F = 8^3 * 2 width, of maps (N, 32, 32, 32) from 0 to 1.
+
+    Args:
+      encoder: an `autoencoder.PublishedEncoder`.
+      params: its parameters.
+      occupancy: the maps.
+    """
+    _, sown = encoder.apply({"params": params}, occupancy, mutable="intermediates")
+    return cast(jax.Array, sown["intermediates"]["features"][0])
+
+
+def fit_dense_layer(features: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the dense layer, by ridge regression, that gives codes as `linear_decoder` expects them.
 
     Args:
-      features: (N, F) what the encoder's convolutions give for N maps; N is less than F.
+      features: (N, F) of N maps, see `compute_features`; N is less than F.
       codes: (N, K) codes of the same maps, of unit variance.
 
     Returns:
@@ -96,6 +115,9 @@ def widen(params: Mapping[str, Any], narrow: Mapping[str, Any]) -> dict[str, Any
     Args:
       params: of the wide published auto-encoder, fresh.
       narrow: of a narrow one with the same latent size.
+
+    Returns:
+      Parameters of the shapes of `params`.
     """
     def put(path: tuple[Any, ...], wide: jax.Array, old: jax.Array) -> jax.Array:
         if old.ndim == 1:

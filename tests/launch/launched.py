@@ -47,7 +47,11 @@ def _server() -> subprocess.Popen[str]:
 
 
 def _serve(requests: IO[str]) -> Any:
-    """Forks a child for each request; returns the request in the child, and None at the end in the parent."""
+    """Forks a child for each request; returns the request in the child, and None at the end in the parent.
+
+    Args:
+      requests: a line of JSON for each: [module and flags, environment, folder, files for output and errors].
+    """
     for line in requests:
         child = os.fork()
         if child == 0:

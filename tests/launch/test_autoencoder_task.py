@@ -129,6 +129,9 @@ def test_the_lean_network_starts_as_the_principal_components(lean_task):
 
 def test_the_published_network_starts_as_the_principal_components_and_grows(corpus):
     config = tiny(saxsae_published.get_config("quarter"), corpus)
+    config.model.width = 0
+    with pytest.raises(InputError, match="config.model.width=0: expected 1 to 64"):
+        autoencoder.AutoencoderTask(config)
     config.model.width = 2
     task = autoencoder.AutoencoderTask(config)
     params = jax.device_get(jax.jit(task.init)(jax.random.key(0)))
@@ -146,6 +149,8 @@ def test_the_published_network_starts_as_the_principal_components_and_grows(corp
     params["encoder"]["latent"]["bias"][0] = np.nan
     with pytest.raises(InputError, match="'encoder/latent/bias' in the weights holds NaN"):
         wide.adopt(fresh, params)
+    with pytest.raises(InputError, match="the weights lack 'decoder/"):
+        wide.adopt(fresh, {"encoder": np.zeros(3)})
 
 
 def test_batches_are_of_training_maps_alone(corpus):
@@ -202,7 +207,6 @@ def test_what_the_second_stage_trains_in_the_published_network(corpus):
     ({"model.latent_size": 0}, "config.model.latent_size=0"),
     ({"model.latent_size": 201}, "at most 200"),
     ({"frozen_convolutions": True}, "the lean network has no convolutions"),
-    ({"model.width": 0}, "config.model.width=0: expected 1 to 64"),
     ({"linear_samples": 5}, "fewer maps than components"),
     ({"corpus": "nowhere.npz"}, "nowhere.npz: no such file")])
 def test_what_cannot_be_is_told_in_a_line(corpus, changes, message):

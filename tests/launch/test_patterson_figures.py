@@ -89,9 +89,11 @@ def test_what_was_not_given_is_named(name, flag, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_losses_of_released_weights_are_read():
-    run = patterson_training.read_run("baseline", "published")
+@pytest.mark.parametrize("workdir", ["published", pretrained.WEIGHTS / "published"])
+def test_the_losses_of_released_weights_are_read(workdir):
+    run = patterson_training.read_run("baseline", str(workdir))
     assert run.steps[-1] == 5000 and run.loss[-40:].mean() < run.loss[0] / 2
+    assert (run.problem.grid, run.edge) == (40, 28)
     assert "10 atoms" in patterson_training.describe_run(run)
     assert patterson_training.describe_run(run).endswith("the published network")
 

@@ -35,6 +35,7 @@ class TrainingRun(NamedTuple):
       name: a key of `RUNS`.
       problem: the problem whose maps the network was trained on.
       architecture: architecture of the network.
+      edge: voxels per edge of the part of the maps over which the losses are means.
       epoch: steps for as many examples as the training set has; 0 where every example was new.
       steps: (n,) steps at which the training loss was written.
       loss: (n,) training loss.
@@ -45,6 +46,7 @@ class TrainingRun(NamedTuple):
     name: str
     problem: synthesis.Problem
     architecture: pretrained.Architecture
+    edge: int
     epoch: float
     steps: np.ndarray
     loss: np.ndarray
@@ -62,27 +64,30 @@ def read_run(name: str, workdir: str) -> TrainingRun:
     Raises:
       InputError: the folder has no losses, or no weights (from which the problem and the network are read).
     """
-    folder, name_of_rows = pretrained.WEIGHTS / workdir, "training.jsonl"
-    released = (folder / name_of_rows).is_file()
-    if not released:
-        folder, name_of_rows = pathlib.Path(workdir), "metrics.jsonl"
-        if not (folder / name_of_rows).is_file():
-            raise InputError(f"{workdir}: not a workdir of launch.train: it has no {name_of_rows}")
+    folder = pathlib.Path(workdir)
+    path = next((path for path in (pretrained.WEIGHTS / workdir / "training.jsonl", folder / "metrics.jsonl",
+                                   folder / "training.jsonl") if path.is_file()), None)
+    if path is None:
+        raise InputError(f"{workdir}: not a workdir of launch.train: it has no metrics.jsonl")
     try:
-        rows = read_metrics(folder, name_of_rows)
+        rows = read_metrics(path.parent, path.name)
         series = [np.array([(row["step"], row[key]) for row in rows if key in row], float).reshape(-1, 2).T
                   for key in ("loss", "eval/loss")]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / name_of_rows}: not rows of a training ({error})") from error
+        raise InputError(f"{path}: not rows of a training ({error})") from error
     if not series[0].size:
-        raise InputError(f"{folder / name_of_rows}: no losses in it yet")
-    if not released and not (folder / "weights" / "config.json").is_file():
+        raise InputError(f"{path}: no losses in it yet")
+    if path.name == "metrics.jsonl" and not (folder / "weights" / "config.json").is_file():
         raise InputError(f"{workdir}: no weights in it yet (they come with the first evaluation)")
-    weights = pretrained.load(str(folder))
-    config = {"loss_factor": 1.0, "batch_size": 1, "examples": {"count": 0}} | weights.info.get("config", {})
+    weights = pretrained.load(workdir)
+    config = {"loss_factor": 1.0, "batch_size": 1, "examples": {"count": 0}, "model": {}} | weights.info.get(
+        "config", {})
+    edge = weights.problem.grid
+    if config["model"].get("symmetry", "none") != "none":  # then the losses are means over the window
+        edge = min(getattr(weights.architecture, "window", 0) or edge, edge)
     factor, epoch = config["loss_factor"], config["examples"]["count"] / config["batch_size"]
     (steps, loss), (eval_steps, eval_loss) = series
-    return TrainingRun(name, weights.problem, weights.architecture, epoch, steps, loss / factor, eval_steps,
+    return TrainingRun(name, weights.problem, weights.architecture, edge, epoch, steps, loss / factor, eval_steps,
                        eval_loss / factor)
 
 
@@ -169,8 +174,7 @@ def _curves(axes: Axes, run: TrainingRun, training: str, validation: str, factor
 def _finish(axes: Axes, run: TrainingRun) -> None:
     """Draws the loss of an empty map, and sets scales, labels and title."""
     # A network whose loss stays above this line has learned nothing.
-    window = getattr(run.architecture, "window", 0) or run.problem.grid
-    empty_loss = _empty_loss(run.problem) * (run.problem.grid / window) ** 3  # the target lies within the window
+    empty_loss = _empty_loss(run.problem) * (run.problem.grid / run.edge) ** 3  # the target is 0 outside that part
     axes.axhline(_UNIT * empty_loss, color=style.GREY, linewidth=1, linestyle=":", label="an empty map")
     axes.set_yscale("log")
     low, high = axes.get_ylim()

@@ -47,10 +47,10 @@ def test_the_decoder_starts_as_the_principal_components(blobs, narrow):
 def test_the_codes_are_fitted(blobs, narrow):
     maps, components, values = blobs
     network, params = narrow
-    features = np.asarray(autoencoder.published_features(network.encoder, params["encoder"], maps))
+    features = np.asarray(published_start.compute_features(network.encoder, params["encoder"], maps))
     assert features.shape == (60, 8**3 * 4)
     codes = components.encode(values)
-    latent = published_start.fit_codes(features[:40], codes[:40])
+    latent = published_start.fit_dense_layer(features[:40], codes[:40])
     params = params | {"encoder": params["encoder"] | {"latent": latent}}
     found = np.asarray(network.encode(params, maps[40:])) - published_start._CODE_OFFSET
     np.testing.assert_allclose(features[40:] @ latent["kernel"] + latent["bias"] - published_start._CODE_OFFSET, found,
@@ -63,7 +63,6 @@ def test_a_widened_network_computes_the_same_and_trains_all_channels(blobs, narr
     network, params = narrow
     wide = autoencoder.make_autoencoder("published", LATENT, width=3)
     widened = published_start.widen(jax.jit(wide.init)(jax.random.key(1)), params)
-    assert autoencoder.published_width(params) == 2 and autoencoder.published_width(widened) == 3
 
     @jax.jit
     @functools.partial(jax.grad, has_aux=True)
@@ -78,7 +77,3 @@ def test_a_widened_network_computes_the_same_and_trains_all_channels(blobs, narr
     assert np.abs(gradient["decoder"]["Conv3D_0"]["kernel"][..., 4:, :]).max() > 0
     new_rows = gradient["encoder"]["latent"]["kernel"].reshape(8**3, 6, LATENT)[:, 4:]
     assert np.abs(new_rows).max() > 0
-
-
-def test_the_width_of_another_network_is_not_known():
-    assert autoencoder.published_width({"encoder": {"linear": {"bias": np.zeros(3)}}}) is None
