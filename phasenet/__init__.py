@@ -1,9 +1,10 @@
-"""Atom positions from Patterson maps.
+"""Finds atom positions from Patterson maps, and from the reflections of measured crystals.
 
     from phasenet import pretrained, solve
     solution = solve(patterson_map, pretrained.load())
 
 `solve` is `phasenet.pipeline.solve`, whose module lists the stages. The weights come from `phasenet.pretrained.load`.
+Measured crystals are solved by `phasenet.crystal_pipeline`.
 """
 
 import importlib

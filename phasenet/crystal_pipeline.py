@@ -1,13 +1,13 @@
 """Solves a measured crystal: `solve_file` from what its files say, `solve_measured` from arrays.
 
-1. `phasenet.crystal.measured` judges the data: Laue group, completeness, Wilson plot, space groups in their order.
+1. `phasenet.crystal.measured` judges the data: Laue group, completeness, Wilson plot, a ranking of the space groups.
 2. The space group is the given one; without one, or if asked, the likeliest groups are tried in turn.
 3. The composition is the given one; without one, numbers of C, N, O and a few heavier atoms are guessed from the
    volume of the cell.
 4. `phasenet.crystal.solve` phases, completes and refines; the first group that is solved ends the search. If no group
    is solved with the numbers of atoms given, but R1 is promising, a few more starts find the numbers, too.
 5. The verdict is lowered where the cell looks wrong, or the model is not plausible (`plausibility`).
-6. Of a solved, untwinned crystal without an inversion, anomalous scattering tells the hand, where it was measured.
+6. For a solved, untwinned crystal without an inversion, anomalous scattering determines the hand, if it was measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ from phasenet.io.reflections.crystal_files import CrystalFile
 
 _GROUPS_TRIED = 3  # of the ranked list, where no group is given
 _MIN_BONDED = 0.7
-_TWINNED_X = 0.2  # of the better hand
+_TWINNED_X = 0.2  # Flack x, in the better hand, above which the crystal may be a twin by inversion
 _VOLUME_PER_ATOM_ANGSTROM3 = 18.0  # of organic crystals, hydrogen counted with its carrier
 _PROMISING_R1, _FREED_STARTS, _MIN_GAIN_OF_FREED = 0.45, 4, 0.02
 _POSSIBLE_VOLUMES = (0.3, 3.0)  # times the volume that the elements usually take; hydrogens are often left out
@@ -51,7 +51,7 @@ _UNKNOWN_FRACTIONS = _GUESSED_FRACTIONS | {"S": 1e-3, "Fe": 1e-3, "Br": 1e-3, "I
 
 
 class TriedGroup(NamedTuple):
-    """A space group, the best model in it, and whether its atoms have an inversion that the group has not."""
+    """A space group, the best model in it, and whether the atoms have an inversion that the group lacks."""
 
     operators: SpaceGroupOperators
     solution: CrystalSolution
@@ -59,7 +59,7 @@ class TriedGroup(NamedTuple):
 
 
 class CrystalResult(NamedTuple):
-    """A solved, or not solved, crystal.
+    """The result for one crystal, solved or not.
 
     Attributes:
       report: what the data say before anything is solved.
@@ -88,7 +88,7 @@ def solve_file(crystal: CrystalFile, *, unknown_group: bool = False, num_starts:
 
     Args:
       crystal: from `phasenet.io.reflections.crystal_files.read_crystal`.
-      unknown_group: whether the space group of the files is left aside.
+      unknown_group: whether the space group of the files is ignored.
       num_starts: largest number of starts in each group.
       seed: of the random phases.
       weights: of a network that phases part of the starts, see `solve_crystal`.
@@ -125,7 +125,7 @@ def solve_measured(reflections: Intensities, cell: np.ndarray, given: SpaceGroup
       symbols: the elements, where only they are known.
       wavelength: Angstrom, where it is known.
       radiation: "xray", "electron" or "neutron".
-      unknown_group: whether the space group is left aside.
+      unknown_group: whether the space group is ignored.
       num_starts: largest number of starts in each group.
       seed: of the random phases.
       weights: of a network that phases part of the starts, see `solve_crystal`.
@@ -199,7 +199,7 @@ def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensit
                     composition: Mapping[str, float], *, radiation: str, composition_known: bool = True,
                     num_starts: int, seed: int, weights: LearnedWeights | None = None,
                     progress: Callable[[str], None] = lambda line: None) -> tuple[TriedGroup, ...]:
-    """Returns the model in each group, up to the first that is solved and lacks no inversion.
+    """Returns the model in each group, up to the first that is solved and shows no inversion that the group lacks.
 
     Args:
       groups: in the order in which they are tried.
@@ -227,7 +227,7 @@ def solve_in_groups(groups: Sequence[SpaceGroupOperators], reflections: Intensit
 
 
 def choose_group(tried: Sequence[TriedGroup]) -> TriedGroup:
-    """Returns the group that is solved and lacks no inversion, or else the one of the lowest R1."""
+    """Returns the best group: first one that is solved, then one without an extra inversion, then the lowest R1."""
     return min(tried, key=lambda one: (one.solution.status != "solved", one.has_extra_inversion, one.solution.r1))
 
 

@@ -84,7 +84,7 @@ def architecture_from(fields: dict[str, Any]) -> LearnedArchitecture:
 
 
 def init_params(key: jax.Array, architecture: LearnedArchitecture) -> Any:
-    """Draws fresh parameters, with which the iteration is the untrained one."""
+    """Draws fresh parameters, with which the learned iteration equals the untrained one."""
     shape, half = (4, 4, 4), (4, 4, 3)
     data = LearnedInput(AmplitudeConstraint(jnp.ones(half), jnp.ones(half, bool), jnp.ones(half, bool), jnp.ones(())),
                         jnp.ones((features.NUM_PROFILES, *half)), jnp.zeros(features.NUM_CONDITIONS))

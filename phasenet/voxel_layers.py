@@ -1,6 +1,6 @@
-"""What the unrolled iterations for Patterson maps and for crystals share: operations on the voxels of a periodic map.
+"""Operations on the voxels of a periodic map, shared by the unrolled iterations for Patterson maps and for crystals.
 
-`networks.dual_space` and `crystal` call these functions; both are rooms that do not know each other.
+`networks.dual_space` and `crystal` call these functions; neither of the two imports the other.
 """
 
 import flax.linen as nn

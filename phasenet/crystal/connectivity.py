@@ -1,8 +1,8 @@
-"""Bonds of a crystal structure by distance, and its unique atoms assembled into connected molecules.
+"""Finds the bonds of a crystal structure by distance, and assembles its unique atoms into connected molecules.
 
-Two atoms are bonded where their distance is below the sum of their covalent radii (Cordero et al., Dalton Trans. 2008,
-2832, from gemmi) and 0.4 A. Bonds to cations of alkali and alkaline-earth metals make no molecules. `solve` assembles
-the atoms that it found; `symmetry_copies` uses the same bonds.
+Two atoms are bonded if their distance is below the sum of their covalent radii (Cordero et al., Dalton Trans. 2008,
+2832, from gemmi) plus 0.4 A. Bonds to cations of alkali and alkaline-earth metals do not join molecules. `solve`
+assembles the atoms that it found; `symmetry_copies` uses the same bonds.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,8 @@ def longest_bonds(elements: Sequence[str], others: Sequence[str], with_cations: 
     Args:
       elements: n symbols.
       others: m symbols.
-      with_cations: whether cations of alkali and alkaline-earth metals are bonded to non-metals; never to other atoms.
+      with_cations: whether cations of alkali and alkaline-earth metals are bonded to non-metals; they are never bonded
+        to other atoms.
     """
     never = np.array([[bool({one, other} & _CATIONS) and not (with_cations and {one, other} & _BONDED_TO_CATIONS)
                        for other in others] for one in elements]).reshape(len(elements), len(others))
@@ -87,7 +88,7 @@ def find_bonds(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,
 
 def find_neighbours(positions: np.ndarray, reach: np.ndarray, cell: np.ndarray,
                     operators: SpaceGroupOperators) -> BondList:
-    """Returns all copies around unique atoms that are nearer than `reach`, those of each atom by distance.
+    """Returns all copies that are nearer than `reach` to a unique atom, sorted by distance for each unique atom.
 
     Args:
       positions: (n, 3) fractional.
@@ -116,8 +117,9 @@ def assemble(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,
              operators: SpaceGroupOperators) -> AssembledAtoms:
     """Returns the unique atoms moved to symmetry copies that lie together as molecules near the middle of the cell.
 
-    1. A molecule begins at an atom and takes the copies that are bonded to its atoms, as long as there are any.
-    2. The first molecule is moved by lattice translations to the cell; others to their copy nearest to those before.
+    1. A molecule begins at an atom and grows by the copies that are bonded to its atoms, until there are no more.
+    2. The first molecule is moved into the cell by lattice translations; each further one becomes the copy that lies
+       nearest to the molecules before it.
 
     Args:
       positions: (n, 3) fractional.
@@ -162,7 +164,7 @@ def assemble(positions: np.ndarray, elements: Sequence[str], cell: np.ndarray,
 
 
 def _one_of_each_copy(bonds: BondList, images: np.ndarray) -> BondList:
-    """Returns bonds without those to a copy that another operator makes at the same place (special positions).
+    """Returns each bond once, where several operators make the same copy (special positions).
 
     Args:
       bonds: of unique atoms.

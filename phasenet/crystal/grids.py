@@ -24,13 +24,14 @@ class CrystalGrid(NamedTuple):
       rotations: (P, 3, 3) int, operators of the group without centring translations, the identity first.
       translations: (P, 3) their translations.
       centring: (C, 3) centring translations, (0, 0, 0) first.
-      metric_root: (3, 3) fractional rows @ metric_root are Angstrom.
+      metric_root: (3, 3); fractional coordinates as rows @ metric_root are in Angstrom.
       permutations: (P, V) int32; `map.ravel()[permutations[p]]` is the map at rotation @ x + translation.
       places: (M,) int32, flat index into the `rfftn` of a map.
       sources: (M,) int32, the unique reflection at a place.
-      phase_factors: (M,) complex; the transform at a place is the factor times F of the unique reflection, or
-      conjugated: (M,) bool, times its complex conjugate.
-      measured: (X, Y, Z/2 + 1) bool, reflections whose amplitude is known: measured, or absent and so zero.
+      phase_factors: (M,) complex; the transform at a place is this factor times F of the unique reflection, or times
+        the complex conjugate of F where `conjugated`.
+      conjugated: (M,) bool, see `phase_factors`.
+      measured: (X, Y, Z/2 + 1) bool, reflections whose amplitude is known: measured, or zero as systematic absences.
       inverse_spacing: (X, Y, Z/2 + 1) 1/d in 1/A.
     """
 
@@ -139,7 +140,7 @@ def place_on_grid(values: np.ndarray, grid: CrystalGrid) -> np.ndarray:
 
 
 def map_from_structure_factors(values: np.ndarray, grid: CrystalGrid) -> np.ndarray:
-    """Returns the map (X, Y, Z) of structure factors (N,), times the number of voxels over the number of terms."""
+    """Returns the map (X, Y, Z), the sum over all h of F(h) exp(-2 pi i h . x), of unique structure factors F (N,)."""
     return np.fft.irfftn(place_on_grid(values, grid), s=grid.shape, axes=(0, 1, 2)) * np.prod(grid.shape)
 
 

@@ -1,4 +1,4 @@
-"""Unit cell, symmetry operators and reflections as arrays, which all modules of this room share.
+"""Unit cell, symmetry operators and reflections as arrays, shared by all modules of `phasenet.crystal`.
 
 Fractional coordinates `x` are columns; an operator moves an atom to `rotation @ x + translation`. Reciprocal lattice
 vectors `h` are rows of integers; the structure factor is F(h) = sum_j f_j exp(2 pi i h . x_j).
@@ -79,7 +79,7 @@ def has_inversion(operators: SpaceGroupOperators) -> bool:
 
 
 def operators_of(group: gemmi.SpaceGroup | gemmi.GroupOps, symbol: str = "") -> SpaceGroupOperators:
-    """Returns the operators of a space group of gemmi's, or of a list of operators without a name."""
+    """Returns the operators of a gemmi space group, or of a list of gemmi operators, which has no name of its own."""
     if isinstance(group, gemmi.SpaceGroup):
         symbol, group = group.xhm(), group.operations()
     operators = sorted(group, key=lambda op: op.triplet() != "x,y,z")
@@ -89,7 +89,7 @@ def operators_of(group: gemmi.SpaceGroup | gemmi.GroupOps, symbol: str = "") -> 
 
 
 def group_of(operators: SpaceGroupOperators) -> gemmi.GroupOps:
-    """Returns operators as a group of gemmi's, which can look up its space group; the reverse of `operators_of`."""
+    """Returns operators as a gemmi group, from which gemmi finds the space group; the inverse of `operators_of`."""
     listed = []
     for rotation, translation in zip(operators.rotations, operators.translations, strict=True):
         op = gemmi.Op()

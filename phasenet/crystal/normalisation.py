@@ -1,4 +1,4 @@
-"""Unique reflections, the Wilson plot, normalised and sharpened amplitudes.
+"""Computes unique reflections, the Wilson plot, and normalised and sharpened amplitudes.
 
 `solve` calls these functions first. The scale and B are those of Wilson, Nature 150 (1942) 151, with the mean Debye
 curve of organic molecules: interatomic distances shared by nearly all organics make <F^2> oscillate with resolution.
@@ -22,7 +22,7 @@ from phasenet.errors import InputError
 _DEBYE_SPACING = 0.05
 _DEBYE = np.array([0.19, 0.19, 0.29, 0.76, 1.22, 1.15, 1.0, 0.88, 0.83, 0.80, 0.83, 0.83, 0.80, 0.80, 0.82, 0.90, 1.02,
                    1.15, 1.245, 1.26, 1.16, 1.02])
-_ORGANIC_SHARE = 0.4  # share of carbon atoms, hydrogens not counted, from which the Debye curve is used
+_ORGANIC_SHARE = 0.4  # share of carbon atoms, hydrogens not counted, from which on the Debye curve is used
 _MIN_B, _MAX_B = -1.0, 15.0
 _REFLECTIONS_PER_SHELL = 25
 # Standard deviation of a tapered atom over d_min. The transform at d_min is then 0.29 of that at 0.
@@ -51,7 +51,7 @@ class UniqueReflections(NamedTuple):
 
 
 class WilsonFit(NamedTuple):
-    """Scale and B of the intensities: F^2 = scale exp(-B s^2 / 2) F^2 of atoms at rest.
+    """Scale and B of the intensities: measured F^2 = scale exp(-B s^2 / 2) times F^2 of atoms at rest.
 
     Attributes:
       scale: factor from squared form factors to the measured unit.

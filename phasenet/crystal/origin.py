@@ -1,9 +1,9 @@
-"""The origin of a map that was phased without symmetry, from the symmetry the map itself shows.
+"""Finds the origin of a map that was phased without symmetry, from the symmetry that the map shows; `solve` calls it.
 
-1. For each operator the correlation of rho(y) with rho(R y + v) for all v, by FFT.
-2. The shift u of the origin at which v = t + u - R u correlates best, summed over the operators, on the grid.
-3. Between voxels: Newton steps on the phases of the map and of its copies.
-4. `symmetrise` shifts the map and averages it over the group.
+1. Correlate rho(y) with rho(R y + v) for each operator x -> R x + t and for all v, by FFT.
+2. Take the grid point u, as the new origin, at which v = t + u - R u correlates best, summed over the operators.
+3. Refine u between the grid points, by Newton steps on the phases of the map and of its copies.
+4. `symmetrise` shifts the map to this origin and averages it over the group.
 
 The mean correlation at the best shift is the overlap, a figure of merit that the phasing does not optimise.
 """
@@ -65,7 +65,7 @@ def find_origin(density: np.ndarray, grid: CrystalGrid) -> np.ndarray:
 
 
 def _remaining_shift(density: np.ndarray, grid: CrystalGrid) -> np.ndarray:
-    """Returns how far, (3,) fractional, the symmetry's origin is from that of a map that is less than a voxel off.
+    """Returns the shift (3,), fractional and less than a voxel, from the origin of a map to that of its symmetry.
 
     A map that obeys the operators about d has map(R x + t) = map(x + w) with w = d - R^-1 d. One Newton step on the
     phases of both, weighted by their amplitudes, gives w for each operator; least squares then give d.

@@ -1,9 +1,14 @@
-"""Phases from amplitudes alone, without symmetry: relaxed reflections from random phases (`solve` calls this).
+"""Phases a crystal from its amplitudes alone, without symmetry: relaxed reflections from random phases.
 
-The method is relaxed-reflect-reflect (Elser, Lan, Bendory, arXiv:1706.00399), in small steps. One round: 1. current =
-memory + step * projected; 2. density = current under a soft threshold; 3. projected = 2 * density - current with the
-measured amplitudes, where F000 and a share of the reflections not measured are kept; 4. memory = current - step *
-density. The step and the gain of the density solved more made crystals at 1.35 to 1.95 A than others that were tried.
+The method is relaxed-reflect-reflect (Elser, Lan, Bendory, arXiv:1706.00399), in small steps; `solve` calls it. One
+round takes these steps:
+
+1. current = memory + step * projected.
+2. density = current under a soft threshold, times a gain.
+3. projected = 2 * density - current with the measured amplitudes; it keeps F000 and a share of unmeasured reflections.
+4. memory = current - step * density.
+
+With this step and this gain, more made crystals at 1.35 to 1.95 A were solved than with others that were tried.
 """
 
 import functools
@@ -19,18 +24,19 @@ from phasenet.crystal.grids import CrystalGrid
 from phasenet.voxel_layers import highest_around
 
 STEP = 0.2
-# What a round keeps of a reflection that was not measured. With 1, reflections beyond the resolution take up what does
-# not fit; with 0, atoms get ripples.
+# Share that a round keeps of an unmeasured reflection. With 1, reflections beyond the resolution take up what does not
+# fit; with 0, atoms get ripples.
 _SHARE = 0.7
-# What starts differ in, one after another: the threshold in root mean squares of the current map, and the share for
-# reflections within the resolution. The best threshold depends on the resolution and on the heaviest atoms; the share
-# must be 1 where the strongest reflections were not measured (overloads).
+# The variants that successive starts use in turn: the threshold in root mean squares of the current map, and the share
+# for reflections within the resolution. The best threshold depends on the resolution and on the heaviest atoms; the
+# share must be 1 where the strongest reflections were not measured (overloads).
 VARIANTS = ((2.2, _SHARE), (2.6, _SHARE), (2.0, _SHARE), (3.0, _SHARE), (2.2, 1.0), (1.8, 1.0), (2.0, 1.0), (2.6, 1.0))
 STEEPNESS = 4.0
-# A voxel passes the threshold by its own value and by the highest around it: atoms pass whole, not their tops alone.
+# The mean of a voxel's value and of the highest value around it must pass the threshold: so atoms pass whole, not their
+# tops alone.
 _NEIGHBOUR_SHARE = 0.5
-# The worse atoms are resolved, the more of them the threshold takes: from this resolution in Angstrom on the density is
-# raised by so much for each Angstrom, at most by the last number.
+# The worse an atom is resolved, the more of it the threshold removes. So from this d_min in Angstrom on the gain rises
+# above 1, by this slope per Angstrom and at most by the last number.
 _GAIN_FROM, _GAIN_SLOPE, _LARGEST_GAIN = 1.3, 1 / 3, 0.25
 BOUND = 60.0  # largest value of a map, in root mean squares of the true one
 
@@ -58,7 +64,7 @@ class PhasingState(NamedTuple):
       projected: (B, X, Y, Z) the last maps with the measured amplitudes.
       memory: (B, X, Y, Z) the maps that the next round adds step * `projected` to.
       threshold: (B, 1, 1, 1) of the density, root mean squares of the current map.
-      share: (B, 1, 1, 1) that stays of a reflection which was not measured within the resolution.
+      share: (B, 1, 1, 1) that is kept of an unmeasured reflection within the resolution.
     """
 
     projected: jax.Array
@@ -96,7 +102,7 @@ def gain_at(d_min: jax.Array | float) -> jax.Array:
 
 def draw_phases(starts: Sequence[int], seed: int, constraint: AmplitudeConstraint,
                 shape: tuple[int, int, int]) -> PhasingState:
-    """Draws states with random phases; each of B starts, numbered from 0, has its phases and its variant."""
+    """Draws states with random phases; the number of each of B starts, from 0, decides its phases and its variant."""
     noise = np.stack([np.random.default_rng((seed, start)).standard_normal(shape, np.float32) for start in starts])
     return state_from_maps(noise, starts, constraint, shape)
 
@@ -160,7 +166,7 @@ def _run_round(state: PhasingState, constraint: AmplitudeConstraint) -> tuple[Ph
 
 
 def kept_shares(share: jax.Array, constraint: AmplitudeConstraint) -> jax.Array:
-    """Returns what stays of reflections that were not measured, from `PhasingState.share`; (..., X, Y, Z/2 + 1)."""
+    """Returns the share (..., X, Y, Z/2 + 1) that is kept of unmeasured reflections, from `PhasingState.share`."""
     return jnp.where(constraint.within, share, _SHARE)
 
 

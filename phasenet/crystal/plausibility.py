@@ -1,6 +1,6 @@
-"""What a right model shows beside a low R1: usual bond lengths, and no inversion that its space group lacks.
+"""Tests what a right model shows beside a low R1: usual bond lengths, and no inversion that its space group lacks.
 
-`phasenet.crystal_pipeline` lowers its verdict where a model shows otherwise.
+`phasenet.crystal_pipeline` lowers the verdict on a model that fails a test.
 """
 
 import numpy as np

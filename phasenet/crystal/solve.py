@@ -1,14 +1,14 @@
-"""From merged reflections, cell, space group and composition to atoms: the whole way, in order.
+"""Solves a crystal from its reflections, cell, space group and composition: `solve_crystal`, for `crystal_pipeline`.
 
 1. Unique reflections, Wilson plot, sharpened amplitudes (`normalisation`), a grid of the cell (`grids`).
 2. For each start: phases in P1 from random ones (`learned`, `phasing`), the origin and the average over the group
-   (`origin`), a few rounds more from the symmetric map, peaks, least squares and moves of atoms (`completion`).
-   Where the lattice has a rotation that the group lacks, the model is refined as a twin, too (`twin_refinement`); if
-   the intensities suggest such a twin, every second start is phased from intensities without the second component.
-3. If none is solved and the crystal is small: moves of single atoms (`one_atom_moves`), then 2 from its atoms on.
-4. The verdict (`verdict`); the first start that is solved ends the search. If none is, the models that fit best are
-   candidates.
-5. The atoms are put together as molecules (`connectivity`), with the standard deviations of their coordinates.
+   (`origin`), a few more rounds from the symmetric map, peaks, least squares and moves of atoms (`completion`).
+   If the lattice has a rotation that the group lacks, the model is also refined as a twin (`twin_refinement`); if the
+   intensities suggest such a twin, every second start is phased from intensities without the second component.
+3. If no start is solved and the crystal is small: moves of single atoms (`one_atom_moves`), completed as in step 2.
+4. The verdict (`verdict`); the first start that is solved ends the search. If none is solved, the models that fit best
+   are candidates.
+5. The atoms are assembled as molecules (`connectivity`), with the standard deviations of their coordinates.
 """
 
 import itertools
@@ -75,12 +75,12 @@ class CrystalSolution(NamedTuple):
     """The best model of a search.
 
     Attributes:
-      positions: (n, 3) fractional coordinates of symmetry-unique atoms, those that are bonded together.
+      positions: (n, 3) fractional coordinates of symmetry-unique atoms, chosen so that bonded atoms lie together.
       standard_deviations: (n, 3) of x, y and z, times the edges, Angstrom; 0 where the site symmetry fixes them.
       molecules: (n,) int, the connected fragment that an atom belongs to, from 0.
       elements: n symbols.
       b_iso: (n,) Angstrom^2.
-      occupancies: (n,) with the crystallographic share: 1 over the multiplicity on a special position.
+      occupancies: (n,) with the crystallographic share: on a special position, 1 over the order of its site symmetry.
       r1: R1 over F > 4 sigma(F).
       wr2: weighted R of F^2.
       status: "solved", "ambiguous" or "not solved".
@@ -131,7 +131,7 @@ class CrystalSolution(NamedTuple):
 
 
 class _Network(NamedTuple):
-    """Weights, and what they are told of the crystal."""
+    """The weights of a network, and its input for the crystal."""
 
     weights: LearnedWeights
     data: LearnedInput
@@ -170,7 +170,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
       composition: number of atoms of each element in the unit cell; hydrogens are not placed.
       radiation: "xray", "electron" or "neutron".
       composition_known: False takes the numbers of atoms for a guess, which the data may change.
-      num_starts: largest number of starts from random phases; as many again where the intensities suggest a twin.
+      num_starts: largest number of starts from random phases; twice as many where the intensities suggest a twin.
       seed: of the random phases; the same arguments give the same answer.
       weights: of a network that phases the first half of the starts beyond 1.3 A resolution; None for none.
 
@@ -252,7 +252,7 @@ def _attempts(constraint: AmplitudeConstraint, problem: CompletionProblem, compo
     batches = [(first, learned, network) for first in range(0, learned, at_once)]
     batches += [(first, num_starts, None) for first in range(learned, num_starts, at_once)]
     for first, end, used in batches:
-        # Always as many at once, so that one program serves all.
+        # All batches have the same size, so that one compiled program serves them.
         maps = _phase(constraint, problem.grid, range(first, first + at_once), seed, used)
         for start, density in enumerate(maps[:end - first], first):
             symmetric = origin.symmetrise(np.asarray(density, np.float64), problem.grid)
@@ -273,8 +273,8 @@ def _detwinned_attempts(problem: CompletionProblem, twins: Sequence[TwinCandidat
                         num_starts: int, seed: int) -> Iterator[_Attempt]:
     """Yields the model of each start from intensities without the second component of the twin that is most likely.
 
-    There is no start where the intensities suggest no twin, or one of nearly equal components, which only a model can
-    part.
+    Yields none where the intensities suggest no twin, or a twin of nearly equal components, which only a model can
+    separate.
     """
     reflections = problem.reflections
     fractions = [twinning.estimate_fraction(reflections, operators, twin.law) for twin in twins]
@@ -292,14 +292,14 @@ def _detwinned_attempts(problem: CompletionProblem, twins: Sequence[TwinCandidat
 
 
 def _alternate(first: Iterator[_Attempt], second: Iterator[_Attempt]) -> Iterator[_Attempt]:
-    """Yields attempts of both by turns, of one where the other has ended."""
+    """Yields attempts of both iterators in turn, and of one alone after the other has ended."""
     for pair in itertools.zip_longest(first, second):
         yield from (attempt for attempt in pair if attempt is not None)
 
 
 def _moved_attempts(amplitudes: NormalisedAmplitudes, problem: CompletionProblem, operators: SpaceGroupOperators,
                     num_starts: int, seed: int) -> Iterator[_Attempt]:
-    """Yields the model of each new set of places that moves of single atoms keep; none for a crystal that is large."""
+    """Yields the model of each new set of places that moves of single atoms keep; none for a large crystal."""
     atoms = one_atom_moves.list_atoms(problem.counts, problem.model.elements, len(problem.grid.rotations))
     if atoms is None:
         return
@@ -339,7 +339,7 @@ def _phase(constraint: AmplitudeConstraint, grid: CrystalGrid, starts: range, se
 
 def _polish(density: np.ndarray, start: int, constraint: AmplitudeConstraint, grid: CrystalGrid,
             at_once: int) -> np.ndarray:
-    """Returns a start's symmetric map (X, Y, Z) after some untrained rounds more, averaged over the group again."""
+    """Returns a start's symmetric map (X, Y, Z) after some more untrained rounds, averaged over the group again."""
     copies = np.broadcast_to(density, (at_once, *grid.shape))
     state = phasing.state_from_maps(copies, [start] * at_once, constraint, grid.shape)
     _, maps = phasing.run_rounds(state, constraint, _POLISHING_ROUNDS)

@@ -1,4 +1,4 @@
-"""Symmetry copies of atoms: all atoms of a unit cell, and for pictures what is bonded or near to the atoms shown."""
+"""Makes symmetry copies of atoms: all atoms of a unit cell, and for pictures the surroundings of the atoms shown."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -103,8 +103,8 @@ def show_unique(unique: UniqueAtoms) -> CopiedAtoms:
 def fill_cell(unique: UniqueAtoms) -> CopiedAtoms:
     """Returns every molecule whose centre lies in the unit cell, whole; atoms on special positions once.
 
-    A molecule that symmetry completes is completed first. Of chains and networks, which have no end, and of single
-    atoms, all atoms in the cell are shown, those on its faces, edges and corners each time.
+    A molecule that symmetry completes is completed first. For chains and networks, which have no end, and for single
+    atoms, all atoms in the cell are shown, with every copy on its faces, edges and corners.
     """
     copies = []
     start, operators = show_unique(unique), unique.operators

@@ -1,6 +1,6 @@
-"""Writes a solved crystal as SHELX instructions (.res), as CIF and as PDB, for the programs that go on with it.
+"""Writes a solved crystal as SHELX instructions (.res), as CIF and as PDB, for programs that refine or show it.
 
-The .res is refined further by SHELXL with the reflections beside it under the same name; Olex2 opens it as it is.
+SHELXL refines the .res further, with the reflections beside it under the same name; Olex2 opens the .res as it is.
 """
 
 import os
@@ -48,7 +48,7 @@ class CrystalStructure(NamedTuple):
       positions: (n, 3) fractional.
       standard_deviations: (n, 3) of the fractional coordinates; 0 where they are fixed or unknown.
       b_iso: (n,) Angstrom^2.
-      occupancies: (n,) with the crystallographic share: 1 over the multiplicity on a special position.
+      occupancies: (n,) with the crystallographic share: on a special position, 1 over the order of its site symmetry.
       scale: factor from calculated to measured amplitudes.
       r1: R1 over F > 4 sigma(F).
       hklf: 3 or 4, the kind of the reflection file.
@@ -140,7 +140,7 @@ def write_cif(path: str | os.PathLike, structure: CrystalStructure) -> None:
 
 
 def _twin_instructions(twin: TwinComponent | None) -> list[str]:
-    """Returns the lines of SHELXL that make a twin of two components; none without a twin."""
+    """Returns the SHELXL instructions for a twin of two components; none without a twin."""
     if twin is None:
         return []
     return [f"TWIN {' '.join(map(str, twin.law.ravel().tolist()))} 2", f"BASF {twin.fraction:.4f}"]
@@ -157,8 +157,8 @@ def format_triplet(rotation: np.ndarray, translation: np.ndarray) -> str:
 def format_uncertain(value: float, deviation: float) -> str:
     """Returns a number with its standard deviation in parentheses, in units of its last digit: 0.12345(6).
 
-    The standard deviation has the digits that make it 2 to 19; without one, 0 or not finite, the number has five
-    decimals and no parentheses.
+    The standard deviation is written with the digits that make it 2 to 19. If the standard deviation is 0 or not
+    finite, the number has five decimals and no parentheses.
     """
     if not (np.isfinite(deviation) and deviation > 0):
         return f"{value:.5f}"

@@ -170,8 +170,8 @@ def read_params(path: pathlib.Path, shapes: Any, needed_by: str) -> Any:
 def _factors_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """Returns the shape of the factors of an int8 array.
 
-    As a matrix (inputs, outputs) it has a factor for each index of its longer side: a factor for each of few outputs
-    would have to serve inputs of very different weights.
+    Taken as a matrix (inputs, outputs), the array has a factor for each index of its longer side: if the outputs are
+    few, a factor for each output would have to serve inputs of very different weights.
 
     Args:
       shape: of the array.

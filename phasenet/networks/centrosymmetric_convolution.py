@@ -1,7 +1,8 @@
 """3D correlation of centrosymmetric maps with centrosymmetric kernels, on half of the voxels, through Fourier space.
 
-A map and a kernel that are their own inverses have real Fourier coefficients. A product of them is one multiplication
-instead of four, and half of the planes determine the rest: about a third of the time of `fourier_convolution`.
+A map and a kernel that are their own inverses have real Fourier coefficients. A product of two real coefficients is one
+multiplication instead of four, and half of the planes determine the rest. So the correlation takes about a third of the
+time of `fourier_convolution`.
 
 A *half map* (n, D/2, H, W, C) holds the voxels d >= D/2 of a map (n, D, H, W, C), all edges even, that is symmetric
 about its centre: x[d, h, w] = x[D - 1 - d, H - 1 - h, W - 1 - w]. Coefficients are laid out as (Ld, m, C, F): depth
@@ -90,7 +91,7 @@ class _Plan(NamedTuple):
     Attributes:
       edges: D, H, W of the whole map.
       taps: kd, kh, kw.
-      lengths: Ld, Lh, Lw of the transforms: what wraps around meets zeros.
+      lengths: Ld, Lh, Lw of the transforms, long enough that what wraps around meets zeros.
       samples: maps in a group.
     """
 

@@ -1,4 +1,4 @@
-"""What the networks are trained for: the paper's mean squared error, and a correlation for the iterations.
+"""Loss functions of the networks: the paper's mean squared error, and a correlation of maps for the iterations.
 
 `launch.tasks.patterson` trains `published` and `dense` with the mean squared error; `launch.tasks.dual_space` and
 `launch.tasks.crystals` train iterations with the correlation.

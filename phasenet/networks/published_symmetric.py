@@ -65,10 +65,10 @@ def _symmetrize_kernel(kernel: jax.Array, symmetry: str) -> jax.Array:
 
 
 def start_near_identity(params: dict[str, Any]) -> dict[str, Any]:
-    """Returns fresh parameters with which the layers between the first and the last nearly hand on what they get.
+    """Returns fresh parameters with which the layers between the first and the last nearly pass on their input.
 
-    Without shortcuts, a random network of twelve layers has nearly forgotten its input. Here each kernel between equal
-    numbers of channels is a unit in the middle and a share of what it was.
+    Without shortcuts, a random network of twelve layers loses nearly all of its input. Here each kernel between equal
+    numbers of channels becomes the identity, at its middle tap, plus a fraction of the random kernel.
 
     Args:
       params: of a `published.PattersonNetwork` without batch normalization.
@@ -106,7 +106,7 @@ def apply_to_half(params: dict[str, Any], patterson_maps: jax.Array, architectur
                   ) -> jax.Array:
     """Returns the half d >= N/2 of what `published.PattersonNetwork` returns, (B, N/2, N, N) float32.
 
-    A window of W voxels makes it (B, W/2, W, W).
+    With a window of W voxels, the shape is (B, W/2, W, W).
 
     Args:
       params: centrosymmetric ones, see `symmetrize_params`.

@@ -2,8 +2,8 @@
 
 After the exact refinement (`refinement.refine_exact`) right atoms leave nothing but the noise of the data. Wrong atoms
 leave much more, however high their correlation is. So the test is chi^2 with the stated standard deviations of the
-data. If two different sets of atoms pass it, the result is ambiguous. `atom_search` and `counting` use
-this module.
+data. If two different sets of atoms pass the test, the result is ambiguous. `atom_search` and `counting` use this
+module.
 """
 
 from typing import NamedTuple
@@ -21,8 +21,7 @@ NOT_SOLVED, SOLVED, AMBIGUOUS = range(len(STATUSES))
 # float32 maps and of the calculation.
 RELATIVE_FLOOR = 1e-3
 # Largest chi^2 that passes for very many reflections, and the number of standard deviations of chi^2 that are added to
-# this limit for fewer.
-# For data without noise, right atoms end below 1e-4 (rounding) and wrong ones above 100.
+# this limit for fewer. For data without noise, right atoms end below 1e-4 (rounding) and wrong ones above 100.
 _CHI_SQUARED_LIMIT = 1.2
 _CHI_SQUARED_SIGMAS = 5.0
 # Two sets of atoms are the same if every atom has a counterpart within this distance, voxels.

@@ -1,11 +1,12 @@
-"""Training examples of the learned iteration: made crystals, measured on a grid, from a key.
+"""Makes training examples of the learned iteration: made crystals, measured on a grid, from random keys.
 
-The steps of `make_example`:
+`launch.tasks.crystals` calls `make_example`, which takes these steps:
 
-1. Draw a resolution in which the grid fits, and at times put a heavy atom in the place of another.
+1. Draw a resolution that suits the grid; in some examples put a heavy atom in the place of another atom.
 2. Compute the structure factors on the grid, in P1.
-3. Draw errors of the intensities, and what is missing: reflections, low angles, a cone, weak ones.
-4. Sharpen as `normalisation` does, with the error that the B of a Wilson plot has.
+3. Draw the errors of the intensities, and the reflections that are missing: some at random, those at low angle, in a
+   cone, weak or overloaded.
+4. Sharpen as `normalisation` does, with a random error of the Wilson B.
 5. Compute the true map: point atoms with the same taper.
 """
 
@@ -32,7 +33,7 @@ _WILSON_B_ERROR = 0.4  # Angstrom^2, standard deviation
 
 
 class CrystalExample(NamedTuple):
-    """What the iteration is given, and the answer.
+    """The input of the iteration, and the true map.
 
     Attributes:
       data: amplitudes and conditions.
@@ -51,9 +52,9 @@ def make_example(key: jax.Array, structure: TrainingStructures, resolutions: jax
 
     Args:
       key: typed key of the example.
-      structure: of one crystal, without the axis S.
+      structure: one crystal, its arrays without the axis S.
       resolutions: (2,) smallest and largest d_min, Angstrom.
-      shape: of the grid.
+      shape: (X, Y, Z) of the grid.
     """
     keys = dict(zip(("d_min", "heavy", "noise", "missing", "wilson"), jax.random.split(key, 5), strict=True))
     d_min = jax.random.uniform(keys["d_min"], minval=resolutions[0], maxval=resolutions[1])
@@ -75,7 +76,7 @@ def make_example(key: jax.Array, structure: TrainingStructures, resolutions: jax
     measured = inside & _draw_measured(keys["missing"], intensity, s, structure.reciprocal, inside)
     wilson_b = mean_b + _WILSON_B_ERROR * jax.random.normal(keys["wilson"])
     taper = jnp.exp(-2 * (jnp.pi * ATOM_WIDTH * d_min * s)**2)
-    # The scale is of no consequence, because the map is brought to a root mean square of 1.
+    # The scale does not matter, because the map is brought to a root mean square of 1.
     sharpened = jnp.sqrt(jnp.maximum(intensity, 0.0) / squares) * jnp.exp(wilson_b * s**2 / 4) * taper
     constraint = _constrain(jnp.where(measured, sharpened, 0.0), measured, inside, d_min, shape)
 
@@ -91,7 +92,7 @@ def make_example(key: jax.Array, structure: TrainingStructures, resolutions: jax
 
 
 def _put_heavy_atom(key: jax.Array, structure: TrainingStructures) -> tuple[jax.Array, jax.Array]:
-    """Returns elements (10,) and kinds (A,); at times an independent atom and its images are of the last element."""
+    """Returns elements (10,), the last a heavy one, and kinds (A,); in some examples an atom and its images get it."""
     key_whether, key_which, key_kind = jax.random.split(key, 3)
     scores = jax.random.uniform(key_which, structure.kinds.shape)
     chosen = jnp.argmax(jnp.where(structure.elements[structure.kinds] > 1, scores, -1.0))
@@ -103,7 +104,7 @@ def _put_heavy_atom(key: jax.Array, structure: TrainingStructures) -> tuple[jax.
 
 def _add_errors(key: jax.Array, true: jax.Array, expected: jax.Array,
                 inside: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns intensities with errors as those of `made.measurement`, and the noise that they would state, ()."""
+    """Returns intensities with errors like those of `made.measurement`, and the noise () that their sigmas state."""
     keys = jax.random.split(key, 5)
     relative = jax.random.uniform(keys[0], minval=0.02, maxval=0.10)
     background = jax.random.uniform(keys[1], minval=0.003, maxval=0.04)

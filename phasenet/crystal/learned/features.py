@@ -1,7 +1,7 @@
-"""What the learned iteration is told of a crystal: conditions of the data, and filters as functions of 1/d.
+"""Makes the inputs of the learned iteration: conditions that describe the data, and filters as functions of 1/d.
 
 The filters are Gaussians and spherical shells in Angstrom, at the distances of bonded atoms (1.2 and 1.42), of atoms
-two bonds apart (2.45) and of atoms in contact (3.7), so that they mean the same on any lattice and at any resolution.
+two bonds apart (2.45) and of atoms in contact (3.7). So a filter means the same on any lattice and at any resolution.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ NUM_PROFILES = len(_GAUSSIAN_WIDTHS) + len(_SHELLS)
 _GAIN_RESOLUTION = 1.4  # Angstrom, the resolution at which a filtered map has the root mean square of the map
 _LARGEST_GAIN = 6.0  # wide filters see little but the strong low angles
 NUM_CONDITIONS = 6
-COMPLETENESS_ROW = 2  # its place among the conditions
+COMPLETENESS_ROW = 2  # the row of the completeness among the conditions
 _LARGEST_CONDITION = 3.0
 
 
@@ -45,9 +45,9 @@ def describe_crystal(constraint: AmplitudeConstraint, grid: CrystalGrid, unique:
     """Returns the input of a measured crystal.
 
     Args:
-      constraint: its sharpened amplitudes on the grid.
-      grid: its grid.
-      unique: its unique reflections.
+      constraint: the sharpened amplitudes on the grid.
+      grid: the grid of the crystal.
+      unique: the unique reflections.
       composition: atoms of each element in the unit cell; hydrogen is left out.
       d_min: resolution in Angstrom.
     """
@@ -87,7 +87,7 @@ def scale_conditions(*, d_min: jax.Array | float, volume: jax.Array | float, num
 
 
 def filter_profiles(inverse_spacing: jax.Array) -> jax.Array:
-    """Returns the basis of the filters (10, X, Y, Z/2 + 1) at 1/d (X, Y, Z/2 + 1), 1/A; 0 for F000, which drifts."""
+    """Returns the basis of the filters (10, X, Y, Z/2 + 1) at 1/d (X, Y, Z/2 + 1), 1/A; 0 at F000, which may drift."""
     profiles = zip(_GAINS, _raw_profiles(inverse_spacing, jnp), strict=True)
     return jnp.stack([jnp.where(inverse_spacing > 0, gain * profile, 0.0) for gain, profile in profiles])
 

@@ -58,7 +58,7 @@ class LearnedRound(nn.Module):
           data: of the crystal.
         """
         arch, shape = self.architecture, state.memory.shape
-        # Exponents, so that a step of the optimizer changes each by a share.
+        # The parameters are logarithms, so that a step of the optimizer changes each value by a fraction.
         step = phasing.STEP * jnp.exp(self.param("step", nn.initializers.zeros, ()))
         cut = jnp.exp(self.param("cut", nn.initializers.zeros, ()))
         steepness = phasing.STEEPNESS * jnp.exp(self.param("steepness", nn.initializers.zeros, ()))

@@ -1,8 +1,8 @@
 """Made crystals as arrays, from which the training of the learned iteration makes its examples.
 
 Each crystal is the whole content of its unit cell without symmetry, its axes in the order of their lengths. A program
-is compiled for each shape of grid, so there are few of them; a crystal goes with those that fit its cell at some
-resolution (`find_resolutions`).
+is compiled for each shape of grid, so only a few shapes are used; a crystal is used with each shape that fits its cell
+at some resolution (`find_resolutions`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from phasenet.crystal.made.crystals import MadeCrystal
 from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.errors import InputError
 
-# Grid points per d_min, which `grids.choose_shape` gives at least, and not much more.
+# Grid points per d_min: the least that `grids.choose_shape` gives, and the most that a grid of the training may have.
 _MIN_POINTS, _MAX_POINTS = 2.74, 3.4
 _RESOLUTIONS = (0.95, 2.1)
 _MIN_RANGE = 0.02
@@ -50,10 +50,10 @@ def pack_structures(made: Iterable[MadeCrystal], max_atoms: int,
     Args:
       made: crystals.
       max_atoms: A.
-      shapes: of the grids.
+      shapes: (X, Y, Z) of each grid.
 
     Raises:
-      InputError: none does.
+      InputError: no crystal does.
     """
     packed = (_pack(crystal, max_atoms) for crystal in made)
     rows = [row for row in packed if row is not None and find_resolutions(row.reciprocal[None], shapes).any()]
@@ -63,7 +63,7 @@ def pack_structures(made: Iterable[MadeCrystal], max_atoms: int,
 
 
 def find_resolutions(reciprocal: np.ndarray, shapes: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    """Returns in which resolutions shapes of grids fit cells.
+    """Returns the range of resolutions in which each shape of grid fits each cell.
 
     Args:
       reciprocal: (S, 3, 3), see `TrainingStructures`.

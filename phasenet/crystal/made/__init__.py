@@ -1,4 +1,4 @@
-"""Made crystals: structures drawn at random by the rules of chemistry, and their measurement.
+"""Makes synthetic crystals ("made" crystals): structures drawn at random by the rules of chemistry, and their data.
 
 In reading order:
 
@@ -10,8 +10,8 @@ In reading order:
     complexes          metal atoms and their ligands
     packing            molecules grown in a unit cell
     minerals           ions packed in a unit cell
-    compression        pressed together to the density of real crystals
-    crystals           the whole way: `draw_crystal`
+    compression        the cell pressed together to the density of real crystals
+    crystals           runs these steps: `draw_crystal`
     arrays             many crystals as a few arrays
     measurement        structure factors, errors, what is missing: `measure`
 """

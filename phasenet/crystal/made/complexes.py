@@ -1,7 +1,8 @@
-"""Molecules about a metal atom: `start_complex`, which `packing` calls.
+"""Starts molecules around a metal atom: `start_complex`, which `packing` calls.
 
-A metal atom is put into a void, or on a special position whose symmetry its coordination polyhedron can have. Ligands
-are bound to its corners; where corners are images of each other, to one of them. `packing` then lets the ligands grow.
+A metal atom is put into a void, or on a special position whose symmetry its coordination polyhedron can have. A ligand
+is bound to each corner of the polyhedron, or to one of several corners that are images of each other. `packing` then
+lets the ligands grow.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from phasenet.crystal.made.growth import GrowingCrystal, Pose, Site
 from phasenet.crystal.made.rotations import about_first_axis, axis_of, frame, random_rotation
 from phasenet.crystal.made.special_positions import GENERAL_POSITION, SiteSymmetry
 
-_RING_DISTANCE = 0.34  # a bound ring is farther from the metal than half of its bonds by this, Angstrom
+_RING_DISTANCE = 0.34  # Angstrom; distance of a bound ring from the metal, less the radius of the metal
 _ORIENTATIONS, _SPINS = 30, 8
 _SPECIAL_TRIES, _LIGAND_TRIES = 6, 4
 _SAME_DIRECTION = 0.1

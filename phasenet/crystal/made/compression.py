@@ -1,7 +1,7 @@
-"""Presses a grown crystal together until it is as dense as crystals are: `compress`.
+"""Presses a grown crystal together until it is as dense as real crystals: `compress`.
 
-The unit cell shrinks in small steps. After each, atoms that are too near are moved apart, and distances of up to two
-bonds, and across rings, are restored (position-based dynamics: Mueller et al., J. Vis. Commun. Image Represent. 18
+The unit cell shrinks in small steps. After each step, atoms that are too near are moved apart, and distances of up to
+two bonds, and across rings, are restored (position-based dynamics: Mueller et al., J. Vis. Commun. Image Represent. 18
 (2007) 109). The densest cell without clashes is kept.
 """
 
@@ -18,10 +18,10 @@ _KEPT_DISTANCE = 3.05  # Angstrom; shorter distances within a molecule stay
 _SAME_ATOM = 0.3  # Angstrom; an atom on a special position is its own image
 _STEPS, _ROUNDS_PER_STEP, _LAST_ROUNDS = 14, 4, 24
 _BOND_SWEEPS = 3
-# Shares of a lack of distance and of a stretch that one move mends; an atom in many bonds moves less for each.
+# Fractions of an overlap and of a stretch that one move removes; an atom in many bonds moves less for each of them.
 _PUSH, _PULL, _PULL_POWER = 0.35, 0.75, 0.75
 _SKIN = 0.9  # Angstrom, how far atoms may come nearer before the list of neighbours is made anew
-# What is left of a clash, and of a bond's change, in Angstrom.
+# Largest overlap and largest change of a kept distance that are accepted, in Angstrom.
 MAX_OVERLAP, MAX_STRAIN = 0.2, 0.06
 
 
@@ -32,8 +32,8 @@ class PackedAtoms(NamedTuple):
       cell: (6,) Angstrom and degrees.
       elements: n symbols; "Hp" is hydrogen on nitrogen or oxygen.
       positions: (n, 3) Angstrom.
-      overlap: the largest lack of distance between atoms that are not bound, Angstrom.
-      strain: the largest change of a distance within a molecule that was to stay, Angstrom.
+      overlap: by how much two atoms that are not bound are too near to each other, the largest of all pairs, Angstrom.
+      strain: the largest change of a distance that was to be kept within a molecule, Angstrom.
     """
 
     cell: np.ndarray
@@ -44,7 +44,7 @@ class PackedAtoms(NamedTuple):
 
     @property
     def volume(self) -> float:
-        """Of the unit cell, A^3."""
+        """Volume of the unit cell, A^3."""
         return float(np.linalg.det(lattice.orthogonalization_matrix(self.cell)))
 
 
@@ -62,12 +62,12 @@ class _Pairs(NamedTuple):
 
 
 def compress(crystal: GrowingCrystal, cell: np.ndarray, volume: float) -> PackedAtoms:
-    """Returns the atoms in a cell of the volume given, A^3, or the densest that was reached without clashes.
+    """Returns the atoms in a cell of the volume given, A^3, or in the densest cell that was reached without clashes.
 
     Args:
       crystal: the atoms.
       cell: (6,) of the crystal, Angstrom and degrees.
-      volume: of the unit cell that is wanted, at most that of `cell`.
+      volume: wanted volume of the unit cell, at most that of `cell`, A^3.
     """
     alive = np.flatnonzero(crystal.alive)
     elements = [crystal.elements[atom] for atom in alive]
@@ -95,7 +95,7 @@ def compress(crystal: GrowingCrystal, cell: np.ndarray, volume: float) -> Packed
 
 
 class _Model:
-    """Distances that stay and distances that must not become too short."""
+    """The distances to keep, and the shortest distances that all other pairs may have."""
 
     def __init__(self, crystal: GrowingCrystal, elements: list[str], molecules: np.ndarray, positions: np.ndarray,
                  cell: np.ndarray) -> None:
@@ -132,7 +132,7 @@ class _Model:
         return moved
 
     def relax(self, positions: np.ndarray, cell: np.ndarray, rounds: int) -> PackedAtoms:
-        """Returns the atoms after some rounds of moves, with what is left of clashes and strain."""
+        """Returns the atoms after some rounds of moves, with the overlap and the strain that remain."""
         matrix = lattice.orthogonalization_matrix(cell)
         count = len(positions)
         pairs = self._contacts(positions, matrix)

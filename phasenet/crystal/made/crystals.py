@@ -1,10 +1,11 @@
-"""Made crystals: atoms of a unit cell, as those of measured crystals are, whose truth is known.
+"""Draws made crystals, which resemble measured ones and whose atoms are known: `draw_crystal`.
 
-1. A volume, a space group and a unit cell (`unit_cells`).
-2. Molecules grown in it (`packing`, `growth`, `complexes`), or ions (`minerals`), pressed together (`compression`).
-3. Displacements: a mean B of the crystal, larger at the ends of molecules, and their spread.
+1. Draw a volume, a space group and a unit cell (`unit_cells`).
+2. Let molecules grow in the cell (`packing`, `growth`, `complexes`), or pack ions (`minerals`), and press them together
+   (`compression`).
+3. Draw displacements: a mean B of the crystal, larger B at the ends of molecules, and a spread.
 
-No structure of nature enters: only bond lengths, contact distances and frequencies of space groups.
+No measured structure enters, only bond lengths, contact distances and frequencies of space groups.
 """
 
 from typing import NamedTuple
@@ -24,9 +25,9 @@ from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.errors import InputError
 
 MIN_VOLUME, MAX_VOLUME = 100.0, 4000.0
-# A^3 for each non-hydrogen atom: where a crystal is grown, and where the pressing may end.
+# A^3 for each non-hydrogen atom: of a crystal as it is grown, and the range that is wanted after the compression.
 _GROWN_AT, _VOLUME_PER_ATOM = 22.5, (15.0, 19.0)
-_LOOSEST = 1.35  # volume that is accepted over the one that is wanted
+_LOOSEST = 1.35  # largest accepted volume over the wanted one
 _VOLUME_POWER = 1.5  # half of the volumes lie in the lower third of the range
 _MIN_ATOMS = 3
 _LARGEST_MOLECULE = 60
@@ -34,7 +35,7 @@ _LARGEST_MOLECULE = 60
 _SOLVENT_SHARE, _ION_SHARE, _ION_SHARE_OF_COMPLEXES = 0.2, 0.1, 0.3
 _SPECIAL_SHARE, _SPECIAL_SHARE_OF_COMPLEXES = 0.08, 0.35
 _MIN_ATOMS_WITH_GUESTS = 8
-# Cells of ions are so much smaller than those of molecules; volume for each operator that ions need, A^3.
+# Volume of a cell of ions over that of a cell of molecules; volume for each operator that ions need, A^3.
 _SHARE_OF_IONS, _ROOM_OF_AN_ION = 0.4, 8.0
 _LAST_LIGHT_ELEMENT = 18  # atomic number
 _MAX_TRIES = 300
@@ -51,7 +52,7 @@ class MadeCrystal(NamedTuple):
       positions: (n, 3) fractional coordinates in [0, 1).
       elements: n symbols.
       b_iso: (n,) Angstrom^2.
-      hydrogens: (h, 3) fractional coordinates in [0, 1); hydrogen scatters, but is not part of the answer.
+      hydrogens: (h, 3) fractional coordinates in [0, 1); hydrogen scatters, but is not among the atoms to be found.
       hydrogen_b_iso: (h,) Angstrom^2.
       composition: atoms of each element in the unit cell, hydrogen among them.
       kind: one of `KINDS`.
@@ -130,9 +131,9 @@ def _press(crystal: GrowingCrystal, cell: np.ndarray,
     """Returns the atoms of a grown crystal pressed together, and its operators; None if they clash or stay too loose.
 
     Args:
-      crystal: what was grown.
-      cell: (6,) in which.
-      volume_per_atom: that is wanted, A^3 for each non-hydrogen atom.
+      crystal: as it was grown.
+      cell: (6,) in which it was grown, Angstrom and degrees.
+      volume_per_atom: wanted volume, A^3 for each non-hydrogen atom.
     """
     heavy = np.array([x for x, element in zip(crystal.positions, crystal.elements, strict=True)
                       if not contacts.is_hydrogen(element)])

@@ -1,7 +1,7 @@
-"""A crystal that is filled with fragments one after another, without two atoms nearer than they can be.
+"""Fills a crystal with fragments one after another, so that no two atoms come too near to each other.
 
-The crystal keeps the images of its atoms by all operators in the neighbouring cells as points. A fragment is added if
-its atoms, hydrogens included, keep their distances from these points and from their own images.
+The crystal stores the images of its atoms, by all operators in the neighbouring cells, as points. A fragment is added
+if its atoms, hydrogens included, keep their shortest distances from these points and from their own images.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Site(NamedTuple):
       number: differs for all sites of a crystal.
       atom: number of the atom.
       direction: (3,) unit vector.
-      normal: (3,) unit vector across the plane of its bonds, where these lie in a plane.
+      normal: (3,) unit vector perpendicular to the bonds of the atom, where these lie in a plane.
       hydrogen: number of the hydrogen atom that holds the site, or -1.
     """
 
@@ -109,7 +109,7 @@ class GrowingCrystal:
         return len(self.sites) - 1
 
     def find_void(self, rng: np.random.Generator, tries: int = 40) -> np.ndarray:
-        """Returns the place (3,), Angstrom, of some random ones that is farthest from all atoms."""
+        """Returns that of `tries` random places, (3,), Angstrom, which is farthest from all atoms."""
         places = rng.random((tries, 3))
         alive = np.flatnonzero(self.alive)
         if not len(alive):
@@ -127,9 +127,9 @@ class GrowingCrystal:
         Args:
           fragment: n atoms.
           poses: in the order of preference.
-          molecule: that the fragment is to belong to.
-          site: that it is to be bound to, if any; its hydrogen atom is left aside.
-          used: number of the fragment's site of this bond.
+          molecule: number of the molecule that the fragment is to belong to.
+          site: the site that the fragment is to be bound to, if any; the hydrogen atom of the site is ignored.
+          used: number of the fragment's own site for this bond; -1 for none.
           donors: atoms of the fragment that are bound instead, without a site of their own.
         """
         binding = [*donors] if used < 0 else [int(fragment.site_atoms[used])]

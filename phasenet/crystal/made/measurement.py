@@ -26,13 +26,13 @@ class MeasurementConditions(NamedTuple):
       background_noise: standard deviation of a weak intensity over the mean intensity.
       model_error: standard deviation of the logarithm of a factor that equivalents share, as multiple scattering of
         electrons gives; the standard deviations that come with the data do not know of it.
-      completeness: share of the reflections that is measured, of those that nothing else removes.
+      completeness: share that is measured of the reflections which nothing else removes.
       largest_d: reflections of a larger d, Angstrom, are missing (beam stop).
       missing_cone: half the opening of a cone of directions that were never measured, degrees.
       cone_axis: (3,) unit vector, Cartesian.
       weakest: intensities below so many mean intensities are missing.
-      merged: one reflection of each set of equivalents, none that the space group forbids; otherwise all that were
-        measured, of each Friedel pair one.
+      merged: True for one reflection of each set of equivalents, and none that the space group forbids; False for all
+        that were measured, one of each Friedel pair.
     """
 
     radiation: str
@@ -114,7 +114,7 @@ def measure(rng: np.random.Generator, crystal: MadeCrystal, conditions: Measurem
 
 
 def _list_reflections(cell: np.ndarray, d_min: float) -> np.ndarray:
-    """Returns all reflections (N, 3) int of a cell (6,) down to `d_min` Angstrom, of each Friedel pair one."""
+    """Returns all reflections (N, 3) int of a cell (6,) down to `d_min` Angstrom, one of each Friedel pair."""
     matrix = lattice.orthogonalization_matrix(cell)
     largest = np.floor(np.linalg.norm(matrix, axis=0) / d_min).astype(int)
     axes = [np.arange(-n, n + 1) for n in largest[:2]] + [np.arange(largest[2] + 1)]

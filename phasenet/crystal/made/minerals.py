@@ -1,7 +1,7 @@
 """Inorganic crystals: ions packed at random, each anion beside a cation: `pack_ions`.
 
 Cations are put into voids or on special positions, anions at the sum of radii from cations that have few neighbours.
-`compression` then presses all ions together. Formulas are those of no mineral; distances are sensible.
+`compression` then presses all ions together. The formulas are not those of minerals, but the distances are realistic.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ FREQUENCIES = {
     "P a -3": 1.5, "F d -3 m :2": 2, "F m -3 m": 2, "P m -3 m": 1, "I a -3 d": 0.7,
 }  # fmt: skip
 _ANIONS = {"O": 10.0, "F": 1.5, "S": 2.0, "Cl": 1.5, "Br": 0.6, "I": 0.5, "N": 0.3}
-# Volume of an anion over that of a ball of its radius: the share of the cations, and of what is empty.
+# Volume of an anion with the empty space around it, over that of a ball of its radius.
 _LOOSENESS = 1.5
 _SPECIAL_SHARE = 0.6
 _MAX_ORDER = 12

@@ -13,7 +13,12 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
 
 
 def frame(direction: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Returns a right-handed basis as columns (3, 3): a unit vector (3,), and that part of a second across it."""
+    """Returns a right-handed orthonormal basis as columns (3, 3).
+
+    Args:
+      direction: (3,) unit vector, the first column.
+      normal: (3,) vector, whose part perpendicular to `direction` gives the second column.
+    """
     across = normal - direction * (direction @ normal)
     if np.linalg.norm(across) < 0.1:
         across = np.eye(3)[np.abs(direction).argmin()]

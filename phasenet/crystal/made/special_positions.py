@@ -43,9 +43,9 @@ def site_symmetry(position: np.ndarray, operators: SpaceGroupOperators) -> SiteS
 
 def draw_special_position(rng: np.random.Generator,
                           operators: SpaceGroupOperators) -> tuple[np.ndarray, SiteSymmetry] | None:
-    """Returns a point (3,), fractional, that an operator drawn at random leaves where it is; None if none does.
+    """Returns a point (3,), fractional, that a randomly drawn operator leaves where it is, with its site symmetry.
 
-    On an axis or a plane the point is drawn too.
+    On an axis or a plane the place of the point is random, too. Returns None if no operator leaves a point where it is.
     """
     for number in rng.permutation(np.arange(1, len(operators.rotations))):
         rotation, shift = operators.rotations[number].astype(float), operators.translations[number]

@@ -1,4 +1,4 @@
-"""Draws a space group and a unit cell for a made crystal, as often as each is met in collections of crystals."""
+"""Draws the space group of a made crystal, by default with the frequencies of molecular crystals, and its unit cell."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The data of a measured crystal, judged before anything is solved.
+"""Judges the data of a measured crystal before anything is solved.
 
 In reading order:
 
@@ -12,6 +12,6 @@ In reading order:
     absences              lattice centring, glide planes and screw axes as evidence
     space_groups          every space group of a Laue class, ranked
     report                all of these in one named tuple
-    notes                 what a crystallographer would say about it
+    notes                 what a crystallographer would say about the report
     judgement             `judge_data`, which makes the report
 """

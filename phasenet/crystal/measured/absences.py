@@ -41,10 +41,11 @@ class AbsenceEvidence(NamedTuple):
     Attributes:
       description: the class and its condition, such as "h 0 l, l odd".
       num_possible: unique reflections of the class to the resolution of the data.
-      num_measured: those that were measured.
-      num_violated: those with I > 3 sigma.
-      mean_i_over_sigma: mean I/sigma of the measured ones; NaN without any.
-      mean_intensity_ratio: their mean of I over the mean I at their resolution; NaN without any.
+      num_measured: reflections of the class that were measured.
+      num_violated: measured reflections with I > 3 sigma.
+      mean_i_over_sigma: mean I/sigma of the measured reflections; NaN without any.
+      mean_intensity_ratio: mean over the measured reflections of I divided by the mean I at the same resolution; NaN
+        without any.
     """
 
     description: str
@@ -127,7 +128,7 @@ def gather_absence_data(
 
 
 def log_likelihood_ratio(data: AbsenceData, absent: np.ndarray) -> float:
-    """Returns the log likelihood of the data if these reflections are forbidden, over that if none is.
+    """Returns the log likelihood ratio of the data: some reflections are forbidden, against none is.
 
     Two cases are summed: the file holds forbidden reflections like any others, or leaves them out.
 

@@ -28,8 +28,8 @@ class AxisScale(NamedTuple):
 
     Attributes:
       axis: 0, 1, 2 for a, b, c.
-      factor: that the edge has to be multiplied by; 1 if the data fill a sphere as they are.
-      overlap: share of the measured reflections among as many of lowest angle, with the cell as given.
+      factor: factor by which the edge has to be multiplied; 1 if the data fill a sphere with the cell as given.
+      overlap: share of the M measured reflections among the M possible ones of lowest angle, with the cell as given.
       best_overlap: the same with the edge changed.
     """
 
@@ -40,7 +40,7 @@ class AxisScale(NamedTuple):
 
 
 def suggests_wrong_cell(scale: AxisScale) -> bool:
-    """Returns whether the data would fill a sphere with another length of one cell edge, and do not as they are."""
+    """Returns whether the data would fill a sphere with another length of one cell edge, but not with the given one."""
     return scale.best_overlap > max(_FULL_AFTER_CHANGE, scale.overlap + _GAIN)
 
 

@@ -191,8 +191,8 @@ def _shell(
 def _end_of_data(shells: tuple[ResolutionShell, ...], d_min: float) -> tuple[float, str]:
     """Returns the spacing in A below which every shell is noise, and by which criterion it was found.
 
-    CC1/2 only ever extends what I/sigma calls data or confirms it, for sigmas may be wrong: a shell is data if its
-    I/sigma is high enough and its CC1/2, where known, is too.
+    A shell is data if its I/sigma is high enough and its CC1/2, where known, is too. Both are asked for, because sigmas
+    may be wrong.
     """
     criterion = ""
     for position in range(len(shells) - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""Distribution of the normalised intensities: centre of symmetry, twinning, pseudo-translation.
+"""Tests the distribution of normalised intensities for a centre of symmetry, twinning and pseudo-translation.
 
 For a structure of many equal atoms (Wilson, Acta Cryst. 2, 318, 1949; Stanley, J. Appl. Cryst. 5, 191, 1972):
 
@@ -56,7 +56,7 @@ class IntensityStatistics(NamedTuple):
 
 
 class TwinLawTest(NamedTuple):
-    """What a rotation of the lattice that the crystal does not have tells about twinning by it.
+    """Test for twinning by a rotation of the lattice that the crystal does not have.
 
     Attributes:
       rotation: (3, 3) int32, on fractional coordinates.
@@ -127,9 +127,10 @@ def intensity_statistics(
 def log_odds_centrosymmetric(mean_e2_minus_1: float, num_reflections: int) -> float:
     """Returns the natural logarithm of the odds that mean |E^2 - 1| is a centrosymmetric structure's.
 
-    Both hypotheses are normal distributions about the ideal value whose variance is that of so many reflections plus
-    that of real structures about the ideal; outside the two ideal values the nearer one counts as met exactly. A small
-    share of centrosymmetric structures looks acentric (twins) and the other way round (pseudo-centres).
+    Each hypothesis is a normal distribution about its ideal value. Its variance is that of the mean over
+    `num_reflections` plus that of real structures about the ideal. A mean outside the two ideal values counts as the
+    nearer one of them. A small share of centrosymmetric structures looks acentric (twins), and of acentric structures
+    centrosymmetric (pseudo-centres).
     """
     clipped = np.clip(mean_e2_minus_1, MEAN_E2_MINUS_1["acentric"], MEAN_E2_MINUS_1["centrosymmetric"])
     logs = {}

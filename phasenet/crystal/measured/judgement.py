@@ -1,4 +1,6 @@
-"""Judges measured data before a structure is solved: all figures in one report, and what a crystallographer would say.
+"""Judges measured data before a structure is solved: `judge_data`, which `phasenet.crystal_pipeline` calls.
+
+The report holds, with notes of what a crystallographer would say:
 
 1. Lattice centring and Laue group from the intensities, beside those that were given.
 2. Merging, completeness, strength by resolution.
@@ -39,7 +41,7 @@ from phasenet.crystal.measured.space_groups import SpaceGroupCandidate, laue_ope
 from phasenet.crystal.measured.wilson import fit_wilson, normalized_intensities
 from phasenet.errors import InputError
 
-_MIN_REFLECTIONS = 5  # of fluorite to 1.5 A
+_MIN_REFLECTIONS = 5  # fluorite to 1.5 A has no more
 
 
 def judge_data(
@@ -53,7 +55,7 @@ def judge_data(
     """Returns a report on measured reflections.
 
     Args:
-      reflections: N measurements, merged or not, absences among them or not.
+      reflections: N measurements, merged or not, with or without systematic absences.
       cell: (6,) a, b, c in Angstrom, alpha, beta, gamma in degrees.
       operators: the space group the user gave; None finds lattice and Laue group from the data.
       composition: atoms in the whole unit cell by element symbol.

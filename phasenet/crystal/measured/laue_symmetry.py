@@ -4,8 +4,8 @@
 2. Each is tested: do the reflections that it relates have equal intensities? (Evans, Acta Cryst. D67, 282, 2011)
 3. All groups of rotations are listed with their R_int; the data show the largest whose rotations all hold.
 
-A rotation that relates no two measurements cannot be tested: then the data were merged with it before, if the sphere
-is complete only with it.
+A rotation that relates no two measurements cannot be tested. If the sphere is complete only with this rotation, the
+data are taken to have been merged with it before.
 """
 
 from typing import NamedTuple
@@ -28,10 +28,10 @@ from phasenet.crystal.measured.wilson import normalized_intensities
 # Largest angle in degrees between the axes of a rotation in direct and in reciprocal space: the deviation of the cell
 # from the metric that the rotation needs.
 _MAX_OBLIQUITY = 1.5
-# With fewer pairs than the first a rotation cannot be tested; with fewer than the second it is by R_int alone.
+# With fewer pairs than the first number a rotation cannot be tested; with fewer than the second R_int alone is tested.
 _MIN_PAIRS, _MIN_FOR_CORRELATION = 3, 8
-# A rotation holds if its pairs correlate at least so much, of what the noise allows, and differ at most so much beyond
-# the noise (as R_int; electron data suffer from multiple scattering).
+# A rotation holds if the correlation of its pairs is at least this fraction of what the noise allows, and if their
+# R_int exceeds that of the noise by at most the second value (electron data suffer from multiple scattering).
 _MIN_CORRELATION = 0.72
 _MAX_EXCESS = {"xray": 0.10, "neutron": 0.10, "electron": 0.15}
 _MIN_COMPLETENESS_MERGED = 0.6

@@ -51,9 +51,9 @@ class Merged(NamedTuple):
       hkl: (M, 3) int32, the equivalent with the largest l, then k, then h; with Friedel mates kept apart, this one or
         its negative.
       intensity: (M,) float64, mean weighted by 1/sigma^2.
-      sigma: (M,) float64, the larger of what the sigmas and what the scatter of the equivalents give.
+      sigma: (M,) float64, the larger of two estimates: from the sigmas, and from the spread of the equivalents.
       multiplicity: (M,) int32, number of measurements.
-      epsilon: (M,) int32, number of rotations that leave the reflection as it is: its mean intensity is so many times
+      epsilon: (M,) int32, number of rotations that leave the reflection as it is; its mean intensity is epsilon times
         that of a general one.
       centric: (M,) bool, whether a rotation turns the reflection into its Friedel mate.
       unique_index: (N,) int64, row of each measurement.
@@ -125,7 +125,7 @@ def merge(reflections: Intensities, rotations: np.ndarray, keep_friedel_mates: b
 
 
 def r_int_of_groups(reflections: Intensities, index: np.ndarray) -> float:
-    """Returns R_int if measurements of one number are equivalent, as in `MergingStatistics`; NaN without equivalents.
+    """Returns R_int of measurements that are grouped by `index`, as in `MergingStatistics`; NaN without equivalents.
 
     Args:
       reflections: N measurements.
@@ -139,7 +139,7 @@ def r_int_of_groups(reflections: Intensities, index: np.ndarray) -> float:
 
 
 def select_reflections(merged: Merged, selected: np.ndarray) -> Merged:
-    """Returns some of the unique reflections (M,) bool; what belongs to single measurements is left as it is."""
+    """Returns the unique reflections `selected` (M,) bool; the fields of single measurements stay as they are."""
     return merged._replace(
         hkl=merged.hkl[selected], intensity=merged.intensity[selected], sigma=merged.sigma[selected],
         multiplicity=merged.multiplicity[selected], epsilon=merged.epsilon[selected], centric=merged.centric[selected],

@@ -11,11 +11,10 @@ from phasenet.crystal.measured.report import DataReport
 _INCOMPLETE = 0.95
 _MAX_LISTED = 8
 _UNEQUAL_LIMITS = 1.15
-# The cell is called wrong if another edge fills the sphere of the data to this share, and better by so much.
-_STRONG_ANISOTROPY = 5.0
+_STRONG_ANISOTROPY = 5.0  # Angstrom^2, largest less smallest principal B
 # Distributions sharper than these are not those of an untwinned crystal.
 _TWINNED_E2, _TWINNED_L = 0.66, 0.44
-# Amplitudes have less variance still, or fall off so slowly that B comes out near zero.
+# Amplitudes vary even less, or fall off so slowly that B (Angstrom^2) comes out near zero.
 _AMPLITUDES_E2, _AMPLITUDES_L, _AMPLITUDES_B = 0.45, 0.36, 0.25
 _MIN_GENERAL = 150
 _PSEUDO_TRANSLATION = 0.55

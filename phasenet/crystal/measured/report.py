@@ -24,7 +24,7 @@ class DataReport(NamedTuple):
       wavelength: in A; NaN if not given.
       lattice: centring used: the given one, else the one that the data show.
       shown_lattice: centring that the data show.
-      lattice_absences: measured reflections that `lattice` forbids; they are in no figure below.
+      lattice_absences: measured reflections that `lattice` forbids; the fields below leave them out.
       laue: Laue group and centring that the data were merged in: the given one, else the one that the data show.
       laue_symmetry: the Laue group that the data show and the figures of all others.
       merged: unique reflections of `laue`, absences of glide planes and screw axes among them.
@@ -34,7 +34,7 @@ class DataReport(NamedTuple):
       statistics: distribution of E^2 in the Laue group that the data show.
       twin_laws: tests of the rotations of the lattice that the crystal does not have.
       pseudo_translations: the strongest first.
-      axis_limits: (3,) smallest spacing in A measured near a*, b*, c*; NaN where nothing was.
+      axis_limits: (3,) smallest spacing in A measured near a*, b*, c*; NaN where little was measured.
       axis_scale: the change of one cell edge that would make the data fill a sphere best.
       metric_mismatch: largest relative change of the metric tensor by a rotation of the given group.
       space_groups: every group of the Laue class that the data show, the likeliest first.

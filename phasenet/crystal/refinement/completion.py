@@ -1,12 +1,13 @@
-"""From a symmetric map to a complete refined model: peaks, elements, least squares, atoms moved until nothing gains.
+"""Turns a symmetric map into a complete refined model: `complete`, which `solve` calls.
 
-1. `build_atoms`: symmetry-unique peaks, and difference peaks for atoms that have none; the heaviest elements of the
-   composition go to the highest peaks.
-2. `recycle`: least squares, a map with the new phases (2 F_obs - F_calc, sharpened), new peaks; while R1 falls.
-3. `replace_atoms`: the atoms with the highest B are taken out, the highest peaks of the difference map put in.
-4. `exchange_elements`: the elements are dealt out again by refined occupancies, then pairs are swapped by B.
+1. `build_atoms`: takes symmetry-unique peaks, and difference peaks for atoms that have none; the heaviest elements of
+   the composition go to the highest peaks.
+2. `recycle`: repeats least squares, a map with the new phases (2 F_obs - F_calc, sharpened), and new peaks while R1
+   falls.
+3. `replace_atoms`: takes the atoms with the highest B out, and puts the highest peaks of the difference map in.
+4. `exchange_elements`: assigns the elements again by refined occupancies, then swaps pairs by B.
 
-A change is kept only if R1 falls; elements that fit their bonds may raise it a little. `solve` calls `complete`.
+A change is kept only if R1 falls; elements that fit their bonds may raise R1 a little.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,15 +35,15 @@ _RECYCLE_STEPS, _MOVE_STEPS, _FINAL_STEPS = 5, 4, 20
 _HOPELESS_R1 = 0.40  # above it atoms are not moved one by one
 _PEAKS_PER_ATOM = 1.6
 _SPARE_PEAKS = 30
-_LOWEST_PEAK = 0.3  # of the height of the higher half of the peaks, each over the scattering power of its element
+_LOWEST_PEAK = 0.3  # of the median of the higher half of the peaks, each height over the power of its element
 _EXCHANGE_ROUNDS = 4
-_FREE_B_SHARE = 0.3  # weight of the strengths with each B refined, beside those with one B
+_FREE_B_SHARE = 0.3  # weight of the strengths with a B for each atom; the others have one B for all atoms
 _MAX_RISE = 0.002  # of R1, that elements which fit their bonds may cost
 _MAX_PAIRS = 8
 
 
 class CompletionProblem(NamedTuple):
-    """All that is known of a crystal, prepared.
+    """A crystal whose atoms are to be found: its data and what is known of its contents.
 
     Attributes:
       reflections: N unique reflections.
@@ -71,7 +72,7 @@ class CompletedModel(NamedTuple):
 
 
 def order_elements(composition: Mapping[str, float], radiation: str) -> tuple[str, ...]:
-    """Returns the elements that are placed, hydrogen not, in order of scattering power, the strongest first.
+    """Returns the elements of the atoms to place, which hydrogen is not, the strongest scatterer first.
 
     Raises:
       InputError: an element's neutron scattering length is not positive, so that its atoms are no peaks of a map.
@@ -91,7 +92,7 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
 
 
 def complete_atoms(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
-    """Returns the refined model of atoms near their places."""
+    """Returns the complete refined model that starts from approximate atoms."""
     best = recycle(atoms, problem)
     hopeless = _HOPELESS_R1 * verdict.spread_of_twin(problem.model.twin_fraction)
     if best.figures.r1 > hopeless:
@@ -108,8 +109,9 @@ def complete_atoms(atoms: CrystalAtoms, problem: CompletionProblem) -> Completed
 def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms:
     """Returns atoms at the highest unique peaks of a map (X, Y, Z), as many as the composition has.
 
-    Peaks that are much too low for their elements are noise, where two atoms share a peak or an atom has none. Their
-    atoms are taken from the difference map of the others instead, before any B is refined, which would hide them.
+    A peak that is much too low for its element is noise: its atom shares the peak of another atom, or has no peak. Such
+    atoms are taken from the difference map of the others instead, before any B is refined, because a refined B would
+    hide them.
     """
     count = sum(problem.counts)
     mates = count * len(problem.grid.centring)
@@ -127,10 +129,10 @@ def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms
 
 
 def assign_elements(strengths: np.ndarray, multiplicities: np.ndarray, problem: CompletionProblem) -> tuple[str, ...]:
-    """Deals out the elements of the composition: the strongest scatterers to the largest of `strengths` (n,).
+    """Assigns the elements of the composition to n sites, the strongest scatterers to the largest of `strengths` (n,).
 
-    A site gets the strongest element of which at least half as many atoms are left as the site has mates; what is left
-    over is of the most frequent element.
+    A site gets the strongest element of which at least half as many atoms are left as the site has mates. If there is
+    none, the site gets the most frequent element.
     """
     sites = len(problem.grid.rotations) / multiplicities
     left = np.array(problem.counts, float)
@@ -161,7 +163,7 @@ def recycle(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
 
 
 def replace_atoms(best: CompletedModel, problem: CompletionProblem) -> CompletedModel:
-    """Takes out the worst atoms and puts the highest difference peaks in, several at a time, then one by one."""
+    """Replaces the atoms of the highest B by the highest difference peaks, several at a time, then one by one."""
     suspects = int((best.result.atoms.b_iso > _high_b(best.result.atoms)).sum())
     number, failures, rank = max(suspects, 1), 0, 0
     while failures < _MAX_FAILURES:
@@ -181,7 +183,7 @@ def replace_atoms(best: CompletedModel, problem: CompletionProblem) -> Completed
 
 
 def exchange_elements(best: CompletedModel, problem: CompletionProblem) -> CompletedModel:
-    """Deals the elements out again by the atoms' strengths, exchanges pairs by strengths and bonds, then by B.
+    """Assigns the elements again by the atoms' strengths, exchanges pairs by strengths and bonds, then by B.
 
     A change is kept if R1 falls; elements that fit their bonds may raise R1 by less than 0.002.
     """
@@ -223,8 +225,8 @@ def _with_elements(atoms: CrystalAtoms, symbols: tuple[str, ...], problem: Compl
 def refine_strengths(atoms: CrystalAtoms, problem: CompletionProblem) -> np.ndarray:
     """Returns the strength of each atom, (n,): occupancy times mean form factor, refined.
 
-    With one B for all, an atom of large B looks weak; with each B refined, an atom of small B does. The error of a
-    weighted geometric mean of both strengths is least.
+    With one B for all, an atom of large B looks weak; with each B refined, an atom of small B does. A weighted
+    geometric mean of both strengths has the smallest error.
     """
     powers = np.array([_scattering_power(element, problem) for element in atoms.elements])
     flat = atoms._replace(b_iso=np.full(len(atoms.elements), np.median(atoms.b_iso)))
@@ -270,7 +272,7 @@ def _swap_pair(best: CompletedModel, problem: CompletionProblem) -> CompletedMod
 
 
 def _move(atoms: CrystalAtoms, worst: np.ndarray, problem: CompletionProblem) -> CompletedModel | None:
-    """Returns the model with the atoms `worst` at the highest peaks that are there without them, or None."""
+    """Returns the model with the atoms `worst` at the highest difference peaks of the others; None without others."""
     kept = np.setdiff1d(np.arange(len(atoms.elements)), worst)
     if len(kept) == 0:
         return None

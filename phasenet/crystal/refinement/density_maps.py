@@ -1,4 +1,4 @@
-"""Maps of a refined crystal on an absolute scale: F_obs with calculated phases, and F_obs - F_calc.
+"""Computes maps of a refined crystal on an absolute scale: F_obs with calculated phases, and F_obs - F_calc.
 
     rho(x) = 1/V sum over h of F(h) exp(-2 pi i h . x)
 
@@ -31,8 +31,8 @@ class PhasedReflections(NamedTuple):
     Attributes:
       reflections: as they were measured and merged.
       amplitude: (N,) measured |F| on the absolute scale, in the unit of the form factors.
-      calculated: (N,) |F| of the atoms that is compared with it; of a twin that of both components.
-      factors: (N,) complex structure factors of the atoms, of a twin in the first component.
+      calculated: (N,) |F| of the atoms, to compare with `amplitude`; for a twin, that of both components.
+      factors: (N,) complex structure factors of the atoms; for a twin, those of the first component.
     """
 
     reflections: UniqueReflections
@@ -56,7 +56,7 @@ class DensityMaps(NamedTuple):
 
 
 class DifferencePeak(NamedTuple):
-    """A highest or deepest place of a difference map.
+    """The highest peak or the deepest hole of a difference map.
 
     Attributes:
       height: in the unit of the map; negative in a hole.
@@ -122,7 +122,7 @@ def compute_maps(phased: PhasedReflections, cell: np.ndarray, operators: SpaceGr
 
 def find_extremes(difference: np.ndarray, positions: np.ndarray, cell: np.ndarray,
                   operators: SpaceGroupOperators) -> tuple[DifferencePeak, DifferencePeak]:
-    """Returns the highest and the deepest place of a difference map.
+    """Returns the highest peak and the deepest hole of a difference map.
 
     Args:
       difference: (X, Y, Z) map of the whole cell, any unit.

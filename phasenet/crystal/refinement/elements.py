@@ -1,13 +1,15 @@
-"""Which element an atom is: from the density at its place, its bonds, and the volume of the cell.
+"""Finds the element of each atom from the density at its place, its bonds, and the volume of the cell.
 
 The strength of an atom is its refined occupancy times the mean form factor of the element assumed.
 
-1. `calibrate`: the factor that makes strengths form factors, where the numbers of atoms are not known. With it each
-   strength is near that of an element, and the atoms fill the cell.
-2. `bond_evidence`: what lengths and number of bonds say of C, N and O. Lengths are means of F. H. Allen et al.,
+1. `calibrate`: finds the factor from strengths to form factors, where the numbers of atoms are not known. With this
+   factor each strength is near the form factor of an element, and the atoms fill the cell.
+2. `bond_evidence`: rates C, N and O by the lengths and the number of bonds. Lengths are means of F. H. Allen et al.,
    J. Chem. Soc. Perkin Trans. 2 (1987) S1.
-3. `choose_elements`: the likeliest element of each atom by strength and bonds; `exchange_by_evidence`: the same where
-   the number of atoms of each element is known.
+3. `choose_elements`: chooses the likeliest element of each atom by strength and bonds; `exchange_by_evidence`: does so
+   where the number of atoms of each element is known.
+
+`completion` and `free_composition` call these functions.
 """
 
 from collections.abc import Sequence
@@ -43,7 +45,7 @@ _PAIR_FREQUENCY = {("C", "C"): 0.0, ("C", "N"): 0.0, ("C", "O"): 0.0, ("N", "N")
 _NUMBER_OF_BONDS = {
     "C": (-4.0, -1.5, -0.9, -0.6, -2.0), "N": (-2.0, -1.3, -0.9, -0.9, -4.0), "O": (-1.5, -0.2, -1.8, -9.0, -12.0)}
 _UNLIKELY = -12.0
-_BOND_ROUNDS = 4  # in each, bonds are rated with the elements of the last
+_BOND_ROUNDS = 4  # in each round, bonds are rated with the elements of the round before
 _MIN_EXCHANGE_GAIN = 1.0  # of log likelihood
 
 Bonds = list[list[tuple[int, float]]]  # of each atom the (atom, length in Angstrom) of its neighbours
@@ -98,7 +100,7 @@ def choose_elements(strengths: np.ndarray, powers: np.ndarray, symbols: Sequence
 
 def exchange_by_evidence(strengths: np.ndarray, mates: np.ndarray, powers: np.ndarray, symbols: Sequence[str],
                          bonds: Bonds, elements: Sequence[str]) -> tuple[str, ...]:
-    """Returns the n elements after exchanges between two atoms with equally many mates, while the likelihood gains.
+    """Returns the n elements after exchanges between atoms with equally many mates, as long as the likelihood rises.
 
     Args:
       strengths: (n,) in the unit of `powers`.

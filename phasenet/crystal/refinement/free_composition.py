@@ -3,10 +3,11 @@
 `solve` then calls `complete` in place of `completion.complete`. In each round:
 
 1. The strength of each atom is refined; `elements` chooses its element by strength, bonds and the volume of the cell.
-2. Atoms of less than half the strength of the lightest element are taken out.
-3. The highest peaks of the difference map are added as atoms; 2 of the next round takes out those that are none.
+2. Atoms of less than half the strength of the lightest element are removed.
+3. The highest peaks of the difference map are added as atoms; step 2 of the next round removes those that are noise.
 
-The model of the lowest R1, corrected for the number of parameters, gets the moves of `completion`, and 1 and 2 again.
+The model of the lowest R1, corrected for the number of parameters, then goes through the moves of `completion`, and
+through steps 1 and 2 again.
 """
 
 import numpy as np
@@ -19,8 +20,8 @@ from phasenet.crystal.refinement.least_squares import CrystalAtoms
 _ROUNDS = 5
 _HOPELESS_R1 = 0.60
 _ACCEPTED_R1 = 0.40
-_MIN_STRENGTH = 0.5  # of the lightest element, below which an atom is none
-_PEAKS_A_ROUND = 0.15  # new atoms, of those that are there
+_MIN_STRENGTH = 0.5  # of the lightest element, below which a peak is not an atom
+_PEAKS_A_ROUND = 0.15  # new atoms of a round, as a fraction of the present ones
 _MIN_PEAKS = 3
 _STEPS, _FINAL_STEPS = 6, 20
 # Share of the cell that the usual volumes of the atoms may fill, with carbon and without; minerals are far denser than
@@ -58,7 +59,7 @@ def complete(density: np.ndarray, problem: CompletionProblem) -> CompletedModel 
 
 
 def complete_atoms(atoms: CrystalAtoms, problem: CompletionProblem) -> CompletedModel:
-    """Returns the refined model of atoms near their places."""
+    """Returns the complete refined model that starts from approximate atoms."""
     refined = completion.refine_atoms(atoms, problem, _STEPS)
     return complete(completion.phased_map(refined.result, problem), problem) or refined
 

@@ -1,10 +1,10 @@
-"""Structure factors of atoms with their symmetry, and least squares on amplitudes by Levenberg and Marquardt.
+"""Refines atoms with their symmetry by least squares on amplitudes, by the method of Levenberg and Marquardt.
 
     E = sum over h of w_h^2 (k |F_h| - |F_obs,h|)^2
 
-Of a twin |F_h| stands for the root of (1 - a) |F_h|^2 + a |F_h'|^2 (`twinning`). The symmetry operators are kept: an
-atom stands for all its mates, and one on a special position moves only as its site symmetry allows. Arrays are float64
-of numpy: an atom's columns are cheap, and nothing is compiled for a crystal. `completion` calls these functions.
+For a twin, |F_h| stands for the root of (1 - a) |F_h|^2 + a |F_h'|^2 (`twinning`). An atom stands for all its symmetry
+mates, and an atom on a special position moves only as its site symmetry allows. NumPy computes in float64, because
+with JAX a program would have to be compiled for each crystal. `completion` calls these functions.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,9 @@ class OverlappingReflections(NamedTuple):
 
 
 class ScatteringModel(NamedTuple):
-    """What structure factors of N unique reflections need besides atoms. P operators, inversion halves them.
+    """What structure factors of N unique reflections need besides atoms.
+
+    P is the number of operators without centring; an inversion at the origin halves it.
 
     Attributes:
       mates: (P, N, 3) h @ rotation.
@@ -114,7 +116,7 @@ class RefinementResult(NamedTuple):
       atoms: as refined.
       scale: k.
       factors: (N,) complex structure factors of the atoms, without k.
-      amplitude: (N,) what k times is compared with |F_obs|: |F|, of a twin that of both components.
+      amplitude: (N,) |F| of the atoms, which times k is compared with |F_obs|; for a twin, that of both components.
       cost: E over the sum of w^2 |F_obs|^2.
     """
 
@@ -168,7 +170,7 @@ def structure_factors(atoms: CrystalAtoms, model: ScatteringModel) -> np.ndarray
 
 
 def calculate_amplitudes(factors: np.ndarray, atoms: CrystalAtoms, model: ScatteringModel) -> np.ndarray:
-    """Returns the |F| that are measured, (N,): those of the structure factors (N,), of a twin of both components."""
+    """Returns the calculated |F|, (N,), of structure factors (N,) of the first component; for a twin, |F| of both."""
     if model.partner is None:
         return np.abs(factors)
     second = structure_factors(atoms, show_second_component(model))
@@ -176,7 +178,7 @@ def calculate_amplitudes(factors: np.ndarray, atoms: CrystalAtoms, model: Scatte
 
 
 def take_first_component(measured: np.ndarray, factors: np.ndarray, calculated: np.ndarray) -> np.ndarray:
-    """Returns what the first component of a twin has of measured |F|, in the ratio of the calculated ones.
+    """Returns the part of measured |F| that the first component of a twin has, in the ratio of the calculated ones.
 
     Args:
       measured: (N,) |F| of both components.
@@ -187,7 +189,7 @@ def take_first_component(measured: np.ndarray, factors: np.ndarray, calculated: 
 
 
 def show_second_component(model: ScatteringModel) -> ScatteringModel:
-    """Returns the model of the reflections h' alone, of a model with a second component."""
+    """Returns the model of the second component alone, that is of the reflections h'."""
     assert model.partner is not None
     return model._replace(**model.partner._asdict(), partner=None, twin_fraction=0.0)
 
@@ -336,7 +338,7 @@ def _apply(atoms: CrystalAtoms, step: np.ndarray, model: ScatteringModel, parame
         shift, step = step[:3 * n].reshape(3, n).T, step[3 * n:]
         longest = np.sqrt(np.square(shift).sum(1).max(initial=1e-24))
         shift = shift * min(1.0, _MAX_SHIFT / longest)
-        # Off a special position E has a saddle point, where rounding errors would grow.
+        # At a special position E may have a saddle point, away from which rounding errors would grow.
         fractional = shift @ np.linalg.inv(model.orthogonalization).T
         positions = positions + np.einsum("nij,nj->ni", atoms.projections, fractional)
     if "b_iso" in parameters:

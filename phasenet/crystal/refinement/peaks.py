@@ -1,4 +1,4 @@
-"""Peaks of a symmetric map: places between voxels, one of each set of symmetry mates, special positions averaged."""
+"""Finds the peaks of a symmetric map, between voxels, and keeps one of each set of symmetry mates; for `completion`."""
 
 from typing import NamedTuple
 

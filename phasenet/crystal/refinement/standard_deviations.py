@@ -1,7 +1,7 @@
-"""Standard deviations of refined coordinates, from the normal equations of least squares.
+"""Estimates standard deviations of refined coordinates from the normal equations of least squares; for `solve`.
 
 The covariance is the inverse of J^T J times chi^2 over the degrees of freedom, as SHELXL gives it (Sheldrick, Acta
-Cryst. C71, 3, 2015). Directions that nothing fixes, such as the origin of P 1, are left out. `solve` calls it.
+Cryst. C71, 3, 2015). Directions that nothing fixes, such as the origin of P 1, are left out.
 """
 
 import numpy as np

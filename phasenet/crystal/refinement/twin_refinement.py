@@ -1,9 +1,9 @@
 """Refines a promising model as a twin: which law and fraction, and whether the data prove a second component.
 
-1. Of every possible law the fraction is fitted to the model (`twinning.fit_fraction`); the most significant is kept.
+1. The fraction of every possible law is fitted to the model (`twinning.fit_fraction`); the most significant is kept.
 2. The model is completed and refined against the intensities of both components; maps take the first component's part
    of each intensity, in the ratio of the calculated ones (Herbst-Irmer, Sheldrick, Acta Cryst. B54, 443, 1998).
-3. The fraction is fitted again; 2 and 3 while it changes.
+3. The fraction is fitted again; steps 2 and 3 are repeated while it changes.
 
 The twin is kept if its fraction is significant and R1 fell clearly. `solve` calls `refine_as_twin` for each start.
 """
@@ -61,7 +61,7 @@ def refine_as_twin(model: CompletedModel, problem: CompletionProblem, candidates
       model: refined.
       problem: in which it was refined; it may have a supposed second component.
       candidates: the possible laws.
-      complete: completes atoms near their places.
+      complete: completes a model from approximate atoms, such as `completion.complete_atoms`.
     """
     supposed = problem.model
     alone, untwinned = problem, model

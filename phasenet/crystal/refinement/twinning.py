@@ -1,4 +1,4 @@
-"""Twins whose lattices coincide: the possible laws, the fraction, intensities with the twinning taken out.
+"""Finds the laws and fractions of twins whose lattices coincide, and detwins their intensities.
 
 A crystal twinned by a rotation of its lattice that its Laue group lacks (by merohedry or pseudo-merohedry) shows
 
@@ -58,8 +58,8 @@ class FractionFit(NamedTuple):
 def find_twin_laws(cell: np.ndarray, operators: SpaceGroupOperators) -> tuple[np.ndarray, ...]:
     """Returns the laws (3, 3) int by which a crystal may be twinned: one for each coset of its Laue group.
 
-    Of a coset it is the rotation of lowest order, the simplest one. A law that does not map the Laue group onto itself
-    is left out: the intensities of such a twin do not have the symmetry of the group.
+    The law of a coset is its rotation of lowest order, the simplest of these. A law that does not map the Laue group
+    onto itself is left out: the intensities of such a twin do not have the symmetry of the group.
 
     Args:
       cell: (6,) Angstrom and degrees.
@@ -84,7 +84,7 @@ def find_twin_laws(cell: np.ndarray, operators: SpaceGroupOperators) -> tuple[np
 
 
 def _complexity(rotation: np.ndarray) -> tuple[int, int, list[int]]:
-    """Returns what is smaller the simpler a rotation (3, 3) is: its order, its entries."""
+    """Returns a sort key of rotations (3, 3), the simplest first: the order, then the entries."""
     order = next(power for power in range(1, 7)
                  if np.array_equal(np.linalg.matrix_power(rotation, power), np.eye(3, dtype=int)))
     return order, int(np.abs(rotation).sum()), (-rotation.T).ravel().tolist()
@@ -134,7 +134,7 @@ def estimate_fraction(reflections: UniqueReflections, operators: SpaceGroupOpera
 
 def detwin(reflections: UniqueReflections, operators: SpaceGroupOperators, law: np.ndarray,
            fraction: float) -> UniqueReflections:
-    """Returns the intensities of the first component; reflections whose partner was not measured are left out.
+    """Returns the intensities of the first component; a reflection is left out if its partner was not measured.
 
     Args:
       reflections: of the twin.
@@ -158,8 +158,8 @@ def detwin(reflections: UniqueReflections, operators: SpaceGroupOperators, law: 
 def fit_fraction(reflections: UniqueReflections, first: np.ndarray, second: np.ndarray) -> FractionFit:
     """Fits the fraction to the intensities of a model, by linear least squares.
 
-    A third term, the mean intensity at the resolution, takes up what a model that is wrong or incomplete explains only
-    as any atoms would: without it a second component always seems to be there.
+    A third term, the mean intensity at the resolution, takes up what any atoms would explain. Without this term a wrong
+    or incomplete model always seems to show a second component.
 
     Args:
       reflections: N unique ones.

@@ -30,8 +30,7 @@ class FiguresOfMerit(NamedTuple):
       wr2: root of sum w (F_obs^2 - k^2 F^2)^2 / sum w F_obs^4, all reflections; 1/w = sigma^2 + (0.1 P)^2 with
         P = (max(F_obs^2, 0) + 2 k^2 F^2) / 3.
       num_strong: number of reflections in R1.
-      reflections_per_parameter: all reflections, over the free coordinates, a B for each atom, and
-        the scale.
+      reflections_per_parameter: all reflections, over the free coordinates, a B for each atom, and the scale.
     """
 
     r1: float
@@ -119,7 +118,7 @@ def spread_of_twin(fraction: float) -> float:
     """Returns the standard deviation of a twin's intensities over that of one component's: 1, or 0.71 at one half.
 
     Intensities that vary less are fitted better by wrong atoms: R1 of random atoms is 0.83 (centrosymmetric) or 0.59,
-    of a twin of equal components 0.59 or 0.40. With limits times this number, permuted intensities of made twins of
-    equal components, at 1.0 to 1.6 A, ended at R1 from 1.45 limits on.
+    of a twin of equal components 0.59 or 0.40. With the limits of R1 multiplied by this number, models of made twins of
+    equal components with permuted intensities, at 1.0 to 1.6 A, ended at R1 of 1.45 times the limit or more.
     """
     return float(np.hypot(1 - fraction, fraction))

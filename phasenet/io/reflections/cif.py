@@ -77,7 +77,7 @@ def facts_from_blocks(blocks: list[CifBlock], source: str, path: str, chosen: in
       chosen: place of the block that holds the reflections: the cell of that block is taken, or else the first cell.
 
     Raises:
-      InputError: a cell cannot be, or the embedded instructions cannot be read.
+      InputError: a cell is impossible, or the embedded instructions cannot be read.
     """
     order = list(range(len(blocks)))
     if chosen is not None:

@@ -1,9 +1,9 @@
 """Reads the items of a CIF that a crystal needs, also from a CIF that a strict parser refuses.
 
-gemmi reads the file. Where gemmi refuses it (a quote that is not closed, an item twice, a stray word), the needed
-items are cut out line by line: a quote that is not closed ends with its line, a text field before the next needed
-item, an item without a value loses only itself, a loop of uneven length the lines with too many or too few values.
-Tags are lower case, with "_" for the "." of mmCIF.
+gemmi reads the file. Where gemmi refuses it (an unclosed quote, an item twice, a stray word), the needed items are cut
+out line by line: an unclosed quote ends with its line, and an unclosed text field before the next needed item; an item
+without a value is dropped; a loop of uneven length loses the lines with too many or too few values. Tags are lower
+case, with "_" for the "." of mmCIF.
 """
 
 import re

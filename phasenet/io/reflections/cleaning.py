@@ -15,9 +15,9 @@ _MAX_INDEX = 32000
 def squared_intensities(rows: ReflectionRows, path: str, is_amplitude: bool) -> tuple[ReflectionRows, list[str]]:
     """Returns measured rows as F^2 with positive standard deviations, and notes.
 
-    Rows F^2 = sigma = -1 are not measured and dropped; rows without a value, too. Amplitudes F become F |F| with the
-    standard deviation 2 |F| sigma(F), at least sigma(F)^2. Missing standard deviations are taken from rows of similar
-    intensity.
+    Rows with F^2 = sigma = -1 were not measured; they are dropped, and so are rows without a value, rows of F(000) and
+    rows with impossible indices. Amplitudes F become F |F| with the standard deviation 2 |F| sigma(F), at least
+    sigma(F)^2. Missing standard deviations are taken from rows of similar intensity.
 
     Raises:
       InputError: no row is left.
@@ -73,7 +73,7 @@ def transform_indices(hkl: np.ndarray, matrix: np.ndarray, path: str) -> tuple[n
     """Returns indices (N, 3) times a matrix (3, 3) from HKLF, which of them are whole (N,), and notes.
 
     Raises:
-      InputError: the matrix makes whole indices of none.
+      InputError: no reflection has whole indices after the transformation.
     """
     turned = hkl @ matrix.T
     whole = np.abs(turned - np.round(turned)).max(axis=1, initial=0) < 0.1

@@ -18,8 +18,8 @@ def fill_composition(facts: CrystalFacts, given: CrystalFacts, formula: str | No
                      elements: Iterable[str] | str | None, path: str) -> CrystalFacts:
     """Returns the facts with the atoms in the cell of the caller's formula or elements, or of the file's formula.
 
-    If Z is not known, it is estimated from the volume of the cell, 18 A^3 for each non-hydrogen atom; without carbon,
-    whose crystals need anything from 9 to 30 A^3, the numbers of atoms stay unknown.
+    If Z is not known, it is estimated from the volume of the cell, 18 A^3 for each non-hydrogen atom. Crystals without
+    carbon need anything from 9 to 30 A^3, so for them the numbers of atoms stay unknown.
 
     Args:
       facts: of the files.

@@ -56,7 +56,7 @@ class CrystalFacts(NamedTuple):
 
 
 def combine_facts(sources: Sequence[CrystalFacts]) -> CrystalFacts:
-    """Returns the facts of several files, the first that states a fact wins.
+    """Returns the facts of several files; of each fact, the first file that states it is used.
 
     The notes say from which file each main fact comes, and where two files disagree.
     """

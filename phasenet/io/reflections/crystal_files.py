@@ -1,10 +1,10 @@
 """Reads a crystal from what a crystallographer has: `read_crystal`. Called by `launch.solve`.
 
-1. The content tells the form: MTZ, CIF (.cif, .fcf), SHELX instructions (.ins, .res), or rows h k l F^2 sigma (.hkl).
-2. Reflections without a cell look for NAME.ins, NAME.res, NAME.cif beside them, or for the only such file there;
-   instructions without reflections look for NAME.hkl.
-3. What the user gives wins over the files; files that disagree are named in the notes.
-4. The rows are turned to F^2, the matrix on HKLF is applied, rows that were not measured are dropped
+1. The content decides the form: MTZ, CIF (.cif, .fcf), SHELX instructions (.ins, .res), or rows h k l F^2 sigma (.hkl).
+2. For reflections without a cell, NAME.ins, NAME.res, NAME.cif beside them, or the only such file there, is read, too;
+   for instructions without reflections, NAME.hkl.
+3. What the user gives overrides the files; the notes name files that disagree.
+4. Rows that were not measured are dropped, the others are turned to F^2, and the matrix on HKLF is applied
    (`phasenet.io.reflections.cleaning`).
 """
 
@@ -85,7 +85,7 @@ class CrystalFile(NamedTuple):
 
 
 class _Contents(NamedTuple):
-    """One file: its rows (None if it has none), its facts, its form, and whether HKLF speaks of these rows."""
+    """One file: its rows (None if it has none), its facts, its form, and whether HKLF describes these rows."""
 
     rows: ReflectionRows | None
     facts: tuple[CrystalFacts, ...]
@@ -140,11 +140,11 @@ def read_crystal(path: str | os.PathLike, *, cell: Iterable[float] | str | None 
       hklf: 3 if the values are amplitudes F, 4 if they are F^2, where the file does not say.
 
     Returns:
-      The crystal; arguments that are not None win over the files.
+      The crystal; arguments that are not None override the files.
 
     Raises:
-      InputError: a file is missing, damaged or of another form; no cell is known; HKLF 5; or an argument is no such
-        value.
+      InputError: a file is missing, damaged or of another form; no cell is known; the reflections are HKLF 5; or an
+        argument has an impossible value.
     """
     path = os.fspath(path)
     given = _facts_of_arguments(cell, space_group, wavelength, radiation, hklf)
@@ -209,7 +209,7 @@ def _facts_of_arguments(cell: Iterable[float] | str | None, space_group: str | N
     """Returns what the caller gave as facts.
 
     Raises:
-      InputError: a value cannot be.
+      InputError: a value is impossible.
     """
     facts = CrystalFacts(_GIVEN)
     if cell is not None:

@@ -1,8 +1,8 @@
 """Reads rows h k l I sigma: SHELX's HKLF 3 and 4, and the same rows as other programs write them.
 
 1. Layout: each line is read by width (3I4, 2F8, I4, where numbers may run together) and by its blanks or commas. The
-   layout of more lines is that of the file; lines that fail in it are read in the other.
-2. Head: what precedes the first row is text. Names of columns in it (Tonto, XD, comma-separated tables) are heeded.
+   file has the layout that reads more lines; lines that this layout cannot read are read in the other one.
+2. Head: what precedes the first row is text. Names of columns in it (Tonto, XD, comma-separated tables) are used.
 3. End: a row 0 0 0 ends the data. The text behind it is returned, because some programs put instructions there.
 """
 
@@ -61,7 +61,7 @@ def read_rows(text: str, path: str, first_line: int = 1) -> ReflectionRows:
       first_line: number of the first line of the text in the file, for messages.
 
     Raises:
-      InputError: no rows, more lines that cannot be read than a few, or rows of several twin components (HKLF 5).
+      InputError: there are no rows, many lines cannot be read, or rows are of several twin components (HKLF 5).
     """
     lines = text.splitlines()
     fixed = [_read_by_width(line) for line in lines]

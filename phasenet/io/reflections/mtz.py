@@ -83,7 +83,7 @@ def _check_header(path: str) -> None:
     """Checks that the header lies in the file, because gemmi takes minutes and gigabytes where it does not.
 
     Raises:
-      InputError: the machine stamp is none, or the header lies beyond the end.
+      InputError: the machine stamp is unknown, or the header lies beyond the end.
     """
     with open(path, "rb") as file:
         start = file.read(20)

@@ -1,7 +1,7 @@
 """Reads SHELX instruction files (.ins, .res): cell, symmetry, composition, and how the reflections are written.
 
-Read are TITL, CELL, ZERR, LATT, SYMM, SFAC, UNIT, HKLF, TWIN and BASF, in upper or lower case, with continuation lines.
-Atoms and everything else are left. CIFs hold such files, too (`_shelx_res_file`).
+TITL, CELL, ZERR, LATT, SYMM, SFAC, UNIT, NEUT, HKLF, TWIN and BASF are read, in upper or lower case, with continuation
+lines; atoms and all other instructions are ignored. CIFs hold such files, too (`_shelx_res_file`).
 """
 
 import re
@@ -40,7 +40,7 @@ def read_instructions(text: str, source: str, path: str, describes_rows: bool = 
       text: a file .ins or .res, or what a CIF holds of one.
       source: name of the file for notes.
       path: path for errors.
-      describes_rows: whether the reflections are those that HKLF speaks of; those of a .fcf, say, are not.
+      describes_rows: whether HKLF describes the reflections; those of a .fcf, for example, it does not.
 
     Raises:
       InputError: an instruction cannot be read (the message names its line), or HKLF names a format that is not read

@@ -95,9 +95,9 @@ def facts_of_companions(path: str, own: list[CrystalFacts], given: CrystalFacts,
 
     Args:
       path: the reflection file.
-      own: facts that it states itself.
+      own: facts that the reflection file states itself.
       given: facts of the caller.
-      has_hklf_rows: whether HKLF in the files beside it speaks of its rows.
+      has_hklf_rows: whether HKLF, in the files beside the reflection file, describes the rows of that file.
 
     Raises:
       InputError: the only file with a cell cannot be read, or a SHELX file says HKLF 5.

@@ -4,7 +4,8 @@
     ID/ID.hkl        the measured reflections, where the authors deposited them
     ID/source.json   where the files came from, and what to cite
 
-Files that are there are not asked for again. Reference: S. Grazulis et al., Nucleic Acids Research 40 (2012) D420.
+Files that are already there are not downloaded again. Reference: S. Grazulis et al., Nucleic Acids Research 40 (2012)
+D420.
 """
 
 import contextlib

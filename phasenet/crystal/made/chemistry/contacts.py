@@ -44,7 +44,7 @@ def limits_between_molecules(elements: Sequence[str], others: Sequence[str]) -> 
 
 
 def limits_between_ions(elements: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    """Returns the shortest distances in Angstrom, (n, k), between n and k ions; polyanions are shared corners."""
+    """Returns the shortest distances in Angstrom, (n, k), between n and k ions."""
     return _lookup(_between_ions, elements, others)
 
 
@@ -93,7 +93,7 @@ def _between(element: str, other: str) -> float:
 
 @functools.cache
 def _between_ions(element: str, other: str) -> float:
-    """Returns the shortest distance of two ions: anions of a small cation come nearer than their radii say."""
+    """Returns the shortest distance of two ions; anions around a small cation come nearer than their radii allow."""
     radii = IONIC_RADII[element] + IONIC_RADII[other]
     anions = (element in ANIONS) + (other in ANIONS)
     return (_BETWEEN_CATIONS, radii, _BETWEEN_ANIONS * radii)[anions]

@@ -118,9 +118,9 @@ def planar_ring(name: str, *rings: str) -> Fragment:
 
     Args:
       name: of the fragment.
-      *rings: letters, one for each atom: C with a site; K with a doubly bound oxygen; J without either; N with a
-        site; n, O, S without. Each further ring begins with two atoms that it shares: its first and second letter are
-        digits, the numbers of two neighbours among the atoms so far.
+      *rings: letters, one for each atom. C is carbon with a site, K carbon with a doubly bound oxygen, J carbon without
+        either; N is nitrogen with a site; n, O and S are nitrogen, oxygen and sulfur without one. A further ring shares
+        its first two atoms: its first two letters are digits, the numbers of two neighbours among the atoms so far.
     """
     letters = list(rings[0])
     positions = _polygon(letters)

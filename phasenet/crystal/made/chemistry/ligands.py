@@ -10,7 +10,7 @@ from phasenet.crystal.made.chemistry.fragments import Fragment
 
 
 class Metal(NamedTuple):
-    """A metal: how often it is met, half of its bonds in Angstrom, and its usual polyhedra."""
+    """A metal: its relative frequency, its share of the length of a bond in Angstrom, and its usual polyhedra."""
 
     weight: float
     radius: float
@@ -46,7 +46,7 @@ class Ligand(NamedTuple):
       fragment: its atoms; at its open sites it may grow.
       donors: atoms that bind: one, the two of a chelate, or all of a ring.
       towards: (3,) unit vector from the donor, or from the middle of all, to the metal atom.
-      shortening: how much shorter the bond is than radii say, Angstrom.
+      shortening: how much shorter the bond is than the sum of the radii, Angstrom.
       is_linear: whether all atoms lie on the line of the bond.
     """
 
