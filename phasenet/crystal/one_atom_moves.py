@@ -1,8 +1,9 @@
 """Phases small crystals by moving one atom at a time to its best place, in the known space group.
 
 At low resolution a map does not show atoms, but the composition still says how many there are. Each atom in turn moves
-to the grid point where the amplitudes of all atoms correlate best with the measured ones. Where no move helps, about a
-third of the atoms is scattered; the best places are kept. `solve` calls this after `phasing` has failed.
+to the grid point where the amplitudes of all atoms correlate best with the measured ones. If no move helps, the best
+set of places is perturbed: about a third of its atoms are put at random places. `solve` calls this module after
+`phasing` has failed.
 
 1. `prepare`: points of the asymmetric unit and the structure factor of an atom at each.
 2. `draw_start`, `run_sweeps`: the search, one `lax` loop.
@@ -25,8 +26,8 @@ _STEP_ANGSTROM = 0.36
 _STEP_OF_D_MIN = 0.26
 _MIN_SEPARATION = 1.15  # Angstrom between two atoms
 _MIN_GAIN = 1e-5  # of the fit
-_SCATTERED_SHARE = 0.35  # probability that an atom is scattered
-_MAX_FAILURES = 12  # scatterings without a gain, after which all atoms start anew
+_PERTURBED_SHARE = 0.35  # probability that a perturbation puts an atom at a random place
+_MAX_FAILURES = 12  # perturbations without a gain, after which all atoms start anew
 MAX_ATOMS = 14  # in the asymmetric unit
 _MAX_ELEMENTS = 3e7  # of the table of waves
 _GENERAL_TOLERANCE = 0.02  # by which atoms over operators may differ from a whole number
@@ -55,18 +56,18 @@ class MoveProblem(NamedTuple):
 class MoveState(NamedTuple):
     """State of a search between two sweeps. A place is the number of a point of `MoveProblem`.
 
-    When a sweep gains no more, some atoms are scattered. After more than 12 scatterings without a gain, all atoms start
-    anew at random places.
+    When a sweep gains no more, some atoms are put at random places (a perturbation). After more than 12 perturbations
+    without a gain, all atoms start anew at random places.
 
     Attributes:
       key: typed random key of the next draws.
       places: (n,) int32, the place of each atom.
       fit: () float32, correlation of the amplitudes after the last sweep.
-      last_fit: () float32, `fit` that the next sweep has to exceed; 0 after atoms were scattered.
-      kept: (n,) int32, the places of the highest fit since all atoms last started anew, from which scattering begins.
-        After such a start they are the places kept before, until sweeps first gain no more.
+      last_fit: () float32, `fit` that the next sweep has to exceed; 0 after a perturbation.
+      kept: (n,) int32, the places of the highest fit since all atoms last started anew, from which a perturbation
+        begins. After such a start they are the places kept before, until sweeps first gain no more.
       kept_fit: () float32, the fit at `kept`; 0 after all atoms started anew.
-      failures: () int32, scatterings since `kept` last gained.
+      failures: () int32, perturbations since `kept` last gained.
       best: (n,) int32, the places of the highest fit of the whole search.
       best_fit: () float32, the fit at `best`.
     """
@@ -85,12 +86,12 @@ class MoveState(NamedTuple):
 def list_atoms(counts: Sequence[float], elements: Sequence[str], num_operators: int) -> tuple[str, ...] | None:
     """Returns the elements of the atoms in the asymmetric unit, or None where the method does not apply.
 
-    It applies where all atoms have general positions, and are 14 at most.
+    The method applies if all atoms lie on general positions and there are at most 14 of them.
 
     Args:
       counts: atoms of each element in the primitive cell.
-      elements: their symbols.
-      num_operators: of the primitive cell.
+      elements: symbols of the elements.
+      num_operators: number of operators without centring translations.
     """
     shares = np.array(counts) / num_operators
     if (np.abs(shares - np.rint(shares)) > _GENERAL_TOLERANCE).any() or not 0 < np.rint(shares).sum() <= MAX_ATOMS:
@@ -140,7 +141,7 @@ def draw_start(key: jax.Array, problem: MoveProblem) -> MoveState:
 @functools.partial(jax.jit, static_argnames="sweeps")
 def run_sweeps(state: MoveState, problem: MoveProblem, sweeps: int) -> MoveState:
     """Returns the state after a number of sweeps, in each of which every atom moves once."""
-    return jax.lax.fori_loop(0, sweeps, lambda _, carry: _scatter(_sweep(carry, problem), problem), state)
+    return jax.lax.fori_loop(0, sweeps, lambda _, carry: _perturb(_sweep(carry, problem), problem), state)
 
 
 def positions_of(places: jax.Array, problem: MoveProblem) -> np.ndarray:
@@ -167,8 +168,8 @@ def _sweep(state: MoveState, problem: MoveProblem) -> MoveState:
     return state._replace(key=key, places=places, fit=fit)
 
 
-def _scatter(state: MoveState, problem: MoveProblem) -> MoveState:
-    """Once sweeps gain no more, keeps their places if better, and scatters some atoms of the kept ones, or all."""
+def _perturb(state: MoveState, problem: MoveProblem) -> MoveState:
+    """Once sweeps gain no more, keeps their places if better, and puts some of the kept atoms, or all, elsewhere."""
     key, key_which, key_where = jax.random.split(state.key, 3)
     ended = state.fit <= state.last_fit + _MIN_GAIN
     gained = ended & (state.fit > state.kept_fit + _MIN_GAIN)
@@ -178,7 +179,7 @@ def _scatter(state: MoveState, problem: MoveProblem) -> MoveState:
     better = kept_fit > state.best_fit
     best, best_fit = jnp.where(better, kept, state.best), jnp.maximum(kept_fit, state.best_fit)
     anew = failures > _MAX_FAILURES
-    chosen = jax.random.uniform(key_which, kept.shape) < jnp.where(anew, 1.0, _SCATTERED_SHARE)
+    chosen = jax.random.uniform(key_which, kept.shape) < jnp.where(anew, 1.0, _PERTURBED_SHARE)
     elsewhere = jax.random.randint(key_where, kept.shape, 0, len(problem.points), kept.dtype)
     places = jnp.where(ended, jnp.where(chosen, elsewhere, kept), state.places)
     return MoveState(key, places, state.fit, jnp.where(ended, 0.0, state.fit), kept, jnp.where(anew, 0.0, kept_fit),
