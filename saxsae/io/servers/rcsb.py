@@ -1,6 +1,6 @@
 """Downloads entries of the Protein Data Bank from RCSB, for `launch.prepare_structures`.
 
-Of each entry it takes the first biological assembly (ID-assembly1.cif.gz), or, where there is none, the entry as
+For each entry it downloads the first biological assembly (ID-assembly1.cif.gz) or, where there is none, the entry as
 deposited (ID.cif.gz).
 """
 
@@ -45,7 +45,7 @@ def read_pdb_ids(path: str | os.PathLike) -> list[str]:
 
 def download_structures(ids: Iterable[str], folder: str | os.PathLike, url: str = URL,
                         report: Callable[[str], None] | None = None, **server_options: Any) -> StructureDownloads:
-    """Downloads entries into a folder; files that are already there are kept and not asked for again.
+    """Downloads entries into a folder; files that are already there are not downloaded again.
 
     Args:
       ids: PDB ids in lower case.

@@ -1,7 +1,7 @@
 """Reads atomic and dummy-bead models from PDB and mmCIF files (plain or gzipped), parsed by gemmi.
 
-Every heavy atom of protein, nucleic acid, carbohydrate and ligand scatters, at zero occupancy too. Dropped are
-waters, single ions, hydrogen, deuterium, and all alternate locations but the first that a residue names.
+Every heavy atom of protein, nucleic acid, carbohydrate and ligand scatters, at zero occupancy too. Waters, single ions,
+hydrogen, deuterium, and all alternate locations but the first that a residue names are dropped.
 `Structure.notes` lists every decision. `read_structure`:
 
 1. reads the text, repairs it (`pdb_text`) and parses it;
