@@ -193,9 +193,9 @@ class FittedStructures(NamedTuple):
     """Structures of the bank after gradient steps, if any were taken.
 
     Attributes:
-      search: what they were fitted with.
-      structures: before the steps.
-      models: after them.
+      search: the inputs of the fit.
+      structures: the models before the steps.
+      models: the models after the steps.
       decoded: (M, 3, 31, 31, 31) densities of the models.
     """
 

@@ -31,7 +31,7 @@ class PreparedCurve(NamedTuple):
       rg_angstrom: radius of gyration by the Guinier fit, or a guess from the known r_max.
       radii: smallest and largest r_max, A.
       radius: r_max in A, if it is known.
-      notes: what was assumed.
+      notes: assumptions and left-out points, one line each.
     """
 
     curve: WeightedCurve

@@ -19,10 +19,10 @@ _FILE_NAMES = ("{}-assembly1.cif.gz", "{}.cif.gz")
 
 
 class StructureDownloads(NamedTuple):
-    """The outcome for each entry that was asked for.
+    """The outcome for each requested entry.
 
     Attributes:
-      files: one file for each entry that is there now, in the order asked.
+      files: one file for each entry that is there now, in the order of the request.
       missing: ids that the server does not have.
       failed: (id, reason) of each entry that could not be downloaded.
     """

@@ -67,7 +67,7 @@ def read_structure(
     with an END record after each, copies in the file of an assembly) are merged.
 
     Args:
-      path: a PDB or mmCIF file, told apart by content; may be gzipped.
+      path: a PDB or mmCIF file, recognised by its content; may be gzipped.
       assembly: name of the biological assembly; None for the atoms as listed. The default "1" falls back to the
         first assembly that is listed, and to the atoms as listed where the file has no assembly.
       protein_only: keeps amino acids only (no nucleic acids, carbohydrates, ligands), as in the training corpus.
