@@ -6,7 +6,7 @@ r"""The learned iteration for measured crystals; launch.solve --reflections --we
         --space_groups=P21,P212121,P1,Pna21,C2,Pc,I222,P21212 --output=work/chiral.npz
     python -m launch.train --config=configs/phasenet_crystals.py --workdir=work/crystals
 
-The crystals are made ones; no measured crystal enters. Those without an inversion are harder, hence more of them.
+All crystals are made ones; no measured crystal is used. Crystals without an inversion are harder, so more are made.
 """
 
 from ml_collections import ConfigDict

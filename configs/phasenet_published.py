@@ -3,11 +3,11 @@
     python -m launch.train --config=configs/phasenet_published.py:small --workdir=work/small
     python -m launch.train --config=configs/phasenet_published.py:paper --workdir=work/published --init_from=work/small
 
-The second training makes the released weights `published`. Maps have 40^3 voxels, as in the paper. Around atoms in a
-box of 12 the Patterson map is empty beyond 28, which is all that the network reads (20 for a box of 8). The kernels
-have the symmetries of the cube (phasenet/networks/published_symmetric.py): less than half of the time, and fewer
-examples.
-Expected: phasenet/README.md. Trainings of the same length without one or the other are in BUILD_NOTES.md.
+The second training makes the released weights `published`. Maps have 40^3 voxels, as in the paper. The Patterson map of
+atoms in a box of 12 is empty outside a window of 28 voxels, and the network reads this window alone (20 for a box of
+8). The kernels have the symmetries of the cube (phasenet/networks/published_symmetric.py), so a training takes less
+than half of the time, and fewer examples.
+Expected: phasenet/README.md. BUILD_NOTES.md compares trainings of equal length with other kernels and starts.
 """
 
 from ml_collections import ConfigDict

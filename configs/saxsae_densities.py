@@ -14,8 +14,8 @@ from launch.training import base_config
 def get_config() -> ConfigDict:
     config = base_config()
     config.task = "launch.tasks.densities:DensitiesTask"
-    config.structures = "STRUCTURES"  # what launch.prepare_structures --input was given
-    config.corpus = "work/corpus.npz"  # what it wrote
+    config.structures = "STRUCTURES"  # the value of --input of launch.prepare_structures
+    config.corpus = "work/corpus.npz"  # what launch.prepare_structures wrote
     config.weights = "lean"
     config.count = 900  # structures for training
     config.validation = 100  # structures of the validation split

@@ -7,7 +7,7 @@ r"""Continues the training of the lean auto-encoder with codes that gradient ste
 
 WEIGHTS is a release or a workdir of configs/saxsae_lean.py; without --init_from the training starts from principal
 components.
-Expected, 1,778 steps after the released weights: no better on proteins, slightly better on made-up shapes.
+Expected, 1,778 steps after the released weights: no better on proteins, slightly better on synthetic shapes.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ from configs import saxsae_lean
 def get_config() -> ConfigDict:
     config = saxsae_lean.get_config()
     config.task = "launch.tasks.refined_autoencoder:RefinedAutoencoderTask"
-    config.corpus = "work/posed.npz"  # voxelized structures in several poses each, and made-up shapes
+    config.corpus = "work/posed.npz"  # voxelized structures in several poses each, and synthetic shapes
     # Only rotations that map the grid onto itself: interpolated maps are smoother than real ones.
     config.rotations = False
     config.linear_samples = 6000

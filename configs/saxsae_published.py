@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from configs.saxs_paper import direct
 
-# Channels of the first block; steps, and those at which the rate would reach its end; highest rate.
+# Channels of the first block; number of steps; step at which the learning rate would reach its end; highest rate.
 _TRAININGS = {"quarter": (16, 700, 1400, 4e-4), "whole": (64, 200, 200, 2e-4)}
 
 

@@ -4,7 +4,7 @@
     python -m launch.benchmark --suite=crystals [--crystals=DIR] [--resolutions=0.84,1.0] [--json=FILE]
 
 It prints a row for each measurement, then whether each required bound holds, and writes rows and summary to FILE.
-Read the ratios (the peer's time over ours): on a busy machine both times grow alike. GFLOP/s count the operations of
+Read the ratios (the peer's time over ours): a busy machine slows both programs equally. GFLOP/s count the operations of
 the direct method, whatever method is used. The column floor is the least possible time, at the processor's measured
 rates of a matrix product and of copying, over our time: 100% is as fast as the processor allows.
 """
@@ -105,7 +105,7 @@ def _read_options() -> dict[str, Any]:
 
 
 def _read_resolution(text: str) -> float:
-    """Returns a resolution, Angstrom; raises InputError for what is none."""
+    """Returns a resolution, Angstrom; raises InputError for any other text."""
     low, high = _RESOLUTION_BOUNDS_ANGSTROM
     try:
         value = float(text)

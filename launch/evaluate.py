@@ -10,14 +10,20 @@
     python -m launch.evaluate --task=curves --pairs=DIR --json=FILE
     python -m launch.evaluate --task=crystals --crystals=DIR [--d_min=1.0] [--num_starts=16] --json=FILE
 
-It prints a table and writes FILE: settings, items (one for each structure, curve or case) and a summary. autoencoder
-decodes encoded structures; reconstruction and simulated run `saxsae.reconstruct` on measured and on computed curves;
-phasing runs the stages of `phasenet.solve` on random atoms. verdicts judges good and unfit curves, made ones and those
-given, before any search; confidence counts how often the stated intervals hold on held-out structures; units decides
-the unit of q of made curves; curves compares size and mass from measured curves with their models; crystals solves
-measured crystals. In the tasks reconstruction, simulated, confidence and crystals the same command resumes an
-interrupted evaluation, and several processes can share the items (flags: launch/distributed/cluster.py) if all
-processes see the folder of FILE.
+It prints a table and writes FILE: settings, items (one for each structure, curve or case) and a summary. The tasks:
+
+    autoencoder      encodes and decodes structures
+    reconstruction   runs `saxsae.reconstruct` on measured curves
+    simulated        runs `saxsae.reconstruct` on curves computed from structures
+    phasing          runs the stages of `phasenet.solve` on random atoms
+    verdicts         judges good and unfit curves, synthetic ones and those given, before any search
+    confidence       counts how often the stated intervals hold on held-out structures
+    units            decides the unit of q of synthetic curves
+    curves           compares size and mass from measured curves with those of the known models
+    crystals         solves measured crystals
+
+In the tasks reconstruction, simulated, confidence and crystals the same command resumes an interrupted evaluation, and
+several processes can share the items (flags: launch/distributed/cluster.py) if all of them see the folder of FILE.
 """
 
 import collections
@@ -54,8 +60,9 @@ _TASK = flags.DEFINE_enum("task", None, list(_FLAGS_OF_TASK), "What is evaluated
 _REFERENCES = flags.DEFINE_string("references", None, "Archive (.npz) with the reference structures.")
 _PAIRS = flags.DEFINE_string(
     "pairs", None, "Folder of folders, each with a measured curve profile.* and its known model reference.*.")
-_STRUCTURES = flags.DEFINE_string("structures", None, "What launch.prepare_structures --input was given.")
-_CORPUS = flags.DEFINE_string("corpus", None, "The packed set that it wrote, whose validation split is evaluated.")
+_STRUCTURES = flags.DEFINE_string("structures", None, "The value of --input of launch.prepare_structures.")
+_CORPUS = flags.DEFINE_string(
+    "corpus", None, "Packed set that launch.prepare_structures wrote; its validation split is evaluated.")
 _CRYSTALS = flags.DEFINE_string(
     "crystals", None, "Folder of folders, each with merged.csv, atoms.csv and source.json; or made crystals (.npz).")
 _D_MIN = flags.DEFINE_float("d_min", None, "Resolution to which the data of crystals are cut, in Angstrom.",
@@ -77,7 +84,7 @@ _PUBLISHED = flags.DEFINE_bool(
     "published", False, "Also score the published maps in published_maps.npz beside the archive of references.")
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Weights: the name of released ones, their folder, or the workdir of a training. By default "
-    "dual_space for phasing, crystals for crystals (where none is possible, too), and lean for the other tasks.")
+    "dual_space for phasing, crystals for crystals (which also takes none), and lean for the other tasks.")
 _NUM_MODELS = flags.DEFINE_integer(
     "num_models", None, "Number of models for each curve. By default that of launch.reconstruct.",
     lower_bound=1)
@@ -242,7 +249,7 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
 
 
 def _evaluate_confidence(weights: "Pretrained", settings: dict[str, Any]) -> None:
-    """Reconstructs shapes of held-out structures and compares what was stated with what is true."""
+    """Reconstructs shapes of held-out structures and compares the stated confidence with the truth."""
     from launch.datasets import held_out
     from launch.distributed import processes
     from launch.evaluation import confidence, resumable

@@ -8,8 +8,9 @@ from (source.json). For each entry with reflections the program prints the comma
 
     python -m launch.solve --reflections=DIR/2016452/2016452.hkl --output=out/2016452
 
-ID.cif holds the published atoms. `launch.solve` reads from it cell, symmetry, formula, radiation, and in an embedded
-SHELX file the form of the reflections; never the atoms. Files that are there are not asked for again.
+ID.cif holds the published atoms. `launch.solve` reads the cell, the symmetry, the formula and the radiation from this
+file, and the form of the reflections from an embedded SHELX file; it never reads the atoms. Files that are already
+there are not downloaded again.
 """
 
 import shlex

@@ -9,7 +9,7 @@ models (model_2.pdb ...), its metadata (entry.json) and where all of these came 
     python -m launch.reconstruct --profile=DIR/ID/profile.dat --reference=DIR/ID/reference.pdb --output=OUT
     python -m launch.evaluate --task=reconstruction --pairs=DIR
 
-Files that are there are not asked for again, so the same command continues after an interruption.
+Files that are already there are not downloaded again, so the same command continues after an interruption.
 """
 
 from absl import flags

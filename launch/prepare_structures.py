@@ -4,12 +4,12 @@
 
 DIR holds .npz archives of structures, or PDB and mmCIF files; --input may also be an .npz archive, or a text file of
 PDB ids, which are downloaded from RCSB. With --poses=4 --made=8000 the set has each structure in four random poses,
-and 8000 made-up shapes: the training set of configs/saxsae_lean_refined.py. The steps:
+and 8000 synthetic shapes: the training set of configs/saxsae_lean_refined.py. The steps:
 
 1. load the structures (launch/datasets/structure_sources.py);
 2. remove the evaluation's references and structures that resemble them (launch/datasets/evaluation_leakage.py);
 3. split training from validation by PDB entry (saxsae/shapes/validation_split.py);
-4. turn structures at random and add made-up shapes, if asked (launch/datasets/random_poses.py);
+4. turn structures at random and add synthetic shapes, if asked (launch/datasets/random_poses.py);
 5. voxelize, pack and write (saxsae/io/structures/voxelized_corpus.py).
 """
 
@@ -50,8 +50,8 @@ _DOWNLOADS = flags.DEFINE_string(
 _URL = flags.DEFINE_string("rcsb_url", rcsb.URL, "Server of the downloads.")
 _POSES = flags.DEFINE_integer(
     "poses", 0, "Random poses of each training structure; 0 keeps one pose, that of the file.", 0)
-_MADE = flags.DEFINE_integer("made", 0, "Number of made-up shapes; needs --poses.", 0)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the poses and the made-up shapes.")
+_MADE = flags.DEFINE_integer("made", 0, "Number of synthetic shapes; needs --poses.", 0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the poses and the synthetic shapes.")
 _JSON = flags.DEFINE_string("json", None, "JSON file to write the counts to, with flags and versions.")
 
 

@@ -3,7 +3,7 @@
     python -m launch.reconstruct --profile=FILE --output=DIR [--reference=MODEL]
     python -m launch.reconstruct --profile=FOLDER --output=DIR [--concentrations=1,2.5,5]
 
-Of one curve it writes to DIR:
+For one curve it writes to DIR:
 
     density.ccp4      the mean of the superposed models at about 15 A resolution, 0 to 1, without outliers
     density_sd.ccp4   the standard deviation of the models
@@ -19,13 +19,14 @@ Of one curve it writes to DIR:
     reference_fit.fit with --reference: q, I, sigma and the curve of the reference
     log.json          all numbers of the result, the flags, the versions and the weights
 
-Of many curves (a folder, or several files with commas between them) it writes DIR/NAME/ with these files for each, and
+For many curves (a folder, or several files with commas between them) it writes DIR/NAME/ with these files for each, and
 
     batch.csv, batch.html   a row for each curve, with its verdict, its numbers and why it has no result
 
 It ends with a verdict: shape, doubtful with the reasons, or no shape. Without a shape the program ends with exit code 1
-and writes only log.json. Many curves run unattended: what goes wrong with one is its row, and the same command again
-computes only what is missing. Exit code 1 and one line say how many have no result.
+and writes only log.json. Many curves run unattended: an error becomes the row of its curve, and the same command again
+computes only what is missing. If curves have no result, the exit code is 1, and one line gives their number.
+
 By default the models are the 32 structures of the corpus that fit the curve best, fitted to it by gradient steps in
 their latent numbers and sizes. --stages=evolve is the paper's genetic algorithm over the latent numbers. Weights of the
 paper's network come from a training of configs/saxs_paper; none are released here.
@@ -55,7 +56,7 @@ _UNIT = flags.DEFINE_enum(
 _RADIUS = flags.DEFINE_float(
     "radius", None, "Largest distance of an atom from the centroid, in Angstrom. By default it is searched for.")
 _Q_MAX = flags.DEFINE_float(
-    "q_max", 0.2, "Largest q that is fitted, in 1/A. Of large bodies less is fitted: what the voxels can resolve.")
+    "q_max", 0.2, "Largest q that is fitted, in 1/A. For large bodies it is lowered to what the voxels resolve.")
 _NUM_MODELS = flags.DEFINE_integer(
     "num_models", None, "Number of models: structures of the bank, by default 32; or independent runs with "
     "--stages=evolve, by default 8.")
@@ -66,10 +67,10 @@ _SHELL_CONTRAST = flags.DEFINE_list(
     "shell_contrast", None, "Contrasts of the shell of bound water that are tried, in e/A^3; by default "
     "0.01,0.02,0.03. 0 for a curve without water.")
 _EQUAL_ATOMS = flags.DEFINE_bool(
-    "equal_atoms", False, "The curve was computed from atoms or beads that all count alike.")
+    "equal_atoms", False, "The curve was computed from atoms or beads of equal weight.")
 _SYMMETRY = flags.DEFINE_enum(
     "symmetry", None, list(GROUP_NAMES), "Point group of the sample, which is imposed on the models; for --stages=bank "
-    "and bank,search. The curve is then fitted without it too, for comparison.", case_sensitive=False)
+    "and bank,search. The curve is then also fitted without symmetry, for comparison.", case_sensitive=False)
 _WEIGHTS = flags.DEFINE_string(
     "weights", "lean", "Weights of the auto-encoder: the name of released weights, their folder, or the workdir of a "
     "training.")
@@ -199,7 +200,7 @@ def _check_flags() -> None:
 
 
 def _parse_contrasts() -> tuple[float, ...] | None:
-    """Returns the numbers of --shell_contrast, or None; raises InputError for what is none."""
+    """Returns the numbers of --shell_contrast, or None; raises InputError for any other text."""
     if _SHELL_CONTRAST.value is None:
         return None
     try:

@@ -4,7 +4,7 @@
     python -m launch.solve --amplitudes=FILE --output=DIR
     python -m launch.solve --reflections=FILE --output=DIR [--cell=a,b,c,alpha,beta,gamma] [--formula=C15H12N2O]
 
-Of a measured crystal (SHELX .hkl with .ins, .res or .cif beside it, CIF, MTZ) it ends with a verdict and writes to DIR:
+For a measured crystal (SHELX .hkl with .ins, .res or .cif beside it, CIF, MTZ) it prints a verdict and writes to DIR:
 
     solution.res, solution.cif, solution.pdb   the atoms, with standard deviations in the CIF
     solution_density.ccp4, solution_difference.ccp4   maps of F_obs and of F_obs - F_calc with calculated phases
@@ -19,8 +19,7 @@ Otherwise it writes to DIR:
     sections.png      three sections of the given Patterson map and of the map of the atoms found
     log.json          all numbers of the result, the flags, the versions and the weights
 
-By default it runs the product, our own pipeline: the dual-space network, then the search that refines and tests the
-atoms.
+By default it runs our own pipeline: the dual-space network, then the search that refines and tests the atoms.
 `--weights=small --picker=peaks --norefine` runs the paper's pipeline: its network, peak picking and annealing.
 """
 

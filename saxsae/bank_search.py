@@ -5,7 +5,7 @@
 1. `choose` scores all structures of the bank (`saxsae.bank.scoring`) and returns the best.
 2. `fit_structures` improves their codes and sizes by gradient steps (`descend`, `saxsae.bank.descent`), as long as they
    gain, and turns codes into densities (`decode`).
-3. `average` superposes and averages the densities: the mean over what the curve and the corpus allow.
+3. `average` superposes the densities and returns their weighted mean.
 """
 
 from collections.abc import Callable
@@ -32,8 +32,8 @@ from saxsae.superposition.point_groups import SymmetryGroup
 
 _LEAST_RADIUS_ANGSTROM = 8.0  # r_max; the smallest structure of the corpus has 14.7
 _STEPS_PER_CALL = 7  # between two calls of `progress`
-_MIN_RELATIVE_GAIN = 0.02  # of the median misfit in that many steps; with less, the descent ends
-_R_MAX_TIMES_Q = 0.1  # r_max times q of the intensity that gives Rg
+_MIN_RELATIVE_GAIN = 0.02  # relative fall of the median misfit in that many steps; with less, the descent ends
+_R_MAX_TIMES_Q = 0.1  # r_max times the small q whose intensity, over that at q = 0, gives Rg
 _MISFIT_SCALE = 0.5  # misfit above the lowest at which a model's weight has fallen to exp(-1/2)
 
 
@@ -60,14 +60,14 @@ class BankModels(NamedTuple):
 
 
 class BankSearch(NamedTuple):
-    """What the steps after `choose` need of one curve.
+    """The inputs, for one curve, of the steps after `choose`.
 
     Attributes:
       pretrained: weights with a bank and a density head.
-      curve: the curve with the error of the model.
-      static: the static inputs.
+      curve: the curve, with the error of the model in its weights.
+      static: the static inputs of the descent.
       free_radius: whether r_max is not known.
-      group: over which the models are averaged; None without a symmetry.
+      group: the point group over which the models are averaged; None without a symmetry.
     """
 
     pretrained: Pretrained
@@ -79,16 +79,16 @@ class BankSearch(NamedTuple):
 
 def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructures, background: bool,
             free_radius: bool, equal_atoms: bool, group: SymmetryGroup | None = None) -> BankSearch:
-    """Returns a search.
+    """Returns the inputs of the steps after `choose`.
 
     Args:
       pretrained: weights with a bank and a density head.
-      curve: the curve with the error of the model.
+      curve: the curve, with the error of the model in its weights.
       models: the structures that the models begin as; the largest decides the order of the profiles.
       background: whether a constant is fitted as well.
       free_radius: whether r_max is not known.
       equal_atoms: whether the curve was computed from equal atoms.
-      group: over which the models are averaged; None without a symmetry.
+      group: the point group over which the models are averaged; None without a symmetry.
 
     Raises:
       InputError: the weights have no density head.
@@ -158,7 +158,8 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
     state = descent.start(inputs)
     misfits = np.zeros((0, len(models.codes)))
     while True:
-        # All calls are of one length, so one program is compiled. What the last step gives is rated before one more.
+        # All calls have the same length, so that one program is compiled. A step computes the misfits before it moves
+        # the models, so one step more than `settings.steps` rates the final models.
         state, found = descent.take_steps(search.static, inputs, state, settings, _STEPS_PER_CALL)
         before = np.median(misfits.min(0)) if len(misfits) else np.inf
         misfits = np.concatenate([misfits, np.asarray(found)])
@@ -168,7 +169,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
                             np.asarray(state.misfit)[order], models.num_fitting,
                             _record(misfits, radii[order]), None if models.frames is None else models.frames[order])
         ended = len(misfits) > settings.steps or np.median(misfits.min(0)) > (1 - _MIN_RELATIVE_GAIN) * before
-        if ended:  # the steps that were not taken change nothing
+        if ended:  # the history is filled up: steps that were not taken leave the misfits as they are
             rest = np.repeat(misfits[-1:], max(settings.steps + 1 - len(misfits), 0), axis=0)
             misfits = np.concatenate([misfits, rest])[:settings.steps + 1]
             result = result._replace(history=_record(misfits, radii[order]))
@@ -192,9 +193,9 @@ class FittedStructures(NamedTuple):
     """Structures of the bank after gradient steps, if any were taken.
 
     Attributes:
-      search: what they were fitted with.
-      structures: before the steps.
-      models: after them.
+      search: the inputs of the fit.
+      structures: the models before the steps.
+      models: the models after the steps.
       decoded: (M, 3, 31, 31, 31) densities of the models.
     """
 
@@ -222,9 +223,9 @@ class MeanDensity(NamedTuple):
       density: (31, 31, 31) float32, at least 0, the mean.
       r_max_angstrom: mean r_max of the models.
       maps: (M, 31, 31, 31) the superposed densities.
-      pitch_angstrom: edge of the voxels of all.
-      correlations: (M,) of each with the mean of all.
-      ensemble: how they differ; outliers are not in the mean.
+      pitch_angstrom: edge of a voxel of `density` and `maps`.
+      correlations: (M,) Pearson correlation of each map with the mean of all.
+      ensemble: how the models differ; outliers do not enter `density`.
     """
 
     density: np.ndarray
@@ -238,11 +239,13 @@ class MeanDensity(NamedTuple):
 def average(search: BankSearch, decoded: np.ndarray, models: BankModels) -> MeanDensity:
     """Returns the mean of the models' densities of atoms, from `decode`, weighted by likelihood, without outliers.
 
-    With a symmetry each density is averaged over the group, and so is the mean, whose axis is z of the mean and of the
-    maps. Shapes are superposed, not axes: where the curve leaves open which axis of a shape is that of the group, a
-    common axis would lay long shapes across each other. So a model may have its own axis elsewhere.
-    `_MISFIT_SCALE` is not that of the noise, because what a model misses is not noise. It was chosen on held-out
-    structures and made shapes.
+    With a symmetry, each density and the mean are averaged over the group, and the axis of the mean is z of all maps.
+    Models are superposed by their shapes, not by their axes: where the curve does not determine which axis of a shape
+    is that of the group, a common axis would lay long shapes across each other. A single model may therefore have its
+    axis in another direction.
+
+    `_MISFIT_SCALE` was chosen on held-out structures and synthetic shapes. It does not follow from the noise, because
+    the errors of a model are not noise.
     """
     weights = np.exp(-(models.misfit - models.misfit.min()) / (2 * _MISFIT_SCALE))
     maps, pitches = decoded[:, 0], np.asarray(densities.density_pitch(models.r_max_angstrom))
@@ -271,7 +274,7 @@ def profile_of_best(search: BankSearch, decoded: np.ndarray, models: BankModels,
 
 
 def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, curve: WeightedCurve) -> np.ndarray:
-    """Returns chi^2 (M,) of the models over the rebinned curve, in units of sigma alone."""
+    """Returns chi^2 (M,) of the models over the rebinned curve, with the measured sigma alone."""
     computed, _ = _profiles(search, decoded, models, curve.q_inv_angstrom)
     return np.asarray(scattering.chi_squared(computed, curve.intensity, curve.weight, search.static.background))
 
@@ -322,7 +325,7 @@ def radius_of_gyration(search: BankSearch, decoded: np.ndarray, models: BankMode
 
 
 def negative_density(maps: np.ndarray) -> float:
-    """Returns the sum of the negative over that of the positive densities of the best model's atoms.
+    """Returns the sum of the negative density of the best model's atoms over the sum of the positive density.
 
     Args:
       maps: (M, 31, 31, 31) densities of atoms, the best first.
@@ -331,7 +334,7 @@ def negative_density(maps: np.ndarray) -> float:
 
 
 def describe_sources(search: BankSearch, models: BankModels) -> tuple[str, ...]:
-    """Returns a line for each model: the structure it began as, and how well that fits."""
+    """Returns a line for each model: the structure that the model began as, and the misfit of this structure."""
     bank = search.pretrained.bank
     assert bank is not None
     chosen = models.chosen
@@ -342,14 +345,14 @@ def describe_sources(search: BankSearch, models: BankModels) -> tuple[str, ...]:
 
 
 def made_share(search: BankSearch, models: BankModels) -> float:
-    """Returns the share of the models that began as made shapes."""
+    """Returns the share of the models that began as synthetic shapes."""
     bank = search.pretrained.bank
     assert bank is not None
     return float(np.mean(bank.is_made[models.chosen.rows]))
 
 
 def _record(misfits: np.ndarray, radii: np.ndarray) -> GenerationRecord:
-    """Returns misfits (G, M) of the steps as the history of one run, each the lowest so far."""
+    """Returns the history of one run from the misfits (G, M) of its steps; it holds the lowest misfit so far."""
     lowest = np.minimum.accumulate(misfits, axis=0)
     return GenerationRecord(lowest.min(1)[None], lowest.mean(1)[None], np.median(lowest, axis=1)[None],
                             np.full((1, len(lowest)), radii[0]))

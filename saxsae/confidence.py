@@ -1,9 +1,10 @@
 """States how close a reconstructed density is to the true one: an expected correlation and resolution with intervals.
 
-1. `measure` takes what is known without the truth: how well the models agree, how well they and the structures of the
-   bank fit, how far the curve reaches.
-2. `predict` puts it into a linear model of log(1 - correlation) and of the logarithm of the resolution, whose residuals
-   give the intervals; `calibrate_occupancy` turns the share of models that fill a voxel into a probability.
+1. `measure` computes features that are known without the true structure: how well the models agree, how well they and
+   the structures of the bank fit, how far the curve reaches.
+2. `predict` applies two linear models of these features, one of log(1 - correlation) and one of the logarithm of the
+   resolution; their residuals give the intervals. `calibrate_occupancy` turns the share of models that fill a voxel
+   into a probability.
 
 `launch.datasets.fit_confidence` fits the constants to curves that were simulated from held-out structures, and
 `launch.evaluate --task=confidence` counts how often the intervals hold. `saxsae.reconstruction` calls this module.
@@ -19,8 +20,8 @@ OCCUPANCIES = np.linspace(0, 1, 11)  # shares of models between which probabilit
 FEATURES = ("rsc", "bank_misfit", "misfit", "made_share", "q_max_times_rg", "rg", "radius_spread",
             "radius_over_rg")
 _QUANTILES = (0.05, 0.95)
-_RIDGE = 1.0  # added to the diagonal, in structures
-# Added before a logarithm is taken: below them, differences mean nothing.
+_RIDGE = 1.0  # added to the diagonal of the normal equations, in units of one structure
+# Added before a logarithm is taken, because differences of smaller values mean nothing.
 _LEAST_MISFIT, _LEAST_SPREAD, _LEAST_DISTANCE = 0.1, 0.01, 1e-3
 
 
@@ -31,9 +32,9 @@ class ConfidenceModel(NamedTuple):
       centre: (F,) mean of each of `FEATURES` over the structures of the fit.
       spread: (F,) their standard deviations.
       correlation: (F + 1,) weights of log(1 - correlation), the constant last.
-      correlation_residuals: (2,) its residuals' quantiles of 5% and 95%.
+      correlation_residuals: (2,) 5% and 95% quantiles of the residuals of this fit.
       resolution: (F + 1,) weights of the logarithm of the resolution in A.
-      resolution_residuals: (2,) its residuals' quantiles.
+      resolution_residuals: (2,) the same quantiles of the residuals of this fit.
       occupancy: (11,) probability that a voxel is filled where `OCCUPANCIES` of the models fill it.
     """
 
@@ -70,7 +71,7 @@ def measure(rsc: np.ndarray, bank_misfit: float, misfit: float, made_share: floa
       rsc: (K,) correlation of each model with the mean.
       bank_misfit: lowest misfit of a structure of the bank.
       misfit: chi^2 of the best model with the error of `saxsae.verdict`.
-      made_share: share of the models that began as made shapes.
+      made_share: share of the models that began as synthetic shapes.
       q_max: largest q that was fitted, 1/A.
       rg_angstrom: radius of gyration.
       model_radii: (K,) r_max of the models, A.

@@ -16,22 +16,22 @@ from saxsae.profiles.guinier import MEDIAN_RADIUS_OVER_RG, GuinierFit, radius_bo
 from saxsae.profiles.rebinning import CurveLike, rebin
 from saxsae.profiles.scattering import WeightedCurve
 
-NUM_POINTS = 128  # of the rebinned curve; all curves have this length, so one compiled program serves them all
-_LONGEST_OVER_RG = 2.3  # of all but a few deposited models
+NUM_POINTS = 128  # length of every rebinned curve, so that one compiled program serves all curves
+_LONGEST_OVER_RG = 2.3  # largest r_max over Rg of all but a few deposited models
 
 
 class PreparedCurve(NamedTuple):
-    """What all stages need of a curve.
+    """The part of a curve that is fitted, and the numbers that all stages need.
 
     Attributes:
       curve: the rebinned curve.
-      curve_for_bank: the same, with the error of the bank's profiles in its weights.
+      curve_for_bank: the same points, with the error of the bank's profiles in the weights.
       guinier: the Guinier fit.
       q_range: smallest and largest q that is fitted, 1/A.
       rg_angstrom: radius of gyration by the Guinier fit, or a guess from the known r_max.
       radii: smallest and largest r_max, A.
       radius: r_max in A, if it is known.
-      notes: what was assumed.
+      notes: assumptions and left-out points, one line each.
     """
 
     curve: WeightedCurve
@@ -53,7 +53,7 @@ def prepare_curve(curve: CurveLike, guinier: GuinierFit, radius: float | None, q
       guinier: its Guinier fit.
       radius: r_max in A, if it is known.
       q_max: largest q that the caller allows, 1/A.
-      densities: whether densities of the bank are fitted, and not binary shapes.
+      densities: whether densities of the bank are fitted rather than binary shapes.
     """
     notes = list(getattr(curve, "notes", ()))
     radii = (radius, radius) if radius is not None else radius_bounds(guinier.rg_angstrom)

@@ -13,7 +13,7 @@
 5. The profile of the best model is fitted to all measured points, and `saxsae.verdict` judges the result.
 6. `saxsae.confidence` states how close the density can be expected to be to the true one.
 
-`reconstruct(stages=("evolve",), initial="distribution")` with weights of the published network is the paper's way.
+`reconstruct(stages=("evolve",), initial="distribution")` with weights of the published network is the paper's method.
 """
 
 import functools
@@ -138,12 +138,12 @@ class _ForwardModel(NamedTuple):
 
 
 class _Models(NamedTuple):
-    """What a stage hands over.
+    """The result of a stage.
 
     Attributes:
-      fields: of `Reconstruction`.
+      fields: values of fields of `Reconstruction`, by name.
       profile: q (Q,) in 1/A -> I(q) (Q,) of the best model.
-      made_share: share of the models of the bank that began as made shapes.
+      made_share: share of the models of the bank that began as synthetic shapes.
     """
 
     fields: dict[str, Any]
@@ -167,17 +167,18 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
       pretrained: the auto-encoder, from `saxsae.pretrained.load()`.
       radius: r_max in Angstrom (the largest distance of an atom from the centroid) if it is known; None searches for
         it together with the code.
-      q_max: largest q that is fitted, 1/A; beyond 0.2 a curve tells little more of the shape. Of large bodies less is
-        fitted, see `scattering.resolved_q_max`.
+      q_max: largest q that is fitted, 1/A; beyond 0.2 a curve says little more about the shape. For large bodies the
+        limit is lower, see `scattering.resolved_q_max`.
       num_models: number of models; None is 32 structures of the bank, or 8 independent runs.
       seed: seed of all randomness. The stages "bank" and "search" have none.
       background: fit a constant background as well.
       stages: one of `STAGES`; None is ("bank", "search") where the weights have a bank, otherwise ("evolve",).
       initial: source of the first generation of "evolve": "bank" draws codes of training maps; "distribution" draws
         each latent number from its distribution, as in the paper.
-      contrasts: of the shell of bound water, e/A^3, that are tried in the bank; (0.0,) for a curve without water.
-      equal_atoms: whether the curve was computed from atoms or beads that all count alike. Otherwise each element has
-        its own weight, except with "evolve", whose shapes are of uniform density.
+      contrasts: contrasts of the shell of bound water that are tried in the bank, e/A^3; (0.0,) for a curve without
+        water.
+      equal_atoms: whether the curve was computed from atoms or beads of equal weight. Otherwise each element has its
+        own weight, except with "evolve", whose shapes are of uniform density.
       settings: settings of the genetic algorithm.
       descent: settings of the gradient steps.
       symmetry: Schoenflies symbol of a point group, C2 to C12 or D2 to D6, over which the models are averaged; for the
@@ -228,20 +229,20 @@ def reconstruct(curve: CurveLike, pretrained: Pretrained, *, radius: float | Non
     result = result._replace(verdict=judge_result(result, result.rg_angstrom, before, background))
     if not result.sources:
         return result
-    as_measured = ("search" in stages and radius is None and not equal_atoms and group is None
-                   and len(result.models) >= _FEWEST_MODELS)
-    return _add_confidence(result, found.made_share, pretrained, as_measured)
+    as_calibrated = ("search" in stages and radius is None and not equal_atoms and group is None
+                     and len(result.models) >= _FEWEST_MODELS)
+    return _add_confidence(result, found.made_share, pretrained, as_calibrated)
 
 
 def _add_confidence(result: Reconstruction, made_share: float, pretrained: Pretrained,
-                    as_measured: bool) -> Reconstruction:
+                    as_calibrated: bool) -> Reconstruction:
     """Returns a result from the bank with its features and occupancy, and with its confidence.
 
     Args:
       result: the result.
-      made_share: share of the models that began as made shapes.
+      made_share: share of the models that began as synthetic shapes.
       pretrained: the weights, which may have constants of the confidence.
-      as_measured: whether the result was found as those that the constants were fitted to; otherwise no confidence is
+      as_calibrated: whether the result was found under the conditions of the calibration; otherwise no confidence is
         stated, and the occupancy is the share of the models.
     """
     rg = result.guinier.rg_angstrom if result.guinier.valid else result.rg_angstrom
@@ -251,7 +252,7 @@ def _add_confidence(result: Reconstruction, made_share: float, pretrained: Pretr
     occupancy = confidence.filled_share(result.models)
     if pretrained.confidence is None:
         return result._replace(features=features, occupancy=occupancy)
-    if not as_measured:
+    if not as_calibrated:
         note = (f"no confidence is stated: it was measured for the stages bank,search with at least {_FEWEST_MODELS} "
                 "models, an unknown radius, the elements' own weights and no symmetry")
         return result._replace(features=features, occupancy=occupancy, notes=(*result.notes, note))

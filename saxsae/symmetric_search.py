@@ -3,10 +3,10 @@
 `saxsae.reconstruction` calls:
 
 1. `choose_symmetric` finds the frame of the group in each of the structures that fit best without symmetry, averages
-   them over the group, and returns those that fit best then. An average over rotations about the centre keeps the
-   radius of gyration, so the sizes stay.
-2. `bank_search.fit_structures`, for these and for the models without symmetry.
-3. `compare_with_c1` compares the two.
+   the structures over the group, and returns those whose averages fit best. An average over rotations about the centre
+   keeps the radius of gyration, so the sizes stay.
+2. `bank_search.fit_structures` fits the models with the symmetry, and as many models without it.
+3. `compare_with_c1` compares both sets of models.
 """
 
 from typing import NamedTuple
@@ -31,10 +31,10 @@ class SymmetryEvidence(NamedTuple):
 
     Attributes:
       name: Schoenflies symbol of the group.
-      chi_squared: of the best model with the symmetry, over the measured points.
-      chi_squared_c1: of the best model without.
+      chi_squared: chi^2 of the best model with the symmetry, over the measured points.
+      chi_squared_c1: chi^2 of the best model without the symmetry.
       misfit: lowest misfit of a model with the symmetry, see `bank_search.BankModels`.
-      misfit_c1: of a model without.
+      misfit_c1: lowest misfit of a model without the symmetry.
       log_evidence_against: see `log_evidence_against`.
     """
 
@@ -49,8 +49,8 @@ class SymmetryEvidence(NamedTuple):
 def choose_symmetric(search: BankSearch, candidates: BankModels, count: int) -> BankModels:
     """Returns the candidates that fit best after the average over the group, at most `count`, the best first.
 
-    An average can turn any shape into a symmetric one that fits, by smearing it. So the share of the power of the
-    moments that it removes counts against a candidate, as in the gradient steps.
+    The average can smear any shape into a symmetric one that fits. As in the gradient steps, a candidate is therefore
+    penalized by the share of the power of its moments that the average removes.
 
     Args:
       search: with a group.
@@ -59,9 +59,9 @@ def choose_symmetric(search: BankSearch, candidates: BankModels, count: int) -> 
     """
     bank, group = search.pretrained.bank, search.group
     assert bank is not None and group is not None
-    usable = candidates.chosen.take(np.isfinite(candidates.misfit))  # the others are not to be chosen
+    usable = candidates.chosen.take(np.isfinite(candidates.misfit))  # others are excluded from the bank
     frames, rated = [], []
-    for first in range(0, len(usable.rows), count):  # as many at a time as later, so that one program serves both
+    for first in range(0, len(usable.rows), count):  # the number of models later, so that one program serves both
         part = bank_search.make_models(bank, usable.take(slice(first, first + count)), candidates.num_fitting)
         decoded = bank_search.decode(search, part)
         moments = zernike.moments(jnp.asarray(decoded[:, 0]), symmetry.ORDER)
@@ -101,19 +101,19 @@ def log_evidence_against(search: BankSearch, models: BankModels, search_c1: Bank
                          models_c1: BankModels) -> float:
     """Returns the natural logarithm of the mean likelihood of structures without symmetry over that with the symmetry.
 
-    Above 0 it speaks against the symmetry. Near 0 the curve allows the symmetry and does not show it. Structures are
-    compared before the gradient steps, which fit almost any symmetry with 200 numbers. A misfit counts as that of as
-    many independent points as the curve has Shannon channels, because the error of the model is smooth in q.
+    A value above 0 speaks against the symmetry; a value near 0 means that the curve allows the symmetry. Structures are
+    compared before the gradient steps, which fit almost any symmetry with 200 numbers. The number of independent points
+    in the likelihood is the number of Shannon channels of the curve, because the error of the model is smooth in q.
 
     Args:
-      search: with the symmetry.
-      models: from `choose_symmetric`.
-      search_c1: without.
-      models_c1: as many, from `bank_search.choose`.
+      search: the inputs with the symmetry.
+      models: the models from `choose_symmetric`.
+      search_c1: the inputs without the symmetry.
+      models_c1: as many models from `bank_search.choose`.
     """
     q = np.asarray(search.curve.q_inv_angstrom)[np.asarray(search.curve.weight) > 0]
     channels = (q.max() - q.min()) * 2 * models_c1.r_max_angstrom[0] / np.pi
-    # By decoded densities, as those of `models` are: they fit a little worse than the structures themselves.
+    # The misfits are those of decoded densities, as in `models`; the structures themselves fit a little better.
     misfit_c1, _ = bank_search.rate_densities(search_c1, bank_search.decode(search_c1, models_c1), models_c1)
     misfit = models.misfit
     return _log_mean_exp(-0.5 * channels * misfit_c1) - _log_mean_exp(-0.5 * channels * misfit)

@@ -42,8 +42,8 @@ class Limit(NamedTuple):
     above: str = ""
 
 
-# The measures up to `points` are those of the curve (`CurveQuality`), the others those of the result. Where the limits
-# come from stands in saxsae/README.md.
+# The measures up to `points` are those of the curve (`CurveQuality`), the others those of the result. saxsae/README.md
+# says where the limits come from.
 LIMITS = {
     "low_q_signal": Limit(
         (20, _INF), (5, _INF),

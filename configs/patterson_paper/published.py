@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
     config.model.batch_norm = False
     config.model.window = 0  # voxels per edge that the network reads of larger maps; 0: all
     config.model.symmetry = "none"  # of the kernels: none, inversion or cube (phasenet/networks/published_symmetric.py)
-    config.model.start = "random"  # or identity: layers that begin by handing on what they get
+    config.model.start = "random"  # or identity: layers that begin near the identity
     config.model.lowering = "auto"  # how 3D convolutions are computed, see phasenet/networks/convolutions.py
     config.model.dtype = "float32"  # of the computations, not of the weights; or bfloat16, for a GPU
 

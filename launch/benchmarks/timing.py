@@ -1,4 +1,4 @@
-"""Times two programs for the same task in turn, so that a busy machine slows both alike. All suites use it."""
+"""Times two programs for the same task in turn, so that a busy machine slows both equally. All suites use it."""
 
 import statistics
 import time

@@ -15,7 +15,7 @@ _CANDIDATE = "candidate_{}.res"
 
 
 def write_structure(folder: pathlib.Path, structure: CrystalStructure) -> None:
-    """Writes the structure in each format; what an earlier run left is removed, as it describes other atoms."""
+    """Writes the structure in each format, and removes the files of an earlier run, which describe other atoms."""
     for stale in (LOG, page.NAME, DENSITY, DIFFERENCE):
         (folder / stale).unlink(missing_ok=True)
     write_res(folder / "solution.res", structure)
@@ -24,7 +24,7 @@ def write_structure(folder: pathlib.Path, structure: CrystalStructure) -> None:
 
 
 def write_candidates(folder: pathlib.Path, structures: Sequence[CrystalStructure]) -> list[str]:
-    """Writes the models beside the best one, numbered from 2, and returns their names; those of an earlier run go."""
+    """Writes the models beside the best one, numbered from 2, removes older ones, and returns the names."""
     for stale in folder.glob(_CANDIDATE.format("*")):
         stale.unlink()
     names = [_CANDIDATE.format(number) for number, _ in enumerate(structures, 2)]
@@ -34,7 +34,7 @@ def write_candidates(folder: pathlib.Path, structures: Sequence[CrystalStructure
 
 
 def write_maps(folder: pathlib.Path, structure: CrystalStructure, maps: DensityMaps) -> None:
-    """Writes both maps of the whole cell; the header of each has what it is and the title of the structure."""
+    """Writes both maps of the whole cell; the header of each names the map and the title of the structure."""
     for name, values, kind in ((DENSITY, maps.density, "F_obs, calculated phases"),
                                (DIFFERENCE, maps.difference, "F_obs - F_calc")):
         write_cell_map(folder / name, values, structure.cell, structure.symbol,

@@ -33,7 +33,7 @@ def write(folder: pathlib.Path, crystal: CrystalFile, result: CrystalResult, evi
 
     Args:
       folder: the output folder.
-      crystal: what was read.
+      crystal: the content of the input files.
       result: the solved, or not solved, crystal.
       evidence: on its best model.
       structure: as it is written to the other files.
@@ -152,7 +152,7 @@ def _groups(result: CrystalResult) -> list[dict[str, Any]]:
 
 
 def _limits(result: CrystalResult) -> dict[str, Any]:
-    """Returns the limits of R1 at reflections per parameter; those of this answer, "here", are at index "place"."""
+    """Returns the limits of R1 at reflections per parameter; those of this result, "here", are at index "place"."""
     solution = result.best.solution
     here = solution.reflections_per_parameter
     at = np.sort(np.append(np.linspace(0.5, max(16.0, 1.3 * here), 240), here))

@@ -39,7 +39,7 @@ def _name_group(crystal: CrystalFile) -> str:
 
 
 def list_notes(crystal: CrystalFile, result: CrystalResult) -> list[str]:
-    """Returns the notes of the solution, and what the written files say although the files that were read do not."""
+    """Returns the notes of the solution, and notes on values that the written files assume."""
     notes = [*result.report.notes, *result.notes, *result.best.solution.notes]
     if not crystal.wavelength:
         notes.append(f"no wavelength is given: solution.res and solution.cif say {_DEFAULT_WAVELENGTH} A (Mo K alpha)")

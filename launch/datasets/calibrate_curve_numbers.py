@@ -3,12 +3,12 @@
     python -m launch.datasets.calibrate_curve_numbers --structures=structures.npz
     python -m launch.datasets.calibrate_curve_numbers --structures=structures.npz --validation
 
-1. Structures are drawn evenly over their sizes, from the training split or, with --validation, from the other.
+1. Structures are drawn evenly over their sizes, from the training split or, with --validation, the validation split.
 2. A curve of each is computed with a shell of bound water, the elements' form factors and excluded volumes, and noise,
-   and with the faults of good measured curves: an error of the subtracted buffer, a few aggregates, standard deviations
-   that are off by a factor. All are drawn.
-3. The numbers of each curve are compared with those of the atoms. Of training structures the constants are printed, as
-   they stand in the two modules; of validation structures the errors, and how often an interval holds the truth.
+   and with the faults of good measured curves, drawn at random: an error of the subtracted buffer, a few aggregates,
+   standard deviations that are off by a factor.
+3. The numbers of each curve are compared with those of the atoms. For training structures the program prints the
+   constants, in the form of the two modules; for validation structures, the errors and how often the intervals hold.
 """
 
 import types
@@ -34,7 +34,7 @@ _SEED = flags.DEFINE_integer("seed", 11, "Seed of the structures, of the noise a
 
 _VALIDATION_FRACTION = 0.08  # that of `launch.prepare_structures`
 _SIZE_STEP = 0.35  # in the logarithm of the number of atoms; each step is drawn as often as any other
-_BUFFER_ERROR = 0.005  # relative, of the buffer's intensity that is subtracted
+_BUFFER_ERROR = 0.005  # relative error of the subtracted intensity of the buffer
 _AGGREGATES = 0.01  # standard deviation of their share of I(0); measured curves show up to 5% below the Guinier region
 
 
@@ -131,7 +131,7 @@ def _features(numbers: curve_report.CurveNumbers, curve: types.SimpleNamespace) 
 def _fit_robustly(features: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Returns the weights (F,) by which features (N, F) give targets (N,) with the least sum of absolute errors.
 
-    Least squares, repeated with weights 1 / |error|: bodies that are unlike all others pull less.
+    The method is least squares, repeated with weights 1 / |error|. Unusual bodies then have less influence.
     """
     weight = np.ones(len(target))
     solution: np.ndarray = np.zeros(features.shape[1])

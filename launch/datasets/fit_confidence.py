@@ -4,8 +4,8 @@ r"""Fits the constants of the stated confidence, and adds them to a release.
         --json=out/held_out.json
     python -m launch.datasets.fit_confidence --evaluation=out/held_out.json --weights=lean --output=work/lean
 
-It prints how often the intervals hold, by cross-validation: those of each fifth of the structures by constants that
-were fitted to the others. The release gets the constants that are fitted to all.
+It prints how often the intervals hold, by cross-validation: the intervals of each fifth of the structures come from
+constants that were fitted to the others. The release gets the constants that are fitted to all.
 """
 
 import json
@@ -20,7 +20,7 @@ from phasenet.errors import InputError
 from phasenet.io import releases
 from saxsae import pretrained
 
-_EVALUATION = flags.DEFINE_string("evaluation", None, "What the task confidence of launch.evaluate wrote.",
+_EVALUATION = flags.DEFINE_string("evaluation", None, "File that launch.evaluate --task=confidence wrote.",
                                   required=True)
 _WEIGHTS = flags.DEFINE_string("weights", pretrained.DEFAULT, "The weights that were evaluated.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the release to write: --weights with the constants.",
@@ -30,7 +30,7 @@ _FEWEST_ITEMS = 30  # with fewer, the quantiles of 5% and 95% are those of one s
 
 
 def main(_: list[str]) -> None:
-    """Writes the release and prints how often intervals hold whose constants come from other structures."""
+    """Writes the release and prints how often the intervals hold, by cross-validation."""
     path = pathlib.Path(_EVALUATION.value)
     source = pretrained.find_weights(_WEIGHTS.value)
     try:

@@ -1,8 +1,8 @@
-"""Structures of the validation split with simulated curves, and banks without their relatives.
+"""Lists structures of the validation split, simulates their curves, and removes their relatives from a bank.
 
-For `launch.evaluate --task=confidence`. Curves are those of atoms with the amplitudes of their elements in a shell of
-bound water (`saxsae.profiles.simulation.solution_intensity`); exposure, range of q, contrast of the shell and small
-errors of the subtracted buffer and of the detector are drawn for each.
+`launch.evaluate --task=confidence` calls this module. Curves are those of atoms with the amplitudes of their elements
+in a shell of bound water (`saxsae.profiles.simulation.solution_intensity`); exposure, range of q, contrast of the shell
+and small errors of the subtracted buffer and of the detector are drawn for each.
 """
 
 from typing import NamedTuple
@@ -21,8 +21,8 @@ from saxsae.profiles.simulation import SimulatedCurve
 from saxsae.shapes import densities, voxels
 from saxsae.superposition import alignment
 
-RELATIVE = 0.85  # correlation of shapes from which on one is not used for the other
-_MOST_ATOMS = 12_000  # of larger structures the sum over pairs takes minutes
+RELATIVE = 0.85  # structures whose shapes correlate at least this much are relatives
+_MOST_ATOMS = 12_000  # for larger structures the sum over pairs takes minutes
 _Q_RG_START = (0.15, 0.8)
 _Q_MAX = (0.18, 0.35)  # 1/A
 _POINTS = (120, 600)
@@ -49,8 +49,8 @@ def list_held_out(structures: str, corpus: str) -> list[HeldOut]:
     """Returns the structures of the validation split, in a fixed random order.
 
     Args:
-      structures: what launch.prepare_structures --input was given.
-      corpus: the packed set that it wrote.
+      structures: the value of --input of launch.prepare_structures.
+      corpus: the packed set that launch.prepare_structures wrote.
 
     Raises:
       InputError: a file is missing or malformed, or no structure is of the validation split.
@@ -83,7 +83,7 @@ def simulate(held_out: HeldOut) -> SimulatedCurve:
 
 
 def without_relatives(pretrained: Pretrained, structure: Structure) -> Pretrained:
-    """Returns weights whose bank lacks the structures that resemble one, or have its PDB id."""
+    """Returns weights whose bank lacks the structures that resemble `structure` or have its PDB id."""
     bank = pretrained.bank
     if bank is None:
         raise InputError("these weights have no bank of structures")

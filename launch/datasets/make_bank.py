@@ -4,8 +4,8 @@
         --density=work/densities --output=work/lean
 
 The bank holds the training split of the corpus: the code of each structure, its size, and its profile from its atoms
-and their shell of bound water. STRUCTURES is what launch.prepare_structures --input was given. Made shapes stand beside
-them, because the corpus lacks rods, rings, cages and flexible chains.
+and their shell of bound water. Synthetic shapes are added, because the corpus lacks rods, rings, cages and flexible
+chains. STRUCTURES is the value of --input of launch.prepare_structures.
 """
 
 import pathlib
@@ -29,27 +29,27 @@ from saxsae.shapes import voxels
 from saxsae.shapes.batches import voxelize_many
 
 _STRUCTURES = flags.DEFINE_string(
-    "structures", None, "What launch.prepare_structures --input was given.", required=True)
+    "structures", None, "The value of --input of launch.prepare_structures.", required=True)
 _CORPUS = flags.DEFINE_string(
-    "corpus", None, "The packed set that it wrote.", required=True)
+    "corpus", None, "The packed set that launch.prepare_structures wrote.", required=True)
 _WEIGHTS = flags.DEFINE_string("weights", pretrained.DEFAULT, "Weights whose codes the bank holds.")
 _DENSITY = flags.DEFINE_string(
     "density", None, "Workdir of a training of configs/saxsae_densities.py, whose head goes into the release; by "
     "default the head of --weights.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the release to write: --weights with the bank.", required=True)
-_MADE = flags.DEFINE_integer("made", 1500, "Number of made shapes.", 0)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the made shapes.")
+_MADE = flags.DEFINE_integer("made", 1500, "Number of synthetic shapes.", 0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the synthetic shapes.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Only so many structures.", lower_bound=1)
 _COMPONENTS = flags.DEFINE_integer("components", 80, "Principal components of the profiles.", 1, 256)
 
 _ORDER = 40  # Zernike order of the profiles
-_Q_MAX = 0.45  # 1/A; beyond it a blurred density tells nothing, and the profile stays as it is there
+_Q_MAX = 0.45  # 1/A; beyond it a blurred density says nothing, and the profile is taken as constant
 _CHUNK = 32
-_EMPTY, _INSIDE = 0.1, 0.8  # of the highest density; the quantile of the rest that is taken for the inside
+_EMPTY, _INSIDE = 0.1, 0.8  # share of the highest density; quantile of the values above it that is the inside
 
 
 def main(_: list[str]) -> None:
-    """Writes the release and prints how well the stored profiles are those computed."""
+    """Writes the release and prints how closely the stored profiles match the computed ones."""
     app.enable_compilation_cache()
     source = pretrained.find_weights(_WEIGHTS.value)
     weights = pretrained.load(_WEIGHTS.value)
@@ -65,7 +65,7 @@ def main(_: list[str]) -> None:
         raise InputError(f"{_STRUCTURES.value}: expected training structures of {_CORPUS.value}, found {len(rows)}")
     structures = [known[corpus.names[row]] for row in rows]
     made, made_bits, made_radii = _draw_shapes(_MADE.value, [structure.xyz_angstrom for structure in structures])
-    app.print_line(f"{len(rows)} structures, {len(made)} made shapes")
+    app.print_line(f"{len(rows)} structures, {len(made)} synthetic shapes")
     coordinates = [structure.xyz_angstrom for structure in structures] + [xyz for _, xyz in made]
     numbers = [structure.atomic_number for structure in structures] + [np.zeros(len(xyz)) for _, xyz in made]
     all_bits = np.concatenate([corpus.occupancy[rows], made_bits])
@@ -103,11 +103,11 @@ def main(_: list[str]) -> None:
 
 def _draw_shapes(count: int, structures: list[np.ndarray]) -> tuple[list[tuple[str, np.ndarray]], np.ndarray,
                                                                     np.ndarray]:
-    """Returns names and points (N, 3) of made shapes, their packed maps, and their r_max; A.
+    """Returns names and points (N, 3), A, of synthetic shapes, their packed maps, and their r_max, A.
 
     Args:
-      count: how many.
-      structures: atoms of structures, of which assemblies are made.
+      count: number of shapes.
+      structures: atoms (N, 3) of structures, A, of which assemblies are made.
     """
     rng = np.random.default_rng(_SEED.value)
     parts = random_poses.choose_parts(structures)
@@ -130,7 +130,7 @@ def _profiles(xyz: list[np.ndarray], numbers: list[np.ndarray], rg: list[float],
       numbers: n times (N,) atomic numbers.
       rg: (n,) radii of gyration, A.
       r_max: (n,) A.
-      made: whether the points are those of made shapes, which are brought to the density of a protein and have no
+      made: whether the points are those of synthetic shapes, which are scaled to the density of a protein and have no
         elements.
     """
     count = len(xyz)
@@ -141,7 +141,7 @@ def _profiles(xyz: list[np.ndarray], numbers: list[np.ndarray], rg: list[float],
         maps[:, 0] /= inside[:, None, None, None]
         maps[:, 2] = maps[:, 0]
     q = np.minimum(structure_bank.U / np.array(rg)[:, None], _Q_MAX)
-    # One shape of arrays, one program.
+    # Arrays of one shape, so that one program is compiled.
     maps, q, r_max = (np.resize(a, (_CHUNK, *a.shape[1:])) for a in (maps, q, r_max))
     return np.asarray(_compiled_profiles(*(jnp.asarray(a, jnp.float32) for a in (maps, q, r_max))))[:count]
 

@@ -2,13 +2,13 @@
 
     python -m launch.datasets.make_crystal_example [--output=phasenet/examples] [--seed=18]
 
-`phasenet.crystal.made` grows a molecule, which is none of nature, in P 1 21/c 1. Three files are written:
+`phasenet.crystal.made` grows an invented molecule in P 1 21/c 1. Three files are written:
 
     made_crystal.hkl  intensities with noise (HKLF 4); hydrogen atoms scatter too
     made_crystal.ins  unit cell, symmetry and contents
-    made_crystal.csv  the atoms that are to be found, without hydrogen
+    made_crystal.csv  the true atoms, without hydrogen
 
-The intensities are calculated from the atoms as the table rounds them.
+The intensities are calculated from the rounded positions of the table.
 """
 
 import pathlib

@@ -15,9 +15,9 @@ The file holds N crystals as arrays (phasenet/crystal/made/arrays.py; `unpack` t
     hydrogens         (H, 3)      float32
     hydrogen_b_iso    (H,)        float32
 
-Intensities are not in it: `phasenet.crystal.made.measurement` draws conditions and measures a crystal when a training
-asks for it. Crystal i depends on the seed and on i, not on the number of processes. A run that was ended goes on from
-the parts beside the output.
+The file holds no intensities: `phasenet.crystal.made.measurement` draws conditions and simulates the measurement of a
+crystal during a training. Crystal i depends on the seed and on i, not on the number of processes. An interrupted run
+continues from the parts beside the output.
 """
 
 import collections

@@ -54,7 +54,7 @@ def main(_: list[str]) -> None:
     atoms, valid = draw_atoms(key_atoms, problem.atoms)
     if not valid:
         raise InputError("no positions were found that fit the problem's rules; lower --num_atoms or raise --inner_box")
-    # Rounded as in the table, so that the map can be made again from it.
+    # The positions are rounded as in the table, so that the map can be made again from the table.
     positions = np.round(np.asarray(atoms, np.float64), 4)
     values = np.asarray(
         synthesis.simulate_patterson(key_noise, positions, problem),  # type: ignore[arg-type]  # a NumPy array

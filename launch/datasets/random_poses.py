@@ -1,7 +1,7 @@
-"""Turns structures at random, several times each, and adds made-up shapes: the rows of a larger training set.
+"""Turns structures at random, several times each, and adds synthetic shapes: the rows of a larger training set.
 
-`launch.prepare_structures --poses --made` calls it. It turns atoms, which are then voxelized, because a map turned by
-interpolation is smoother than the maps that the network meets in use.
+`launch.prepare_structures --poses --made` calls this module. It turns the atoms before they are voxelized, because a
+map turned by interpolation is smoother than the maps that the network meets in use.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,22 +15,22 @@ from saxsae.shapes.voxels import BEAD_CONTACT, CONTACT_ANGSTROM
 # Every second pose of atoms gets a contact distance that is larger by a random factor up to this, because bead models
 # fill their shape that much more.
 MAX_CONTACT_FACTOR = 1.45
-ASSEMBLY_FRACTION = 1 / 3  # of the made-up shapes: several structures side by side, not a drawn shape
+ASSEMBLY_FRACTION = 1 / 3  # share of the synthetic shapes that are several structures side by side
 MAX_PART_ATOMS = 20000  # larger structures are no part of an assembly
 
 
 def draw_poses(structures: list[Structure], validation: np.ndarray, num_poses: int, num_made: int,
                rng: np.random.Generator, report: Callable[[str], None],
                ) -> tuple[list[Structure], list[float | None], np.ndarray]:
-    """Returns M rows of a training set: structures in random poses, then made-up shapes.
+    """Returns M rows of a training set: structures in random poses, then synthetic shapes.
 
     Args:
       structures: N structures.
       validation: (N,) bool, which of them are held out for validation. These get one pose each.
       num_poses: poses of each other structure.
-      num_made: number of made-up shapes. Their parts are never held-out structures.
-      rng: source of the poses, the contact distances and the made-up shapes.
-      report: called with a line of progress for every 2000 made-up shapes.
+      num_made: number of synthetic shapes. Their parts are never held-out structures.
+      rng: source of the poses, the contact distances and the synthetic shapes.
+      report: called with a line of progress for every 2000 synthetic shapes.
 
     Returns:
       The M structures, centred; the spacing of each in Angstrom as `saxsae.shapes.batches.voxelize_many` takes it,
@@ -69,7 +69,7 @@ def choose_parts(structures: Iterable[np.ndarray]) -> list[np.ndarray]:
 
 
 def draw_made_shape(parts: list[np.ndarray], rng: np.random.Generator) -> tuple[str, np.ndarray]:
-    """Returns the kind of a made-up shape and its points (N, 3), A; some are assemblies of `parts`, (M, 3) each."""
+    """Returns the kind of a synthetic shape and its points (N, 3), A; some are assemblies of `parts`, (M, 3) each."""
     if parts and rng.random() < ASSEMBLY_FRACTION:
         chosen = rng.choice(len(parts), rng.integers(2, 4))
         return "assembly", made_shapes.assemble([parts[j] for j in chosen], rng)

@@ -82,8 +82,8 @@ def load_by_name(source: str, corpus: str) -> dict[str, Structure]:
     """Returns structures by their names.
 
     Args:
-      source: what `launch.prepare_structures --input` was given.
-      corpus: the packed set that it wrote; downloaded entries are looked for beside it.
+      source: the value of --input of `launch.prepare_structures`.
+      corpus: the packed set that `launch.prepare_structures` wrote; downloaded entries are looked for beside it.
 
     Raises:
       InputError: as `load_structures`.

@@ -21,7 +21,7 @@ def count() -> int:
 
 
 def is_chief() -> bool:
-    """Returns whether this is process 0, which alone prints, and writes what is written once."""
+    """Returns whether this is process 0, the only one that prints and that writes shared files."""
     return index() == 0
 
 

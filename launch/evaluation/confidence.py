@@ -1,7 +1,7 @@
 """Measures how often the stated confidence of a reconstruction holds, on structures that no training saw.
 
-`launch.evaluate --task=confidence` calls this module. `launch.datasets.fit_confidence` fits the constants to all its
-items, and checks them by `cross_validate`: what is stated of each fifth of the structures comes from the others.
+`launch.evaluate --task=confidence` calls this module. `launch.datasets.fit_confidence` fits the constants to all items,
+and checks them by `cross_validate`: the confidence of each fifth of the structures comes from the other four fifths.
 """
 
 import time
@@ -25,7 +25,7 @@ _RELIABILITY = {"stated": ("stated", "{:.2f}"), "filled": ("filled", "{:.2f}"), 
 
 
 def evaluate_structure(case: HeldOut, pretrained: Pretrained, **options: Any) -> dict[str, Any]:
-    """Returns the item of one held-out structure: what its confidence was, and what was true.
+    """Returns the item of one held-out structure: the stated confidence, and the true correlation and resolution.
 
     Args:
       case: the structure.
@@ -45,7 +45,7 @@ def evaluate_structure(case: HeldOut, pretrained: Pretrained, **options: Any) ->
 
 
 def compare(found: Reconstruction, case: HeldOut) -> dict[str, Any]:
-    """Returns the true correlation and resolution of a result, and voxels by the share of models that fill them."""
+    """Returns the true correlation and resolution of a result, and counts of voxels by the share of models there."""
     xyz, r_max = voxels.centre_and_radius(case.structure.xyz_angstrom)
     truth = metrics.truth_density(xyz, case.structure.atomic_number, r_max)
     placed = metrics.correlation_with_truth(jnp.asarray(found.density), jnp.float32(found.pitch_angstrom), truth,
@@ -77,7 +77,7 @@ def fit(items: Sequence[dict[str, Any]]) -> confidence.ConfidenceModel:
 
 
 def cross_validate(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the items without an error, each with what constants fitted to the other four fifths state of it."""
+    """Returns the items without an error, each with the confidence by constants fitted to the other four fifths."""
     done = [item for item in items if "error" not in item]
     found = []
     for fold in range(_FOLDS):
@@ -87,7 +87,7 @@ def cross_validate(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def add_stated_confidence(item: dict[str, Any], model: confidence.ConfidenceModel) -> dict[str, Any]:
-    """Returns an item with the confidence that a model states of it; `occupancy` is by the shares of models."""
+    """Returns an item with the confidence that `model` states, and the probabilities of its occupancies."""
     return item | confidence.predict(model, np.array(item["features"]))._asdict() | {
         "occupancy": model.occupancy.tolist()}
 

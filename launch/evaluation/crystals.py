@@ -2,7 +2,7 @@
 
 `launch.evaluate --task=crystals` calls this module. A folder of crystals holds a folder for each: merged.csv (h, k, l,
 F^2, sigma), atoms.csv (label, element, x, y, z, occ_crystallographic) and source.json (cell, space group, formula). The
-solver gets cell, group and the composition of the cell, as a user has them; never a position.
+solver gets the cell, the space group and the composition of the cell, as a user has them, and never a position.
 """
 
 import csv
@@ -42,8 +42,8 @@ class PublishedCrystal(NamedTuple):
     Attributes:
       id: name of the folder.
       reflections: merged intensities.
-      cell: (6,).
-      operators: of the published group.
+      cell: (6,) Angstrom and degrees.
+      operators: operators of the published space group.
       composition: atoms of each element in the unit cell.
       radiation: "xray", "electron" or "neutron".
       positions: (n, 3) fractional, all atoms of the unit cell with an occupancy above one half, without hydrogen.
@@ -137,21 +137,22 @@ def evaluate_crystal(folder: pathlib.Path, d_min: float | None, num_starts: int,
     """Solves one crystal and compares the atoms with the published ones.
 
     Args:
-      folder: of the crystal.
+      folder: folder of the crystal.
       d_min: resolution to which the data are cut, A; None leaves them as they are.
       num_starts: largest number of starts.
-      seed: of the random phases.
+      seed: seed of the random phases.
       unknown_group: whether the solver is not given the space group; "group_rank" is then the rank of the published
         one among the candidates, 0 if it is none.
-      composition: what the solver is given: the "formula" of the cell, the "elements" without numbers, or "none".
-      permuted: whether the intensities are exchanged at random among reflections of like resolution: no answer is then
-        right, and none may be called solved.
+      composition: the contents of the cell that the solver is given: the "formula", the "elements" without numbers, or
+        "none".
+      permuted: whether the intensities are exchanged at random among reflections of similar resolution: no structure
+        is then right, and none may be called solved.
       weights: of a network that phases part of the starts; None for none.
 
     Returns:
       The item: "status", "solved", "in_list" (the best model or another candidate is right), "fraction_atoms",
       "fraction_elements", "rms_angstrom", "r1", "d_min",
-      "twin_fraction" (None of an untwinned answer), "space_group", "space_group_found", "group_rank" of an unknown
+      "twin_fraction" (None for an untwinned structure), "space_group", "space_group_found", "group_rank" of an unknown
       group, "reflections_per_parameter", "starts", "engine", "atoms_in_cell", "cpu_seconds" and "wall_seconds".
 
     Raises:

@@ -169,7 +169,7 @@ def _solve_case(key: jax.Array, problem: Problem, settings: network_stage.Networ
         solution = network_stage.select_atoms(key_solver, patterson_map, peaks.add_inverses(exact), problem, settings)
     candidates = jnp.int32(0) if solution is None else solution.candidates.valid.sum()
     if "refine" not in stages:
-        assert solution is not None  # `check_flags` sees to it
+        assert solution is not None  # `check_flags` demands a stage that gives one
         matching = metrics.match(solution.positions, example.positions, found_valid=solution.valid)
         agreement = solution.agreement
         return CaseResult(matching, agreement.correlation, agreement.r_factor, candidates, example.valid, None, None)

@@ -1,9 +1,9 @@
 """Reconstructs many curves one after another, each into a folder of its own, with a table of all.
 
-`launch.reconstruct` calls `run_batch`. One process does all, so that programs are compiled once.
+`launch.reconstruct` calls `run_batch`. One process runs all curves, so that programs are compiled once.
 
 1. A curve whose log.json was made from the same file with the same settings is not computed again.
-2. Each other curve is reconstructed. Whatever goes wrong becomes its row, and the next curve follows.
+2. Every other curve is reconstructed. An error becomes the row of its curve, and the next curve follows.
 3. The table is written after each curve, so that an interruption loses the current curve only.
 """
 
@@ -45,7 +45,7 @@ def run_batch(curves: Sequence[CurveFile], skipped: Sequence[SkippedFile], outpu
       curves: the curves.
       skipped: files that are left out, for the page.
       output: the output folder; the curves' folders lie in it.
-      settings: what was asked for, for all curves.
+      settings: the settings of all curves.
       flags: the flags that the logs record, those of a launch with one curve.
       concentrations: of the curves' samples, mg/ml; None takes those that the files state.
       json_path: file for the table as JSON; None for none.
@@ -80,7 +80,7 @@ def run_batch(curves: Sequence[CurveFile], skipped: Sequence[SkippedFile], outpu
 
 
 def _describe(curve: CurveFile, folder: pathlib.Path, common: dict[str, Any]) -> dict[str, Any]:
-    """Returns what the log of a curve says about the run: flags that repeat it alone, code, and digests in "batch".
+    """Returns the description of the run for a curve's log: flags to repeat it alone, code, and digests in "batch".
 
     A curve is not computed again if the digests, the code and the flags, without `_FREE_FLAGS`, are the same.
 
@@ -129,7 +129,7 @@ def _run_or_fail(curve: CurveFile, folder: pathlib.Path, settings: RunSettings, 
         app.print_line(f"failed: {reason}")
         log = {"profile": curve.path, "status": FAILED, "reasons": [reason.removeprefix(f"{curve.path}: ")],
                "timing": _measure_time(started), **description}
-        # What a file that is missing for the moment, or a unit that the user must give, had before is kept.
+        # Earlier results are kept where the file is missing for the moment or the user must give the unit.
         if not known or (os.path.isfile(curve.path) and not isinstance(error, UndecidedUnitError)):
             if not known:  # a bug
                 log |= {"traceback": traceback.format_exc()}
@@ -140,7 +140,7 @@ def _run_or_fail(curve: CurveFile, folder: pathlib.Path, settings: RunSettings, 
 
 def _run(curve: CurveFile, folder: pathlib.Path, settings: RunSettings, method: Method, weights: LoadedWeights,
          description: dict[str, Any], started: tuple[float, float]) -> dict[str, Any]:
-    """Returns the log of a curve, with a shape or without; whatever else happens is raised."""
+    """Returns the log of a curve, with a shape or without; any other error is raised."""
     try:
         read = read_and_judge(curve.path, settings.unit, settings.radius, settings.background)
         return curve_run.run_curve(read, app.prepare_folder(str(folder)), settings, method, weights,
@@ -158,7 +158,7 @@ def _write_failure(folder: pathlib.Path, log: dict[str, Any]) -> None:
 
 
 def _with_curve(description: dict[str, Any], curve: Curve | None) -> dict[str, Any]:
-    """Returns the description with what the table shows of the curve itself, also of one without a shape."""
+    """Returns the description with the numbers of the curve itself that the table shows, also without a shape."""
     if curve is None:
         return description
     guinier = fit_guinier(curve.q_inv_angstrom, curve.intensity, curve.sigma)
@@ -167,7 +167,7 @@ def _with_curve(description: dict[str, Any], curve: Curve | None) -> dict[str, A
 
 
 def _measure_time(started: tuple[float, float]) -> dict[str, float]:
-    """Returns the seconds since `time.perf_counter()` and `time.process_time()` gave these."""
+    """Returns the wall and processor time since `started`: values of `time.perf_counter` and `time.process_time`."""
     return {"wall_seconds": time.perf_counter() - started[0], "cpu_seconds": time.process_time() - started[1]}
 
 

@@ -1,4 +1,4 @@
-"""The table of a batch of `launch.reconstruct`: its rows, as CSV, as a page, as JSON and as text for the terminal."""
+"""Makes the table of a batch of `launch.reconstruct`: as CSV, as a page, as JSON and as text for the terminal."""
 
 import csv
 import dataclasses
@@ -24,8 +24,8 @@ _GUIDE = (
     "RSC is the real-space correlation of the models with their mean (after evolve: with the best). chi^2 near 1 and "
     "RSC above 0.9 are good.")
 _GUIDE_TO_SERIES = (
-    " I(0)/c takes the intensities of a file for not divided by the concentration, unless the series below says that "
-    "they are.")
+    " For I(0)/c the intensities of a file are assumed not to be divided by the concentration, unless the series below "
+    "says that they are.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class BatchRow:
       seconds: wall time.
       report: the report, relative to the output folder; "" without a result.
       concentration_mg_per_ml: concentration of the sample.
-      i0_per_concentration: I(0) divided by it; or I(0) itself where the file's intensities are divided already.
+      i0_per_concentration: I(0) over the concentration; I(0) itself where the file's intensities are divided already.
     """
 
     name: str
@@ -76,7 +76,7 @@ def make_row(file: CurveFile, log: dict[str, Any], concentration: float | None) 
 
     Args:
       file: the curve.
-      log: its log.json, of which all but "status" and "reasons" may be missing.
+      log: its log.json; all entries but "status" and "reasons" may be missing.
       concentration: mg/ml; None if it is not known.
     """
     facts, summary = log.get("batch", {}), log.get("summary", {})
@@ -178,7 +178,7 @@ def _cells(row: BatchRow, with_concentrations: bool) -> list[table.Cell]:
 
 
 def _number(value: float | None, digits: int, sigma: float | None = None) -> table.Cell:
-    """Returns the cell of a number with so many decimal digits, and of its standard deviation if there is one."""
+    """Returns the cell of a number with `digits` decimals, and of its standard deviation if there is one."""
     more = "" if sigma is None else f" +- {sigma:.{digits}f}"
     return table.Cell(_fixed(value, digits) + more, order=value)
 
@@ -189,5 +189,5 @@ def _significant(value: float | None) -> table.Cell:
 
 
 def _fixed(value: float | None, digits: int) -> str:
-    """Returns a number with so many decimal digits, "" for None."""
+    """Returns a number with `digits` decimals, "" for None."""
     return "" if value is None else f"{value:.{digits}f}"

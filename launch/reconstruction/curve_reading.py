@@ -19,7 +19,7 @@ class NoShapeError(InputError):
 
     Attributes:
       verdict: the verdict, with the reasons.
-      notes: what was assumed until then, one line each.
+      notes: assumptions until then, one line each.
       curve: the curve; None for a file that is no curve.
     """
 

@@ -1,4 +1,4 @@
-"""The numbers of the curve itself, without a model, for the table, the page and the log of `launch.reconstruct`."""
+"""Formats the numbers of the curve itself, without a model, for table, page and log of `launch.reconstruct`."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ _ANGSTROM3_PER_DALTON = 1.21  # of a protein
 
 
 def rows(numbers: CurveNumbers, map_volume_angstrom3: float | None) -> list[tuple[str, str, str]]:
-    """Returns (name, value, remark) of each line of the table; what the curve does not give has no line.
+    """Returns (name, value, remark) of each line of the table; a number that the curve does not give has no line.
 
     Args:
       numbers: of the curve.

@@ -32,7 +32,7 @@ from saxsae.verdict import NO_SHAPE
 
 
 class RunSettings(NamedTuple):
-    """What a run is asked for; the same for all curves of a batch.
+    """The settings of a run, the same for all curves of a batch.
 
     Attributes:
       weights: name or folder of the auto-encoder's weights.
@@ -42,7 +42,7 @@ class RunSettings(NamedTuple):
       q_max: largest q that is fitted, 1/A.
       num_models: number of models; None for the default of the stages.
       contrasts: contrasts of the shell of bound water, e/A^3; None for the default.
-      equal_atoms: whether the curves were computed from atoms or beads that all count alike.
+      equal_atoms: whether the curves were computed from atoms or beads of equal weight.
       background: whether a constant background is fitted.
       initial: first generation of evolve, "bank" or "distribution".
       generations: largest number of generations or of gradient steps; None for the released settings.
@@ -87,7 +87,7 @@ class Method(NamedTuple):
 
 
 class LoadedWeights(NamedTuple):
-    """The auto-encoder, and what a log records of its weights.
+    """The auto-encoder, and the description of its weights for the log.
 
     Attributes:
       pretrained: the auto-encoder.
@@ -140,7 +140,7 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
     Args:
       curve: the curve, from `curve_reading.read_and_judge`.
       folder: the output folder; it must exist.
-      settings: what was asked for.
+      settings: the settings of the run.
       method: from `choose_method`.
       weights: from `load_weights`.
       description: what the log says about the run, see `provenance.describe_run`.

@@ -1,8 +1,8 @@
 """Finds the curves that `--profile` of `launch.reconstruct` names, and the structures that `--reference` names.
 
-In a folder the reader of curves decides. A file whose name says that it is something else is not opened. A file that
-may be a table or a text of any kind (.csv, .txt, .cif ...) is left out, with the reader's reason, if it is no curve.
-Any other file, and each file that is named by itself, is a curve; what the reader says against it stands in its row.
+A file of a folder whose name shows another kind is not opened. A file that may be a table or text of any kind (.csv,
+.txt, .cif ...) is left out, with the reader's reason, if the reader finds no curve in it. Any other file of a folder,
+and each file that the flag names itself, counts as a curve; if it cannot be read, the reason becomes its row.
 """
 
 import collections
@@ -66,7 +66,7 @@ class StructureFile(NamedTuple):
 
     Attributes:
       path: the file.
-      listed: whether it is named by itself, not found in a folder.
+      listed: whether the flag names the file itself, not its folder.
     """
 
     path: str
@@ -90,8 +90,8 @@ def find_structures(value: str, output: str) -> list[StructureFile]:
     """Returns the structures that `--reference` names, in order, each file once.
 
     Args:
-      value: a file, a folder, or several with commas between them. Of a folder, the PDB and mmCIF files in it and in
-        the folders below it, in alphabetical order, without results of this program.
+      value: a file, a folder, or several with commas between them. A folder stands for the PDB and mmCIF files in it
+        and in the folders below it, in alphabetical order, without results of this program.
       output: the output folder, which is not searched.
 
     Raises:
@@ -212,7 +212,7 @@ def _names_of_listed_file(path: str) -> list[str]:
 
 
 def _make_unique(names: list[list[str]]) -> list[str]:
-    """Returns a name of each list, all different: the shortest that no other has, at last with a number."""
+    """Returns one name from each list, all different: the shortest that no other list has, or one with a number."""
     chosen = [each[0] for each in names]
     for length in range(1, max(map(len, names))):
         counts = collections.Counter(name.casefold() for name in chosen)

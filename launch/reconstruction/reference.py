@@ -3,9 +3,9 @@
 1. `read_references` reads the structures that `launch.reconstruct --reference` names.
 2. `score_references` fits the curve of each to the measured one, superposes the map on it in the hand that fits better,
    and ranks the structures by chi^2.
-3. `rows`, `log` and `notes` say what was found.
+3. `rows`, `log` and `notes` format the results.
 
-A suite of `launch.benchmark`, the figures and the notebook compare maps with one structure: `read_reference`,
+A suite of `launch.benchmark`, the figures and the notebook compare maps with one structure by `read_reference` and
 `Comparison`.
 """
 
@@ -29,10 +29,10 @@ from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3
 from saxsae.superposition import alignment, metrics
 
 _PLACED_GRID = 45  # voxels per edge; enough for a map of 31 voxels per edge in any orientation, shifted a little
-_FEWEST_POINTS = 20  # that a structure must be fitted to; one that is too large for so many is not fitted
+_FEWEST_POINTS = 20  # points of a fit; a structure so large that its grid resolves fewer is not fitted
 _ROWS = 20  # candidates in the table and in the page; log.json has all
 _RESIDUE_VOLUME_ANGSTROM3 = 134.0  # of a protein
-_OTHER_ELEMENTS_SHARE = 0.01  # of the atoms, from which a note is due
+_OTHER_ELEMENTS_SHARE = 0.01  # share of the atoms above which a note is given
 
 
 class Reference(NamedTuple):
@@ -43,7 +43,7 @@ class Reference(NamedTuple):
       centroid: (3,) mean of the positions, Angstrom.
       r_max: largest distance of an atom from the centroid, Angstrom.
       spacing: distance between neighbouring beads, Angstrom; None for atoms.
-      confidence: of a predicted model; None for others.
+      confidence: the pLDDT of a predicted model; None for others.
     """
 
     structure: Structure
@@ -158,9 +158,9 @@ class ScoredReference(NamedTuple):
     Attributes:
       name: the name of its file, or the path where several files have this name.
       reference: the structure.
-      fit: of its curve; None if the structure is too large for the range of the curve.
-      comparison: of maps with the structure.
-      superposition: of the map on the structure.
+      fit: the fit of its curve; None if the structure is too large for the range of the curve.
+      comparison: compares maps with the structure.
+      superposition: the superposition of the map on the structure.
     """
 
     name: str
@@ -189,7 +189,7 @@ def score_references(references: Sequence[Reference], curve: CurveLike, q_range:
       density: (N, N, N) the reconstructed map.
       pitch: of the map, A.
       contrasts: of the shell of bound water that are tried, e/A^3; None for the default.
-      equal_atoms: whether all atoms count alike.
+      equal_atoms: whether all atoms have equal weight.
       background: whether a constant background is fitted.
     """
     q = np.asarray(curve.q_inv_angstrom)
@@ -222,7 +222,7 @@ def rows(scored: Sequence[ScoredReference]) -> list[tuple[str, str, str]]:
 
 
 def notes(scored: Sequence[ScoredReference]) -> tuple[str, ...]:
-    """Returns what was assumed of the structures, and what a predictor says of its models, one line each."""
+    """Returns the assumptions about the structures, and the confidence of predicted models, one line each."""
     lines = [f"{each.name}: {note}" for each in scored[:_ROWS] for note in _notes_of(each.reference)]
     if len(scored) > _ROWS:
         lines.append(f"the table shows the {_ROWS} best of {len(scored)} candidates; log.json has all")
@@ -261,7 +261,7 @@ def _notes_of(reference: Reference) -> list[str]:
     """Returns the notes on one structure."""
     numbers, found = reference.structure.atomic_number, []
     if reference.spacing is not None:
-        found.append("beads have no elements: all count alike, and no shell of bound water is added")
+        found.append("beads have no elements: all have equal weight, and no shell of bound water is added")
     elif not excess_electrons.are_elements_known(numbers):
         found.append("without nitrogen and oxygen, as in a trace of CA atoms, each atom counts as a residue, and no "
                      "shell of bound water is added; its curve is coarse")

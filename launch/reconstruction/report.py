@@ -42,8 +42,8 @@ def describe_curve(curve: Curve, guinier: GuinierFit) -> list[str]:
 class ProgressReport:
     """Prints a line for each report of a search, and keeps the best model of each report.
 
-    A model, or gene, is a latent vector (K,) and a radius (A). Where several searches follow each other, each counts
-    its steps anew, and `searches` are their names, which the lines begin with.
+    A model, or gene, is a latent vector (K,) and a radius (A). If several searches follow one another, each counts its
+    steps from the beginning, and its name in `searches` begins its lines.
 
     Attributes:
       snapshots: (generation, latent (K,), radius in Angstrom) of the best gene of all runs, one for each report.
@@ -153,7 +153,7 @@ def _describe_ensemble(found: Reconstruction) -> dict[str, Any]:
 
 
 def _ensemble_rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns the lines of the table about the models among each other."""
+    """Returns the lines of the table on how well the models agree with each other."""
     if "rsc_pairs_mean" not in numbers:
         return []
 
@@ -174,7 +174,7 @@ def _ensemble_rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _confidence_rows(numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns the lines of the table about the truth, as far as it can be expected."""
+    """Returns the lines of the table on the expected agreement with the true shape."""
     if "expected_correlation" not in numbers:
         return []
     low, high = numbers["expected_correlation_90"]

@@ -1,4 +1,4 @@
-"""Finds the concentrations of the curves of a batch, and says how Rg and I(0)/c move with them."""
+"""Finds the concentrations of the curves of a batch, and describes how Rg and I(0)/c change with them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class SeriesReport(NamedTuple):
     Attributes:
       series: how the sample changes with its concentration; None if the curves form no series.
       divided: whether the intensities are divided by the concentration already, so that their I(0) is I(0)/c.
-      lines: what to tell; () if there is nothing to tell.
+      lines: the lines that are printed; () if there are none.
     """
 
     series: ConcentrationSeries | None = None
@@ -90,7 +90,7 @@ def read_concentrations(files: Sequence[CurveFile]) -> list[float | None]:
 
 
 def find_series(points: Sequence[SeriesPoint], given: bool) -> SeriesReport:
-    """Returns how Rg and I(0)/c move with the concentration, if the curves form a series.
+    """Returns how Rg and I(0)/c change with the concentration, if the curves form a series.
 
     Args:
       points: the curves whose concentration is known and that have a Guinier region.

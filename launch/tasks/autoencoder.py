@@ -1,4 +1,4 @@
-"""Trains the auto-encoders of saxsae, the product's (lean) and the paper's (published).
+"""Trains the auto-encoders of saxsae, our own (lean) and the paper's (published).
 
 The structures come from `launch.prepare_structures`. configs/saxsae_lean.py and configs/saxs_paper name the task.
 """

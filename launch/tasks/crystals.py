@@ -1,6 +1,6 @@
 """Trains the learned iteration for measured crystals on made ones.
 
-The crystals come from `launch.datasets.make_crystals`; they are measured in the training step.
+The crystals come from `launch.datasets.make_crystals`; their measurement is simulated in the training step.
 configs/phasenet_crystals.py names the task.
 """
 
@@ -28,10 +28,10 @@ from phasenet.networks import losses
 
 # A map that correlates with the true one above this shows nearly all atoms.
 _SOLVED_CORRELATION = 0.8
-# The power of the correlation in the loss. With 1, the network takes a wrong map as fast as it can and stays there;
-# with more, it counts little how wrong a wrong map is.
+# The power of the correlation in the loss. With 1, the network settles on a wrong map as fast as it can; with more, the
+# loss hardly depends on how wrong a wrong map is.
 _POWER = 4
-# Angstrom, and how often a resolution between them is drawn, relative.
+# Edges of ranges of resolution (Angstrom), and how often a resolution in each range is drawn, relative.
 _RESOLUTION_EDGES, _RESOLUTION_WEIGHTS = (0.95, 1.35, 2.1), (0.2, 1.0)
 _MAX_ATOMS = 256  # in the unit cell, hydrogen among them
 _VALIDATION_BANDS = (1.1, 1.35, 1.65, 1.95, 2.1)
@@ -40,7 +40,7 @@ _VALIDATION_BANDS = (1.1, 1.35, 1.65, 1.95, 2.1)
 class CrystalsTask(Task):
     """Maximizes the correlation with the true map over a few rounds of the learned iteration.
 
-    1. Each example is a made crystal on one of a few grids, measured at a random resolution.
+    1. Each example is a made crystal on one of a few grids, with data simulated to a random resolution.
     2. The network iterates from random phases for a random number of rounds, without gradients.
     3. The loss is one minus the mean of a power of the correlation with the true map over the next rounds, later ones
        weighted more.
@@ -48,7 +48,7 @@ class CrystalsTask(Task):
     Config:
       model: the fields of `LearnedArchitecture`.
       structures: paths of files of made crystals, separated by commas; may differ when the training is resumed.
-      shapes: of the grids; a program is compiled for each.
+      shapes: shapes of the grids; a program is compiled for each.
       rounds_before, rounds: the largest number of rounds without gradients; the number of rounds with gradients.
       examples.seed: seed of the examples.
       validation.count, validation.rounds: how many crystals, drawn once, are kept apart for validation; rounds of each,
@@ -87,7 +87,7 @@ class CrystalsTask(Task):
         return crystal_pretrained.init_params(key, self.architecture)
 
     def batch(self, keys: jax.Array, step: jax.Array, data: Any) -> dict[str, Any]:
-        """Returns n examples that are still to be measured, because grids differ in shape.
+        """Returns n examples without data; `loss` simulates their measurement, because grids differ in shape.
 
         Returns:
           "structure": arrays of one crystal each; "shape" (n,) number of the grid's shape; "resolutions" (n, 2);

@@ -22,17 +22,17 @@ from saxsae.shapes import voxels
 from saxsae.superposition import metrics
 
 _CHUNK = 32  # maps that are encoded at a time
-_WEIGHTS = {"atoms": 1.0, "shell": 0.3, "excess": 1.0}  # of 1 - correlation, in the loss
-_SUM_WEIGHTS = {"atoms": 0.3, "shell": 0.1, "excess": 0.3}  # of the squared logarithms of the ratios of sums
+_WEIGHTS = {"atoms": 1.0, "shell": 0.3, "excess": 1.0}  # weights of 1 - correlation in the loss
+_SUM_WEIGHTS = {"atoms": 0.3, "shell": 0.1, "excess": 0.3}  # weights of squared log ratios of sums
 
 
 class DensitiesTask(Task):
     """Maximizes the correlation of decoded densities with those of the structures, and keeps their sums.
 
-    The data are made when the task is: structures of the corpus's training split, encoded and decoded by the weights.
+    The constructor makes the data: structures of the corpus's training split, encoded and decoded by the weights.
 
     Config:
-      structures: what launch.prepare_structures made the corpus of.
+      structures: the value of --input from which launch.prepare_structures made the corpus.
       corpus: the packed set, from launch.prepare_structures.
       weights: released weights, or their folder.
       count, validation: how many structures of the training and of the validation split are taken.

@@ -1,4 +1,4 @@
-"""Trains the dual-space network of phasenet, the product's, on a mixture of problems.
+"""Trains the dual-space network of phasenet on a mixture of problems.
 
 The examples are made in the training step. configs/phasenet_dual_space.py names the task.
 """

@@ -1,4 +1,4 @@
-"""Trains the lean auto-encoder, the product's, for codes that are refined by gradient steps.
+"""Trains the lean auto-encoder for codes that are refined by gradient steps.
 
 The corpus holds each structure in several poses (`launch.prepare_structures --poses`).
 configs/saxsae_lean_refined.py names the task.

@@ -5,5 +5,5 @@ In reading order:
     pair_distances         P(r) by Bayesian indirect transform
     molecular_mass         masses by four methods, from integrals over a curve
     curve_report           all numbers of a curve: size, P(r), mass, compactness, information content
-    concentration_series   how Rg and I(0)/c of curves of one sample move with its concentration
+    concentration_series   how Rg and I(0)/c of one sample change with its concentration
 """

@@ -1,8 +1,8 @@
-"""How Rg and I(0)/c of one sample move with its concentration c, and what they are without interaction, at c = 0.
+"""Fits Rg and I(0)/c of one sample against its concentration c; at c = 0 the particles do not interact.
 
-Repulsion between particles lowers both at higher c; attraction or association raises both (D. Svergun, M. Koch,
-P. Timmins, R. May, Small Angle X-Ray and Neutron Scattering from Solutions of Biological Macromolecules, 2013). Both
-are fitted by weighted lines. Called by `launch.reconstruction.series`.
+Repulsion between particles lowers both numbers at higher c; attraction or association raises them (D. Svergun, M. Koch,
+P. Timmins, R. May, Small Angle X-Ray and Neutron Scattering from Solutions of Biological Macromolecules, 2013). The
+fits are weighted lines. Called by `launch.reconstruction.series`.
 """
 
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-SIGNIFICANT = 2.0  # standard errors; a slope that differs less from zero is not told from zero
-_LEAST_RATIO = 1.3  # of concentrations from which the power of c is determined
+SIGNIFICANT = 2.0  # standard errors; a smaller slope counts as zero
+_LEAST_RATIO = 1.3  # smallest ratio of concentrations that determines a power of c
 NONE_SEEN, REPULSION, ATTRACTION = "no interaction seen", "repulsion", "attraction or association"
 MIXED = "no simple interaction"
 
@@ -22,9 +22,9 @@ class ConcentrationLine(NamedTuple):
     Attributes:
       at_zero: the value at c = 0, in the unit of the quantity.
       at_zero_error: its standard error.
-      slope: change by unit of concentration.
+      slope: change per unit of concentration.
       slope_error: its standard error.
-      reduced_chi_squared: chi^2 over N - 2; NaN of two points.
+      reduced_chi_squared: chi^2 over N - 2; NaN for two points.
     """
 
     at_zero: float
@@ -88,7 +88,8 @@ def fit_line(concentration: ArrayLike, value: ArrayLike, sigma: ArrayLike) -> Co
 def is_divided_by_concentration(concentration: ArrayLike, i0: ArrayLike) -> bool:
     """Returns whether the intensities of a series were divided by the concentration before they were written.
 
-    I(0) then grows with a power of c near 0, else near 1, which interaction changes by far less than a half.
+    I(0) grows with a power of c near 0 if they were, and near 1 if not; interaction changes the power by far less than
+    a half.
 
     Args:
       concentration: (N,) positive. If all lie within a factor of 1.3, False is returned.
@@ -124,7 +125,7 @@ def analyze_series(concentration: ArrayLike, rg_angstrom: ArrayLike, rg_sigma: A
 
 
 def _name_interaction(directions: set[int]) -> str:
-    """Returns what the directions in which Rg and I(0)/c move mean."""
+    """Returns the interaction that the directions of the slopes of Rg and I(0)/c show."""
     if {1, -1} <= directions:
         return MIXED
     return ATTRACTION if 1 in directions else REPULSION if -1 in directions else NONE_SEEN

@@ -1,7 +1,7 @@
 """Computes the numbers that a SAXS curve gives without a model: size, P(r), mass, compactness and information content.
 
-`launch.evaluate --task=curves` compares them with known structures. Each number is a pure function of the curve; what a
-curve does not allow is NaN, with the reason beside it.
+`launch.evaluate --task=curves` compares the numbers with known structures. A number that the curve does not determine
+is NaN, with the reason beside it.
 """
 
 import math
@@ -28,7 +28,7 @@ _KRATKY_RANGE = np.arange(0.5, 4.0, 0.01)  # q Rg at which the peak is sought: 1
 
 
 class CurveNumbers(NamedTuple):
-    """The numbers of a curve; NaN where the curve does not allow one.
+    """The numbers of a curve; NaN where the curve does not determine one.
 
     Attributes:
       guinier: Rg (A) and I(0) of the Guinier line, with standard deviations.
@@ -41,7 +41,7 @@ class CurveNumbers(NamedTuple):
       porod_volume_angstrom3: 2 pi^2 over the invariant, A^3.
       kratky_peak_q_rg: q Rg of the maximum of (q Rg)^2 I / I(0), below q Rg = 4; 1.73 for a compact particle.
       kratky_peak_height: the maximum; 1.10 for a compact particle.
-      masses: by each of `molecular_mass.METHODS`, with 90% intervals, kDa.
+      masses: the mass by each of `molecular_mass.METHODS`, with 90% intervals, kDa.
       shannon_channels: (q_max - q_min) D_max / pi of the points from the Guinier region on (P. Moore, J. Appl. Cryst.
         13, 168, 1980).
       significant_channels: how many parameters of P(r) the noise leaves up to 0.3 1/A, `PairDistances.good_parameters`.

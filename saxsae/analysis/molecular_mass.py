@@ -14,7 +14,7 @@ import numpy as np
 from saxsae.profiles.guinier import GuinierFit
 from saxsae.profiles.rebinning import CurveLike
 
-_FEWEST_Q_RG = 3.0  # to which a curve has to reach: the integrals are of the particle's surface and volume
+_FEWEST_Q_RG = 3.0  # smallest q Rg to which a curve has to reach, because the integrals are those of surface and volume
 _FEWEST_POINTS = 20
 _NORMAL_90 = 1.645  # standard deviations on each side of a 90% interval
 _GUINIER_STEPS = 64
@@ -35,7 +35,7 @@ _POROD_DIVISOR = 1.6e3  # A^3 of Porod volume for a kDa
 _CORRELATION_CONSTANT = 123.1  # A^3 of (V_c^2 / Rg) for a kDa
 _POROD_Q_RG, _POROD_Q_RANGE = 8.0, (0.1, 0.5)  # end of Porod integrals: this q Rg, within this range of q
 _CORRELATION_Q_MAX = 0.3  # 1/A, end of the integral of the volume of correlation
-# Ends of the integrals of the calibrated mass: the larger of the two; with more q it is not better.
+# End of the integrals of the calibrated mass, the larger of the two; a larger q does not improve the mass.
 _CALIBRATED_Q_MAX, _CALIBRATED_Q_RG = 0.2, 4.0
 
 
@@ -44,11 +44,11 @@ class CurveIntegrals(NamedTuple):
 
     Attributes:
       q_max_inv_angstrom: the largest q, 1/A.
-      first_moment: of q I / I(0), 1/A^2.
+      first_moment: integral of q I / I(0), 1/A^2.
       first_moment_error: its relative standard deviation.
-      second_moment: of q^2 I / I(0), 1/A^3.
+      second_moment: integral of q^2 I / I(0), 1/A^3.
       second_moment_error: its relative standard deviation.
-      tail: of q^2 I / I(0) from the largest q to infinity by Porod's law, 1/A^3.
+      tail: integral of q^2 I / I(0) from the largest q to infinity by Porod's law, 1/A^3.
     """
 
     q_max_inv_angstrom: float

@@ -5,8 +5,8 @@ smoothness are those of the highest evidence (S. Hansen, J. Appl. Cryst. 33, 141
 
 1. The points from the Guinier region on are averaged to at most 100.
 2. The evidence is computed over the smoothness, then over D_max, then on a grid of both about the maximum.
-3. P(r) and its numbers are means over all of them, weighted by evidence. Their variances are those over the grid plus
-   those of the most probable P(r) at fixed D_max and smoothness.
+3. P(r) and its numbers are means over all D_max and smoothnesses of step 2, weighted by evidence. Their variances are
+   those over the grid plus those of the most probable P(r) at fixed D_max and smoothness.
 """
 
 import math
@@ -17,16 +17,16 @@ import numpy as np
 from saxsae.profiles.guinier import GuinierFit
 from saxsae.profiles.rebinning import CurveLike, rebin
 
-_POINTS = 100  # of the curve, after averaging; with more, and more intervals, D_max is not better
-_INTERVALS = 50  # of r between 0 and D_max, at most
+_POINTS = 100  # points of the curve after averaging; more points and intervals do not improve D_max
+_INTERVALS = 50  # largest number of intervals of r between 0 and D_max
 _FEWEST_POINTS = 20
 _SMALLEST_SIGMA = 1e-7  # of I(0); it keeps the sums of weights in range
 _Q_MAX = 0.3  # 1/A; beyond it the inside of a protein scatters, which P(r) of few intervals cannot show
-_FEWEST_FALL = 0.3  # of I(0), to which the curve has to fall for D_max to be seen
-# Of the scans, in units of Rg: a sphere has D_max = 2.6 Rg, a thin rod 3.5, an unfolded chain 5 or more.
+_FEWEST_FALL = 0.3  # fraction of I(0) to which the curve has to fall for D_max to show
+# D_max of the scans, in units of Rg: a sphere has D_max = 2.6 Rg, a thin rod 3.5, an unfolded chain 5 or more.
 _FIRST_D_MAX, _D_MAX_RANGE, _D_MAX_STEPS = 3.3, (2.0, 5.5), 18
 _SMOOTHNESS_DECADES, _SMOOTHNESS_STEPS = 7, 8  # of the first scan, below the largest sensible value
-_FINE_RANGE, _FINE_STEPS = 0.25, (9, 5)  # of the grid: D_max by this part of Rg, smoothness by ten, both ways
+_FINE_RANGE, _FINE_STEPS = 0.25, (9, 5)  # grid: D_max within this part of Rg, smoothness within a factor of ten
 
 
 class PairDistances(NamedTuple):

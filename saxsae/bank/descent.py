@@ -1,10 +1,9 @@
-"""Fits structures of the bank to a curve by gradient steps in their codes and sizes.
+"""Fits structures of the bank to a curve by gradient steps (Adam) in their codes and sizes.
 
-The decoder, its density head, the moments and the profile are differentiable. The loss of a model is the logarithm of
-its misfit, so that all steps are alike, plus the prior: the distance of its code and size from those of the structure
-it began as. Where a symmetry is imposed, the profile is that of the average over the group, and the prior asks for a
-shape that the average changes little. A decoded density has lost details of its structure: its profile is off by 4% at
-q = 0.1 and 14% at 0.2, that of a thin made shape by more. The steps correct this. `saxsae.bank_search` calls `start`
+The loss of a model is the logarithm of its misfit plus a prior: the distance of its code and size from those of the
+structure that the model began as. With a symmetry, the profile is that of the average over the group, and the prior
+also penalizes what the average changes. The steps correct errors of decoding too: the profile of a decoded density is
+off by 4% at q = 0.1 1/A and by 14% at 0.2, that of a thin synthetic shape by more. `saxsae.bank_search` calls `start`
 and `take_steps`.
 """
 
@@ -22,10 +21,10 @@ from saxsae.profiles import hydration, scattering, zernike
 from saxsae.profiles.scattering import WeightedCurve
 from saxsae.shapes import voxels
 
-SIZE_RATE = 0.15  # of a size that is not known, relative to the rate of the code
-_SIZE_SPREAD = 0.3  # of the logarithm of the size, in the prior
-_LAST_RATE = 0.1  # of the last step, relative to the first
-ASYMMETRY_WEIGHT = 1.0  # of the share of the power that the average over a group removes, in the loss
+SIZE_RATE = 0.15  # learning rate of an unknown size, relative to that of the code
+_SIZE_SPREAD = 0.3  # standard deviation of the logarithm of the size in the prior
+_LAST_RATE = 0.1  # learning rate of the last step, relative to the first
+ASYMMETRY_WEIGHT = 1.0  # weight in the loss of the share of the power that the average over a group removes
 
 
 class DescentSettings(NamedTuple):
@@ -46,7 +45,7 @@ class CompiledDescentKey(NamedTuple):
     """The static inputs of a descent. Equal keys share one compiled program; all other inputs are its arguments.
 
     Attributes:
-      kind: of the auto-encoder.
+      kind: kind of the auto-encoder, see `make_autoencoder`.
       latent_size: K, numbers in a code.
       head_width: channels of the density head.
       order: Zernike order of the profiles.
@@ -63,10 +62,10 @@ class CompiledDescentKey(NamedTuple):
 
 
 class Symmetrization(NamedTuple):
-    """How the moments of M models are averaged over a point group: turned into its frame, where modes are left out.
+    """How the moments of M models are averaged over a point group: rotated into its frame, where some modes vanish.
 
     Attributes:
-      angles: (M, 3) of the rotations into the frame, in radians, see `zernike.turn_moments`.
+      angles: (M, 3) Euler angles of the rotations into the frame, in radians, see `zernike.turn_moments`.
       kept: (K,) 1 for the modes that the average keeps, 0 for the others.
     """
 
@@ -75,18 +74,18 @@ class Symmetrization(NamedTuple):
 
 
 class DescentInput(NamedTuple):
-    """What does not change: the weights, the curve, and the structures the models began as.
+    """The inputs that stay fixed in a descent: the weights, the curve, and the structures the models began as.
 
     Attributes:
       decoder: parameters of the decoder.
       head: parameters of the density head.
       spread: (K,) standard deviations of the latent numbers.
       curve: the curve.
-      codes: (M, K) of the structures.
+      codes: (M, K) codes of the structures.
       log_radii: (M,) logarithms of their r_max in A.
-      contrast: (M,) of their shells, e/A^3.
+      contrast: (M,) contrasts of their shells, e/A^3.
       size_rate: () learning rate of the size, relative to that of the code; 0 if the size is known.
-      symmetry: over which group the models are averaged; None for no group.
+      symmetry: the average of the models over a group; None for no group.
     """
 
     decoder: Any
@@ -101,7 +100,7 @@ class DescentInput(NamedTuple):
 
 
 class DescentState(NamedTuple):
-    """M models.
+    """The state of M models in a descent.
 
     Attributes:
       changes: code changes (M, K) in standard deviations, and changes (M,) of the logarithms of r_max.
@@ -139,7 +138,13 @@ def decode_densities(static: CompiledDescentKey, decoder: Any, head: Any, codes:
 
 
 def amplitude_maps(static: CompiledDescentKey, densities: jax.Array, contrast: jax.Array) -> jax.Array:
-    """Returns what densities (M, 3, 31, 31, 31) scatter, with contrasts (M,) of their shells; see `amplitude_map`."""
+    """Returns the excess densities (M, 31, 31, 31), e/A^3, of densities (M, 3, 31, 31, 31) from `decode_densities`.
+
+    Args:
+      static: its `equal_atoms` is used.
+      densities: the densities.
+      contrast: (M,) contrasts of the shells, e/A^3.
+    """
     atoms, shell, excess = jnp.moveaxis(densities, 1, 0)
     return hydration.amplitude_map(atoms if static.equal_atoms else excess, shell, contrast[:, None, None, None])
 
@@ -154,11 +159,11 @@ def profiles_and_asymmetry(static: CompiledDescentKey, densities: jax.Array, q_i
       densities: (M, 3, 31, 31, 31) from `decode_densities`.
       q_inv_angstrom: (Q,) 1/A.
       radii: (M,) r_max in A.
-      contrast: (M,) of the shells, e/A^3.
-      symmetry: over which group the densities are averaged before; None for no group.
+      contrast: (M,) contrasts of the shells, e/A^3.
+      symmetry: the average over a group that is taken first; None for no group.
 
     Returns:
-      (M, Q) float32; and (M,) the share of the power of the moments, those of l = 0 left out, that the average removes.
+      (M, Q) float32; and (M,) the share of the power of the moments of l > 0 that the average removes.
     """
     moments = zernike.moments(amplitude_maps(static, densities, contrast), static.order)
     asymmetry = jnp.zeros(len(moments))

@@ -4,7 +4,7 @@
    shell and noise enlarge it.
 2. For each size and contrast, the profiles of all structures are looked up at the measured q: a matrix product with an
    interpolation. The misfit is chi^2 with the model's own error beside sigma.
-3. A structure keeps roughly its size: to stretch it costs. The best `count` structures are chosen.
+3. A change of a structure's own size is penalized. The `count` structures of the lowest cost are chosen.
 """
 
 import functools
@@ -18,9 +18,10 @@ from saxsae.bank.structure_bank import U_STEP, StructureBank
 from saxsae.profiles import hydration, scattering
 from saxsae.profiles.scattering import WeightedCurve
 
-# What a profile misses, beside noise: the elements' sum over pairs to 1 or 2% (`saxsae.profiles.excess_electrons`), and
-# what no shell of one contrast describes. A measurement has a constant error too, from the buffer, in units of I(0).
-# With less, errors are fitted; with more, shapes are not told apart (held-out structures of the corpus).
+# Errors of a profile besides noise: it agrees with the elements' sum over pairs to 1 or 2%
+# (`saxsae.profiles.excess_electrons`), and no shell of one contrast describes bound water exactly. A measurement also
+# has a constant error from the buffer, in units of I(0). On held-out structures of the corpus, smaller values fitted
+# the errors, and larger values did not distinguish shapes.
 _SMALL_Q_ERROR = 0.03
 _LARGE_Q_ERROR, _LARGE_Q = 0.05, 0.2  # at q of `_LARGE_Q`, 1/A; it grows with q^2
 _BUFFER_ERROR = 0.001
@@ -30,16 +31,16 @@ _WIDE_SIZE_STEPS = np.linspace(-0.5, 0.5, 51).astype(np.float32)  # where Rg is 
 _STRETCH = 0.3  # logarithm of a size over the structure's own that costs `_STRETCH_COST` misfits of the 16th best
 _STRETCH_COST, _STRETCH_RANK = 0.3, 15
 FITS = 1.0  # a misfit below it is within noise and model error
-LEAST_MISFIT = 0.1  # below it, misfits do not differ
+LEAST_MISFIT = 0.1  # smaller misfits count as equal
 
 
 class ChosenStructures(NamedTuple):
     """The structures of the bank that fit a curve best, the best first.
 
     Attributes:
-      rows: (K,) places in the bank.
+      rows: (K,) row numbers in the bank.
       r_max_angstrom: (K,) r_max at which each fits best.
-      contrast: (K,) of its shell, e/A^3.
+      contrast: (K,) contrast of the shell at which each fits best, e/A^3.
       misfit: (K,) mean squared residual over the variance of sigma and of the model.
     """
 
@@ -49,7 +50,7 @@ class ChosenStructures(NamedTuple):
     misfit: np.ndarray
 
     def take(self, chosen: slice | np.ndarray) -> "ChosenStructures":
-        """Returns some of the structures, by their places or by a mask (K,)."""
+        """Returns some of the structures, chosen by a slice, by indices or by a mask (K,)."""
         return ChosenStructures(*(field[chosen] for field in self))
 
 
@@ -110,14 +111,14 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
       curve: the curve.
       rg_angstrom: its radius of gyration, A.
       count: how many are chosen.
-      contrasts: of the shell, e/A^3, that are tried.
+      contrasts: contrasts of the shell that are tried, e/A^3.
       radius: r_max in A where it is known.
       rg_known: whether `rg_angstrom` was measured; otherwise it may be off by a third.
       background: whether a constant is fitted as well.
       equal_atoms: whether the curve was computed from equal atoms.
 
     Returns:
-      The chosen ones, and the number of structures whose misfit is below 1: within noise and model error.
+      The chosen structures, and the number of structures whose misfit is below 1: within noise and model error.
     """
     own = bank.r_max_angstrom
     profiles = jnp.asarray(bank.profiles_of(equal_atoms))
@@ -135,7 +136,7 @@ def choose_structures(bank: StructureBank, curve: WeightedCurve, rg_angstrom: fl
     rank = min(_STRETCH_RANK, int(np.isfinite(misfit).all((0, 2)).sum()) - 1)
     floor = max(float(np.sort(misfit.min(2), axis=1)[:, rank].min()), LEAST_MISFIT)
     cost = misfit + _STRETCH_COST * (np.log(radii / own[:, None]) / _STRETCH)**2 * floor
-    # Of longer bodies no Zernike order describes the profile; where all are, q is too large, not the bodies.
+    # No Zernike order describes the profile of a longer body. If all bodies are too long, q is too large instead.
     too_long = radii > hydration.largest_radius(float(curve.q_inv_angstrom.max()))
     cost = np.where(too_long & ~too_long.all(), np.inf, cost)
     rows = np.argsort(cost.min((0, 2)), kind="stable")[:count]

@@ -1,9 +1,9 @@
-"""The bank: codes, sizes and profiles of the structures of the corpus, few numbers each.
+"""Defines the bank: codes, sizes and profiles of the structures of the corpus.
 
-`launch.datasets.make_bank` makes it, `saxsae.pretrained` reads and writes it, `saxsae.bank.scoring` uses it. The
-profiles of a structure, at any contrast of its shell, depend on one variable, u = q Rg, whatever its size; they are
-stored as principal components of the ratio to the mean profile. Each structure has profiles of two kinds: with the
-excess electrons of its elements, and with equal atoms.
+The profiles of a structure at any size are functions of u = q Rg. Each structure has profiles of two kinds: with the
+excess electrons of its elements, and with equal atoms. They are stored as principal components of the ratio to the mean
+profile. `launch.datasets.make_bank` makes the bank, `saxsae.pretrained` reads and writes it, `saxsae.bank.scoring` uses
+it.
 """
 
 from typing import NamedTuple
@@ -12,21 +12,21 @@ import numpy as np
 
 U_STEP = 0.1
 U = np.arange(0, 16 + U_STEP / 2, U_STEP)  # q times Rg of the atoms
-_MADE = "made "  # begins the names of made shapes
-_TYPICAL_CONTRAST = 0.03  # e/A^3, with which the parts of a profile weigh in the components
+_MADE = "made "  # begins the names of synthetic shapes
+_TYPICAL_CONTRAST = 0.03  # e/A^3; it weights the parts of a profile in the components
 
 
 class StructureBank(NamedTuple):
     """N structures.
 
     Attributes:
-      names: N names; those of made shapes are from `name_made_shape`.
+      names: N names; those of synthetic shapes are from `name_made_shape`.
       pdb_ids: N PDB ids, "" where unknown.
       codes: (N, K) float32 latent codes of their occupancy maps.
-      rg_angstrom: (N,) float32, of the atoms.
-      r_max_angstrom: (N,) float32.
-      profiles: (N, 2, 3, len(U)) float32, see `hydration.profiles_of_parts`, at q = `U` / Rg; by elements, and of
-        equal atoms.
+      rg_angstrom: (N,) float32, radius of gyration of the atoms, A.
+      r_max_angstrom: (N,) float32, A.
+      profiles: (N, 2, 3, len(U)) float32, see `hydration.profiles_of_parts`, at q = `U` / Rg; of the two kinds, the
+        first is with elements, the second with equal atoms.
     """
 
     names: tuple[str, ...]
@@ -38,13 +38,13 @@ class StructureBank(NamedTuple):
 
     @property
     def is_made(self) -> np.ndarray:
-        """Which entries are made shapes (N,) bool; a structure of the corpus may lack a PDB id too."""
+        """Which entries are synthetic shapes, (N,) bool; a structure of the corpus may lack a PDB id too."""
         return np.array([name.startswith(_MADE) for name in self.names])
 
     def without(self, rows: np.ndarray) -> "StructureBank":
         """Returns the bank with the profiles of these rows undefined, so that they fit nothing and are never chosen.
 
-        The rows themselves stay, because banks of other sizes would need programs of their own.
+        The rows themselves stay, because a bank of another size would need another compiled program.
         """
         profiles = self.profiles.copy()
         profiles[rows] = np.nan
@@ -56,18 +56,18 @@ class StructureBank(NamedTuple):
 
 
 def name_made_shape(kind: str, number: int) -> str:
-    """Returns the name of a made shape of the bank, by which `StructureBank.is_made` knows the shape."""
+    """Returns the name of a synthetic shape, by which `StructureBank.is_made` recognises the shape."""
     return f"{_MADE}{kind} {number}"
 
 
 class ProfileComponents(NamedTuple):
-    """Profiles of N structures in few numbers.
+    """Profiles of N structures as principal components.
 
     Attributes:
       scores: (N, C) in units of each component's standard deviation.
       basis: (C, 6 len(U)), each component times its standard deviation.
       mean: (6 len(U),).
-      reference: (2 len(U),) mean profiles of the atoms, of which all are ratios.
+      reference: (2 len(U),) mean profiles of the atoms, by which all profiles are divided.
     """
 
     scores: np.ndarray

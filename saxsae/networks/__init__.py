@@ -6,6 +6,8 @@ In reading order:
                       H. Liu, iScience 23, 100906, 2020)
     losses            the training losses of the auto-encoders, and the correlation that scores them
     code_refinement   gradient steps through the decoder that improve the encoder's codes
+    density_head      decoded occupancy maps to densities of atoms, of their shell and of excess electrons
+    published_start   initial parameters with which "published" trains on a CPU
 
 The layers are those of `phasenet.networks`.
 """

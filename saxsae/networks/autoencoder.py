@@ -30,7 +30,7 @@ class PublishedEncoder(nn.Module):
     Attributes:
       latent_size: K, numbers in a code.
       lowering: how convolutions are computed, one of `phasenet.networks.convolutions.LOWERINGS`.
-      dtype: of the factors of matrix products and convolutions; the parameters are float32 in any case.
+      dtype: type of the factors of matrix products and convolutions; the parameters are always float32.
       width: channels of the first block, half of those of the others; 64 in the paper.
     """
 
@@ -43,7 +43,7 @@ class PublishedEncoder(nn.Module):
     def __call__(self, occupancy: jax.Array) -> jax.Array:
         """Returns codes (N, K) float32, at least 0, of maps (N, 32, 32, 32) from 0 to 1.
 
-        What the convolutions give is sown as "features" (see `published_start.compute_features`).
+        The output of the convolutions is sown as "features" (see `published_start.compute_features`).
         """
         x = occupancy[..., None]
         for block, (count, width) in enumerate(((2, self.width), (2, 2 * self.width), (3, 2 * self.width))):
@@ -62,7 +62,7 @@ class PublishedDecoder(nn.Module):
 
     Attributes:
       lowering: how convolutions are computed, one of `phasenet.networks.convolutions.LOWERINGS`.
-      dtype: of the factors of matrix products and convolutions; the parameters are float32 in any case.
+      dtype: type of the factors of matrix products and convolutions; the parameters are always float32.
       width: channels after the first transposed convolution, half of those after the second; 64 in the paper.
     """
 
@@ -89,7 +89,7 @@ class LeanEncoder(nn.Module):
     Attributes:
       latent_size: K, numbers in a code.
       widths: channels of the perceptron's hidden layers.
-      dtype: of the factors of matrix products and convolutions; the parameters are float32 in any case.
+      dtype: type of the factors of matrix products and convolutions; the parameters are always float32.
     """
 
     latent_size: int = 200
@@ -115,7 +115,7 @@ class LeanDecoder(nn.Module):
 
     Attributes:
       widths: channels of the perceptron's layers; the last layer gives the features.
-      dtype: of the factors of matrix products and convolutions; the parameters are float32 in any case.
+      dtype: type of the factors of matrix products and convolutions; the parameters are always float32.
     """
 
     widths: tuple[int, ...] = (1024, 256)
@@ -211,7 +211,7 @@ def make_autoencoder(
       latent_size: K, numbers in a code.
       lowering: how convolutions of the published network are computed, one of
         `phasenet.networks.convolutions.LOWERINGS`.
-      dtype: of the factors of matrix products and convolutions; parameters, codes and logits are float32 in any case.
+      dtype: type of the factors of matrix products and convolutions; parameters, codes and logits are always float32.
       width: channels of the published network's first block; `PUBLISHED_WIDTH` is the paper's.
 
     Raises:

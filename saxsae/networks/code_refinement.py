@@ -2,6 +2,7 @@
 
 The encoder finds a code in one pass; from another code nearby, the decoder reproduces the map better. Adam maximizes a
 smooth form of the correlation that scores auto-encoders (`losses.soft_correlation`).
+
 `saxsae.pretrained.Pretrained.encode` calls `refine`; `saxsae.reconstruction` does not, because it encodes no map.
 """
 
@@ -14,7 +15,7 @@ from jax.typing import ArrayLike
 
 from saxsae.networks import losses
 
-_FINAL_RATE = 0.05  # of the last step, relative to the first
+_FINAL_RATE = 0.05  # learning rate of the last step, relative to the first
 
 
 class Refinement(NamedTuple):

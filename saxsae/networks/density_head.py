@@ -15,11 +15,11 @@ from jax.typing import ArrayLike
 from phasenet.voxel_layers import mix_channels
 from saxsae.shapes import densities, voxels
 
-_WIDTHS_ANGSTROM = (1.5, densities.BLUR_ANGSTROM, 6.0)  # of the blurs
+_WIDTHS_ANGSTROM = (1.5, densities.BLUR_ANGSTROM, 6.0)  # standard deviations of the blurs
 _TYPICAL_RADIUS_ANGSTROM = 37.0  # the median r_max of the corpus, where the conditions are 0 and 1
-_TRAINED_RADII_ANGSTROM = (14.0, 310.0)  # r_max of the corpus; beyond it the conditions stay as they are there
+_TRAINED_RADII_ANGSTROM = (14.0, 310.0)  # r_max of the corpus; beyond this range the conditions are constant
 DENSITIES = ("atoms", "shell", "excess")
-_EDGE, _EDGE_WIDTH = 0.01, 0.003  # of the widest blur, below which a voxel is empty
+_EDGE, _EDGE_WIDTH = 0.01, 0.003  # value of the widest blur below which a voxel is empty; width of the step there
 
 
 class DensityHead(nn.Module):

@@ -1,11 +1,11 @@
 """Makes parameters from which the published auto-encoder trains in minutes instead of days.
 
 1. `linear_decoder` puts a path through the decoder that decodes principal components of the training maps.
-2. `fit_dense_layer` fits the encoder's dense layer to the codes of these components. Its input are the features of
-   random convolutions, from `compute_features`.
-3. `widen` puts a trained network of few channels into one of more channels, which computes the same.
+2. `fit_dense_layer` fits the encoder's dense layer to the codes of these components. The input of the layer is the
+   output of random convolutions (`compute_features`).
+3. `widen` puts a trained network of few channels into one of more channels with the same output.
 
-`launch.tasks.autoencoder` calls them.
+`launch.tasks.autoencoder` calls these functions.
 """
 
 from collections.abc import Mapping
@@ -78,19 +78,22 @@ def _halve(maps: np.ndarray) -> np.ndarray:
 
 
 def compute_features(encoder: nn.Module, params: Mapping[str, Any], occupancy: ArrayLike) -> jax.Array:
-    """Returns what the encoder's convolutions give, (N, F), F = 8^3 * 2 width, of maps (N, 32, 32, 32) from 0 to 1.
+    """Returns the output of the encoder's convolutions, the input of its dense layer.
 
     Args:
       encoder: an `autoencoder.PublishedEncoder`.
       params: its parameters.
-      occupancy: the maps.
+      occupancy: (N, 32, 32, 32) maps, 0 to 1.
+
+    Returns:
+      (N, F), F = 8^3 * 2 width.
     """
     _, sown = encoder.apply({"params": params}, occupancy, mutable="intermediates")
     return cast(jax.Array, sown["intermediates"]["features"][0])
 
 
 def fit_dense_layer(features: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the dense layer, by ridge regression, that gives codes as `linear_decoder` expects them.
+    """Returns the dense layer that gives codes as `linear_decoder` expects them, by ridge regression.
 
     Args:
       features: (N, F) of N maps, see `compute_features`; N is less than F.
@@ -108,7 +111,7 @@ def fit_dense_layer(features: np.ndarray, codes: np.ndarray) -> dict[str, np.nda
 
 
 def widen(params: Mapping[str, Any], narrow: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns parameters of more channels that compute the same as those of fewer channels.
+    """Returns parameters of more channels with which a network has the same output as with fewer channels.
 
     The narrow network's channels come first and read nothing from the new channels, which keep their kernels.
 

@@ -12,5 +12,5 @@ In reading order:
     hydration          profiles of densities of atoms with a shell of bound water
     fitting            the scale and background of a profile on a measured curve
     structure_fit      the curve of a known structure, fitted to a measured curve
-    simulation         noisy curves computed from atoms, whose answer is known
+    simulation         noisy curves computed from known structures
 """

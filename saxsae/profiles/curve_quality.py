@@ -34,11 +34,11 @@ class CurveQuality(NamedTuple):
         fraction of I(0); 0 if there are none, or the deviation is within noise.
       guinier_curvature: quadratic part of ln I in (q Rg)^2 at q Rg = 1.3, of all points below it; positive where the
         Guinier plot turns up towards q = 0; 0 within noise.
-      level: mean intensity at high q as a fraction of I(0), without a Guinier region of the mean intensity of the first
-        tenth of the points, NaN if that is not positive; 0 within noise.
+      level: mean intensity at high q over I(0) or, without a Guinier region, over the mean intensity of the first tenth
+        of the points; NaN if that mean is not positive, 0 within noise.
       plateau: `level` where the intensity falls more slowly than that of a thin rod, else 0.
       kratky: mean of (q Rg)^2 I / I(0) at q Rg from 3 to 5.
-      negative_share: sum of the intensities further below zero than noise explains, relative to that of the positive.
+      negative_share: sum of the intensities further below zero than noise explains, over the sum of the positive ones.
       points: number of points.
     """
 
@@ -91,7 +91,7 @@ def count_flare_points(curve: CurveLike, r_max_angstrom: float) -> int:
 
     The slope of ln I against q^2 is at most r_max^2 / 3 in size up to q r_max = pi, even for a full sphere. A steeper
     fall is that of aggregates or of the direct beam. Beyond, near the first minimum, the slope has no limit, so nothing
-    is dropped there. For curves without a Guinier region.
+    is dropped there. The function is for curves without a Guinier region.
 
     Args:
       curve: the measured curve.

@@ -2,7 +2,7 @@
 
 The amplitude of an atom with its hydrogens is A(q) = f(q) + n f_H(q) - rho V exp(-q^2 V^(2/3) / (4 pi)) (R. Fraser,
 T. MacRae, E. Suzuki, J. Appl. Cryst. 11, 693, 1978), with the volumes V of D. Svergun, C. Barberato, M. Koch, J. Appl.
-Cryst. 28, 768 (1995). In water carbon all but vanishes; nitrogen and oxygen are what is seen.
+Cryst. 28, 768 (1995). In water, carbon has nearly no contrast; nitrogen and oxygen scatter most.
 
 `saxsae.profiles.hydration` takes the atoms as points of A(0) and multiplies the profile by `mean_growth`. The result is
 the sum over atoms with their own A(q) within 1% to q = 0.2 and 5% to 0.3; equal atoms are off by 13% and 39%
@@ -21,10 +21,10 @@ _NITROGEN, _OXYGEN = 7, 8
 
 
 def amplitude(atomic_number: int, q_inv_angstrom: np.ndarray) -> np.ndarray:
-    """Returns the amplitude (Q,) in electrons of an atom with its hydrogens; of any other element, the mean of all.
+    """Returns the amplitude (Q,) in electrons of an atom with its hydrogens; the mean of all for any other element.
 
     Args:
-      atomic_number: of a heavy atom.
+      atomic_number: that of C, N, O or S; any other number gives the amplitude of a protein's mean atom.
       q_inv_angstrom: (Q,) 1/A.
     """
     q = np.asarray(q_inv_angstrom, np.float64)

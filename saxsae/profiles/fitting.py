@@ -11,7 +11,7 @@ import numpy as np
 
 from saxsae.profiles.rebinning import CurveLike, select_points
 
-_CORMAP_BINS = 128  # residuals are summed in so many, so that the probabilities of all curves compare
+_CORMAP_BINS = 128  # bins in which residuals are summed, so that the probabilities of all curves are comparable
 
 
 def fit_measured_points(curve: CurveLike, q_range: tuple[float, float], profile: Callable[[np.ndarray], np.ndarray],
@@ -46,8 +46,8 @@ def fit_scale_to_points(profile: np.ndarray, intensity: np.ndarray, sigma: np.nd
                         background: bool) -> tuple[float, float]:
     """Returns the scale of a profile, at least 0, and the constant that together fit best.
 
-    Without a background the constant is 0, and the scale takes the sign of the intensities. This is in float64 and for
-    any number of points; `scattering.fit_scale` is the one of the search, in float32 and compiled.
+    Without a background the constant is 0, and the scale takes the sign of the intensities. The fit is in float64 and
+    takes any number of points; the searches use `scattering.fit_scale`, which is compiled and in float32.
 
     Args:
       profile: (N,) I(q) of the model on any scale.
@@ -61,7 +61,7 @@ def fit_scale_to_points(profile: np.ndarray, intensity: np.ndarray, sigma: np.nd
         return float(solution[0]), 0.0
     if solution[0] > 0:
         return float(solution[0]), float(solution[1])
-    return 0.0, float(np.average(intensity, weights=sigma**-2.0))  # a profile upside down explains nothing
+    return 0.0, float(np.average(intensity, weights=sigma**-2.0))  # a negative scale explains nothing
 
 
 def cormap_probability(residual: np.ndarray) -> float:

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 MEDIAN_RADIUS_OVER_RG = 1.86  # r_max over Rg of deposited models, see `radius_bounds`
 Q_RG_LIMIT = 1.3  # end of the straight part for compact particles
 _MAX_START = 1.0  # largest q Rg at which a window may begin; beyond it I(0) is mostly an extrapolation
-_MIN_POINTS = 5  # smallest number of points in a window, but for coarse curves
-_COARSE_POINTS = (4, 3)  # of the first points of a coarse curve, where no window has `_MIN_POINTS`
+_MIN_POINTS = 5  # smallest number of points in a window, except for coarse curves
+_COARSE_POINTS = (4, 3)  # numbers of first points that are tried for a coarse curve, if no other window is allowed
 _MAX_COARSE_ERROR = 0.1  # largest expected relative error of Rg from so few points
-_COARSE_START = 1.5  # largest q of the first of them, in steps: points nearer to q = 0 are not missing
+_COARSE_START = 1.5  # largest first q of such a curve, in steps of q: no point nearer to q = 0 may be missing
 _MAX_RELATIVE_ERROR = 0.2  # largest relative standard deviation of Rg in a valid fit
 _STARTS, _ENDS = 60, 150  # numbers of first and of last points that are tried, at most
 _SMALLEST_ERROR = 1e-6  # smallest standard deviation of ln I that is used; it keeps the sums of weights in range
@@ -106,8 +106,8 @@ def fit_guinier(q_inv_angstrom: ArrayLike, intensity: ArrayLike, sigma: ArrayLik
             return _invalid(reason)
     rg, error, score = line["rg"], line["error"], line["score"]
     best = int(np.argmin(score))
-    # The standard deviation of Rg includes the scatter of Rg over the windows that are nearly as good.
-    # Other windows may show the slope of a domain.
+    # The standard deviation of Rg includes the scatter of Rg over the windows that are nearly as good and overlap the
+    # best one. Windows farther out may show the slope of a domain.
     nearly_as_good = (score <= 2 * score[best]) & (first < last[best]) & (last > first[best])
     relative_error = float(np.hypot(error[best], np.std(rg[nearly_as_good]) / rg[best]))
 

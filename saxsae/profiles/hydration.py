@@ -1,15 +1,15 @@
-"""Computes scattering profiles of densities of atoms with a shell of bound water.
+"""Computes scattering profiles of densities of atoms with a shell of bound water (the hydration shell).
 
-The amplitude of a density is 0.088 e/A^3 times that of its atoms plus the contrast of the shell times that of its
-shell (`saxsae.shapes.densities`). 0.088 e/A^3 is the excess of a protein (0.42) over water (0.334). For a measured
-curve each atom has the weight of its own excess (`saxsae.profiles.excess_electrons`); for a curve that was computed
-from equal atoms all weights are equal (`equal_atoms`). The shell's contrast is a parameter; D. Svergun, C. Barberato,
-M. Koch, J. Appl. Cryst. 28, 768 (1995) use 0.03 e/A^3 for a shell of 3 A around a smooth envelope. This shell follows
-every crevice: with 0.02 it enlarges Rg by 1.1 A in the median of the corpus, where 0.5 to 2 A are observed.
-
-1. The amplitudes add up to one map, whose moments and invariants are those of any map (`saxsae.profiles.scattering`).
-2. The profile is divided by the blur's and multiplied by that of an atom: the mean atom's, or for equal atoms that of a
+1. The excess density of a body is 0.088 e/A^3 times the density of its atoms plus the contrast of the shell times the
+   density of its shell (`saxsae.shapes.densities`). 0.088 e/A^3 is the excess of a protein (0.42) over water (0.334).
+2. The profile of the excess density is that of any map (`saxsae.profiles.scattering`).
+3. The profile is divided by that of the blur and multiplied by that of an atom: the mean atom, or for equal atoms a
    sphere of 17.2 A^3.
+
+For a measured curve each atom has the weight of its own excess electrons (`saxsae.profiles.excess_electrons`); for a
+curve that was computed from equal atoms all weights are equal (`equal_atoms`). The contrast is a parameter. D. Svergun,
+C. Barberato, M. Koch, J. Appl. Cryst. 28, 768 (1995) use 0.03 e/A^3 for a shell of 3 A around a smooth envelope. Our
+shell follows every crevice: with 0.02 it enlarges Rg by 1.1 A in the median of the corpus; 0.5 to 2 A are observed.
 """
 
 import jax
@@ -22,10 +22,10 @@ from saxsae.shapes import densities
 from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3, MARGIN_ANGSTROM
 
 PROTEIN_EXCESS = 0.088  # e/A^3
-CONTRASTS = (0.01, 0.02, 0.03)  # of the shell, e/A^3, that are tried for a measured curve
+CONTRASTS = (0.01, 0.02, 0.03)  # contrasts of the shell that are tried for a measured curve, e/A^3
 _ATOM_RADIUS_ANGSTROM = (3 * ATOM_VOLUME_ANGSTROM3 / (4 * np.pi)) ** (1 / 3)
 _ORDER_PER_X = 1.1  # Zernike order that is needed, over q times the radius of the grid's sphere
-_MOST_SHARPENING = 3.0  # in the exponent; beyond it the grid resolves nothing
+_MOST_SHARPENING = 3.0  # largest exponent of the sharpening; beyond it the grid resolves nothing
 _TABLE_Q = np.linspace(0, 0.5, 101)  # 1/A
 _GROWTH = excess_electrons.mean_growth(_TABLE_Q)
 
@@ -50,12 +50,12 @@ def largest_radius(q_max: float) -> float:
 
 
 def amplitude_map(atoms: jax.Array, shell: jax.Array, contrast: ArrayLike) -> jax.Array:
-    """Returns the excess density (..., 31, 31, 31) in e/A^3 of blurred atoms and shell of one such shape.
+    """Returns the excess density (..., 31, 31, 31), e/A^3, of blurred atoms and their blurred shell.
 
     Args:
-      atoms: (..., 31, 31, 31), near 1 inside a protein; see `element_weights` for their own excess.
+      atoms: (..., 31, 31, 31), near 1 inside a protein; weighted by `element_weights` for excess electrons.
       shell: (..., 31, 31, 31), the fraction of a voxel in the shell.
-      contrast: () of the shell, e/A^3.
+      contrast: () contrast of the shell, e/A^3.
     """
     return PROTEIN_EXCESS * atoms + contrast * shell
 
@@ -112,7 +112,7 @@ def profile_of_invariants(invariants: jax.Array, q_inv_angstrom: jax.Array, r_ma
 
 def profiles_of_parts(atoms: jax.Array, shell: jax.Array, q_inv_angstrom: jax.Array, r_max: ArrayLike, order: int,
                       equal_atoms: bool) -> jax.Array:
-    """Returns the three profiles of which that at any contrast c is made: P_0 + c P_1 + c^2 P_2.
+    """Returns the three profiles that give the profile at any contrast c: P_0 + c P_1 + c^2 P_2.
 
     Args:
       atoms: (31, 31, 31) see `amplitude_map`.

@@ -31,9 +31,9 @@ from saxsae.shapes.voxels import CENTRE, GRID, SPHERE_FRACTION, pitch
 ORDERS = (20, 30, 40)  # Zernike orders that are used
 _STEP = 1 / 16  # in x, between nodes of the table of b_n(x); the error of cubic interpolation is then about 1e-7
 _X_MAX = 72.0  # end of the table; larger x = q R are clamped, and `choose_order` does not admit them
-_FEWEST_POINTS = 20  # that are fitted, if the curve has so many
+_FEWEST_POINTS = 20  # smallest number of fitted points, if the curve has so many
 _PAIR_NODES = 1024  # values of q h in the table of `debye_profiles`
-_SHAPES_AT_A_TIME = 8  # whose pair distances are computed together
+_SHAPES_AT_A_TIME = 8  # shapes whose pair distances are computed together
 
 
 class WeightedCurve(NamedTuple):
@@ -66,8 +66,8 @@ def choose_order(q_max: float, r_max: float) -> int | None:
 def resolved_q_max(q_inv_angstrom: ArrayLike, q_max: float, r_max: float) -> float:
     """Returns the largest q that can be fitted: pi / h, h the pitch at r_max, where that is smaller than q_max.
 
-    A map of pitch h has no details smaller than h, so its profile means nothing at larger q. The result is larger where
-    fewer than 20 points would be left: that of the 20th point, at most q_max.
+    A map of pitch h has no details smaller than h, so its profile means nothing at larger q. Where fewer than 20 points
+    would be left, the result is the q of the 20th point, at most q_max.
 
     Args:
       q_inv_angstrom: (N,) q of the points that could be fitted, ascending, 1/A.

@@ -1,10 +1,10 @@
-"""Simulates measured curves from structures, for tests whose answer is known.
+"""Simulates measured curves of known structures, for evaluation.
 
 The intensity is the Debye sum over the atoms or beads, not over voxels: a reconstruction from a curve of the fitted
 model itself would prove nothing. There are two kinds of curves:
 
 * `simulate_curve`: all scatterers have the same weight and a Gaussian form factor, and there is no bound water, because
-  of beads nothing more is known.
+  nothing more is known of beads.
 * `solution_intensity`: atoms with the amplitudes of their elements, in a shell of bound water, as in a measurement.
 
 Called by `launch.evaluate`, `launch.datasets.held_out` and `launch.datasets.calibrate_curve_numbers`.

@@ -1,9 +1,9 @@
 """Computes the curve of a known structure in water and fits it to a measured curve.
 
 Each element is a density of its own with its own amplitude A(q) (`saxsae.profiles.excess_electrons`), and the shell of
-bound water is one more (`saxsae.shapes.densities`). The excluded volume is that of the elements and is not fitted.
+bound water is one more (`saxsae.shapes.densities`). The excluded volumes of the elements are not fitted.
 
-1. `structure_profiles` computes the profiles of which that at any contrast of the shell is made.
+1. `structure_profiles` computes three profiles that give the profile at any contrast of the shell.
 2. `fit_structure` fits scale and background at each contrast, and takes the contrast of the lowest chi^2.
 
 Called by `launch.reconstruct --reference`.
@@ -30,10 +30,11 @@ CONTRASTS = tuple(round(0.001 * step, 3) for step in range(41))  # of the shell 
 _ELEMENTS = (6, 7, 8, 16)  # each is a class of scatterers; all other elements share one more
 _OTHER = 0
 _CLASSES = len(_ELEMENTS) + 1
-# The grid is made for a body larger by this: the blurred shell of a round body ends beyond the grid's usual sphere.
+# The grid is made for a body that is larger by this margin, because the blurred shell of a round body would end beyond
+# the grid's sphere.
 _ROOM_ANGSTROM = 4.0
-_FEWEST_POINTS = 5  # that a fit needs
-_TABLE_POINTS = 512  # of a profile; of fixed number, so that one compiled program serves all curves
+_FEWEST_POINTS = 5  # points that a fit needs
+_TABLE_POINTS = 512  # points of a profile; a fixed number, so that one compiled program serves all curves
 
 
 class StructureFit(NamedTuple):
@@ -42,7 +43,7 @@ class StructureFit(NamedTuple):
     Attributes:
       chi_squared: mean squared residual in standard deviations.
       cormap_p: probability of the longest run of residuals of one sign, see `fitting.cormap_probability`.
-      contrast: of the shell of bound water, the best of those tried, e/A^3.
+      contrast: contrast of the shell of bound water, the best of those tried, e/A^3.
       scale: factor of the computed curve, whose I(0) without the shell is 1.
       background: the fitted constant, in the unit of the curve; 0 if none is fitted.
       q_inv_angstrom: (N,) 1/A.
@@ -72,10 +73,10 @@ def fit_structure(curve: CurveLike, xyz_angstrom: np.ndarray, atomic_number: np.
       xyz_angstrom: (N, 3) positions of heavy atoms or beads, in any frame.
       atomic_number: (N,).
       q_range: smallest and largest q that are fitted, 1/A. The largest is at most `largest_q` of the structure.
-      contrasts: of the shell that are tried, e/A^3; (0,) for none.
+      contrasts: contrasts of the shell that are tried, e/A^3; (0,) for no shell.
       background: whether a constant is fitted as well.
-      scatterer_volume_angstrom3: volume of one of the scatterers, if these count alike, as beads do; None for atoms
-        with the amplitudes of their elements.
+      scatterer_volume_angstrom3: volume of one scatterer, if all have equal weight, as beads do; None for atoms with
+        the amplitudes of their elements.
 
     Raises:
       InputError: fewer than five points lie in the range.
@@ -115,7 +116,7 @@ def largest_q(r_max: float) -> float:
 
 def structure_profiles(xyz: np.ndarray, atomic_number: np.ndarray, q_inv_angstrom: np.ndarray, r_max: float,
                        scatterer_volume_angstrom3: float | None = None) -> np.ndarray:
-    """Returns the profiles of which that at a contrast c of the shell is made: P_0 + c P_1 + c^2 P_2.
+    """Returns the three profiles that give the profile at any contrast c of the shell: P_0 + c P_1 + c^2 P_2.
 
     Args:
       xyz: (N, 3) positions in A from the centroid.
@@ -143,7 +144,7 @@ def structure_profiles(xyz: np.ndarray, atomic_number: np.ndarray, q_inv_angstro
 
 
 def names_other_elements(atomic_number: np.ndarray) -> np.ndarray:
-    """Returns (N,) bool: which atoms have no amplitude of their own, and count as a protein's mean atom."""
+    """Returns which atoms (N,) bool have no amplitude of their own, so that a protein's mean atom stands for them."""
     return ~np.isin(atomic_number, _ELEMENTS)
 
 

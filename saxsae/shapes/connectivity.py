@@ -1,7 +1,7 @@
 """Finds the largest connected region of binary maps, fast enough for all genes of all generations of the search.
 
 A row of voxels along x is stored as one 32-bit word, so a few shifts of (31, 31) words grow a region by one voxel.
-`saxsae.reconstruction` calls `main_regions` on decoded maps, because a particle in solution is one connected body.
+`saxsae.genetic_search` calls `main_regions` on decoded maps, because a particle in solution is one connected body.
 """
 
 import jax

@@ -1,8 +1,8 @@
 """Densities of structures on a 31^3 grid: what atoms put there, and the shell of bound water around them.
 
-A density is continuous, where an occupancy map (`saxsae.shapes.voxels`) is a shape fattened to have no holes. Its grid
-has room for the shell: its sphere has the radius r_max + 6 A, so the pitch is h = (r_max + 6 A) / 15, and voxel 15 of
-each axis is the origin. Both maps are blurred to the variance `blur_variance(h)` along each axis.
+A density is continuous; an occupancy map (`saxsae.shapes.voxels`) is binary, and fattened so that it has no holes. The
+grid of a density has room for the shell: its sphere has the radius r_max + 6 A, so the pitch is h = (r_max + 6 A) / 15,
+and voxel 15 of each axis is the origin. Two densities are blurred to the variance `blur_variance(h)` along each axis:
 
 * Atoms: each is spread over the eight voxels around it. The unit is the density inside a protein.
 * Shell: the fraction of a voxel between 2 and 5 A from the nearest atom.
@@ -23,7 +23,7 @@ from saxsae.shapes.voxels import CENTRE, GRID
 MARGIN_ANGSTROM = 6.0  # from r_max to the radius of the grid's sphere
 BLUR_ANGSTROM = 3.38  # standard deviation of the blur: a resolution of 15 A over pi sqrt(2)
 ATOM_VOLUME_ANGSTROM3 = 17.2  # volume of a protein per heavy atom; a mean residue has 134 A^3 and 7.8 heavy atoms
-FILLED = 0.5  # of the density inside a protein, above which a voxel at 15 A resolution is filled
+FILLED = 0.5  # a voxel at 15 A resolution is filled above this fraction of the density inside a protein
 SHELL_ANGSTROM = (2.0, 5.0)  # distances from the nearest atom between which water is bound
 _CHUNK = 1024  # atoms whose neighbourhoods are searched at a time
 
@@ -36,7 +36,7 @@ def density_pitch(r_max: Any) -> Any:
 def blur_variance(pitch: Any) -> Any:
     """Returns the variance (A^2) of the blur along each axis of a density of this pitch (A).
 
-    It is that of `BLUR_ANGSTROM`, or where voxels are larger, that of spreading atoms over them.
+    The variance is that of `BLUR_ANGSTROM`; for large voxels, it is that of spreading an atom over eight voxels.
     """
     return jnp.maximum(BLUR_ANGSTROM**2, pitch**2 / 6)
 

@@ -1,11 +1,12 @@
-"""Superposes maps on their own mean and averages them; for the models and structures of a reconstruction.
+"""Superposes maps on their own mean, so that they can be averaged.
 
-A curve determines neither orientation nor hand, so a mean needs both. The steps of `superpose_on_mean`:
+A curve determines neither orientation nor hand, so the models of a reconstruction have to be superposed before they are
+averaged. `saxsae.bank_search` calls `superpose_on_mean`, whose steps are:
 
-1. The first maps are superposed on the best one, and averaged.
-2. All maps are superposed on that mean by a search over all orientations of both hands, and averaged; twice, the second
-   time from the map that is most like the mean.
-3. Each is moved a little on the mean of all.
+1. The first eight maps are superposed on the best one and averaged.
+2. All maps are superposed on that mean, by a search over all orientations of both hands.
+3. Steps 1 and 2 are repeated once, with the maps most like the mean as the first ones.
+4. All maps are averaged, and the superposition of each map on this mean is refined.
 """
 
 from typing import NamedTuple
@@ -16,8 +17,8 @@ import numpy as np
 from saxsae.superposition import alignment
 from saxsae.superposition.alignment import Superposition
 
-_FIRST_MAPS = 8  # of which the first mean is made
-_GRID_QUANTILE = 0.75  # of the pitches, which the common grid takes: one long body should not coarsen the others
+_FIRST_MAPS = 8  # maps in the mean of step 1
+_GRID_QUANTILE = 0.75  # quantile of the pitches for the common grid, so that one long body does not coarsen all maps
 
 
 class AveragedMaps(NamedTuple):
@@ -25,8 +26,8 @@ class AveragedMaps(NamedTuple):
 
     Attributes:
       maps: (K, 31, 31, 31) float32, superposed.
-      pitch_angstrom: edge of their voxels.
-      correlations: (K,) of each map with the mean of all.
+      pitch_angstrom: edge of their voxels, A.
+      correlations: (K,) Pearson correlation of each map with the mean of all.
     """
 
     maps: np.ndarray
@@ -40,7 +41,7 @@ def superpose_on_mean(maps: np.ndarray, pitches: np.ndarray, weights: np.ndarray
     Args:
       maps: (K, 31, 31, 31) float32, the best first.
       pitches: (K,) edges of their voxels, A.
-      weights: (K,) of the maps in the mean; equal if None.
+      weights: (K,) weights of the maps in the last mean; None for equal weights.
     """
     pitches = np.asarray(pitches, np.float32)
     pitch = np.float32(np.quantile(pitches, _GRID_QUANTILE))

@@ -13,7 +13,7 @@ from saxsae.superposition import resolution, spatial_discrepancy
 
 LEAST_OF_A_CLUSTER = 0.7  # mean correlation between two clusters, below which they stay apart
 _OUTLIER_DEVIATIONS = 2.0
-_FEWEST_MODELS = 5  # of fewer, none can be called an outlier
+_FEWEST_MODELS = 5  # with fewer models, none can be called an outlier
 
 
 class EnsembleStatistics(NamedTuple):

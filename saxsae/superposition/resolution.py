@@ -1,6 +1,7 @@
-"""Fourier shell correlation of two superposed maps, and the resolution at which it falls to one half.
+"""Computes the Fourier shell correlation of two superposed maps, and the resolution at which it falls to one half.
 
-(G. Harauz, M. van Heel, Optik 73, 146, 1986.) A blur that both maps share does not change it.
+The method is that of G. Harauz, M. van Heel, Optik 73, 146 (1986). A blur that both maps share does not change the
+correlation.
 """
 
 import numpy as np
@@ -41,11 +42,11 @@ def fourier_shell_correlation(first: np.ndarray, second: np.ndarray, pitch: floa
 
 
 def resolution_at_half(frequency: np.ndarray, correlation: np.ndarray) -> float:
-    """Returns the resolution (A) where the correlation first falls to 0.5; of the last shell if it never does.
+    """Returns the resolution (A) where the correlation first falls to 0.5; that of the last shell if it never does.
 
     Args:
-      frequency: (S,) of the shells, 1/A, from 0.
-      correlation: (S,) of `fourier_shell_correlation`.
+      frequency: (S,) spatial frequencies of the shells, 1/A, from 0.
+      correlation: (S,) from `fourier_shell_correlation`.
     """
     below = np.flatnonzero(correlation[1:] < HALF)
     if not below.size:

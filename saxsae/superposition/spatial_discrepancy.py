@@ -1,8 +1,9 @@
-"""Normalized spatial discrepancy (NSD) of superposed shapes (M. Kozin, D. Svergun, J. Appl. Cryst. 34, 33, 2001).
+"""Computes the normalized spatial discrepancy (NSD) of superposed shapes.
 
-NSD^2 of two sets of points is half the sum, over both, of the mean squared distance of a set's points from the nearest
-point of the other set, over the squared fineness of that other set. Here the points are filled voxels, whose fineness
-is the edge of a voxel. Equal shapes have an NSD of 0, similar ones less than about 1.
+For each of two sets of points, the squared distances to the nearest point of the other set are averaged and divided by
+the squared fineness of the other set; NSD^2 is the mean of both results (M. Kozin, D. Svergun, J. Appl. Cryst. 34, 33,
+2001). Here the points are filled voxels, whose fineness is the edge of a voxel. Equal shapes have an NSD of 0, similar
+ones less than about 1.
 """
 
 import numpy as np

@@ -24,8 +24,8 @@ from saxsae.superposition.interpolation import cells_of, grid_points, interpolat
 from saxsae.superposition.point_groups import SymmetryGroup
 
 ORDER = 12  # Zernike order of the moments in which frames are sought; finer details do not move the axes
-_GRID_DEGREES = 10.0  # between neighbouring frames of the grid
-_HALVINGS = 6  # of the steps of the refinement; the last is of 0.16 degrees
+_GRID_DEGREES = 10.0  # angle between neighbouring frames of the grid
+_HALVINGS = 6  # times that the steps of the refinement are halved, to 0.16 degrees at last
 
 
 def group_rotations(group: SymmetryGroup) -> np.ndarray:
@@ -63,8 +63,8 @@ def find_frames(moments: jax.Array, order: int, group: SymmetryGroup) -> tuple[n
       group: the group.
 
     Returns:
-      The rotations (M, 3, 3) float64 about the centre of the moments; and the shares (M,) of the power of the moments
-      that the average over the group keeps, those of l = 0 left out, which it keeps of any shape.
+      The rotations (M, 3, 3) float64 about the centre of the moments; and the shares (M,) that the average over the
+      group keeps of the power of the moments of l > 0. It keeps the moments of l = 0 of any shape.
     """
     angles = _grid_angles(group)
     steps = _small_rotations(group)

@@ -25,7 +25,7 @@ _COLUMNS = {
     "mass_interval": ("90%", "{}"), "reference_mass_kda": ("model", "{:.1f}"),
     "kratky_peak_height": ("Kratky", "{:.2f}"), "shannon_channels": ("channels", "{:.1f}"),
     "significant_channels": ("signif.", "{:.1f}")}
-# Of which errors are summarized: name in the summary -> (key, key of the truth).
+# Numbers whose errors are summarized: name in the summary -> (key, key of the truth).
 _ERRORS = {
     "rg_guinier": ("rg_guinier_angstrom", "reference_rg_angstrom"),
     "rg_real": ("rg_real_angstrom", "reference_rg_angstrom"),
@@ -39,7 +39,8 @@ _INTERVALS = {"d_max": ("d_max_interval_angstrom", "reference_d_max_angstrom"),
 def evaluate_cases(cases: Iterable[Case]) -> list[dict[str, Any]]:
     """Returns an item for each case: the numbers of its curve and, as "reference_...", those of its model.
 
-    What a curve or a model does not give is None. A case whose files cannot be read has "id", "label" and "error".
+    A number that the curve or the model does not give is None. A case whose files cannot be read has "id", "label" and
+    "error".
     """
     items = []
     for case in cases:
@@ -65,7 +66,7 @@ def _compare(case: Case) -> dict[str, Any]:
 
 
 def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns, of each number, the median relative error, the median ratio and how many items have it.
+    """Returns for each number the median relative error, the median ratio and the count of items that have it.
 
     "median_NAME_error", "median_NAME_ratio" (to the model's), "count_NAME"; "NAME_in_interval" is the fraction of the
     models' values in the 90% intervals.

@@ -1,4 +1,4 @@
-"""Makes curves that are fit and unfit for a shape, as the text of files; `launch.evaluate --task=verdicts` judges them.
+"""Makes good and unfit curves, as the text of files; `launch.evaluate --task=verdicts` judges them.
 
 The bodies are uniform spheroids, whose exact curves are those of A. Guinier and G. Fournet, Small-Angle Scattering of
 X-Rays (1955). Each unfit kind is a mistake in a measurement, a reduction or an export.
@@ -16,10 +16,10 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 
 
 class MadeKind(NamedTuple):
-    """A kind of made curve.
+    """A kind of synthetic curve.
 
     Attributes:
-      name: what is the matter with the curve.
+      name: the fault of the curve.
       write: (exact intensity (N,), noise (N,), generator) -> text of the file; the noise is its standard deviation.
       fit: whether a shape is right; otherwise the verdict should be doubtful or no shape.
     """

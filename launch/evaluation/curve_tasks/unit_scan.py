@@ -24,7 +24,7 @@ OUTCOMES = ("right", "doubt", "asked", "doubt, wrong", "wrong")
 
 
 def scan(seed: int = 0) -> list[dict[str, Any]]:
-    """Returns what `decide_unit` does with each curve, when nothing is stated.
+    """Returns what `decide_unit` decides for each curve, when no unit is stated.
 
     Each body is measured from q = 0.5 / Rg and from a camera's 0.008 1/A, to q Rg of 3, 5 and 8, and once over the
     whole range of a camera, 0.008 to 0.3 1/A.

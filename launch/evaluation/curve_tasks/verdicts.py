@@ -1,6 +1,6 @@
-"""Judges curves that are fit and unfit for a shape, and shows their measures beside the limits of `saxsae.verdict`.
+"""Judges good and unfit curves, and shows their measures beside the limits of `saxsae.verdict`.
 
-`launch.evaluate --task=verdicts` calls this module. Nothing is searched: the verdicts are those before the search.
+`launch.evaluate --task=verdicts` calls this module. The verdicts are those before the search; no shape is searched for.
 """
 
 import collections
@@ -25,7 +25,7 @@ STATUSES = (SHAPE, DOUBTFUL, NO_SHAPE)
 
 
 def judge_made_curves(seed: int) -> Iterator[dict[str, Any]]:
-    """Yields the item of each made curve, which is written to a file and read as any other curve."""
+    """Yields the item of each synthetic curve, which is written to a file and read as any other curve."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "curve.dat"
         for kind in made_curves.KINDS:

@@ -64,7 +64,7 @@ _PATTERNS = {role: re.compile(pattern) for role, pattern in ROLES.items()}
 _WITH_BRACKETS_FIRST = (
     "log_sigma", "log10", "ln", "log", "kratky", "porod", "q_times_i", "reciprocal", "p_r", "log_q", "q_rg")
 _FIT_ARGUMENT = re.compile(r"fit|model|calc\w*|density|reg|theory")
-# What may stand in brackets as the argument of a function, and is no unit.
+# Texts in brackets that are the argument of a function, not a unit.
 _ARGUMENT = re.compile(r"(?:i|q|s|r|rg|iq|is|ir|int|intensity|theta|log\w*|ln\w*|q\W*rg)", re.IGNORECASE)
 _UNIT_WORD = re.compile(r"[(\[]?(?:1/\w+|(?:A|Å|nm|cm|m)\^?[-−]\^?1|a\.?u\.?|deg|counts/s|cm2/g|-|–|and|vs\.?)[)\]]?")
 _LINEAR_SIGMA = re.compile(r"(?:sigma|sig|err|error|d|delta|std|sd)[_ (]{0,3}(?:i|int|intensity|iq|i\(q\))\)?")

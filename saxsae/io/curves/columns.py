@@ -104,7 +104,7 @@ def _choose(candidates: list[_Candidate], name: str) -> tuple[TextTable, ColumnR
     """
     longest = candidates[0]
     curves = [(one.table, one.roles) for one in candidates if not isinstance(one.roles, str)]
-    if isinstance(longest.roles, str):  # what stands beside a long table of another kind is often no curve
+    if isinstance(longest.roles, str):  # a table beside a longer one of another kind is often no curve
         shortest = len(longest.table.values) / 5
         curves = [(table, roles) for table, roles in curves
                   if roles.rank == RANK_CURVE or roles.rank > RANK_FIT and len(table.values) > shortest]

@@ -32,7 +32,7 @@ _WORDS = {  # names of lengths that stand for a unit in any context, without reg
     "1/um": "um|micron(?:s|meters?|metres?)?|micro-?met(?:er|re)s?",
     "1/m": "met(?:er|re)s?",
 }
-_LETTERS = {"1/A": "A", "1/m": "m"}  # so short that less is taken for a unit
+_LETTERS = {"1/A": "A", "1/m": "m"}  # of these single letters, fewer spellings count as a unit
 _ANY_WORD = "|".join(_WORDS.values())
 _END = r"(?![\w/^]|\.\w|-\w)"  # the unit ends here: no longer word, power, path or name of a file
 _FREE = r"(?<![\w/.\\^])"

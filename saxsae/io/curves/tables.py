@@ -4,8 +4,8 @@ A row is a line that begins with two or more numbers. Separators are blanks, tab
 also be the decimal point; cells may be quoted. Exponents may be in Fortran's forms (1.0D-3, 1.0-103). Lines that begin
 with #, !, ;, % or // are comments. Called by `columns.read_columns`.
 
-1. Part the rows at a comment, a heading, a blank line or a change of width, unless the first column continues.
-2. Part a run of rows where the first column starts again from its beginning.
+1. Split the rows at a comment, a heading, a blank line or a change of width, unless the first column continues.
+2. Split a run of rows where the first column starts again from its beginning.
 3. Leave out the rows at either end whose first number cannot belong to the column, such as sizes and scales.
 """
 
@@ -25,9 +25,9 @@ _TRAILING_COMMENT = re.compile(r"\s(?:[#!%]|//).*")
 _SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 # A longer line is read neither as numbers nor as column names: some patterns would take hours on it.
 MAX_LINE_CHARACTERS = 4096
-_MAX_STEPS_AHEAD = 20.0  # a first number further ahead than so many steps does not continue the column
+_MAX_STEPS_AHEAD = 20.0  # a first number more steps ahead than this does not continue the column
 _MIN_RUN = 5  # rows of a rising or falling first column
-_MIN_OVERLAP = 0.7  # of the shorter run; less is the overlap of two detectors
+_MIN_OVERLAP = 0.7  # share of the shorter run; a smaller overlap is that of two detectors
 _MAX_FOREIGN_ROWS = 3  # at the ends of a table
 _MIN_ROWS_TO_STRIP = 7
 _MAX_TABLES = 100
@@ -118,7 +118,7 @@ def parse_tables(text: str) -> ParsedText:
 
 
 def _part_rows(lines: list[str], decimal_comma: bool) -> tuple[list[_Block], list[str]]:
-    """Returns the blocks of rows, parted by what stands between them and by their width, and all other lines."""
+    """Returns the blocks of rows, split by the lines between them and by their width, and all other lines."""
     blocks: list[_Block] = []
     outside: list[str] = []
     gap: list[str] = []  # lines of text and comments since the last row

@@ -142,8 +142,8 @@ def _log_likelihood(raw: dict[str, float], to_inverse_angstrom: float) -> float:
     """Returns the log-likelihood of the values of a curve under `_USUAL`, up to a constant.
 
     `raw` has the keys of `_USUAL`, with `rg_min` instead of `rg` if only a lower bound is known, `rg_header` if only
-    the header has a radius, or none of the three. The values
-    are in the unit of the file; a q times `to_inverse_angstrom` is in 1/A.
+    the header has a radius, or none of the three. The values are in the unit of the file; a q times
+    `to_inverse_angstrom` is in 1/A.
     """
     total = 0.0
     for name, value in raw.items():

@@ -1,6 +1,6 @@
 """Downloads entries of the Protein Data Bank from RCSB, for `launch.prepare_structures`.
 
-Of each entry it takes the first biological assembly (ID-assembly1.cif.gz), or, where there is none, the entry as
+For each entry it downloads the first biological assembly (ID-assembly1.cif.gz) or, where there is none, the entry as
 deposited (ID.cif.gz).
 """
 
@@ -19,10 +19,10 @@ _FILE_NAMES = ("{}-assembly1.cif.gz", "{}.cif.gz")
 
 
 class StructureDownloads(NamedTuple):
-    """The outcome for each entry that was asked for.
+    """The outcome for each requested entry.
 
     Attributes:
-      files: one file for each entry that is there now, in the order asked.
+      files: one file for each entry that is there now, in the order of the request.
       missing: ids that the server does not have.
       failed: (id, reason) of each entry that could not be downloaded.
     """
@@ -45,7 +45,7 @@ def read_pdb_ids(path: str | os.PathLike) -> list[str]:
 
 def download_structures(ids: Iterable[str], folder: str | os.PathLike, url: str = URL,
                         report: Callable[[str], None] | None = None, **server_options: Any) -> StructureDownloads:
-    """Downloads entries into a folder; files that are already there are kept and not asked for again.
+    """Downloads entries into a folder; files that are already there are not downloaded again.
 
     Args:
       ids: PDB ids in lower case.

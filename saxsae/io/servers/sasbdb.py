@@ -7,7 +7,7 @@
     ID/entry.json       the metadata as served
     ID/source.json      where all files came from, and what was missing
 
-An entry with source.json is complete and not asked for again.
+An entry with source.json is complete and not downloaded again.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ def parse_ids(text: str) -> list[str]:
 def download_entries(ids: Iterable[str], folder: str | os.PathLike, url: str = URL,
                      report: Callable[[str], None] | None = None, workers: int = 2, **server_options: Any
                      ) -> EntryDownloads[Entry]:
-    """Downloads entries, each into folder/ID; files that are already there are kept and not asked for again.
+    """Downloads entries, each into folder/ID; files that are already there are not downloaded again.
 
     Args:
       ids: ids in upper case, each once.

@@ -1,4 +1,4 @@
-"""Structures (atoms or dummy beads) from files and to files.
+"""Reads structures (atoms or dummy beads) from files, and writes them.
 
 * `structure_files`: reads one PDB or mmCIF file as a `Structure`; what `launch.reconstruct --reference` reads.
 * `pdb_text`: repairs PDB text that breaks the format, before gemmi parses it.

@@ -1,4 +1,4 @@
-"""The atoms of one model as columns, and the rule for which of them scatter.
+"""Holds the atoms of one model as columns, and selects those that scatter.
 
 `structure_files.read_structure` builds an `AtomTable` from what gemmi parsed, then applies `select_scatterers`.
 """

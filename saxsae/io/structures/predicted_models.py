@@ -1,7 +1,7 @@
 """Recognises predicted models, whose B factors are pLDDT, and summarises this confidence.
 
 pLDDT is the expected accuracy of a residue's surroundings, 0 to 100 (J. Jumper et al., Nature 596, 583, 2021). A
-residue below 50 is likely disordered: it has no one place, but a rigid model shows it in one.
+residue below 50 is likely disordered: it has no fixed position, but a rigid model shows one.
 
 `launch.reconstruct --reference` calls `read_model_confidence`.
 """
@@ -20,7 +20,7 @@ DISORDERED_PLDDT = 50.0  # below it a residue is likely disordered
 _PREDICTORS = re.compile(
     r"alpha-?fold|colabfold|openfold|esm-?fold|rosettafold|omegafold|boltz|chai-?1|protenix|helixfold", re.IGNORECASE)
 _HEAD_LINES = 60  # of a file, where its title and remarks stand
-_PRINTED_STEP = 0.011  # between B factors that are one value
+_PRINTED_STEP = 0.011  # B factors that differ by less count as one value
 _FEWEST_RESIDUES = 10  # from which equal B factors within residues are no accident
 
 

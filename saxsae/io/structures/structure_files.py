@@ -1,7 +1,7 @@
 """Reads atomic and dummy-bead models from PDB and mmCIF files (plain or gzipped), parsed by gemmi.
 
-Every heavy atom of protein, nucleic acid, carbohydrate and ligand scatters, at zero occupancy too. Dropped are
-waters, single ions, hydrogen, deuterium, and all alternate locations but the first that a residue names.
+Every heavy atom of protein, nucleic acid, carbohydrate and ligand scatters, at zero occupancy too. Waters, single ions,
+hydrogen, deuterium, and all alternate locations but the first that a residue names are dropped.
 `Structure.notes` lists every decision. `read_structure`:
 
 1. reads the text, repairs it (`pdb_text`) and parses it;
@@ -67,7 +67,7 @@ def read_structure(
     with an END record after each, copies in the file of an assembly) are merged.
 
     Args:
-      path: a PDB or mmCIF file, told apart by content; may be gzipped.
+      path: a PDB or mmCIF file, recognised by its content; may be gzipped.
       assembly: name of the biological assembly; None for the atoms as listed. The default "1" falls back to the
         first assembly that is listed, and to the atoms as listed where the file has no assembly.
       protein_only: keeps amino acids only (no nucleic acids, carbohydrates, ligands), as in the training corpus.

@@ -4,13 +4,13 @@
 
 This file is run by its path and imports nothing of ours, because cctbx crashes in a process that has imported gemmi.
 
-1. Amplitudes from the intensities, normalised in shells of resolution (`amplitude_quasi_normalisations`).
-2. Runs of `solving_iterator` with the weak-reflection variant (Oszlanyi and Suto, Acta Cryst. A61 (2005) 147), each
-   from new random phases. A run that finds the symmetry of the space group in its map says how well the symmetric map
-   agrees with the data. The first run with a correlation of 0.97 ends the search; otherwise the best of ten such runs,
-   or of those within the time, counts. cctbx itself stops at 0.9, where several maps at 1.0 A are wrong.
-3. Peaks of three maps, by cctbx's own search: the symmetric map with calculated and with measured amplitudes, and the
-   map in P1. The suite judges the map that shows most atoms, which favours the peer.
+1. The amplitudes are normalised in shells of resolution (`amplitude_quasi_normalisations`).
+2. `solving_iterator` runs with the weak-reflection variant (Oszlanyi and Suto, Acta Cryst. A61 (2005) 147), each time
+   from new random phases. A run that finds the symmetry of the space group in its map gives the correlation of the
+   symmetric map with the data. The first run with a correlation of 0.97 ends the search; otherwise the best of ten such
+   runs, or of those within the time, counts. cctbx itself stops at 0.9, where several maps at 1.0 A are wrong.
+3. cctbx's own search finds the peaks of three maps: the symmetric map with calculated and with measured amplitudes, and
+   the map in P1. The suite judges the map that shows most atoms, which favours the peer.
 """
 
 import json
@@ -26,7 +26,7 @@ from cctbx.array_family import flex
 from libtbx.version import get_version
 from smtbx.ab_initio import charge_flipping
 
-_PEAKS_PER_ATOM = 1.25  # highest peaks that are handed over, for each atom of the unit cell
+_PEAKS_PER_ATOM = 1.25  # highest peaks that are returned, for each atom of the unit cell
 _MIN_PEAK_DISTANCE_ANGSTROM = 0.8
 _GRID_SPACING = 1 / 3  # of the maps for the peak search, in units of the resolution
 _ITERATIONS, _ITERATIONS_GROWTH, _MAX_ITERATIONS = 500, 1.5, 5000  # of a run's search for a phase transition
@@ -98,7 +98,7 @@ def _read_amplitudes(problem: dict[str, Any]) -> miller.array:
 
 
 def _normalisations(amplitudes: miller.array) -> miller.array:
-    """Returns what the amplitudes are divided by; 1 for data so few that a shell is empty."""
+    """Returns the normalisation, by which amplitudes are divided; 1 for data so few that a shell is empty."""
     try:
         return charge_flipping.amplitude_quasi_normalisations(amplitudes)
     except AssertionError:

@@ -3,10 +3,10 @@
     python -m launch.benchmark --suite=crystals [--crystals=DIR] [--resolutions=0.84,1.0] --json=FILE
 
 Both programs get the same merged intensities up to the resolution, the cell, the space group and the composition (of
-which charge flipping uses the number of atoms), and are judged alike: solved are 90% of the atoms of the cell within
-0.3 A, beyond 1.3 A resolution within 0.5 A, over shifts and hands, whatever the elements. Ours hands over the atoms of
-its best model; where a network phases, ours without it is run beside. The peer (`charge_flipping`, a process of its
-own) hands over the highest peaks, 1.25 for each atom, of up to three maps; the best of these maps counts.
+which charge flipping uses the number of atoms). One rule judges both: a crystal is solved if 90% of the atoms of the
+cell are found within 0.3 A (0.5 A beyond 1.3 A resolution), up to shift and hand, whatever the elements. Ours returns
+the atoms of its best model; where it uses a network, it is run without the network too. The peer (`charge_flipping`, a
+process of its own) returns the highest peaks, 1.25 for each atom, of up to three maps; the best of these maps counts.
 
 Times are those of solving: neither the compilation of our programs, done by an untimed first start, nor the start of
 the peer's process counts. With --json, solved crystals are kept, and the same command resumes an interrupted run.

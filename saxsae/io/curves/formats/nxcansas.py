@@ -241,7 +241,7 @@ def _as_text(value: Any) -> str:
 
 
 def _as_names(value: Any) -> list[str]:
-    """Returns an attribute with names, one or several, an array or parted by commas; "." stands for no name."""
+    """Returns an attribute with names, one or several, an array or separated by commas; "." stands for no name."""
     if isinstance(value, (list, tuple, np.ndarray)):
         texts = [_as_text(one) for one in np.ravel(np.asarray(value, object))[:20]]
     else:
