@@ -1,4 +1,4 @@
-r"""The density head of the lean auto-encoder, and the bank of structures; minutes on one core.
+r"""The density head of the lean auto-encoder, and the bank of structures; ten minutes each on one core.
 
     python -m launch.train --config=configs/saxsae_densities.py --workdir=work/densities \
         --config.structures=STRUCTURES --config.corpus=work/corpus.npz

@@ -10,8 +10,8 @@ For one curve it writes to DIR:
     occupancy.ccp4    the probability that a voxel lies inside the protein
     model_01.ccp4 ... the models, the best first, superposed on each other
     cluster_A.ccp4 ...   where models of different kinds fit: the mean of each kind
-    beads.pdb         density.ccp4 as beads, as many as the models have filled voxels on average (beads.cif if the
-                      shape is too large for the columns of a PDB file)
+    beads.pdb         density.ccp4 as beads, which together have the volume of the models (beads.cif if the shape is too
+                      large for the columns of a PDB file)
     fit.fit           q, I, sigma and the curve of the best model
     report.html       the result as one page for a browser, which works offline
     shape.png, fit.png, convergence.png   the shape, the fit, and the misfit by step
@@ -28,8 +28,8 @@ and writes only log.json. Many curves run unattended: an error becomes the row o
 computes only what is missing. If curves have no result, the exit code is 1, and one line gives their number.
 
 By default the models are the 32 structures of the corpus that fit the curve best, fitted to it by gradient steps in
-their latent numbers and sizes. --stages=evolve is the paper's genetic algorithm over the latent numbers. Weights of the
-paper's network come from a training of configs/saxs_paper; none are released here.
+their latent numbers and sizes. --stages=evolve is the paper's genetic algorithm over the latent numbers, and
+--weights=published the paper's network.
 """
 
 import math

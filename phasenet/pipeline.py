@@ -144,7 +144,7 @@ def _try_other_counts(key: jax.Array, found: atom_search.SearchResult, prepared:
 def _run_network_stage(key: jax.Array, patterson_map: jax.Array, params: dict[str, Any], architecture: Architecture,
                        problem: Problem, settings: network_stage.NetworkSettings) -> network_stage.SelectedAtoms:
     """Returns the atoms of the network stage for one prepared map."""
-    network = Pretrained(architecture, params, problem, {}).answer
+    network = Pretrained(architecture, params, problem, {}).compute_occupancy
     return network_stage.solve_with_network(key, patterson_map, network, problem, settings)
 
 

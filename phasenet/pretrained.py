@@ -48,7 +48,7 @@ class Pretrained(NamedTuple):
     problem: synthesis.Problem
     info: dict[str, Any]
 
-    def answer(self, patterson_map: jax.Array) -> jax.Array:
+    def compute_occupancy(self, patterson_map: jax.Array) -> jax.Array:
         """Applies the network to one prepared Patterson map (N, N, N); returns an occupancy map (N, N, N)."""
         return network_of(self.architecture, self.problem).apply(self.params, patterson_map[None])[0]
 

@@ -47,7 +47,8 @@ def check_flags(problem: Problem, stages: list[str], weights: Pretrained) -> Non
     if "network" not in stages:
         return
     try:
-        jax.eval_shape(weights._replace(problem=problem).answer, jax.ShapeDtypeStruct((problem.grid,) * 3, jnp.float32))
+        jax.eval_shape(weights._replace(problem=problem).compute_occupancy,
+                       jax.ShapeDtypeStruct((problem.grid,) * 3, jnp.float32))
     except ValueError as error:
         raise InputError(f"--grid={problem.grid}: {error}") from error
 
@@ -161,7 +162,8 @@ def _solve_case(key: jax.Array, problem: Problem, settings: network_stage.Networ
     solution: network_stage.SelectedAtoms | None = None
     given = None  # (1, n, 3) positions from which the search starts
     if weights is not None:
-        solution = network_stage.solve_with_network(key_solver, patterson_map, weights.answer, problem, settings)
+        solution = network_stage.solve_with_network(
+            key_solver, patterson_map, weights.compute_occupancy, problem, settings)
         given = solution.positions[None]
     elif "anneal" in stages:
         count = problem.atoms.num_atoms

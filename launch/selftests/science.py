@@ -101,7 +101,7 @@ def released_patterson_network() -> Measured:
     @jax.jit
     def correlation(params, patterson_map, atoms):
         network = weights._replace(params=params, problem=problem)
-        found = network.answer(synthesis.network_input(patterson_map, problem))
+        found = network.compute_occupancy(synthesis.network_input(patterson_map, problem))
         return losses.correlation_of_maps(found, jnp.fft.rfftn(synthesis.network_target(atoms, problem)))
 
     return Measured(correlation(weights.params, jnp.float32(prepared.patterson), atoms), 1, 0.03)

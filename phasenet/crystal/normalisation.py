@@ -1,6 +1,6 @@
 """Computes unique reflections, the Wilson plot, and normalised and sharpened amplitudes.
 
-`solve` calls these functions first. The scale and B are those of Wilson, Nature 150 (1942) 151, with the mean Debye
+`solve` calls these functions first. The scale and B are those of Wilson, Nature 150 (1942) 152, with the mean Debye
 curve of organic molecules: interatomic distances shared by nearly all organics make <F^2> oscillate with resolution.
 
 1. `merge_equivalents`: one reflection of each set of symmetry mates, with epsilon and multiplicity.

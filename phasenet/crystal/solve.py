@@ -220,7 +220,7 @@ def solve_crystal(reflections: Intensities, cell: np.ndarray, operators: SpaceGr
     candidates = _list_candidates(attempts, cell, operators) if status != "solved" else ()
     return CrystalSolution(
         atoms.positions, estimate_standard_deviations(result, best.problem.observed, best.problem.model), molecules,
-        atoms.elements, atoms.b_iso, atoms.occupancies / atoms.multiplicities, figures.r1,
+        atoms.elements, atoms.b_iso, atoms.occupancies / atoms.site_orders, figures.r1,
         figures.wr2, status, best.overlap, start, len(attempts),
         figures.reflections_per_parameter, amplitudes.d_min, best.model.result.scale, amplitudes.wilson.b_iso,
         amplitudes.mean_e2_minus_1, best.engine, tuple(attempt.model.figures.r1 for attempt in attempts),
@@ -355,7 +355,7 @@ def _list_candidates(attempts: list[_Attempt], cell: np.ndarray,
         if len(found) < _MAX_CANDIDATES and (not found or r1 - found[-1].r1 >= _SAME_R1):
             atoms = _assemble(attempt.model.result, cell, operators)[0].atoms
             found.append(CandidateModel(atoms.positions, atoms.elements, atoms.b_iso,
-                                        atoms.occupancies / atoms.multiplicities, r1, attempt.twin))
+                                        atoms.occupancies / atoms.site_orders, r1, attempt.twin))
     return tuple(found)
 
 
@@ -376,7 +376,7 @@ def _notes(best: _Attempt, composition: Mapping[str, float], composition_known: 
         notes.append(f"a twin by the rotation {twinning.describe_law(best.twin.law)} of the lattice, fraction "
                      f"{best.twin.fraction:.3f} (standard deviation {best.twin.sigma:.3f}): R1 "
                      f"{best.r1_of_one:.3f} without the second component, {best.model.figures.r1:.3f} with it")
-    placed = (len(problem.grid.rotations) / atoms.multiplicities).sum() * len(problem.grid.centring)
+    placed = (len(problem.grid.rotations) / atoms.site_orders).sum() * len(problem.grid.centring)
     wanted = sum(problem.counts) * len(problem.grid.centring)
     if composition_known and abs(placed - wanted) > 0.5:
         notes.append(f"{placed:.0f} atoms in the cell, the composition has {wanted:.0f} without hydrogen")

@@ -131,11 +131,11 @@ def write_cif(path: str | os.PathLike, structure: CrystalStructure) -> None:
         loop.add_row([gemmi.cif.quote(triplet)])
     loop = block.init_loop("_atom_site_", ["label", "type_symbol", "fract_x", "fract_y", "fract_z", "U_iso_or_equiv",
                                            "occupancy"])
-    multiplicities = _multiplicities(structure)
-    for (label, element, position, b_iso, share), deviations, multiplicity in zip(
-            _rows(structure), structure.standard_deviations, multiplicities, strict=True):
+    site_orders = _site_orders(structure)
+    for (label, element, position, b_iso, share), deviations, site_order in zip(
+            _rows(structure), structure.standard_deviations, site_orders, strict=True):
         loop.add_row([label, element, *map(format_uncertain, position, deviations), f"{b_iso / _B_OVER_U:.5f}",
-                      f"{min(share * multiplicity, 1):.4f}"])
+                      f"{min(share * site_order, 1):.4f}"])
     _write(path, document.as_string().splitlines())
 
 
@@ -198,7 +198,7 @@ def _triplets(structure: CrystalStructure) -> list[str]:
             for rotation, translation in zip(structure.rotations, structure.translations, strict=True)]
 
 
-def _multiplicities(structure: CrystalStructure) -> np.ndarray:
+def _site_orders(structure: CrystalStructure) -> np.ndarray:
     """Returns how many operators leave each atom (n,) where it is, within 0.01 of an edge."""
     images = np.einsum("mij,nj->nmi", structure.rotations, structure.positions) + structure.translations
     offset = images - structure.positions[:, None]

@@ -111,7 +111,7 @@ def test_the_release_is_what_was_evaluated(trained):
     assert set(result.metrics) == names and all(0 <= value <= 1 for value in result.metrics.values())
     again = task.evaluate(release.params)
     assert again["correlation"] == pytest.approx(result.metrics["correlation"], abs=0.02)
-    assert jax.eval_shape(release.answer, jnp.zeros((16,) * 3)).shape == (16,) * 3
+    assert jax.eval_shape(release.compute_occupancy, jnp.zeros((16,) * 3)).shape == (16,) * 3
 
 
 @pytest.mark.parametrize(("change", "message"), [

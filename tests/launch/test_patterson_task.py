@@ -124,7 +124,7 @@ def test_a_network_with_symmetric_kernels_is_released_as_any_other(symmetric, tm
     kernel = np.asarray(loaded.params["params"]["Conv3D_2"]["kernel"])
     np.testing.assert_allclose(kernel, kernel[::-1, ::-1, ::-1], atol=1e-6)
     half = published_symmetric.apply_to_half(loaded.params, task._validation[0].patterson[:1], task.architecture)
-    np.testing.assert_allclose(loaded.answer(task._validation[0].patterson[0])[8:], half[0], atol=1e-5)
+    np.testing.assert_allclose(loaded.compute_occupancy(task._validation[0].patterson[0])[8:], half[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("change, line", [

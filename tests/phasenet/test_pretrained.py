@@ -67,7 +67,7 @@ def test_what_is_saved_is_loaded_and_runs(release):
         assert {file[name].dtype for name in file.files} == {np.dtype(np.float16)} and BIAS in file.files
     x = np.random.default_rng(0).random((8, 8, 8)).astype(np.float32)
     expected = published.PattersonNetwork(ARCHITECTURE).apply(params, x[None])[0]
-    np.testing.assert_allclose(jax.jit(loaded.answer)(x), expected, atol=5e-3)
+    np.testing.assert_allclose(jax.jit(loaded.compute_occupancy)(x), expected, atol=5e-3)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "params.npz"]
 
 
@@ -159,7 +159,7 @@ def test_a_dense_network_is_saved_and_loaded(tmp_path):
     loaded = pretrained.load(str(tmp_path))
     assert loaded.architecture == architecture and pretrained.kind_of(architecture) == "dense"
     assert jax.tree.structure(loaded.params) == jax.tree.structure(params)
-    assert jax.eval_shape(loaded.answer, np.zeros((8, 8, 8), np.float32)).shape == (8, 8, 8)
+    assert jax.eval_shape(loaded.compute_occupancy, np.zeros((8, 8, 8), np.float32)).shape == (8, 8, 8)
 
 
 def test_a_dual_space_network_is_saved_and_loaded(tmp_path):

@@ -48,7 +48,7 @@ def patterson10(path: pathlib.Path, weights: Pretrained, seed: int) -> None:
       seed: of the cases.
     """
     problem = weights.problem
-    network = jax.jit(weights.answer)
+    network = jax.jit(weights.compute_occupancy)
     with style.figure(path, 4.8, 2.45 * _CASES + 0.3) as figure:
         for key, (left, right) in zip(_unseen(seed), figure.subplots(_CASES, 2), strict=True):
             example = synthesis.make_example(key, problem)

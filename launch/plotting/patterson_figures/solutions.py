@@ -36,7 +36,7 @@ def patterson11(path: pathlib.Path, weights: Pretrained, seed: int,
         key_case, key_noise, key_solver = jax.random.split(key, 3)
         atoms = synthesis.make_example(key_case, problem).positions
         measured = synthesis.simulate_patterson(key_noise, atoms, problem)
-        found = network_stage.solve_with_network(key_solver, measured, weights.answer, problem, settings)
+        found = network_stage.solve_with_network(key_solver, measured, weights.compute_occupancy, problem, settings)
         return found.errors[found.errors[:, -1].argmin()], found.candidates.valid.sum()
 
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 11), _CASES)

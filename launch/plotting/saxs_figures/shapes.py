@@ -49,14 +49,14 @@ class Frame(NamedTuple):
 
 
 def equal_volume_level(density: np.ndarray) -> float:
-    """Returns the level above which a mean of models has as many voxels as the models have on average.
+    """Returns the level above which a mean of models has the volume of the models.
 
     The paper's fixed level of 0.3 gives a volume larger than that of every model where the models disagree.
 
     Where voxels are equal there may be fewer, but at least one voxel lies above the level.
 
     Args:
-      density: (N, N, N) mean of binary models, 0 to 1; not constant.
+      density: (N, N, N) mean of models that are near 1 inside the protein and 0 outside; not constant.
     """
     count = int(np.clip(np.rint(density.sum()), 1, density.size - 1))
     level = -np.partition(-density.reshape(-1), count)[count]

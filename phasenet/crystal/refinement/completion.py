@@ -117,10 +117,10 @@ def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms
     mates = count * len(problem.grid.centring)
     positions, heights = peaks.find_peaks(density, int(_PEAKS_PER_ATOM * mates) + _SPARE_PEAKS)
     unique = peaks.select_unique(positions, heights, problem.grid, cell_count=count)
-    dealt = assign_elements(unique.heights, unique.multiplicities, problem)
+    dealt = assign_elements(unique.heights, unique.site_orders, problem)
     n = len(dealt)
     atoms = CrystalAtoms(unique.positions, dealt, np.full(n, max(problem.b_iso, 0.5)), np.ones(n),
-                         unique.projections, unique.multiplicities)
+                         unique.projections, unique.site_orders)
     if not n:
         return atoms
     relative = unique.heights / np.array([_scattering_power(element, problem) for element in dealt])
@@ -128,13 +128,13 @@ def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms
     return _add_missing(take_atoms(atoms, high), [dealt[row] for row in np.setdiff1d(np.arange(n), high)], problem, 0)
 
 
-def assign_elements(strengths: np.ndarray, multiplicities: np.ndarray, problem: CompletionProblem) -> tuple[str, ...]:
+def assign_elements(strengths: np.ndarray, site_orders: np.ndarray, problem: CompletionProblem) -> tuple[str, ...]:
     """Assigns the elements of the composition to n sites, the strongest scatterers to the largest of `strengths` (n,).
 
     A site gets the strongest element of which at least half as many atoms are left as the site has mates. If there is
     none, the site gets the most frequent element.
     """
-    sites = len(problem.grid.rotations) / multiplicities
+    sites = len(problem.grid.rotations) / site_orders
     left = np.array(problem.counts, float)
     most_frequent = int(left.argmax())
     chosen = [""] * len(strengths)
@@ -189,12 +189,12 @@ def exchange_elements(best: CompletedModel, problem: CompletionProblem) -> Compl
     """
     if len(set(best.result.atoms.elements)) == 1:
         return best
-    mates = len(problem.grid.rotations) / best.result.atoms.multiplicities
+    mates = len(problem.grid.rotations) / best.result.atoms.site_orders
     powers = problem.model.scattering.mean(1)
     for _ in range(_EXCHANGE_ROUNDS):
         atoms = best.result.atoms
         strengths = refine_strengths(atoms, problem)
-        dealt = assign_elements(strengths, atoms.multiplicities, problem)
+        dealt = assign_elements(strengths, atoms.site_orders, problem)
         bonded = elements.exchange_by_evidence(strengths, mates, powers, problem.model.elements,
                                                find_bonds(atoms, problem), dealt)
         improved = None
@@ -240,7 +240,7 @@ def find_bonds(atoms: CrystalAtoms, problem: CompletionProblem) -> elements.Bond
     grid = problem.grid
     images = atoms.positions @ np.swapaxes(grid.rotations, 1, 2) + grid.translations[:, None]
     images = images[None] + grid.centring[:, None, None]
-    return elements.find_bonds(atoms.positions, images.reshape(-1, len(atoms.elements), 3), atoms.multiplicities,
+    return elements.find_bonds(atoms.positions, images.reshape(-1, len(atoms.elements), 3), atoms.site_orders,
                                grid.metric_root.T)
 
 
@@ -260,7 +260,7 @@ def _swap_pair(best: CompletedModel, problem: CompletionProblem) -> CompletedMod
     powers = np.array([_scattering_power(element, problem) for element in atoms.elements])
     pairs = [(atoms.b_iso[heavy] - atoms.b_iso[light], heavy, light)
              for heavy in range(len(powers)) for light in range(len(powers))
-             if powers[heavy] > powers[light] and atoms.multiplicities[heavy] == atoms.multiplicities[light]]
+             if powers[heavy] > powers[light] and atoms.site_orders[heavy] == atoms.site_orders[light]]
     for _, heavy, light in sorted(pairs, reverse=True)[:_MAX_PAIRS]:
         symbols, b_iso = list(atoms.elements), atoms.b_iso.copy()
         symbols[heavy], symbols[light] = symbols[light], symbols[heavy]
@@ -286,7 +286,7 @@ def _add_missing(atoms: CrystalAtoms, elements: Sequence[str], problem: Completi
     The new ones, as many as the composition still has, get `elements`, then the most frequent element.
     """
     rest = refine_atoms(atoms, problem, steps).result
-    count = sum(problem.counts) - (len(problem.grid.rotations) / rest.atoms.multiplicities).sum()
+    count = sum(problem.counts) - (len(problem.grid.rotations) / rest.atoms.site_orders).sum()
     if count < 0.5:
         return rest.atoms
     positions, heights = peaks.find_peaks(difference_map(rest, problem), 4 * int(count) + _SPARE_PEAKS)
@@ -295,7 +295,7 @@ def _add_missing(atoms: CrystalAtoms, elements: Sequence[str], problem: Completi
     symbols = sorted(elements, key=problem.model.elements.index)
     symbols += [problem.model.elements[int(np.argmax(problem.counts))]] * max(0, n - len(symbols))
     more = CrystalAtoms(found.positions, tuple(symbols[:n]), np.full(n, np.median(rest.atoms.b_iso)), np.ones(n),
-                        found.projections, found.multiplicities)
+                        found.projections, found.site_orders)
     return join_atoms(rest.atoms, more)
 
 
@@ -305,13 +305,13 @@ def join_atoms(first: CrystalAtoms, second: CrystalAtoms) -> CrystalAtoms:
         np.concatenate([first.positions, second.positions]), first.elements + second.elements,
         np.concatenate([first.b_iso, second.b_iso]), np.concatenate([first.occupancies, second.occupancies]),
         np.concatenate([first.projections, second.projections]),
-        np.concatenate([first.multiplicities, second.multiplicities]))
+        np.concatenate([first.site_orders, second.site_orders]))
 
 
 def take_atoms(atoms: CrystalAtoms, places: np.ndarray) -> CrystalAtoms:
     """Returns some of the atoms."""
     return CrystalAtoms(atoms.positions[places], tuple(atoms.elements[place] for place in places), atoms.b_iso[places],
-                        atoms.occupancies[places], atoms.projections[places], atoms.multiplicities[places])
+                        atoms.occupancies[places], atoms.projections[places], atoms.site_orders[places])
 
 
 def refine_atoms(atoms: CrystalAtoms, problem: CompletionProblem, steps: int) -> CompletedModel:

@@ -124,14 +124,14 @@ def exchange_by_evidence(strengths: np.ndarray, mates: np.ndarray, powers: np.nd
     return tuple(symbols[row] for row in rows)
 
 
-def find_bonds(positions: np.ndarray, images: np.ndarray, multiplicities: np.ndarray,
+def find_bonds(positions: np.ndarray, images: np.ndarray, site_orders: np.ndarray,
                orthogonalization: np.ndarray) -> Bonds:
     """Returns for each of n atoms the (atom, length in Angstrom) of all within 1.75 A, the longest bond of C, N and O.
 
     Args:
       positions: (n, 3) fractional.
       images: (m, n, 3) fractional, the mates of each atom by all operators.
-      multiplicities: (n,) int, how many operators give one and the same mate.
+      site_orders: (n,) int, how many operators give one and the same mate.
       orthogonalization: (3, 3) from fractional coordinates to Angstrom.
     """
     bonds = []
@@ -140,7 +140,7 @@ def find_bonds(positions: np.ndarray, images: np.ndarray, multiplicities: np.nda
         lengths = np.linalg.norm((offset - np.rint(offset)) @ orthogonalization.T, axis=-1)
         near = (lengths > _SAME_ATOM) & (lengths < _LONGEST_BOND)
         bonds.append([(int(other), float(length)) for other in np.flatnonzero(near.any(0))
-                      for length in np.sort(lengths[near[:, other], other])[::multiplicities[other]]])
+                      for length in np.sort(lengths[near[:, other], other])[::site_orders[other]]])
     return bonds
 
 

@@ -69,7 +69,7 @@ def _revise(atoms: CrystalAtoms, problem: CompletionProblem) -> CrystalAtoms:
     strengths = completion.refine_strengths(atoms, problem)
     symbols = problem.model.elements
     powers = problem.model.scattering.mean(1)
-    mates = len(problem.grid.rotations) * len(problem.grid.centring) / atoms.multiplicities
+    mates = len(problem.grid.rotations) * len(problem.grid.centring) / atoms.site_orders
     volumes = np.array([element_volume(symbol) for symbol in symbols])
     factor = elements.calibrate(strengths, mates, powers, symbols, volumes,
                                 float(np.linalg.det(problem.grid.metric_root)))
@@ -87,7 +87,7 @@ def _add_peaks(model: CompletedModel, problem: CompletionProblem) -> CompletedMo
     """Returns the model with the highest difference peaks as atoms of the lightest element, refined."""
     atoms = model.result.atoms
     count = max(_MIN_PEAKS, int(_PEAKS_A_ROUND * len(atoms.elements)))
-    mates = len(problem.grid.rotations) * len(problem.grid.centring) / atoms.multiplicities
+    mates = len(problem.grid.rotations) * len(problem.grid.centring) / atoms.site_orders
     filled = sum(mates * np.array([element_volume(symbol) for symbol in atoms.elements]))
     if filled > _FULL["C" in problem.model.elements] * np.linalg.det(problem.grid.metric_root):
         return model
@@ -96,7 +96,7 @@ def _add_peaks(model: CompletedModel, problem: CompletionProblem) -> CompletedMo
     n = min(count, len(found.heights))
     lightest = problem.model.elements[int(problem.model.scattering.mean(1).argmin())]
     more = CrystalAtoms(found.positions[:n], (lightest,) * n, np.full(n, np.median(atoms.b_iso)), np.ones(n),
-                        found.projections[:n], found.multiplicities[:n])
+                        found.projections[:n], found.site_orders[:n])
     return completion.refine_atoms(completion.join_atoms(atoms, more), problem, _STEPS)
 
 
@@ -108,6 +108,6 @@ def _corrected_r1(model: CompletedModel) -> float:
 
 def _count(atoms: CrystalAtoms, problem: CompletionProblem) -> tuple[float, ...]:
     """Returns the number of atoms of each element in the primitive cell."""
-    sites = len(problem.grid.rotations) / atoms.multiplicities
+    sites = len(problem.grid.rotations) / atoms.site_orders
     return tuple(float(sum(share for share, element in zip(sites, atoms.elements, strict=True) if element == symbol))
                  for symbol in problem.model.elements)

@@ -34,7 +34,7 @@ class CrystalAtoms(NamedTuple):
       b_iso: (n,) Angstrom^2.
       occupancies: (n,) 1 for a full atom, on a special position too.
       projections: (n, 3, 3) of fractional shifts onto those that the site symmetry allows.
-      multiplicities: (n,) int, number of operators of the primitive group that leave an atom where it is.
+      site_orders: (n,) int, number of operators of the primitive group that leave an atom where it is.
     """
 
     positions: np.ndarray
@@ -42,7 +42,7 @@ class CrystalAtoms(NamedTuple):
     b_iso: np.ndarray
     occupancies: np.ndarray
     projections: np.ndarray
-    multiplicities: np.ndarray
+    site_orders: np.ndarray
 
 
 class OverlappingReflections(NamedTuple):
@@ -312,10 +312,10 @@ def _geometry(positions: np.ndarray, model: ScatteringModel, derivatives: bool) 
 
 
 def _atom_amplitudes(atoms: CrystalAtoms, model: ScatteringModel) -> np.ndarray:
-    """Returns occupancy times form factor times Debye-Waller factor over multiplicity, (N, n)."""
+    """Returns occupancy times form factor times Debye-Waller factor over the order of the site symmetry, (N, n)."""
     rows = [model.elements.index(element) for element in atoms.elements]
     damping = np.exp(-model.squared_spacing[:, None] * atoms.b_iso / 4)
-    return damping * model.scattering[rows].T * (atoms.occupancies / atoms.multiplicities)
+    return damping * model.scattering[rows].T * (atoms.occupancies / atoms.site_orders)
 
 
 def _cost(amplitude: np.ndarray, scale: float, observed: MeasuredAmplitudes) -> float:

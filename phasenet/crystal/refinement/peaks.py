@@ -20,13 +20,13 @@ class SymmetryUniquePeaks(NamedTuple):
       positions: (P, 3) fractional.
       heights: (P,) density at the peak.
       projections: (P, 3, 3) of fractional shifts onto those that the site symmetry allows.
-      multiplicities: (P,) int, number of operators that leave a peak where it is; 1 on a general position.
+      site_orders: (P,) int, number of operators that leave a peak where it is; 1 on a general position.
     """
 
     positions: np.ndarray
     heights: np.ndarray
     projections: np.ndarray
-    multiplicities: np.ndarray
+    site_orders: np.ndarray
 
 
 def find_peaks(density: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,12 +70,12 @@ def select_unique(positions: np.ndarray, heights: np.ndarray, grid: CrystalGrid,
     """
     kept = np.zeros((0, 3)) if existing is None else existing
     first = len(kept)
-    chosen_heights, projections, multiplicities, total = [], [], [], 0.0
+    chosen_heights, projections, site_orders, total = [], [], [], 0.0
     for position, height in zip(positions, heights, strict=True):
         if total >= cell_count - 0.5:
             break
-        place, projection, multiplicity = to_special_position(position, grid)
-        if total + len(grid.rotations) / multiplicity > _EXCESS * cell_count + 0.5:
+        place, projection, site_order = to_special_position(position, grid)
+        if total + len(grid.rotations) / site_order > _EXCESS * cell_count + 0.5:
             continue
         images = place @ np.swapaxes(grid.rotations, 1, 2) + grid.translations
         if len(kept) and shortest_distances(images, kept, grid).min() < min_separation:
@@ -83,10 +83,10 @@ def select_unique(positions: np.ndarray, heights: np.ndarray, grid: CrystalGrid,
         kept = np.concatenate([kept, place[None] % 1])
         chosen_heights.append(height)
         projections.append(projection)
-        multiplicities.append(multiplicity)
-        total += len(grid.rotations) / multiplicity
+        site_orders.append(site_order)
+        total += len(grid.rotations) / site_order
     return SymmetryUniquePeaks(kept[first:], np.array(chosen_heights), np.array(projections).reshape(-1, 3, 3),
-                               np.array(multiplicities, int))
+                               np.array(site_orders, int))
 
 
 def to_special_position(position: np.ndarray, grid: CrystalGrid) -> tuple[np.ndarray, np.ndarray, int]:

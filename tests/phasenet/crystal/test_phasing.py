@@ -54,7 +54,7 @@ def test_a_map_of_structure_factors_shows_the_atoms_and_the_symmetry(symbol, mad
         np.testing.assert_allclose(density.ravel()[permutation], density.ravel(), atol=1e-6 * density.max())
     found = peaks.select_unique(*peaks.find_peaks(density, 200), grid, cell_count=12 * len(grid.rotations))
     assert len(found.heights) == 12
-    assert (found.multiplicities == 1).all()
+    assert (found.site_orders == 1).all()
     assert asymmetric_distance(found.positions, crystal, grid).max() < 0.15
 
 
@@ -78,7 +78,7 @@ def test_peaks_on_special_positions_are_averaged():
     grid = grids.build_grid(np.array([[1, 0, 0]]), cell, operators, 1.0)
     places = np.array([[0.02, 0.01, 0.01], [0.3, 0.31, 0.51], [0.1, 0.2, 0.3], [0.2, 0.1, 0.7]])
     found = peaks.select_unique(places, np.array([4.0, 3.0, 2.0, 1.0]), grid)
-    np.testing.assert_array_equal(found.multiplicities, [16, 4, 1])
+    np.testing.assert_array_equal(found.site_orders, [16, 4, 1])
     np.testing.assert_allclose(found.positions, [[0, 0, 0], [0.305, 0.305, 0.5], [0.1, 0.2, 0.3]], atol=1e-9)
 
 
@@ -126,11 +126,11 @@ def test_shifts_are_projected_onto_those_that_the_site_symmetry_allows():
     operators = lattice.operators_of(gemmi.SpaceGroup("P 4/m m m"))
     grid = grids.build_grid(np.array([[1, 0, 0]]), np.array([8.0, 8.0, 9.0, 90, 90, 90]), operators, 1.0)
     for position, free in (((0, 0, 0), 0), ((0, 0, 0.3), 1), ((0.2, 0.21, 0.1), 2), ((0.1, 0.2, 0.3), 3)):
-        place, projection, multiplicity = peaks.to_special_position(np.array(position), grid)
+        place, projection, site_order = peaks.to_special_position(np.array(position), grid)
         assert np.trace(projection) == pytest.approx(free)
         np.testing.assert_allclose(projection @ projection, projection)
-        assert multiplicity == 16 / (1, 2, 8, 16)[free]
-        assert peaks.to_special_position(place + 0.001 * projection @ [1, 2, 3], grid)[2] == multiplicity
+        assert site_order == 16 / (1, 2, 8, 16)[free]
+        assert peaks.to_special_position(place + 0.001 * projection @ [1, 2, 3], grid)[2] == site_order
 
 
 def test_unmeasured_reflections_within_the_resolution_stay_whole_in_half_of_the_starts(made_crystal):
