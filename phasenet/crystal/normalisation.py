@@ -3,7 +3,8 @@
 `solve` calls these functions first. The scale and B are those of Wilson, Nature 150 (1942) 152, with the mean Debye
 curve of organic molecules: interatomic distances shared by nearly all organics make <F^2> oscillate with resolution.
 
-1. `merge_equivalents`: one reflection of each set of symmetry mates, with epsilon and multiplicity.
+1. `merge_equivalents`: one reflection of each set of symmetry mates, with epsilon and multiplicity. (`measured.merging`
+   comes before: it averages repeated measurements and judges them.)
 2. `fit_wilson`: scale and B.
 3. `normalise`: |E|, and the amplitudes of point-like atoms under a Gaussian taper that the resolution can show.
 """

@@ -7,7 +7,8 @@
 3. `replace_atoms`: takes the atoms with the highest B out, and puts the highest peaks of the difference map in.
 4. `exchange_elements`: assigns the elements again by refined occupancies, then swaps pairs by B.
 
-A change is kept only if R1 falls; elements that fit their bonds may raise R1 a little.
+A change is kept only if R1 falls; elements that fit their bonds may raise R1 a little. The strength of an atom is
+defined in `elements`.
 """
 
 from collections.abc import Mapping, Sequence

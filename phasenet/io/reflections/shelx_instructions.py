@@ -15,7 +15,7 @@ from phasenet.io.reflections.formulas import element_symbol, format_formula
 from phasenet.io.reflections.space_groups import check_cell, operators_from_latt
 
 _MAX_Z = 10_000
-_READ = ("TITL", "CELL", "ZERR", "LATT", "SYMM", "SFAC", "UNIT", "HKLF", "TWIN", "BASF", "NEUT", "DISP")
+_READ = ("TITL", "CELL", "ZERR", "LATT", "SYMM", "SFAC", "UNIT", "HKLF", "TWIN", "BASF", "NEUT")
 _HANDED_OVER = ("TITL", "CELL", "ZERR", "LATT", "SYMM", "SFAC", "UNIT", "NEUT")
 
 

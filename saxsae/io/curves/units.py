@@ -23,13 +23,17 @@ RG_RANGE_ANGSTROM = (8.0, 300.0)  # possible Guinier radii of a protein or compl
 UNUSUAL = "would be unusual"  # stands in the note of `decide_unit` if the data contradict the stated unit
 DOUBT = "is not excluded"  # stands in the note of `decide_unit` if the other unit is unlikely, yet possible
 
-# What is usual: low, high, and the standard deviation of the logarithm below low and above high. `rg` (A): proteins and
-# complexes; a protein below 10 A is hardly measured, because it would have fewer than 40 residues. `q_min` (1/A): a
-# beamstop and a camera's length leave little below 0.003; a curve is easily cut above 0.03. `q_max` (1/A): cameras end
-# at 0.15 to 1, with wide angles at 3; the curves of large bodies are often cut. `step` (1/A): half a detector pixel is
-# 1e-4 or more, but points may be merged.
-_USUAL = {"rg": (20.0, 35.0, 0.45, 0.8), "q_min": (0.003, 0.03, 0.4, 0.7), "q_max": (0.15, 1.0, 0.9, 0.5),
-          "step": (1e-4, np.inf, 0.5, 1.0)}
+# What is usual: low, high, and the standard deviation of the logarithm below low and above high.
+_USUAL = {
+    # A. Proteins and complexes; below 10 A a protein has fewer than 40 residues, and is hardly measured.
+    "rg": (20.0, 35.0, 0.45, 0.8),
+    # 1/A. The beamstop and the length of the camera leave little below 0.003; a curve is easily cut above 0.03.
+    "q_min": (0.003, 0.03, 0.4, 0.7),
+    # 1/A. Cameras end at 0.15 to 1, with wide angles at 3; the curves of large bodies are often cut.
+    "q_max": (0.15, 1.0, 0.9, 0.5),
+    # 1/A. Half a detector pixel is 1e-4 or more, but points may be merged.
+    "step": (1e-4, np.inf, 0.5, 1.0),
+}
 _RADII = ("rg", "rg_min", "rg_header")  # of the Guinier fit, its lower bound, and that of the header
 _LARGEST_PENALTY = {"q_max": 2.0, "step": 1.0}  # of cutting a curve, and of interpolation to a fine grid
 _BEYOND_RG_RANGE = 0.15  # standard deviation of the logarithm of Rg outside `RG_RANGE_ANGSTROM`

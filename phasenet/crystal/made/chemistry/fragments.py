@@ -121,6 +121,7 @@ def planar_ring(name: str, *rings: str) -> Fragment:
       *rings: letters, one for each atom. C is carbon with a site, K carbon with a doubly bound oxygen, J carbon without
         either; N is nitrogen with a site; n, O and S are nitrogen, oxygen and sulfur without one. A further ring shares
         its first two atoms: its first two letters are digits, the numbers of two neighbours among the atoms so far.
+        Indole is "JJCCCC", "10NCC": the five-membered ring shares atoms 1 and 0 of the other.
     """
     letters = list(rings[0])
     positions = _polygon(letters)
