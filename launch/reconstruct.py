@@ -1,6 +1,7 @@
 """Finds the 3D shape whose computed SAXS curve fits a measured one.
 
     python -m launch.reconstruct --profile=FILE --output=DIR [--reference=MODEL]
+    python -m launch.reconstruct --profile=FILE --output=DIR --concentrations=2.5 --absolute_scale
     python -m launch.reconstruct --profile=FOLDER --output=DIR [--concentrations=1,2.5,5]
 
 For one curve it writes to DIR:
@@ -35,6 +36,7 @@ their latent numbers and sizes. --stages=evolve is the paper's genetic algorithm
 import math
 import os
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -45,6 +47,8 @@ from saxsae.superposition.point_groups import GROUP_NAMES
 
 if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
     from launch.reconstruction.curve_run import RunSettings
+    from saxsae.analysis.mass_by_concentration import MassScale
+    from saxsae.io.curves.measured_curves import Curve
 
 _PROFILE = flags.DEFINE_multi_string(
     "profile", None, "File with the curve: text columns q, I, sigma (.dat, .csv), GNOM .out, sasCIF, canSAS "
@@ -78,8 +82,14 @@ _REFERENCE = flags.DEFINE_string(
     "reference", None, "File with a known structure or a predicted model (PDB or mmCIF): its curve is fitted, and the "
     "result is compared with it. Several files with commas between them, or a folder: candidates, which are ranked.")
 _CONCENTRATIONS = flags.DEFINE_list(
-    "concentrations", None, "Concentrations of the curves of a series, mg/ml, in the order of the files. By default "
-    "those that the headers of the files state.")
+    "concentrations", None, "Concentration of the sample for each curve, mg/ml, in the order of the files; several "
+    "curves count as a series of one sample. By default the concentrations that the headers of the files state.")
+_ABSOLUTE_SCALE = flags.DEFINE_bool(
+    "absolute_scale", False, "The intensities are in 1/cm: I(0) and the concentration (1 for intensities that are "
+    "divided by it) give a molecular mass.")
+_STANDARD = flags.DEFINE_list(
+    "standard", None, "MASS_KDA,I0,CONCENTRATION of a protein of known mass that was measured as the curve was (kDa, "
+    "unit of the curve's intensities, mg/ml): it gives a molecular mass of the sample.")
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the random numbers of evolve; the other stages have none.", lower_bound=0,
     upper_bound=2**31 - 1)
@@ -96,6 +106,8 @@ _JSON = flags.DEFINE_string(
 _PROGRESS = flags.DEFINE_string(
     "progress", None, "File for the progress of the search: lines of JSON with the best shape so far.")
 
+_FLAGS_OF_MASSES = (_CONCENTRATIONS, _ABSOLUTE_SCALE, _STANDARD)  # no shape depends on these flags
+
 
 def main(_: list[str]) -> None:
     """Reads the curve or the curves, finds their shapes, writes the results and prints a table.
@@ -110,8 +122,6 @@ def main(_: list[str]) -> None:
 
     paths = input_files.split_paths(_PROFILE.value)
     if len(paths) == 1 and not os.path.isdir(paths[0]):
-        if _CONCENTRATIONS.value is not None:
-            raise InputError("--concentrations needs several curves: a series is of one sample at several of them")
         _reconstruct_one(paths[0], started)
     else:
         _reconstruct_many(paths)
@@ -127,11 +137,18 @@ def _reconstruct_one(path: str, started: tuple[float, float]) -> None:
     from launch.machine import provenance
     from launch.reconstruction import curve_reading, input_files
 
+    concentrations, scales = _parse_concentrations(1), _mass_scales()
     files = input_files.find_structures(_REFERENCE.value, _OUTPUT.value) if _REFERENCE.value is not None else []
-    description = provenance.describe_run() | {"flags": _flags_of_a_curve() | {"profile": path}}
+    flags_of_masses = {flag.name: flag.value for flag in _FLAGS_OF_MASSES if flag.value}
+    description: dict[str, Any] = provenance.describe_run() | {
+        "flags": _flags_of_a_curve() | flags_of_masses | {"profile": path}}
     try:
         # The file is read before the slow imports.
         curve = curve_reading.read_and_judge(path, _UNIT.value, _RADIUS.value, _BACKGROUND.value)
+        concentration = None
+        if concentrations is not None or scales:
+            curve, concentration = _note_concentration(curve, concentrations, scales)
+            description["concentration_mg_per_ml"] = concentration
         from launch.reconstruction import curve_run
         from launch.reconstruction.reference import read_references
 
@@ -141,16 +158,28 @@ def _reconstruct_one(path: str, started: tuple[float, float]) -> None:
         references = read_references(files, app.print_line) if files else []
         weights = curve_run.load_weights(method, settings.weights)
         curve_run.run_curve(curve, folder, settings, method, weights, description, started, references=references,
-                            progress_path=_PROGRESS.value, json_path=_JSON.value)
+                            concentration=concentration, scales=scales, progress_path=_PROGRESS.value,
+                            json_path=_JSON.value)
     except curve_reading.NoShapeError as refusal:
         curve_reading.write_refusal(refusal, path, _OUTPUT.value, description, keep=tuple(file.path for file in files),
                                     json_path=_JSON.value)
         raise
 
 
+def _note_concentration(curve: "Curve", given: Sequence[float] | None,
+                        scales: Sequence["MassScale"]) -> tuple["Curve", float | None]:
+    """Returns the curve with a note on the concentration, which is printed, and the concentration, mg/ml."""
+    from launch.reconstruction import input_files, series
+
+    found, = series.find_concentrations([input_files.CurveFile("", curve.path)], given, scales)
+    note = f"concentration {found:g} mg/ml, {'as given' if given else 'from the header of the file'}"
+    app.print_line(f"  {note}")
+    return curve._replace(notes=(*curve.notes, note)), found
+
+
 def _reconstruct_many(paths: list[str]) -> None:
     """Finds the shapes of the curves that the paths name, each into a folder of its own."""
-    from launch.reconstruction import input_files, series
+    from launch.reconstruction import input_files
 
     for flag in (_REFERENCE, _PROGRESS):
         if flag.value is not None:
@@ -158,12 +187,11 @@ def _reconstruct_many(paths: list[str]) -> None:
     curves, skipped = input_files.find_curves(paths, _OUTPUT.value, _UNIT.value)
     for line in input_files.summarize_skipped(skipped):
         app.print_line(line)
-    concentrations = None
-    if _CONCENTRATIONS.value is not None:
-        concentrations = series.parse_concentrations(_CONCENTRATIONS.value, len(curves))
+    concentrations = _parse_concentrations(len(curves))
     from launch.reconstruction import batch
 
-    batch.run_batch(curves, skipped, _OUTPUT.value, _settings(), _flags_of_a_curve(), concentrations, _JSON.value)
+    batch.run_batch(curves, skipped, _OUTPUT.value, _settings(), _flags_of_a_curve(), concentrations, _JSON.value,
+                    _mass_scales())
 
 
 def _settings() -> "RunSettings":
@@ -178,10 +206,11 @@ def _settings() -> "RunSettings":
 
 
 def _flags_of_a_curve() -> dict[str, Any]:
-    """Returns the flags that the log of a curve records: all but those of a series; the caller sets "profile"."""
+    """Returns the flags on which the shape of a curve depends, for its log; the caller sets "profile"."""
     from launch.machine import provenance
 
-    return {name: value for name, value in provenance.launch_flags().items() if name != _CONCENTRATIONS.name}
+    others = {flag.name for flag in _FLAGS_OF_MASSES}
+    return {name: value for name, value in provenance.launch_flags().items() if name not in others}
 
 
 def _check_flags() -> None:
@@ -193,10 +222,26 @@ def _check_flags() -> None:
     if _NUM_MODELS.value is not None and _NUM_MODELS.value < 1:
         raise InputError(f"--num_models={_NUM_MODELS.value}: expected at least 1")
     _parse_contrasts()
-    if _CONCENTRATIONS.value is not None:
-        from launch.reconstruction.series import parse_concentrations
+    _parse_concentrations(None)
+    _mass_scales()
 
-        parse_concentrations(_CONCENTRATIONS.value, None)
+
+def _parse_concentrations(count: int | None) -> list[float] | None:
+    """Returns the numbers of --concentrations, of which there must be `count` if it is known, or None without them."""
+    if _CONCENTRATIONS.value is None:
+        return None
+    from launch.reconstruction.series import parse_concentrations
+
+    return parse_concentrations(_CONCENTRATIONS.value, count)
+
+
+def _mass_scales() -> tuple["MassScale", ...]:
+    """Returns what turns I(0) over the concentration into masses: that of --absolute_scale, that of --standard."""
+    from launch.reconstruction.series import parse_standard
+    from saxsae.analysis.mass_by_concentration import ABSOLUTE_SCALE
+
+    return (*([ABSOLUTE_SCALE] if _ABSOLUTE_SCALE.value else []),
+            *([parse_standard(_STANDARD.value)] if _STANDARD.value is not None else []))
 
 
 def _parse_contrasts() -> tuple[float, ...] | None:

@@ -60,6 +60,12 @@ SCALES = {
     "molecular mass":
         "From the curve alone, by four methods with median errors of 10 to 13%. Good: they and the volume of the map "
         "agree within 20 to 25% (guide of RAW). The 90% interval held the known mass in 79% of measured curves.",
+    "mass on absolute scale":
+        "From I(0) in 1/cm and the concentration, whose error, some 10%, adds to the interval. Bad: far from the "
+        "molecular mass above; the concentration or the calibration to 1/cm is wrong, or the sample is no protein.",
+    "mass by the standard":
+        "From I(0)/c of sample and standard. The errors of both concentrations, some 10% each, add to the interval. "
+        "Bad: far from the molecular mass above; a concentration or the standard is wrong.",
     "Porod volume":
         "Of the particle with what it binds; about 1.6 A^3 for a Dalton.",
     "Kratky peak":

@@ -8,7 +8,7 @@
 """
 
 import contextlib
-import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -28,6 +28,7 @@ from launch.reconstruction.curve_run import LoadedWeights, Method, RunSettings
 from launch.reconstruction.input_files import CurveFile, SkippedFile, summarize_skipped
 from launch.reconstruction.series import SeriesPoint
 from phasenet.errors import InputError, one_line
+from saxsae.analysis.mass_by_concentration import MassScale
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.io.curves.units import UndecidedUnitError
 from saxsae.profiles.guinier import fit_guinier
@@ -38,7 +39,8 @@ _PACKAGE = "phasenet-saxsae"
 
 
 def run_batch(curves: Sequence[CurveFile], skipped: Sequence[SkippedFile], output: str, settings: RunSettings,
-              flags: dict[str, Any], concentrations: Sequence[float] | None, json_path: str | None) -> None:
+              flags: dict[str, Any], concentrations: Sequence[float] | None, json_path: str | None,
+              scales: Sequence[MassScale] = ()) -> None:
     """Reconstructs the curves, writes a folder for each, batch.csv and batch.html, and prints a table.
 
     Args:
@@ -49,11 +51,13 @@ def run_batch(curves: Sequence[CurveFile], skipped: Sequence[SkippedFile], outpu
       flags: the flags that the logs record, those of a launch with one curve.
       concentrations: of the curves' samples, mg/ml; None takes those that the files state.
       json_path: file for the table as JSON; None for none.
+      scales: by which the table gives masses from I(0) and the concentrations.
 
     Raises:
-      InputError: the weights or the settings cannot be used; or, after all is written, curves have no result.
+      InputError: the weights or the settings cannot be used, or masses need a concentration; or, after all is written,
+        curves have no result.
     """
-    known = concentrations if concentrations is not None else series.read_concentrations(curves)
+    known = series.find_concentrations(curves, concentrations, scales)
     by_name = {curve.name: value for curve, value in zip(curves, known, strict=True)}
     method = curve_run.choose_method(settings)
     folder = app.prepare_folder(output)
@@ -61,6 +65,7 @@ def run_batch(curves: Sequence[CurveFile], skipped: Sequence[SkippedFile], outpu
     common = {"flags": flags, **provenance.describe_code(), "batch": {"weights_sha256": weights.description["sha256"]}}
 
     rows: dict[str, BatchRow] = {}
+    write_tables = functools.partial(_write_tables, folder, curves, rows, skipped, concentrations is not None, scales)
     for curve in curves:
         log = _read_finished(folder / curve.name, _describe(curve, folder, common))
         if log is not None:
@@ -68,15 +73,14 @@ def run_batch(curves: Sequence[CurveFile], skipped: Sequence[SkippedFile], outpu
     if rows:
         app.print_line(f"{len(rows)} of {len(curves)} curves are finished with these settings and are not computed "
                        f"again: {', '.join(rows)}")
-    _write_tables(folder, curves, rows, skipped, concentrations is not None)
+    write_tables()
     for number, curve in enumerate(curves, 1):
         if curve.name not in rows:
             app.print_line(f"\n[{number}/{len(curves)}] {curve.name}")
             log = _run_or_fail(curve, folder, settings, method, weights, _describe(curve, folder, common))
             rows[curve.name] = batch_table.make_row(curve, log, by_name[curve.name])
-            _write_tables(folder, curves, rows, skipped, concentrations is not None)
-    lines = _write_tables(folder, curves, rows, skipped, concentrations is not None, json_path)
-    _print_end(folder, [rows[curve.name] for curve in curves], lines)
+            write_tables()
+    _print_end(folder, *write_tables(json_path))
 
 
 def _describe(curve: CurveFile, folder: pathlib.Path, common: dict[str, Any]) -> dict[str, Any]:
@@ -172,24 +176,40 @@ def _measure_time(started: tuple[float, float]) -> dict[str, float]:
 
 
 def _write_tables(folder: pathlib.Path, curves: Sequence[CurveFile], rows: dict[str, BatchRow],
-                  skipped: Sequence[SkippedFile], given: bool, json_path: str | None = None) -> tuple[str, ...]:
-    """Writes the table of the curves that are done, in the order of the curves; returns the lines about the series."""
+                  skipped: Sequence[SkippedFile], given: bool, scales: Sequence[MassScale],
+                  json_path: str | None = None) -> tuple[list[BatchRow], tuple[str, ...]]:
+    """Writes the table of the curves that are done, in the order of the curves.
+
+    Args:
+      folder: the output folder.
+      curves: the curves.
+      rows: the rows of the curves that are done, by name.
+      skipped: files that are left out.
+      given: whether the user gave the concentrations.
+      scales: by which masses are computed from I(0) and the concentrations.
+      json_path: file for the table as JSON; None for none.
+
+    Returns:
+      The rows as they were written, and the lines about the series and the masses.
+    """
     done = [rows[curve.name] for curve in curves if curve.name in rows]
     found = series.SeriesReport()
     if len(done) == len(curves):
         found = series.find_series([point for point in map(_as_point, done) if point is not None], given)
-    if found.divided:
-        done = [dataclasses.replace(row, i0_per_concentration=None if row.concentration_mg_per_ml is None else row.i0)
-                for row in done]
+    done = [batch_table.complete_row(row, found.divided, scales) for row in done]
+    lines = found.lines
+    if scales:
+        concentrations = [row.concentration_mg_per_ml for row in done]
+        lines = (*lines, series.describe_masses(concentrations, given, found.divided))
     batch_table.write_csv(folder, done)
-    batch_table.write_page(folder, done, len(curves), found.lines, summarize_skipped(skipped))
+    batch_table.write_page(folder, done, len(curves), lines, summarize_skipped(skipped))
     if json_path is not None:
         app.write_json(json_path, {
             "items": batch_table.as_items(done), "summary": batch_table.count_statuses(done),
             "series": None if found.series is None else {
                 **found.series._asdict(), "divided_by_concentration": found.divided, "text": found.lines},
             "skipped": skipped, **provenance.describe_run()})
-    return found.lines
+    return done, lines
 
 
 def _as_point(row: BatchRow) -> SeriesPoint | None:

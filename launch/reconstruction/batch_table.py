@@ -13,6 +13,7 @@ from launch import app
 from launch.pages import page, table
 from launch.plotting.style import ANGSTROM
 from launch.reconstruction.input_files import RESERVED_NAMES, CurveFile
+from saxsae.analysis.mass_by_concentration import MassScale, mass_from_i0
 from saxsae.verdict import DOUBTFUL, NO_SHAPE, SHAPE
 
 CSV, PAGE = RESERVED_NAMES
@@ -26,6 +27,7 @@ _GUIDE = (
 _GUIDE_TO_SERIES = (
     " For I(0)/c the intensities of a file are assumed not to be divided by the concentration, unless the series below "
     "says that they are.")
+_GUIDE_TO_MASSES = " Masses from I(0) and c have the standard deviation of I(0) alone; an error of c adds to it."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,7 @@ class BatchRow:
       report: the report, relative to the output folder; "" without a result.
       concentration_mg_per_ml: concentration of the sample.
       i0_per_concentration: I(0) over the concentration; I(0) itself where the file's intensities are divided already.
+      masses_kda: mass and standard deviation from I(0) and the concentration, kDa, by the method of each `MassScale`.
     """
 
     name: str
@@ -69,10 +72,11 @@ class BatchRow:
     report: str = ""
     concentration_mg_per_ml: float | None = None
     i0_per_concentration: float | None = None
+    masses_kda: dict[str, tuple[float, float] | None] = dataclasses.field(default_factory=dict)
 
 
 def make_row(file: CurveFile, log: dict[str, Any], concentration: float | None) -> BatchRow:
-    """Returns the row of a curve.
+    """Returns the row of a curve, without the numbers of `complete_row`.
 
     Args:
       file: the curve.
@@ -82,13 +86,27 @@ def make_row(file: CurveFile, log: dict[str, Any], concentration: float | None) 
     facts, summary = log.get("batch", {}), log.get("summary", {})
     guinier = facts.get("guinier") or {}
     q_min, q_max = facts.get("q_inv_angstrom") or (None, None)
-    i0 = guinier.get("i0")
     return BatchRow(
         file.name, file.path, log["status"], "; ".join(log["reasons"]), guinier.get("rg_angstrom"),
-        guinier.get("rg_sigma"), i0, guinier.get("i0_sigma"), summary.get("radius_angstrom"),
+        guinier.get("rg_sigma"), guinier.get("i0"), guinier.get("i0_sigma"), summary.get("radius_angstrom"),
         summary.get("chi_squared"), summary.get("rsc"), q_min, q_max, log.get("timing", {}).get("wall_seconds"),
-        f"{file.name}/{page.NAME}" if log["status"] in RESULTS else "", concentration,
-        None if i0 is None or concentration is None else i0 / concentration)
+        f"{file.name}/{page.NAME}" if log["status"] in RESULTS else "", concentration)
+
+
+def complete_row(row: BatchRow, divided: bool, scales: Sequence[MassScale]) -> BatchRow:
+    """Returns the row with the numbers that need the concentration.
+
+    Args:
+      row: from `make_row`.
+      divided: whether the intensities are divided by the concentration already, which then counts as 1.
+      scales: what turns I(0)/c into masses.
+    """
+    concentration, i0, sigma = row.concentration_mg_per_ml, row.i0, row.i0_sigma
+    if concentration is None or i0 is None:
+        return dataclasses.replace(row, masses_kda={scale.method: None for scale in scales})
+    concentration = 1.0 if divided else concentration
+    return dataclasses.replace(row, i0_per_concentration=i0 / concentration, masses_kda={
+        scale.method: None if sigma is None else mass_from_i0(i0, sigma, concentration, scale) for scale in scales})
 
 
 def count_statuses(rows: Sequence[BatchRow]) -> dict[str, int]:
@@ -103,15 +121,15 @@ def format_counts(rows: Sequence[BatchRow]) -> str:
 
 
 def write_csv(folder: pathlib.Path, rows: Sequence[BatchRow]) -> None:
-    """Writes batch.csv; the columns of the concentration are there if one is known."""
-    columns = [field.name for field in dataclasses.fields(BatchRow)]
+    """Writes batch.csv; the columns of the concentration are there if one is known, those of masses if asked for."""
+    columns = list(_flatten(rows[0] if rows else BatchRow("", "", "", "")))
     if not _has_concentrations(rows):
-        columns = columns[:-2]
+        columns = [name for name in columns if name not in ("concentration_mg_per_ml", "i0_per_concentration")]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        values = [getattr(row, name) for name in columns]
+        values = [_flatten(row)[name] for name in columns]
         writer.writerow(["" if value is None else f"{value:.6g}" if isinstance(value, float) else value
                          for value in values])
     app.write_text(folder / CSV, text.getvalue())
@@ -129,14 +147,15 @@ def write_page(folder: pathlib.Path, rows: Sequence[BatchRow], total: int, serie
       skipped: lines about files that were left out.
     """
     with_concentrations = _has_concentrations(rows)
+    methods = _mass_methods(rows)
     headings = ["Curve", "Verdict", f"Rg, {ANGSTROM}", "I(0)", f"r_max, {ANGSTROM}", "chi^2", "RSC", "q, 1/A",
-                "s", *(["c, mg/ml", "I(0)/c"] if with_concentrations else [])]
+                "s", *(["c, mg/ml", "I(0)/c"] if with_concentrations else []), *map(_name_mass, methods)]
     done = f"{len(rows)} of {total} curves are done" if len(rows) < total else f"{total} curves"
     table.write(
         folder / PAGE, "Shapes from scattering curves", done, format_counts(rows) + ".", headings,
         [_cells(row, with_concentrations) for row in rows],
         [("Concentration series", series), ("Files left out", skipped)],
-        _GUIDE + _GUIDE_TO_SERIES * with_concentrations)
+        _GUIDE + _GUIDE_TO_SERIES * with_concentrations + _GUIDE_TO_MASSES * bool(methods))
 
 
 def format_table(rows: Sequence[BatchRow]) -> str:
@@ -147,6 +166,9 @@ def format_table(rows: Sequence[BatchRow]) -> str:
     if _has_concentrations(rows):
         shown = [_significant(row.concentration_mg_per_ml).text for row in rows]
         lines = [[*line, cell] for line, cell in zip(lines, ["mg/ml", *shown], strict=True)]
+    for method in _mass_methods(rows):
+        shown = [_mass_cell(row, method).text for row in rows]
+        lines = [[*line, cell] for line, cell in zip(lines, [_name_mass(method), *shown], strict=True)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(f"{line[0]:<{widths[0]}}  {line[1]:<{widths[1]}}  " + "  ".join(
         f"{cell:>{width}}" for cell, width in zip(line[2:], widths[2:], strict=True)) for line in lines)
@@ -154,8 +176,31 @@ def format_table(rows: Sequence[BatchRow]) -> str:
 
 def as_items(rows: Sequence[BatchRow]) -> list[dict[str, Any]]:
     """Returns the rows for JSON, each with its name as "id"."""
-    return [{"id": row.name} | {key: value for key, value in dataclasses.asdict(row).items() if key != "name"}
-            for row in rows]
+    return [{"id": row.name} | {key: value for key, value in _flatten(row).items() if key != "name"} for row in rows]
+
+
+def _flatten(row: BatchRow) -> dict[str, Any]:
+    """Returns the columns of a row by name: its fields, and for each mass its value and its standard deviation."""
+    values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    for method, found in values.pop("masses_kda").items():
+        values[f"mass_kda_{method}"], values[f"mass_sigma_kda_{method}"] = found or (None, None)
+    return values
+
+
+def _mass_methods(rows: Sequence[BatchRow]) -> list[str]:
+    """Returns the methods by which masses were asked for, the same in all rows."""
+    return list(rows[0].masses_kda) if rows else []
+
+
+def _name_mass(method: str) -> str:
+    """Returns the heading of the column of a mass."""
+    return f"kDa, {method.replace('_', ' ')}"
+
+
+def _mass_cell(row: BatchRow, method: str) -> table.Cell:
+    """Returns the cell of a mass with its standard deviation."""
+    mass, sigma = row.masses_kda[method] or (None, None)
+    return _number(mass, 1, sigma)
 
 
 def _has_concentrations(rows: Sequence[BatchRow]) -> bool:
@@ -174,7 +219,7 @@ def _cells(row: BatchRow, with_concentrations: bool) -> list[table.Cell]:
         _number(row.seconds, 0)]
     if with_concentrations:
         cells += [_significant(row.concentration_mg_per_ml), _significant(row.i0_per_concentration)]
-    return cells
+    return [*cells, *(_mass_cell(row, method) for method in row.masses_kda)]
 
 
 def _number(value: float | None, digits: int, sigma: float | None = None) -> table.Cell:

@@ -4,11 +4,13 @@ import math
 from typing import Any
 
 from launch.pages import page
-from saxsae.analysis import molecular_mass
+from saxsae.analysis import mass_by_concentration, molecular_mass
 from saxsae.analysis.curve_report import CurveNumbers
 
 _NAMES = {molecular_mass.POROD: "Porod", molecular_mass.CORRECTED_POROD: "corrected Porod",
           molecular_mass.CORRELATION_VOLUME: "V_c"}
+_NAMES_BY_CONCENTRATION = {mass_by_concentration.ON_ABSOLUTE_SCALE: "mass on absolute scale",
+                           mass_by_concentration.BY_STANDARD: "mass by the standard"}
 _ANGSTROM3_PER_DALTON = 1.21  # of a protein
 
 
@@ -35,6 +37,9 @@ def rows(numbers: CurveNumbers, map_volume_angstrom3: float | None) -> list[tupl
             others.append(f"volume of the map {map_volume_angstrom3 / _ANGSTROM3_PER_DALTON / 1000:.3g}")
         lines.append(("molecular mass", f"{mass.mass_kda:.3g} kDa", f"90%: {mass.interval_kda[0]:.3g} to "
                       f"{mass.interval_kda[1]:.3g}; {', '.join(others)}"))
+    lines += [(_NAMES_BY_CONCENTRATION[mass.method], f"{mass.mass_kda:.3g} kDa",
+               f"90%: {mass.interval_kda[0]:.3g} to {mass.interval_kda[1]:.3g}, for the error of I(0) alone")
+              for mass in numbers.masses if mass.method in _NAMES_BY_CONCENTRATION and math.isfinite(mass.mass_kda)]
     if math.isfinite(numbers.porod_volume_angstrom3):
         lines.append(("Porod volume", f"{numbers.porod_volume_angstrom3:.3g} A^3",
                       f"q to {numbers.porod_q_max_inv_angstrom:.2g} 1/A"))

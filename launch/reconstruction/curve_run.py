@@ -23,6 +23,7 @@ from launch.reconstruction.reference import Reference, ScoredReference
 from phasenet.errors import InputError
 from saxsae import genetic, pretrained
 from saxsae.analysis.curve_report import CurveNumbers, compute_curve_numbers
+from saxsae.analysis.mass_by_concentration import MassScale
 from saxsae.bank.descent import DescentSettings
 from saxsae.io.curves.measured_curves import Curve
 from saxsae.pretrained import Pretrained
@@ -134,6 +135,7 @@ def load_weights(method: Method, name: str) -> LoadedWeights:
 
 def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method: Method, weights: LoadedWeights,
               description: dict[str, Any], started: tuple[float, float], *, references: Sequence[Reference] = (),
+              concentration: float | None = None, scales: Sequence[MassScale] = (),
               progress_path: str | None = None, json_path: str | None = None) -> dict[str, Any]:
     """Reconstructs a curve, writes its output folder and prints a table and the verdict.
 
@@ -146,6 +148,8 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
       description: what the log says about the run, see `provenance.describe_run`.
       started: `time.perf_counter()` and `time.process_time()` when the work on this curve began.
       references: known structures, with which curve and result are compared; the one whose curve fits best is drawn.
+      concentration: of the sample, mg/ml; 1 if the intensities are divided by it; None if not known.
+      scales: by which masses are computed from I(0) and the concentration.
       progress_path: file for the progress of the search, see `stream.progress_writer`.
       json_path: a second file for the log.
 
@@ -185,7 +189,7 @@ def run_curve(curve: Curve, folder: pathlib.Path, settings: RunSettings, method:
     files.draw(folder, curve, found, level, reference, placed, correlations)
     timing = {"wall_seconds": time.perf_counter() - started[0], "cpu_seconds": time.process_time() - started[1]}
     numbers = report.summary(found, placed, single)
-    of_curve = compute_curve_numbers(curve)
+    of_curve = compute_curve_numbers(curve, concentration, scales)
     log = report.log(curve, found, numbers, correlations, level) | {"curve_numbers": curve_rows.log(of_curve)}
     log |= {"weights": weights.description, "stages": method.stages,
             "settings": None if method.stages == ("bank",) else method.iteration, "timing": timing, **description}

@@ -1,4 +1,4 @@
-"""Finds the concentrations of the curves of a batch, and describes how Rg and I(0)/c change with them."""
+"""Finds the concentrations of curves, and describes how Rg and I(0)/c of a series change with them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from launch.reconstruction.input_files import CurveFile
 from phasenet.errors import InputError
 from saxsae.analysis import concentration_series
 from saxsae.analysis.concentration_series import ConcentrationLine, ConcentrationSeries
+from saxsae.analysis.mass_by_concentration import MassScale, scale_of_standard
 from saxsae.io.curves.stated_concentration import read_stated_concentration
 
 # Curves whose headers state concentrations are taken for one sample if they differ by no more than these factors.
@@ -65,20 +66,57 @@ def parse_concentrations(words: Sequence[str], count: int | None) -> list[float]
     Raises:
       InputError: a word is no positive number, or there is not one for each curve.
     """
+    values = _parse_positive("concentrations", words, ", mg/ml")
+    if count is not None and len(values) != count:
+        raise InputError(f"--concentrations={','.join(words)}: {len(values)} numbers for {count} "
+                         f"curve{'s' * (count > 1)}; one is needed for each, in the order of the files (those of a "
+                         "folder in alphabetical order)")
+    return values
+
+
+def parse_standard(words: Sequence[str]) -> MassScale:
+    """Returns the scale of `--standard`; raises InputError if its words are not three positive numbers."""
+    values = _parse_positive("standard", words, "")
+    if len(values) != 3:
+        raise InputError(f"--standard={','.join(words)}: expected MASS,I0,CONCENTRATION: the mass of the standard in "
+                         "kDa, its I(0) in the unit of the curve's intensities, and its concentration in mg/ml")
+    return scale_of_standard(*values)
+
+
+def _parse_positive(flag: str, words: Sequence[str], unit: str) -> list[float]:
+    """Returns the numbers of a flag; raises InputError if one is not positive and finite."""
     given = ",".join(words)
     try:
         values = [float(word) for word in words]
     except ValueError as error:
-        raise InputError(f"--concentrations={given}: {error}") from error
+        raise InputError(f"--{flag}={given}: {error}") from error
     if not all(0 < value < float("inf") for value in values):
-        raise InputError(f"--concentrations={given}: expected positive numbers, mg/ml")
-    if count is not None and len(values) != count:
-        raise InputError(f"--concentrations={given}: {len(values)} numbers for {count} curves; one is needed for each, "
-                         "in the order of the files (those of a folder in alphabetical order)")
+        raise InputError(f"--{flag}={given}: expected positive numbers{unit}")
     return values
 
 
-def read_concentrations(files: Sequence[CurveFile]) -> list[float | None]:
+def find_concentrations(files: Sequence[CurveFile], given: Sequence[float] | None,
+                        scales: Sequence[MassScale]) -> list[float | None]:
+    """Returns the concentrations of the curves, mg/ml; None where one is not known.
+
+    Args:
+      files: the curves.
+      given: the concentrations that the user gave; None takes those that the files state.
+      scales: what turns I(0)/c into masses.
+
+    Raises:
+      InputError: a mass is asked for, and no concentration is known.
+    """
+    known: list[float | None] = _read_concentrations(files) if given is None else [*given]
+    if scales and not any(known):
+        flags = " and ".join(f"--{scale.method}" for scale in scales)
+        raise InputError(f"{flags}: a mass needs the concentration, and no header states one: give "
+                         "--concentrations=NUMBER,... in mg/ml, one number for each curve (1 for intensities that are "
+                         "divided by the concentration)")
+    return known
+
+
+def _read_concentrations(files: Sequence[CurveFile]) -> list[float | None]:
     """Returns the concentrations that the files state, mg/ml; None for a file that states none or cannot be read."""
     found: list[float | None] = []
     for file in files:
@@ -120,6 +158,23 @@ def find_series(points: Sequence[SeriesPoint], given: bool) -> SeriesReport:
     return SeriesReport(found, divided, (
         *lines, _describe_line("Rg", found.rg_angstrom, " A"),
         _describe_line("I(0)/c", found.i0_per_concentration, ""), _MEANINGS[found.interaction]))
+
+
+def describe_masses(concentrations: Sequence[float | None], given: bool, divided: bool) -> str:
+    """Returns one line on the concentrations with which masses are computed from I(0).
+
+    Args:
+      concentrations: of the curves, mg/ml; None where one is not known.
+      given: whether the user gave the concentrations.
+      divided: whether the intensities are divided by the concentration already.
+    """
+    parts = [f"concentrations {'as given' if given else 'from the headers of the files'}"]
+    if divided:
+        parts.append("c counts as 1, because the intensities are taken for divided by c already")
+    unknown = sum(concentration is None for concentration in concentrations)
+    if unknown:
+        parts.append(f"no mass for {unknown} of {len(concentrations)} curves, whose concentration is not known")
+    return f"masses from I(0) and c: {'; '.join(parts)}"
 
 
 def _describe_line(name: str, line: ConcentrationLine, unit: str) -> str:

@@ -5,11 +5,13 @@ is NaN, with the reason beside it.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from saxsae.analysis import molecular_mass
+from saxsae.analysis.mass_by_concentration import MassScale, estimate_masses_from_i0
 from saxsae.analysis.molecular_mass import MassEstimate
 from saxsae.analysis.pair_distances import (
     PairDistances,
@@ -41,7 +43,7 @@ class CurveNumbers(NamedTuple):
       porod_volume_angstrom3: 2 pi^2 over the invariant, A^3.
       kratky_peak_q_rg: q Rg of the maximum of (q Rg)^2 I / I(0), below q Rg = 4; 1.73 for a compact particle.
       kratky_peak_height: the maximum; 1.10 for a compact particle.
-      masses: the mass by each of `molecular_mass.METHODS`, with 90% intervals, kDa.
+      masses: the mass by each of `molecular_mass.METHODS`, then by each scale of I(0)/c, with 90% intervals, kDa.
       shannon_channels: (q_max - q_min) D_max / pi of the points from the Guinier region on (P. Moore, J. Appl. Cryst.
         13, 168, 1980).
       significant_channels: how many parameters of P(r) the noise leaves up to 0.3 1/A, `PairDistances.good_parameters`.
@@ -63,8 +65,8 @@ class CurveNumbers(NamedTuple):
     notes: tuple[str, ...]
 
     def mass(self, method: str = molecular_mass.CALIBRATED) -> MassEstimate:
-        """Returns the mass by one of `molecular_mass.METHODS`."""
-        return self.masses[molecular_mass.METHODS.index(method)]
+        """Returns the mass by one of the methods of `masses`."""
+        return next(mass for mass in self.masses if mass.method == method)
 
     def flatten(self) -> dict[str, float | tuple[float, float] | None]:
         """Returns the numbers and intervals by the names under which files list them; None where one is not determined.
@@ -85,17 +87,22 @@ class CurveNumbers(NamedTuple):
         return {name: value if np.isfinite(value).all() else None for name, value in found.items()}
 
 
-def compute_curve_numbers(curve: CurveLike) -> CurveNumbers:
+def compute_curve_numbers(curve: CurveLike, concentration_mg_per_ml: float | None = None,
+                          scales: Sequence[MassScale] = ()) -> CurveNumbers:
     """Returns the numbers of a curve; nothing is raised.
 
     Args:
       curve: the measured curve.
+      concentration_mg_per_ml: concentration of the sample, mg/ml; 1 if the intensities are divided by it; None if not
+        known.
+      scales: by which masses are computed from I(0) and the concentration.
     """
     q, intensity, sigma = (np.asarray(a, np.float64) for a in (curve.q_inv_angstrom, curve.intensity, curve.sigma))
     guinier = fit_guinier(q, intensity, sigma)
     pairs = compute_pair_distances(curve, guinier)
     d_max, interval = _estimate_d_max(pairs)
-    masses = molecular_mass.estimate_masses(curve, guinier)
+    masses = (*molecular_mass.estimate_masses(curve, guinier),
+              *estimate_masses_from_i0(guinier, concentration_mg_per_ml, scales))
     nan = float("nan")
     invariant, porod_end, volume, channels = nan, nan, nan, nan
     notes = []

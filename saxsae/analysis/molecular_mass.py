@@ -3,7 +3,7 @@
 Three methods are published; all use integrals over the curve, whose part below the Guinier region is the Guinier line.
 The fourth is ours: the logarithm of the mass is linear in those of Porod volume, volume of correlation and Rg, fitted
 to simulated curves of proteins in water by `launch.datasets.calibrate_curve_numbers`, which also sets all intervals.
-No method holds for nucleic acids, which scatter more for their mass.
+No method holds for nucleic acids, which scatter more for their mass. `mass_by_concentration` needs a known scale.
 """
 
 import math
@@ -63,7 +63,7 @@ class MassEstimate(NamedTuple):
     """A molecular mass.
 
     Attributes:
-      method: one of `METHODS`.
+      method: one of `METHODS`, or of a `mass_by_concentration.MassScale`.
       mass_kda: kDa; NaN if it is not determined.
       interval_kda: the limits between which the mass lies with a probability of 90%, kDa.
       reason: why the mass is not determined; "" if it is.

@@ -18,10 +18,12 @@ from launch.reconstruction import batch, curve_run, files
 from launch.reconstruction.curve_run import LoadedWeights, RunSettings
 from launch.reconstruction.input_files import CurveFile, find_curves, split_paths
 from phasenet.errors import InputError
+from saxsae.analysis.mass_by_concentration import ABSOLUTE_SCALE, mass_from_i0, scale_of_standard
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "saxsae" / "examples" / "three_lobes.dat"
 KINDS = {kind.name: kind for kind in made_curves.KINDS}
+SCALES = (ABSOLUTE_SCALE, scale_of_standard(30.0, 198.6, 2.0))  # the I(0) of the example is 99.3
 
 
 launch = functools.partial(launched.run, "launch.reconstruct")
@@ -130,10 +132,10 @@ def stub(monkeypatch, tmp_path):
         np.savetxt(tmp_path / f"{name}.dat", columns, header=f"q(1/A) I sigma\nconcentration: {number} mg/ml")
         curves.append(CurveFile(name, str(tmp_path / f"{name}.dat")))
 
-    def run(concentrations=None, **flags):
+    def run(concentrations=None, scales=(), **flags):
         searched.clear()
         batch.run_batch(curves, (), str(tmp_path / "out"), RunSettings(), {"q_max": 0.2} | flags, concentrations,
-                        str(tmp_path / "table.json"))
+                        str(tmp_path / "table.json"), scales)
         return list(searched)
 
     return types.SimpleNamespace(run=run, searched=searched, errors=errors, digest=digest, curves=curves,
@@ -254,6 +256,45 @@ def test_intensities_that_are_divided_already_are_not_divided_again(stub, capsys
     assert all(row["i0_per_concentration"] == row["i0"] for row in rows_of(stub.out).values())
 
 
+def test_masses_from_i0_are_columns_and_compute_nothing_again(stub, capsys):
+    stub.run()
+    without = rows_of(stub.out), json.loads(stub.json.read_text())["items"]
+    assert stub.run(scales=SCALES) == []
+    said, rows = capsys.readouterr().out, rows_of(stub.out)
+    assert "concentrations from the headers of the files" in said and "kDa, absolute scale" in said
+    assert "kDa, standard" in (stub.out / "batch.html").read_text(encoding="utf-8")
+    for item in json.loads(stub.json.read_text())["items"]:
+        mass, sigma = mass_from_i0(item["i0"], item["i0_sigma"], item["concentration_mg_per_ml"], ABSOLUTE_SCALE)
+        assert (item["mass_kda_absolute_scale"], item["mass_sigma_kda_absolute_scale"]) == (mass, sigma)
+        assert f"{mass:.1f} +- {sigma:.1f}" in said
+        row = rows[item["id"]]
+        assert float(row["mass_kda_standard"]) == pytest.approx(30, rel=1e-3)  # all three are the standard
+    # Without the scales nothing is added.
+    stub.run()
+    assert (rows_of(stub.out), json.loads(stub.json.read_text())["items"]) == without
+    assert "mass" not in "".join([*without[0]["a"], *without[1][0]]) and "masses from" not in capsys.readouterr().out
+
+
+def test_masses_of_intensities_that_are_divided_already(stub, capsys):
+    for curve in stub.curves[1:]:
+        shutil.copy(stub.curves[0].path, curve.path)
+    stub.run(concentrations=[1.0, 4.0, 9.0], scales=SCALES)
+    assert "c counts as 1, because the intensities are taken for divided by c already" in capsys.readouterr().out
+    for row in rows_of(stub.out).values():
+        assert float(row["mass_kda_standard"]) == pytest.approx(30, rel=1e-3)
+
+
+def test_a_curve_without_a_concentration_has_no_mass(stub, capsys):
+    np.savetxt(stub.curves[1].path, np.loadtxt(EXAMPLE), header="q(1/A) I sigma")
+    stub.run(scales=SCALES)
+    assert "no mass for 1 of 3 curves" in capsys.readouterr().out
+    assert [bool(row["mass_kda_standard"]) for row in rows_of(stub.out).values()] == [True, False, True]
+    for curve in stub.curves:
+        np.savetxt(curve.path, np.loadtxt(EXAMPLE), header="q(1/A) I sigma")
+    with pytest.raises(InputError, match="--absolute_scale and --standard: .* give --concentrations="):
+        stub.run(scales=SCALES)
+
+
 def test_different_samples_with_stated_concentrations_are_no_series(stub, capsys):
     columns = np.loadtxt(stub.curves[2].path)
     columns[:, 0] *= 1.5
@@ -270,7 +311,14 @@ def test_different_samples_with_stated_concentrations_are_no_series(stub, capsys
     (["--profile={dat},{dat}x", "--concentrations=1,2,3"], "3 numbers for 2 curves"),
     (["--profile={given}", "--concentrations=1,two"], "two"),
     (["--profile={given}", "--concentrations=1,0"], "expected positive numbers"),
-    (["--profile={dat}", "--concentrations=1"], "--concentrations needs several curves"),
+    (["--profile={dat}", "--concentrations=1,2"], "--concentrations=1,2: 2 numbers for 1 curve;"),
+    (["--profile={dat}", "--concentrations=nan"], "--concentrations=nan: expected positive numbers"),
+    (["--profile={dat}", "--absolute_scale"], "--absolute_scale: a mass needs the concentration"),
+    (["--profile={dat}", "--standard=66,80,2"], "--standard: a mass needs the concentration"),
+    (["--profile={dat}", "--concentrations=2", "--standard=66,80"], "--standard=66,80: expected MASS,I0,CONCENTRATION"),
+    (["--profile={dat}", "--concentrations=2", "--standard=-66,80,2"], "--standard=-66,80,2: expected positive"),
+    (["--profile={dat}", "--concentrations=2", "--standard=66,0,2"], "--standard=66,0,2: expected positive"),
+    (["--profile={dat}", "--concentrations=2", "--standard=66,80,BSA"], "--standard=66,80,BSA: could not convert"),
     (["--profile={given}/empty"], "no curve found: there are no files")])
 def test_flags_that_make_no_sense_end_in_one_line(tmp_path, flags, words):
     (tmp_path / "empty").mkdir()
