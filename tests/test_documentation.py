@@ -57,8 +57,8 @@ def test_commands_exist_with_their_flags(module, arguments):
 _PLACEHOLDERS = {"configs/FILE.py": "configs/phasenet_small.py", "=N": "=2", "=I": "=0", "[": "", "]": "", '"': ""}
 
 
-# Parses each list of arguments in a fork: to import the launch anew for each of them would cost a second. Configs import
-# `launch.training`, which takes two seconds more.
+# Parses each list of arguments in a fork: to import the launch anew for each of them would cost a second, and
+# `launch.training`, which the configs import, two seconds more.
 _PARSE = """
 import importlib, json, os, sys
 from launch import app

@@ -19,6 +19,7 @@ from saxsae.reconstruction import Reconstruction, reconstruct
 from saxsae.shapes import voxels
 
 _ELITES = 20  # models whose correlations figure 2a averages, as in the paper
+_CORRELATION_BINS = np.linspace(0.3, 1, 29).tolist()
 _LEVELS = (0.95, 0.90, 0.85, 0.75)  # figure 2f shows the case whose correlation is nearest to each
 
 
@@ -207,6 +208,8 @@ def saxs2c(path: pathlib.Path, run: ReconstructionRun) -> None:
 def saxs2d(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
     """Draws histograms of the correlation of map and reference, with the radius given and without.
 
+    Results of `--published` show decodeSAXS's maps beside ours, measured alike.
+
     Args:
       path: the picture to write.
       results: contents of JSON files of `launch.evaluate --task=reconstruction` or `simulated`.
@@ -217,13 +220,23 @@ def saxs2d(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
     with style.figure(path, 4.4, 3.2) as figure:
         axes = figure.subplots()
         for result in _only(results, "reconstruction", "simulated"):
-            values = [item["correlation"] for item in result["items"] if "correlation" in item]
             given = result.get("given_radius")
-            axes.hist(values, np.linspace(0.4, 1, 25).tolist(), alpha=0.6, color=style.BLUE if given else style.RED,
-                      label=f"{result['task']}, radius {'given' if given else 'free'}, mean {np.mean(values):.3f}")
+            colour, radius = style.BLUE if given else style.RED, f"radius {'given' if given else 'free'}"
+            ours = _values(result, "correlation")
+            axes.hist(ours, _CORRELATION_BINS, alpha=0.6, color=colour,
+                      label=f"{result['task']}, {radius}, mean {np.mean(ours):.3f}")
+            published = _values(result, "published_map_correlation")
+            if published:
+                axes.hist(published, _CORRELATION_BINS, histtype="step", color=colour,
+                          label=f"decodeSAXS's maps, {radius}, mean {np.mean(published):.3f}")
         axes.set_xlabel("correlation of map and reference")
         axes.set_ylabel("curves")
         axes.legend(loc="upper left")
+
+
+def _values(result: dict[str, Any], name: str) -> list[float]:
+    """Returns one number of each item that has it."""
+    return [item[name] for item in result["items"] if item.get(name) is not None]
 
 
 def saxs2e(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
@@ -247,6 +260,11 @@ def saxs2e(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
                     for key in ("reference_radius_angstrom", "radius_angstrom"))
             axes.plot(x, y, "o", markersize=4, color=colour, label=result["task"])
             top = max(top, x.max(), y.max())
+            published = [(item["reference_radius_angstrom"], item["published_radius_angstrom"])
+                         for item in result["items"] if item.get("published_radius_angstrom")]
+            if published:
+                axes.plot(*zip(*published, strict=True), "x", markersize=3, color=style.GREY, label="decodeSAXS")
+                top = max(top, np.max(published))
         axes.plot([0, 1.05 * top], [0, 1.05 * top], color=style.GREY, linewidth=0.8)
         axes.set_xlabel(f"$r_{{max}}$ of the reference ({style.ANGSTROM})")
         axes.set_ylabel(f"$r_{{max}}$ found ({style.ANGSTROM})")
