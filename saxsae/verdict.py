@@ -21,7 +21,7 @@ from saxsae.profiles.rebinning import CurveLike
 SHAPE, DOUBTFUL, NO_SHAPE = "shape", "doubtful", "no shape"
 # Relative error of the profile of a model beside sigma, in the measure `misfit`, whose limits were set with it.
 MODEL_ERROR = 0.02
-_FLEXIBLE_KRATKY = 1.5  # a compact particle has fallen below 1.1, a Gaussian chain stays near 2
+_FLEXIBLE_KRATKY = 1.5  # a compact particle has fallen below 1.1; of a Gaussian chain 1.5 to 1.8 is measured
 _REASONS_SHOWN = 3  # in the sentence; all are in log.json and in the report
 _INF = math.inf
 
@@ -75,7 +75,7 @@ LIMITS = {
         above="the intensity levels off at {:.0%} of I(0), where even a thin rod falls: a constant background is left "
               "in (--background fits it)"),
     "kratky": Limit(
-        (-0.3, 1.7), (-_INF, _INF),
+        (-0.3, _FLEXIBLE_KRATKY), (-_INF, _INF),
         below="(q Rg)^2 I / I(0) is {:.2f} at q Rg = 3 to 5: too much buffer is subtracted",
         above="(q Rg)^2 I / I(0) is {:.2f} at q Rg = 3 to 5, where a folded protein is below 1.1: a disordered chain, "
               "a long rod, or a background"),

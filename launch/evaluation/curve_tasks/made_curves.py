@@ -1,7 +1,8 @@
 """Makes good and unfit curves, as the text of files; `launch.evaluate --task=verdicts` judges them.
 
 The bodies are uniform spheroids, whose exact curves are those of A. Guinier and G. Fournet, Small-Angle Scattering of
-X-Rays (1955). Each unfit kind is a mistake in a measurement, a reduction or an export.
+X-Rays (1955). Each unfit kind is a mistake in a measurement, a reduction or an export, or
+a sample without a shape.
 """
 
 from collections.abc import Callable
@@ -93,6 +94,12 @@ def _aggregates(exact: np.ndarray) -> np.ndarray:
     return exact + 10 * (1 + (Q * 220) ** 2) ** -2
 
 
+def _gaussian_chain(exact: np.ndarray) -> np.ndarray:
+    """Returns the curve (N,) of a Gaussian chain of the same Rg (P. Debye, J. Phys. Colloid Chem. 51, 18, 1947)."""
+    x = -3 * np.log(exact[0]) * (Q / Q[0]) ** 2
+    return 2 * (np.exp(-x) + x - 1) / x**2
+
+
 _WIDE = Q > 0.16
 KINDS = (
     MadeKind("good", _measured(lambda exact: exact), fit=True),
@@ -118,6 +125,7 @@ KINDS = (
     MadeKind("constant background of 30% left in", _measured(lambda exact: exact + 0.3)),
     MadeKind("5% over-subtracted", _measured(lambda exact: exact - 0.05)),
     MadeKind("aggregates", _measured(_aggregates)),
+    MadeKind("Gaussian chain", _measured(_gaussian_chain)),
     MadeKind("repulsion", _measured(lambda exact: exact * _structure_factor(150.0))),
     MadeKind("cut at q Rg = 1.3", lambda exact, noise, rng: format_columns(
         *(a[exact > 0.57] for a in (Q, exact, noise)))),
