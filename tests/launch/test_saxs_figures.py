@@ -40,8 +40,8 @@ def labels(axes):
 def test_the_correlations_stand_beside_the_published_ones(drawn, tmp_path):
     all_figures.saxs2d(tmp_path / "2d.png", [FREE, GIVEN])
     assert labels(drawn[0].axes[0]) == [
-        "simulated, radius free, mean 0.850", "decodeSAXS's maps, radius free, mean 0.700",
-        "simulated, radius given, mean 0.950"]
+        "saxsae, simulated curves, radius free, mean 0.850", "decodeSAXS's maps, radius free, mean 0.700",
+        "saxsae, simulated curves, radius given, mean 0.950"]
     assert (tmp_path / "2d.png").stat().st_size > 1000
 
 
@@ -51,7 +51,7 @@ def test_the_radii_found_stand_against_the_true_ones(drawn, tmp_path):
     ours, published = axes.lines[:2]
     np.testing.assert_array_equal(ours.get_xydata(), [[40, 42], [30, 29]])
     np.testing.assert_array_equal(published.get_xydata(), [[40, 50]])
-    assert labels(axes) == ["simulated", "decodeSAXS"]
+    assert labels(axes) == ["saxsae, simulated curves", "decodeSAXS"]
 
 
 def test_what_is_missing_is_named(tmp_path):

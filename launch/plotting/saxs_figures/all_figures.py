@@ -19,6 +19,7 @@ from saxsae.reconstruction import Reconstruction, reconstruct
 from saxsae.shapes import voxels
 
 _ELITES = 20  # models whose correlations figure 2a averages, as in the paper
+_CURVES = {"reconstruction": "measured curves", "simulated": "simulated curves"}  # by the task of an evaluation
 _CORRELATION_BINS = np.linspace(0.3, 1, 29).tolist()
 _LEVELS = (0.95, 0.90, 0.85, 0.75)  # figure 2f shows the case whose correlation is nearest to each
 
@@ -224,13 +225,14 @@ def saxs2d(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
             colour, radius = style.BLUE if given else style.RED, f"radius {'given' if given else 'free'}"
             ours = _values(result, "correlation")
             axes.hist(ours, _CORRELATION_BINS, alpha=0.6, color=colour,
-                      label=f"{result['task']}, {radius}, mean {np.mean(ours):.3f}")
+                      label=f"saxsae, {_CURVES[result['task']]}, {radius}, mean {np.mean(ours):.3f}")
             published = _values(result, "published_map_correlation")
             if published:
                 axes.hist(published, _CORRELATION_BINS, histtype="step", color=colour,
                           label=f"decodeSAXS's maps, {radius}, mean {np.mean(published):.3f}")
         axes.set_xlabel("correlation of map and reference")
         axes.set_ylabel("curves")
+        axes.set_ylim(top=1.25 * axes.get_ylim()[1])  # room for the legend
         axes.legend(loc="upper left")
 
 
@@ -258,7 +260,7 @@ def saxs2e(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
         for result, colour in zip(free, (style.RED, style.BLUE, style.GREEN, style.ORANGE), strict=False):
             x, y = (np.array([item[key] for item in result["items"] if "correlation" in item])
                     for key in ("reference_radius_angstrom", "radius_angstrom"))
-            axes.plot(x, y, "o", markersize=4, color=colour, label=result["task"])
+            axes.plot(x, y, "o", markersize=4, color=colour, label=f"saxsae, {_CURVES[result['task']]}")
             top = max(top, x.max(), y.max())
             published = [(item["reference_radius_angstrom"], item["published_radius_angstrom"])
                          for item in result["items"] if item.get("published_radius_angstrom")]
