@@ -23,7 +23,7 @@ _STATUSES = (SHAPE, DOUBTFUL, NO_SHAPE, FAILED)
 _GUIDE = (
     "Rg and I(0) are those of the Guinier region, r_max is the largest distance of an atom from the centroid, and "
     "RSC is the real-space correlation of the models with their mean (after evolve: with the best). chi^2 near 1 and "
-    "RSC above 0.9 are good.")
+    "RSC above 0.9 are good. The expected correlation is that of the map with the true shape, with its 90% interval.")
 _GUIDE_TO_SERIES = (
     " For I(0)/c the intensities of a file are assumed not to be divided by the concentration, unless the series below "
     "says that they are.")
@@ -46,6 +46,8 @@ class BatchRow:
       r_max_angstrom: largest distance of an atom of the result from the centroid, A.
       chi_squared: chi^2 of the best model.
       rsc: mean real-space correlation of the models with their mean, after `evolve` with the best.
+      expected_correlation: of the map with the true shape, where a confidence is stated.
+      expected_correlation_low, expected_correlation_high: its 90% interval.
       q_min_inv_angstrom: smallest q of the curve, 1/A.
       q_max_inv_angstrom: largest q of the curve, 1/A.
       seconds: wall time.
@@ -66,6 +68,9 @@ class BatchRow:
     r_max_angstrom: float | None = None
     chi_squared: float | None = None
     rsc: float | None = None
+    expected_correlation: float | None = None
+    expected_correlation_low: float | None = None
+    expected_correlation_high: float | None = None
     q_min_inv_angstrom: float | None = None
     q_max_inv_angstrom: float | None = None
     seconds: float | None = None
@@ -86,10 +91,12 @@ def make_row(file: CurveFile, log: dict[str, Any], concentration: float | None) 
     facts, summary = log.get("batch", {}), log.get("summary", {})
     guinier = facts.get("guinier") or {}
     q_min, q_max = facts.get("q_inv_angstrom") or (None, None)
+    expected_low, expected_high = summary.get("expected_correlation_90") or (None, None)
     return BatchRow(
         file.name, file.path, log["status"], "; ".join(log["reasons"]), guinier.get("rg_angstrom"),
         guinier.get("rg_sigma"), guinier.get("i0"), guinier.get("i0_sigma"), summary.get("radius_angstrom"),
-        summary.get("chi_squared"), summary.get("rsc"), q_min, q_max, log.get("timing", {}).get("wall_seconds"),
+        summary.get("chi_squared"), summary.get("rsc"), summary.get("expected_correlation"), expected_low,
+        expected_high, q_min, q_max, log.get("timing", {}).get("wall_seconds"),
         f"{file.name}/{page.NAME}" if log["status"] in RESULTS else "", concentration)
 
 
@@ -148,8 +155,9 @@ def write_page(folder: pathlib.Path, rows: Sequence[BatchRow], total: int, serie
     """
     with_concentrations = _has_concentrations(rows)
     methods = _mass_methods(rows)
-    headings = ["Curve", "Verdict", f"Rg, {ANGSTROM}", "I(0)", f"r_max, {ANGSTROM}", "chi^2", "RSC", "q, 1/A",
-                "s", *(["c, mg/ml", "I(0)/c"] if with_concentrations else []), *map(_name_mass, methods)]
+    headings = ["Curve", "Verdict", f"Rg, {ANGSTROM}", "I(0)", f"r_max, {ANGSTROM}", "chi^2", "RSC",
+                "Expected correlation", "q, 1/A", "s",
+                *(["c, mg/ml", "I(0)/c"] if with_concentrations else []), *map(_name_mass, methods)]
     done = f"{len(rows)} of {total} curves are done" if len(rows) < total else f"{total} curves"
     table.write(
         folder / PAGE, "Shapes from scattering curves", done, format_counts(rows) + ".", headings,
@@ -160,9 +168,9 @@ def write_page(folder: pathlib.Path, rows: Sequence[BatchRow], total: int, serie
 
 def format_table(rows: Sequence[BatchRow]) -> str:
     """Returns the table that is printed at the end of a batch."""
-    lines = [["", "verdict", "Rg", "r_max", "chi^2", "RSC", "seconds"]]
+    lines = [["", "verdict", "Rg", "r_max", "chi^2", "RSC", "expected correlation", "seconds"]]
     lines += [[row.name, row.status, _fixed(row.rg_angstrom, 1), _fixed(row.r_max_angstrom, 1),
-               _fixed(row.chi_squared, 2), _fixed(row.rsc, 3), _fixed(row.seconds, 0)] for row in rows]
+               _fixed(row.chi_squared, 2), _fixed(row.rsc, 3), _expected(row), _fixed(row.seconds, 0)] for row in rows]
     if _has_concentrations(rows):
         shown = [_significant(row.concentration_mg_per_ml).text for row in rows]
         lines = [[*line, cell] for line, cell in zip(lines, ["mg/ml", *shown], strict=True)]
@@ -215,11 +223,20 @@ def _cells(row: BatchRow, with_concentrations: bool) -> list[table.Cell]:
         table.Cell(row.name, link=urllib.parse.quote(row.report), title=row.file),
         table.Cell(row.status, status=row.status, more=row.reason, order=_STATUSES.index(row.status)),
         _number(row.rg_angstrom, 2, row.rg_sigma_angstrom), _significant(row.i0), _number(row.r_max_angstrom, 1),
-        _number(row.chi_squared, 2), _number(row.rsc, 3), table.Cell(q_range, order=row.q_max_inv_angstrom),
-        _number(row.seconds, 0)]
+        _number(row.chi_squared, 2), _number(row.rsc, 3),
+        table.Cell(_expected(row), order=row.expected_correlation),
+        table.Cell(q_range, order=row.q_max_inv_angstrom), _number(row.seconds, 0)]
     if with_concentrations:
         cells += [_significant(row.concentration_mg_per_ml), _significant(row.i0_per_concentration)]
     return [*cells, *(_mass_cell(row, method) for method in row.masses_kda)]
+
+
+def _expected(row: BatchRow) -> str:
+    """Returns the expected correlation with its 90% interval, "" where none is stated."""
+    if row.expected_correlation is None:
+        return ""
+    return (f"{row.expected_correlation:.2f} ({row.expected_correlation_low:.2f} to "
+            f"{row.expected_correlation_high:.2f})")
 
 
 def _number(value: float | None, digits: int, sigma: float | None = None) -> table.Cell:

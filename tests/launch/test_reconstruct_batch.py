@@ -117,7 +117,8 @@ def stub(monkeypatch, tmp_path):
         if name in errors:
             raise errors[name]
         log = {"status": "doubtful", "reasons": ["a reason"], "timing": {"wall_seconds": 1.0},
-               "summary": {"chi_squared": 1.5, "radius_angstrom": 40.0, "rsc": 0.9}, **description}
+               "summary": {"chi_squared": 1.5, "radius_angstrom": 40.0, "rsc": 0.9,
+                           "expected_correlation": 0.934, "expected_correlation_90": [0.87, 0.96]}, **description}
         (folder / "report.html").write_text("")
         (folder / "log.json").write_text(json.dumps(batch.app.to_json_types(log)))
         return log
@@ -154,6 +155,15 @@ def test_an_unexpected_error_is_a_row_and_is_tried_again(stub):
     assert stub.run() == ["b"]
     assert [row["status"] for row in rows_of(stub.out).values()] == ["doubtful"] * 3
     assert stub.run() == []
+
+
+def test_the_expected_correlation_stands_in_each_table(stub, capsys):
+    stub.run()
+    row, (item, *_) = rows_of(stub.out)["a"], json.loads(stub.json.read_text())["items"]
+    for suffix, value in (("", 0.934), ("_low", 0.87), ("_high", 0.96)):
+        assert float(row[f"expected_correlation{suffix}"]) == item[f"expected_correlation{suffix}"] == value
+    for text in (capsys.readouterr().out, (stub.out / "batch.html").read_text(encoding="utf-8")):
+        assert "0.93 (0.87 to 0.96)" in text
 
 
 def test_a_curve_that_fails_now_keeps_no_report_of_before(stub):
