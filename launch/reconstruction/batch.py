@@ -200,7 +200,8 @@ def _write_tables(folder: pathlib.Path, curves: Sequence[CurveFile], rows: dict[
     lines = found.lines
     if scales:
         concentrations = [row.concentration_mg_per_ml for row in done]
-        lines = (*lines, series.describe_masses(concentrations, given, found.divided))
+        lines = (*lines, series.describe_masses(
+            concentrations, given, found.divided, batch_table.count_contradicted(done)))
     batch_table.write_csv(folder, done)
     batch_table.write_page(folder, done, len(curves), lines, summarize_skipped(skipped))
     if json_path is not None:

@@ -13,7 +13,7 @@ from launch import app
 from launch.pages import page, table
 from launch.plotting.style import ANGSTROM
 from launch.reconstruction.input_files import RESERVED_NAMES, CurveFile
-from saxsae.analysis.mass_by_concentration import MassScale, mass_from_i0
+from saxsae.analysis.mass_by_concentration import MassScale, contradicts_shape, mass_from_i0
 from saxsae.verdict import DOUBTFUL, NO_SHAPE, SHAPE
 
 CSV, PAGE = RESERVED_NAMES
@@ -54,6 +54,7 @@ class BatchRow:
       report: the report, relative to the output folder; "" without a result.
       concentration_mg_per_ml: concentration of the sample.
       i0_per_concentration: I(0) over the concentration; I(0) itself where the file's intensities are divided already.
+      mass_by_shape_kda: mass by the shape of the curve, kDa, which needs no concentration.
       masses_kda: mass and standard deviation from I(0) and the concentration, kDa, by the method of each `MassScale`.
     """
 
@@ -77,6 +78,7 @@ class BatchRow:
     report: str = ""
     concentration_mg_per_ml: float | None = None
     i0_per_concentration: float | None = None
+    mass_by_shape_kda: float | None = None
     masses_kda: dict[str, tuple[float, float] | None] = dataclasses.field(default_factory=dict)
 
 
@@ -97,7 +99,8 @@ def make_row(file: CurveFile, log: dict[str, Any], concentration: float | None) 
         guinier.get("rg_sigma"), guinier.get("i0"), guinier.get("i0_sigma"), summary.get("radius_angstrom"),
         summary.get("chi_squared"), summary.get("rsc"), summary.get("expected_correlation"), expected_low,
         expected_high, q_min, q_max, log.get("timing", {}).get("wall_seconds"),
-        f"{file.name}/{page.NAME}" if log["status"] in RESULTS else "", concentration)
+        f"{file.name}/{page.NAME}" if log["status"] in RESULTS else "", concentration,
+        mass_by_shape_kda=log.get("curve_numbers", {}).get("mass_kda_calibrated"))
 
 
 def complete_row(row: BatchRow, divided: bool, scales: Sequence[MassScale]) -> BatchRow:
@@ -114,6 +117,13 @@ def complete_row(row: BatchRow, divided: bool, scales: Sequence[MassScale]) -> B
     concentration = 1.0 if divided else concentration
     return dataclasses.replace(row, i0_per_concentration=i0 / concentration, masses_kda={
         scale.method: None if sigma is None else mass_from_i0(i0, sigma, concentration, scale) for scale in scales})
+
+
+def count_contradicted(rows: Sequence[BatchRow]) -> int:
+    """Returns how many curves have a mass from I(0) that contradicts the mass by the shape of the curve."""
+    return sum(any(found is not None and row.mass_by_shape_kda is not None
+                   and contradicts_shape(found[0], row.mass_by_shape_kda) for found in row.masses_kda.values())
+               for row in rows)
 
 
 def count_statuses(rows: Sequence[BatchRow]) -> dict[str, int]:
@@ -190,6 +200,8 @@ def as_items(rows: Sequence[BatchRow]) -> list[dict[str, Any]]:
 def _flatten(row: BatchRow) -> dict[str, Any]:
     """Returns the columns of a row by name: its fields, and for each mass its value and its standard deviation."""
     values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    if not row.masses_kda:
+        del values["mass_by_shape_kda"]  # it stands beside the masses from I(0) alone
     for method, found in values.pop("masses_kda").items():
         values[f"mass_kda_{method}"], values[f"mass_sigma_kda_{method}"] = found or (None, None)
     return values

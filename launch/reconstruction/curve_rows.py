@@ -37,9 +37,13 @@ def rows(numbers: CurveNumbers, map_volume_angstrom3: float | None) -> list[tupl
             others.append(f"volume of the map {map_volume_angstrom3 / _ANGSTROM3_PER_DALTON / 1000:.3g}")
         lines.append(("molecular mass", f"{mass.mass_kda:.3g} kDa", f"90%: {mass.interval_kda[0]:.3g} to "
                       f"{mass.interval_kda[1]:.3g}; {', '.join(others)}"))
-    lines += [(_NAMES_BY_CONCENTRATION[mass.method], f"{mass.mass_kda:.3g} kDa",
-               f"90%: {mass.interval_kda[0]:.3g} to {mass.interval_kda[1]:.3g}, for the error of I(0) alone")
-              for mass in numbers.masses if mass.method in _NAMES_BY_CONCENTRATION and math.isfinite(mass.mass_kda)]
+    for from_i0 in numbers.masses:
+        if from_i0.method in _NAMES_BY_CONCENTRATION and math.isfinite(from_i0.mass_kda):
+            low, high = from_i0.interval_kda
+            doubt = ("; contradicts the molecular mass above: is the concentration right, and the unit of I(0)?"
+                     if mass_by_concentration.contradicts_shape(from_i0.mass_kda, mass.mass_kda) else "")
+            lines.append((_NAMES_BY_CONCENTRATION[from_i0.method], f"{from_i0.mass_kda:.3g} kDa",
+                          f"90%: {low:.3g} to {high:.3g}, for the error of I(0) alone{doubt}"))
     if math.isfinite(numbers.porod_volume_angstrom3):
         lines.append(("Porod volume", f"{numbers.porod_volume_angstrom3:.3g} A^3",
                       f"q to {numbers.porod_q_max_inv_angstrom:.2g} 1/A"))

@@ -160,13 +160,14 @@ def find_series(points: Sequence[SeriesPoint], given: bool) -> SeriesReport:
         _describe_line("I(0)/c", found.i0_per_concentration, ""), _MEANINGS[found.interaction]))
 
 
-def describe_masses(concentrations: Sequence[float | None], given: bool, divided: bool) -> str:
+def describe_masses(concentrations: Sequence[float | None], given: bool, divided: bool, contradicted: int) -> str:
     """Returns one line on the concentrations with which masses are computed from I(0).
 
     Args:
       concentrations: of the curves, mg/ml; None where one is not known.
       given: whether the user gave the concentrations.
       divided: whether the intensities are divided by the concentration already.
+      contradicted: how many curves have a mass that contradicts the mass by the shape of the curve.
     """
     parts = [f"concentrations {'as given' if given else 'from the headers of the files'}"]
     if divided:
@@ -174,6 +175,9 @@ def describe_masses(concentrations: Sequence[float | None], given: bool, divided
     unknown = sum(concentration is None for concentration in concentrations)
     if unknown:
         parts.append(f"no mass for {unknown} of {len(concentrations)} curves, whose concentration is not known")
+    if contradicted:
+        parts.append(f"the mass of {contradicted} of {len(concentrations)} curves contradicts that by the shape of the "
+                     "curve by more than a factor of 2: is the concentration right, and the unit of I(0)?")
     return f"masses from I(0) and c: {'; '.join(parts)}"
 
 

@@ -21,6 +21,7 @@ _AVOGADRO = 6.02214076e23  # 1/mol
 _SCATTERING_LENGTH_CM_PER_GRAM = (
     (_ELECTRONS_PER_GRAM - _WATER_ELECTRONS_PER_CM3 * _CM3_PER_GRAM) * _ELECTRON_RADIUS_CM)
 
+_LARGEST_RATIO = 2.0  # of this mass and that by the curve's shape, whose own 90% intervals are within a quarter
 ON_ABSOLUTE_SCALE, BY_STANDARD = "absolute_scale", "standard"  # also the names of the flags of `launch.reconstruct`
 
 
@@ -68,6 +69,18 @@ def mass_from_i0(i0: float, i0_sigma: float, concentration_mg_per_ml: float, sca
     """
     kda_per_i0 = scale.kda_per_i0_over_concentration / concentration_mg_per_ml
     return kda_per_i0 * i0, kda_per_i0 * i0_sigma
+
+
+def contradicts_shape(mass_kda: float, mass_by_shape_kda: float) -> bool:
+    """Returns whether a mass from I(0) is off by more than a factor of 2 from the mass by the shape of the curve.
+
+    The concentration, the unit of the intensities or the standard is then wrong. NaN contradicts nothing.
+
+    Args:
+      mass_kda: from I(0) and the concentration, kDa.
+      mass_by_shape_kda: `molecular_mass.CALIBRATED`, kDa, which needs neither.
+    """
+    return max(mass_kda / mass_by_shape_kda, mass_by_shape_kda / mass_kda) > _LARGEST_RATIO
 
 
 def estimate_masses_from_i0(guinier: GuinierFit, concentration_mg_per_ml: float | None,

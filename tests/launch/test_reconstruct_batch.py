@@ -118,7 +118,8 @@ def stub(monkeypatch, tmp_path):
             raise errors[name]
         log = {"status": "doubtful", "reasons": ["a reason"], "timing": {"wall_seconds": 1.0},
                "summary": {"chi_squared": 1.5, "radius_angstrom": 40.0, "rsc": 0.9,
-                           "expected_correlation": 0.934, "expected_correlation_90": [0.87, 0.96]}, **description}
+                           "expected_correlation": 0.934, "expected_correlation_90": [0.87, 0.96]},
+               "curve_numbers": {"mass_kda_calibrated": 20.0}, **description}
         (folder / "report.html").write_text("")
         (folder / "log.json").write_text(json.dumps(batch.app.to_json_types(log)))
         return log
@@ -279,6 +280,8 @@ def test_masses_from_i0_are_columns_and_compute_nothing_again(stub, capsys):
         assert f"{mass:.1f} +- {sigma:.1f}" in said
         row = rows[item["id"]]
         assert float(row["mass_kda_standard"]) == pytest.approx(30, rel=1e-3)  # all three are the standard
+    # The intensities of the example are not in 1/cm.
+    assert "the mass of 3 of 3 curves contradicts that by the shape" in said and float(row["mass_by_shape_kda"]) == 20
     # Without the scales nothing is added.
     stub.run()
     assert (rows_of(stub.out), json.loads(stub.json.read_text())["items"]) == without

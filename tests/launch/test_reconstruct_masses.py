@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from report_pages import payload_of
 
-from saxsae.analysis.mass_by_concentration import ABSOLUTE_SCALE
+from launch.reconstruction import curve_rows
+from saxsae.analysis.curve_report import compute_curve_numbers
+from saxsae.analysis.mass_by_concentration import ABSOLUTE_SCALE, scale_of_standard
+from saxsae.io.curves.measured_curves import read_curve
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "saxsae" / "examples" / "three_lobes.dat"
 MASS_KDA, CONCENTRATION = 20.0, 2.5
@@ -74,3 +77,11 @@ def test_without_the_flags_nothing_is_added(runs):
     assert plain["curve_numbers"] == {name: stated["curve_numbers"][name] for name in plain["curve_numbers"]}
     assert plain["summary"] == stated["summary"] and plain["measures"] == stated["measures"]
     assert runs.plain.page["rows"] == [row for row in runs.stated.page["rows"] if row[0] not in ROWS]
+
+
+def test_a_mass_that_contradicts_the_shape_says_so():
+    curve = read_curve(EXAMPLE)  # its intensities are not in 1/cm
+    for scale, doubted in ((ABSOLUTE_SCALE, True), (scale_of_standard(MASS_KDA, 99.3, CONCENTRATION), False)):
+        rows = curve_rows.rows(compute_curve_numbers(curve, CONCENTRATION, (scale,)), None)
+        remark, = (row[2] for row in rows if row[0] in ROWS)
+        assert ("contradicts the molecular mass above" in remark) == doubted

@@ -45,6 +45,12 @@ def test_the_correlations_stand_beside_the_published_ones(drawn, tmp_path):
     assert (tmp_path / "2d.png").stat().st_size > 1000
 
 
+def test_no_correlation_falls_off_the_histogram(drawn, tmp_path):
+    values = [-0.11, 0.2, 0.999, 1.0]
+    all_figures.saxs2d(tmp_path / "2d.png", [{"task": "simulated", "items": [{"correlation": v} for v in values]}])
+    assert sum(bar.get_height() for bar in drawn[0].axes[0].patches) == len(values)
+
+
 def test_the_radii_found_stand_against_the_true_ones(drawn, tmp_path):
     all_figures.saxs2e(tmp_path / "2e.png", [GIVEN, FREE])
     axes = drawn[0].axes[0]

@@ -1,8 +1,8 @@
 """Makes good and unfit curves, as the text of files; `launch.evaluate --task=verdicts` judges them.
 
 The bodies are uniform spheroids, whose exact curves are those of A. Guinier and G. Fournet, Small-Angle Scattering of
-X-Rays (1955). Each unfit kind is a mistake in a measurement, a reduction or an export, or
-a sample without a shape.
+X-Rays (1955). Each unfit kind is a mistake in a measurement, a reduction or an export, or a sample without a
+shape.
 """
 
 from collections.abc import Callable

@@ -20,7 +20,7 @@ from saxsae.shapes import voxels
 
 _ELITES = 20  # models whose correlations figure 2a averages, as in the paper
 _CURVES = {"reconstruction": "measured curves", "simulated": "simulated curves"}  # by the task of an evaluation
-_CORRELATION_BINS = np.linspace(0.3, 1, 29).tolist()
+_CORRELATION_STEP = 0.025  # of the histogram of figure 2d
 _LEVELS = (0.95, 0.90, 0.85, 0.75)  # figure 2f shows the case whose correlation is nearest to each
 
 
@@ -218,17 +218,20 @@ def saxs2d(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
     Raises:
       MissingInput: if no result is of these tasks.
     """
+    found = _only(results, "reconstruction", "simulated")
+    named = ("correlation", "published_map_correlation")
+    lowest = min((value for result in found for name in named for value in _values(result, name)), default=0.0)
+    bins = (np.arange(np.floor(lowest / _CORRELATION_STEP), 1 / _CORRELATION_STEP + 1) * _CORRELATION_STEP).tolist()
     with style.figure(path, 4.4, 3.2) as figure:
         axes = figure.subplots()
-        for result in _only(results, "reconstruction", "simulated"):
+        for result in found:
             given = result.get("given_radius")
             colour, radius = style.BLUE if given else style.RED, f"radius {'given' if given else 'free'}"
-            ours = _values(result, "correlation")
-            axes.hist(ours, _CORRELATION_BINS, alpha=0.6, color=colour,
+            ours, published = (_values(result, name) for name in named)
+            axes.hist(ours, bins, alpha=0.6, color=colour,
                       label=f"saxsae, {_CURVES[result['task']]}, {radius}, mean {np.mean(ours):.3f}")
-            published = _values(result, "published_map_correlation")
             if published:
-                axes.hist(published, _CORRELATION_BINS, histtype="step", color=colour,
+                axes.hist(published, bins, histtype="step", color=colour,
                           label=f"decodeSAXS's maps, {radius}, mean {np.mean(published):.3f}")
         axes.set_xlabel("correlation of map and reference")
         axes.set_ylabel("curves")

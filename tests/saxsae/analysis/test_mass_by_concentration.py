@@ -8,6 +8,7 @@ import pytest
 from saxsae.analysis.curve_report import compute_curve_numbers
 from saxsae.analysis.mass_by_concentration import (
     ABSOLUTE_SCALE,
+    contradicts_shape,
     estimate_masses_from_i0,
     mass_from_i0,
     scale_of_standard,
@@ -91,3 +92,9 @@ def test_without_a_guinier_region_or_a_concentration_there_is_no_mass():
     assert numbers.flatten()["mass_kda_absolute_scale"] is None and len(numbers.notes) == 1
     numbers = compute_curve_numbers(curve(1.0), None, (ABSOLUTE_SCALE,))
     assert numbers.notes == ("no mass by absolute_scale: the concentration is not known",)
+
+
+@pytest.mark.parametrize(("mass", "contradicts"), [(20.0, False), (39.9, False), (40.1, True), (9.9, True),
+                                                   (55_000.0, True), (float("nan"), False)])
+def test_a_mass_off_by_more_than_two_contradicts_the_shape(mass, contradicts):
+    assert contradicts_shape(mass, 20.0) == contradicts and not contradicts_shape(mass, float("nan"))
