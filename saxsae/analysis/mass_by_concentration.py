@@ -74,7 +74,8 @@ def mass_from_i0(i0: float, i0_sigma: float, concentration_mg_per_ml: float, sca
 def contradicts_shape(mass_kda: float, mass_by_shape_kda: float) -> bool:
     """Returns whether a mass from I(0) is off by more than a factor of 2 from the mass by the shape of the curve.
 
-    The concentration, the unit of the intensities or the standard is then wrong. NaN contradicts nothing.
+    Then the concentration, the unit of the intensities or the standard is wrong, or the sample is no protein. NaN
+    contradicts nothing.
 
     Args:
       mass_kda: from I(0) and the concentration, kDa.
