@@ -165,7 +165,7 @@ def wilson_curve(crystal: PublishedCrystal) -> np.ndarray:
     unique = normalisation.merge_equivalents(crystal.reflections, crystal.cell, crystal.operators)
     if crystal.radiation != "xray" or not normalisation.uses_debye_curve(crystal.composition):
         return np.full(len(_SPACINGS) - 1, np.nan)
-    fit = normalisation.fit_wilson(unique, crystal.composition, crystal.radiation)
+    fit = normalisation.fit_scale_and_b(unique, crystal.composition, crystal.radiation)
     s = unique.inverse_spacing
     expected = fit.scale * np.exp(-fit.b_iso * s**2 / 2) * sum_of_squared_form_factors(
         s, crystal.composition, crystal.radiation)

@@ -5,7 +5,7 @@ curve of organic molecules: interatomic distances shared by nearly all organics 
 
 1. `merge_equivalents`: one reflection of each set of symmetry mates, with epsilon and multiplicity. (`measured.merging`
    comes before: it averages repeated measurements and judges them.)
-2. `fit_wilson`: scale and B.
+2. `fit_scale_and_b`: scale and B.
 3. `normalise`: |E|, and the amplitudes of point-like atoms under a Gaussian taper that the resolution can show.
 """
 
@@ -122,7 +122,7 @@ def merge_equivalents(reflections: Intensities, cell: np.ndarray, operators: Spa
                              np.asarray(epsilon), multiplicity)
 
 
-def fit_wilson(reflections: UniqueReflections, composition: Mapping[str, float], radiation: str) -> WilsonFit:
+def fit_scale_and_b(reflections: UniqueReflections, composition: Mapping[str, float], radiation: str) -> WilsonFit:
     """Fits scale and B to the mean intensities in shells of resolution.
 
     Args:
@@ -152,8 +152,8 @@ def fit_wilson(reflections: UniqueReflections, composition: Mapping[str, float],
 
 
 def normalise(reflections: UniqueReflections, composition: Mapping[str, float], radiation: str) -> NormalisedAmplitudes:
-    """Returns normalised and sharpened amplitudes of N unique reflections; arguments as those of `fit_wilson`."""
-    wilson = fit_wilson(reflections, composition, radiation)
+    """Returns normalised and sharpened amplitudes of N unique reflections; arguments as those of `fit_scale_and_b`."""
+    wilson = fit_scale_and_b(reflections, composition, radiation)
     s = reflections.inverse_spacing
     d_min = 1 / float(s.max())
     amplitude = np.sqrt(np.maximum(reflections.intensity, 0.0))

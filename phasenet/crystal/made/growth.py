@@ -233,7 +233,7 @@ class GrowingCrystal:
           names: c symbols.
         """
         near = contacts.limits_within_molecule(elements, names, two_bonds=True)
-        beside = np.linalg.norm(positions - place, axis=1) < contacts.longest_bonds(names, names[joined.argmax()])
+        beside = np.linalg.norm(positions - place, axis=1) < contacts.longest_bonds_to(names, names[joined.argmax()])
         limits[:, columns[joined]] = near[:, joined]
         rows = np.array(binding, int)[:, None]
         limits[rows, columns[beside]] = near[rows, np.flatnonzero(beside)]

@@ -86,7 +86,7 @@ def choose_elements(strengths: np.ndarray, powers: np.ndarray, symbols: Sequence
       strengths: (n,) in the unit of `powers`.
       powers: (E,) mean form factors.
       symbols: E elements.
-      bonds: from `find_bonds`.
+      bonds: from `find_cno_bonds`.
     """
     evidence = _strength_evidence(np.log(np.maximum(strengths, 1e-6)), powers) + _frequencies(symbols)
     rows = evidence.argmax(1)
@@ -107,7 +107,7 @@ def exchange_by_evidence(strengths: np.ndarray, mates: np.ndarray, powers: np.nd
       mates: (n,) how many atoms of the cell each stands for.
       powers: (E,) mean form factors.
       symbols: E elements.
-      bonds: from `find_bonds`.
+      bonds: from `find_cno_bonds`.
       elements: n symbols to begin with.
     """
     evidence = _strength_evidence(np.log(np.maximum(strengths, 1e-6)), powers)
@@ -124,7 +124,7 @@ def exchange_by_evidence(strengths: np.ndarray, mates: np.ndarray, powers: np.nd
     return tuple(symbols[row] for row in rows)
 
 
-def find_bonds(positions: np.ndarray, images: np.ndarray, site_orders: np.ndarray,
+def find_cno_bonds(positions: np.ndarray, images: np.ndarray, site_orders: np.ndarray,
                orthogonalization: np.ndarray) -> Bonds:
     """Returns for each of n atoms the (atom, length in Angstrom) of all within 1.75 A, the longest bond of C, N and O.
 
@@ -150,7 +150,7 @@ def bond_evidence(bonds: Bonds, elements: Sequence[str], symbols: Sequence[str])
     The row of an atom is 0 where the atom, or one that it is bonded to, is not C, N or O.
 
     Args:
-      bonds: from `find_bonds`.
+      bonds: from `find_cno_bonds`.
       elements: n symbols of the atoms.
       symbols: E elements.
     """

@@ -76,7 +76,7 @@ def test_wilson_scale_and_b_are_recovered_from_random_atoms():
     total = factors[0] * waves[:, :30].sum(1) + factors[1] * waves[:, 30:].sum(1)
     intensity = 7.0 * np.abs(total)**2 * np.exp(-2.5 * s**2 / 2)
     unique = normalisation.merge_equivalents(Intensities(hkl, intensity, 0.01 * intensity + 1), cell, operators)
-    fit = normalisation.fit_wilson(unique, composition, "xray")
+    fit = normalisation.fit_scale_and_b(unique, composition, "xray")
     assert fit.b_iso == pytest.approx(2.5, abs=0.35)
     assert fit.scale == pytest.approx(7.0, rel=0.2)
     assert not fit.with_debye_curve

@@ -59,7 +59,7 @@ def limits_within_molecule(elements: Sequence[str], others: Sequence[str], two_b
     return _lookup(_two_bonds_within if two_bonds else _farther_within, elements, others)
 
 
-def longest_bonds(elements: Sequence[str], other: str) -> np.ndarray:
+def longest_bonds_to(elements: Sequence[str], other: str) -> np.ndarray:
     """Returns the distances (n,) in Angstrom below which atoms are taken to be bound to one atom.
 
     Args:

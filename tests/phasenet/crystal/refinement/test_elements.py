@@ -16,7 +16,7 @@ POWERS = np.array([8.7, 3.45, 2.78, 2.24])
 def bonds_of(made):
     operators = made.operators
     images = np.einsum("mij,nj->mni", operators.rotations, made.positions) + operators.translations[:, None]
-    return elements.find_bonds(made.positions, images, np.ones(len(made.elements), int),
+    return elements.find_cno_bonds(made.positions, images, np.ones(len(made.elements), int),
                                lattice.orthogonalization_matrix(made.cell))
 
 
@@ -69,7 +69,7 @@ def test_bonds_are_found_across_the_edge_of_the_cell_and_once():
     operators = lattice.operators_of(gemmi.SpaceGroup("P -1"))
     positions = np.array([[0.0, 0.0, 0.0], [0.98, 0.0, 0.18]])
     images = np.einsum("mij,nj->mni", operators.rotations, positions) + operators.translations[:, None]
-    bonds = elements.find_bonds(positions, images, np.array([2, 1]), lattice.orthogonalization_matrix(cell))
+    bonds = elements.find_cno_bonds(positions, images, np.array([2, 1]), lattice.orthogonalization_matrix(cell))
     assert [other for other, _ in bonds[0]] == [1, 1]  # the atom and its mate by the inversion
     assert [other for other, _ in bonds[1]] == [0]  # on the inversion: one atom, though two operators give it
     assert bonds[0][0][1] == pytest.approx(bonds[1][0][1])
