@@ -39,6 +39,7 @@ def evaluate_structure(case: HeldOut, pretrained: Pretrained, **options: Any) ->
     seconds = time.process_time() - start
     assert found.features is not None
     item = {"status": found.verdict.status, "features": found.features.tolist(), "cpu_seconds": seconds,
+            "num_fitting": found.num_fitting,
             "r_max_ratio": found.radius_angstrom / voxels.centre_and_radius(case.structure.xyz_angstrom)[1],
             **compare(found, case)}
     return item if pretrained.confidence is None else add_stated_confidence(item, pretrained.confidence)

@@ -2,47 +2,27 @@
 
 import collections
 import json
-import os
-import pathlib
 import shutil
-import subprocess
-import sys
 import types
 
+import launched
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = {"density.ccp4", "occupancy.ccp4", "fit.fit", "report.html", "shape.png", "fit.png", "convergence.png",
          "log.json"}
-# One process runs all launches, so that all share the compiled programs. One model and one step make a search fast;
-# since it fits badly, no result is refused for its misfit. Its files and messages are those of the launch.
-SERVER = """
-import contextlib, io, json, math, sys, traceback, warnings
+# One model and one step make a search fast. Since it fits badly, no result is refused for its misfit; its files and
+# messages are those of the launch.
+LENIENT = """
+import math, warnings
 
-from absl.testing import flagsaver
-
-from launch import app, reconstruct
 from saxsae import verdict
 
 for name in verdict.RESULT_MEASURES:
     verdict.LIMITS[name] = verdict.LIMITS[name]._replace(no_shape=(-math.inf, math.inf))
 warnings.simplefilter("always")
-for line in sys.stdin:
-    sys.argv = ["reconstruct", *json.loads(line)]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), flagsaver.flagsaver():
-        try:
-            app._parse_flags(sys.argv)
-            code = app._call_main(reconstruct.main, sys.argv) or 0
-        except SystemExit as end:
-            code = end.code
-        except Exception:
-            traceback.print_exc()
-            code = 1
-    print(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue()}), flush=True)
 """
 
 
@@ -84,22 +64,8 @@ def draw_curve(seed):
     return made
 
 
-@pytest.fixture(scope="module")
-def launch():
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                          cwd=ROOT, env=environment) as server:
-
-        def ask(*flags):
-            print(json.dumps([str(flag) for flag in flags]), file=server.stdin, flush=True)
-            return types.SimpleNamespace(**json.loads(server.stdout.readline()))
-
-        yield ask
-        server.stdin.close()
-
-
 @pytest.mark.slow
-def test_all_files_or_one_line(launch, tmp_path_factory):
+def test_all_files_or_one_line(tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")
     ends = collections.Counter()
 
@@ -110,16 +76,18 @@ def test_all_files_or_one_line(launch, tmp_path_factory):
         made = draw_curve(seed)
         np.savetxt(folder / "made.dat", made.columns, fmt="%.8g")
         shutil.rmtree(folder / "out", ignore_errors=True)
-        done = launch(f"--profile={folder / 'made.dat'}", f"--output={folder / 'out'}", "--generations=1",
-                      "--num_models=1", *made.flags)
+        done = launched.run_in_turn("launch.reconstruct", f"--profile={folder / 'made.dat'}",
+                                    f"--output={folder / 'out'}", "--generations=1", "--num_models=1", *made.flags,
+                                    setup=LENIENT)
         names = {file.name for file in (folder / "out").iterdir()} if (folder / "out").exists() else set()
-        if done.code == 0:
-            assert done.err == ""
+        if done.returncode == 0:
+            assert done.stderr == ""
             assert names - {"beads.pdb", "beads.cif"} == FILES | {"model_01.ccp4"} and len(names) == len(FILES) + 2
             log = json.loads((folder / "out" / "log.json").read_text())
             ends[f"order {log['zernike_order']}"] += 1
         else:
-            assert done.code == 1 and done.err.count("\n") == 1 and done.err.startswith("reconstruct: "), done.err
+            assert done.returncode == 1 and done.stderr.count("\n") == 1
+            assert done.stderr.startswith("reconstruct: "), done.stderr
             assert names <= {"log.json"}
             ends["refused"] += 1
 

@@ -26,7 +26,7 @@ KINDS = {kind.name: kind for kind in made_curves.KINDS}
 SCALES = (ABSOLUTE_SCALE, scale_of_standard(30.0, 198.6, 2.0))  # the I(0) of the example is 99.3
 
 
-launch = functools.partial(launched.run, "launch.reconstruct")
+launch = functools.partial(launched.run_in_turn, "launch.reconstruct")
 
 
 def rows_of(folder):

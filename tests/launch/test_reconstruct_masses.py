@@ -19,7 +19,7 @@ EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "saxsae" / "examples" / 
 MASS_KDA, CONCENTRATION = 20.0, 2.5
 ROWS = "mass on absolute scale", "mass by the standard"
 
-launch = functools.partial(launched.run, "launch.reconstruct")
+launch = functools.partial(launched.run_in_turn, "launch.reconstruct")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def runs(tmp_path_factory):
 
     def run(name, *flags):
         finished = launch(f"--profile={folder / 'curve.dat'}", f"--output={folder / name}", "--stages=bank",
-                          "--num_models=1", "--equal_atoms", "--shell_contrast=0", *flags)
+                          "--num_models=1", *flags)
         assert finished.returncode == 0, finished.stderr
         return types.SimpleNamespace(
             output=finished.stdout, log=json.loads((folder / name / "log.json").read_text()),

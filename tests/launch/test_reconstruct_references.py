@@ -53,7 +53,7 @@ def write_measurement(path, xyz, numbers):
 
 
 def launch(*flags):
-    return launched.run("launch.reconstruct", *flags, "--stages=bank", "--num_models=2")
+    return launched.run_in_turn("launch.reconstruct", *flags, "--stages=bank", "--num_models=2")
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,16 @@
 """launch.reconstruct --symmetry: the row, the log, the page and the maps."""
 
 import contextlib
+import functools
 import json
 import re
 
+import launched
 import numpy as np
 import pytest
 from report_pages import payload_of
 from scipy import ndimage
-from test_reconstruct import EXAMPLE, ROOT, launch
+from test_reconstruct import EXAMPLE, ROOT
 
 from launch.pages import scales
 from launch.reconstruction import report
@@ -19,13 +21,15 @@ from saxsae import reconstruction
 from saxsae.superposition.point_groups import GROUP_NAMES, parse_group
 from saxsae.symmetric_search import SymmetryEvidence
 
+launch = functools.partial(launched.run_in_turn, "launch.reconstruct")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A short run of the shipped example."""
     folder = tmp_path_factory.mktemp("symmetry")
     finished = launch(f"--profile={EXAMPLE}", f"--output={folder}", "--symmetry=c3", "--generations=1",
-                      "--num_models=2", "--equal_atoms", "--shell_contrast=0")
+                      "--num_models=2")
     assert finished.returncode == 0, finished.stderr
     assert "symmetry " in finished.stdout and "log evidence against it" in finished.stdout
     first, second = (finished.stdout.find(f"{name}: step   1/1") for name in ("symmetry C3", "without symmetry"))
@@ -70,8 +74,8 @@ def test_flag_page_and_package_know_the_same_groups():
             known.add(parse_group(name).name)
     page = commands.FIELDS["curve"]["symmetry"].pattern
     assert known == {name for name in names if re.fullmatch(page, name)} == set(GROUP_NAMES)
-    launched = re.search(r"--symmetry:\s*<([^>]*)>", launch("--help").stdout)
-    assert known == set(re.sub(r"\s", "", launched[1]).split("|"))
+    listed = re.search(r"--symmetry:\s*<([^>]*)>", launched.run("launch.reconstruct", "--help").stdout)
+    assert known == set(re.sub(r"\s", "", listed[1]).split("|"))
 
 
 def test_the_page_and_the_package_describe_the_groups_that_there_are():

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KINDS = {kind.name: kind for kind in made_curves.KINDS}
 
 
-launch = functools.partial(launched.run, "launch.reconstruct")
+launch = functools.partial(launched.run_in_turn, "launch.reconstruct")
 
 
 def write(path, kind, seed=3):

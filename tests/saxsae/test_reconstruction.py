@@ -1,5 +1,6 @@
 """The way from a curve to a shape, at a small size, with the released weights and a sphere whose curve is known."""
 
+import jax
 import numpy as np
 import pytest
 from made_bodies import sphere_curve
@@ -95,6 +96,14 @@ def test_a_given_radius_stays(given):
     np.testing.assert_array_equal(given.model_radii, np.float32(30.0))
     np.testing.assert_array_equal(given.history.radius, np.float32(30.0))
     assert given.pitch_angstrom == pytest.approx(voxels.pitch(30.0), rel=1e-6)
+
+
+def test_another_radius_compiles_nothing(given, weights, caplog):
+    with jax.log_compiles():
+        other = reconstruct(sphere_curve(25.0), weights, num_models=1, radius=33.0, seed=3, initial="distribution")
+        assert other.order == given.order and "XLA compilation" not in caplog.text
+        jax.jit(lambda x: 3 * x)(1.0)
+    assert "Finished XLA compilation" in caplog.text
 
 
 def test_the_density_is_the_blurred_mean(given):

@@ -301,16 +301,19 @@ def interpolate(fine: FineMap, points: np.ndarray) -> np.ndarray:
       points: (N, 3) positions, Angstrom.
     """
     size = fine.density.shape[0]
-    place = np.clip((points - fine.origin) / fine.pitch, 0, size - 1.001)
+    place = np.clip((points - fine.origin) / fine.pitch, 0, size - 1.001).T
     node = place.astype(int)
-    t = place - node
+    x, y, z = place - node
     flat = fine.density.reshape(-1)
-    corner = (node[:, 0] * size + node[:, 1]) * size + node[:, 2]
-    value = 0.0
-    for i in (0, 1):
-        for j in (0, 1):
-            for k in (0, 1):
-                x, y, z = (t[:, axis] if bit else 1 - t[:, axis]
-                           for axis, bit in enumerate((i, j, k)))
-                value = value + x * y * z * flat[corner + (i * size + j) * size + k]
-    return np.asarray(value)
+    corner = (node[0] * size + node[1]) * size + node[2]
+
+    def along_z(offset: int) -> np.ndarray:
+        low = flat[corner + offset]
+        return low + z * (flat[corner + offset + 1] - low)
+
+    def along_y(offset: int) -> np.ndarray:
+        low = along_z(offset)
+        return low + y * (along_z(offset + size) - low)
+
+    low = along_y(0)
+    return np.asarray(low + x * (along_y(size * size) - low))

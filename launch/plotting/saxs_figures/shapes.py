@@ -15,6 +15,7 @@ from launch.plotting import style
 from launch.plotting.saxs_figures import render
 
 _MAX_BALLS = 6000  # largest number of balls of a structure; larger structures are thinned out
+_PIXELS = 420  # along an edge of the picture of a view
 _SIDES = {"front": np.eye(3), "top": render.rotation_about("x", 90), "right": render.rotation_about("y", -90)}
 
 
@@ -100,7 +101,7 @@ def principal_frame(density: np.ndarray, pitch: float, level: float,
 
 
 def draw_view(axes: Axes, frame: Frame, side: str, density: np.ndarray, pitch: float, level: float,
-              balls: Balls | None = None, pixels: int = 420, colour: str = style.BLUE) -> None:
+              balls: Balls | None = None, pixels: int = _PIXELS, colour: str = style.BLUE) -> None:
     """Draws the isosurface of a map as seen from one side, translucent over the balls where given.
 
     Args:
@@ -114,9 +115,15 @@ def draw_view(axes: Axes, frame: Frame, side: str, density: np.ndarray, pitch: f
       pixels: number of pixels along an edge of the picture.
       colour: colour of the surface, #rrggbb.
     """
+    _draw_surface(axes, frame, side, render.smooth(density, pitch), level, balls, pixels, colour)
+
+
+def _draw_surface(axes: Axes, frame: Frame, side: str, fine: render.FineMap, level: float, balls: Balls | None,
+                  pixels: int, colour: str) -> None:
+    """Draws what `draw_view` draws, of a map that is already sampled finely."""
     half_width = float(np.abs([frame.low, frame.high]).max())
     looking = render.View(_SIDES[side] @ frame.rotation, half_width, pixels)
-    surface = render.render_surface(render.smooth(density, pitch), level, looking, colour)
+    surface = render.render_surface(fine, level, looking, colour)
     if balls is None:
         image = render.paint(looking, [surface])
     else:
@@ -177,8 +184,9 @@ def draw_shape(figure: Figure, density: np.ndarray, pitch: float, level: float,
     inches = (figure.get_figwidth() - 1.6) / sum(widths)
     figure.set_figheight(2 * inches * max(extent[1:]) + 1.25)
     panels = figure.subplots(2, 3, width_ratios=widths)
+    fine = render.smooth(density, pitch)
     for side, upper, lower in zip(_SIDES, *panels, strict=True):
-        draw_view(upper, frame, side, density, pitch, level, balls)
+        _draw_surface(upper, frame, side, fine, level, balls, _PIXELS, style.BLUE)
         upper.set_title(side)
         image = draw_section(lower, frame, side, density, pitch, level)
         lower.set_xlabel(style.ANGSTROM, labelpad=1)
