@@ -113,6 +113,8 @@ def _print_constants(rows: list) -> None:
     estimates = {method: np.array([numbers.mass(method).mass_kda for numbers, _, _ in rows])
                  for method in molecular_mass.METHODS}
     estimates[molecular_mass.CALIBRATED] = np.exp(features @ weights)
+    estimates[molecular_mass.CONSENSUS] = np.median([
+        estimate for method, estimate in estimates.items() if method != molecular_mass.CONSENSUS], axis=0)
     app.print_line(f"_D_MAX_OVER_TAIL {np.median(size / tail):.3f}, _D_MAX_QUANTILES {_quantiles(size / tail)}\n"
                    f"_CALIBRATION {np.array2string(weights, precision=4, separator=', ')}\n_TRUTH_OVER_ESTIMATE")
     for method, estimate in estimates.items():

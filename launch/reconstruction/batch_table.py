@@ -14,6 +14,7 @@ from launch.pages import page, table
 from launch.plotting.style import ANGSTROM
 from launch.reconstruction.input_files import RESERVED_NAMES, CurveFile
 from saxsae.analysis.mass_by_concentration import MassScale, contradicts_shape, mass_from_i0
+from saxsae.analysis.molecular_mass import CONSENSUS
 from saxsae.verdict import DOUBTFUL, NO_SHAPE, SHAPE
 
 CSV, PAGE = RESERVED_NAMES
@@ -100,7 +101,7 @@ def make_row(file: CurveFile, log: dict[str, Any], concentration: float | None) 
         summary.get("chi_squared"), summary.get("rsc"), summary.get("expected_correlation"), expected_low,
         expected_high, q_min, q_max, log.get("timing", {}).get("wall_seconds"),
         f"{file.name}/{page.NAME}" if log["status"] in RESULTS else "", concentration,
-        mass_by_shape_kda=log.get("curve_numbers", {}).get("mass_kda_calibrated"))
+        mass_by_shape_kda=log.get("curve_numbers", {}).get(f"mass_kda_{CONSENSUS}"))
 
 
 def complete_row(row: BatchRow, divided: bool, scales: Sequence[MassScale]) -> BatchRow:

@@ -8,7 +8,7 @@ from saxsae.analysis import mass_by_concentration, molecular_mass
 from saxsae.analysis.curve_report import CurveNumbers
 
 _NAMES = {molecular_mass.POROD: "Porod", molecular_mass.CORRECTED_POROD: "corrected Porod",
-          molecular_mass.CORRELATION_VOLUME: "V_c"}
+          molecular_mass.CORRELATION_VOLUME: "V_c", molecular_mass.CALIBRATED: "regression"}
 _NAMES_BY_CONCENTRATION = {mass_by_concentration.ON_ABSOLUTE_SCALE: "mass on absolute scale",
                            mass_by_concentration.BY_STANDARD: "mass by the standard"}
 _ANGSTROM3_PER_DALTON = 1.21  # of a protein

@@ -64,7 +64,7 @@ class CurveNumbers(NamedTuple):
     significant_channels: float
     notes: tuple[str, ...]
 
-    def mass(self, method: str = molecular_mass.CALIBRATED) -> MassEstimate:
+    def mass(self, method: str = molecular_mass.CONSENSUS) -> MassEstimate:
         """Returns the mass by one of the methods of `masses`."""
         return next(mass for mass in self.masses if mass.method == method)
 

@@ -79,7 +79,7 @@ def contradicts_shape(mass_kda: float, mass_by_shape_kda: float) -> bool:
 
     Args:
       mass_kda: from I(0) and the concentration, kDa.
-      mass_by_shape_kda: `molecular_mass.CALIBRATED`, kDa, which needs neither.
+      mass_by_shape_kda: `molecular_mass.CONSENSUS`, kDa, which needs neither.
     """
     return max(mass_kda / mass_by_shape_kda, mass_by_shape_kda / mass_kda) > _LARGEST_RATIO
 

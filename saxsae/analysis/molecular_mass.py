@@ -1,9 +1,9 @@
-"""Estimates the molecular mass of a protein from a curve on any scale, by four methods with 90% intervals.
+"""Estimates the molecular mass of a protein from a curve on any scale, by four methods, with 90% intervals.
 
 Three methods are published; all use integrals over the curve, whose part below the Guinier region is the Guinier line.
 The fourth is ours: the logarithm of the mass is linear in those of Porod volume, volume of correlation and Rg, fitted
 to simulated curves of proteins in water by `launch.datasets.calibrate_curve_numbers`, which also sets all intervals.
-No method holds for nucleic acids, which scatter more for their mass. `mass_by_concentration` needs a known scale.
+The median of the four is the consensus: their errors have different causes. No method holds for nucleic acids, which scatter more for their mass. `mass_by_concentration` needs a known scale.
 """
 
 import math
@@ -19,8 +19,9 @@ _FEWEST_POINTS = 20
 _NORMAL_90 = 1.645  # standard deviations on each side of a 90% interval
 _GUINIER_STEPS = 64
 
-POROD, CORRECTED_POROD, CORRELATION_VOLUME, CALIBRATED = METHODS = (
-    "porod", "corrected_porod", "correlation_volume", "calibrated")
+POROD, CORRECTED_POROD, CORRELATION_VOLUME, CALIBRATED, CONSENSUS = METHODS = (
+    "porod", "corrected_porod", "correlation_volume", "calibrated", "consensus")
+_FEWEST_METHODS = 3  # that must give a mass for a consensus
 # From `launch.datasets.calibrate_curve_numbers`: the logarithm of the mass by `mass_features`, and the 5% and 95%
 # quantiles of the true mass over each estimate.
 _CALIBRATION = np.array([-6.2986, 0.5491, 0.9665, -0.5583])
@@ -29,6 +30,7 @@ _TRUTH_OVER_ESTIMATE = {
     CORRECTED_POROD: (0.769, 1.619),
     CORRELATION_VOLUME: (0.764, 1.230),
     CALIBRATED: (0.776, 1.175),
+    CONSENSUS: (0.804, 1.183),
 }
 _KDA_PER_ANGSTROM3 = 0.83e-3  # mean density of a protein, as Piiadov and others use it
 _POROD_DIVISOR = 1.6e3  # A^3 of Porod volume for a kDa
@@ -158,6 +160,7 @@ def estimate_masses(curve: CurveLike, guinier: GuinierFit) -> tuple[MassEstimate
     * "correlation_volume": V_c^2 / Rg over 123.1 A^3 / kDa, V_c = I(0) / (integral of q I) up to 0.3 1/A (R. Rambo,
       J. Tainer, Nature 496, 477, 2013).
     * "calibrated": our regression.
+    * "consensus": the median of those of the others that are determined, three at least.
 
     Args:
       curve: the measured curve.
@@ -193,7 +196,20 @@ def estimate_masses(curve: CurveLike, guinier: GuinierFit) -> tuple[MassEstimate
         error = math.hypot(to_calibrated.first_moment_error, to_calibrated.second_moment_error, rg_error)
         mass = math.exp(float(mass_features(to_calibrated, rg) @ _CALIBRATION))
         masses.append(_with_interval(CALIBRATED, mass, error))
-    return tuple(masses)
+    return *masses, _find_consensus(masses, math.hypot(rg_error, guinier.i0_sigma / guinier.i0))
+
+
+def _find_consensus(masses: list[MassEstimate], error: float) -> MassEstimate:
+    """Returns the median of the masses that are determined.
+
+    Args:
+      masses: by all other methods.
+      error: relative standard deviation that the noise of Rg and I(0) gives to all.
+    """
+    determined = [mass.mass_kda for mass in masses if math.isfinite(mass.mass_kda)]
+    if len(determined) < _FEWEST_METHODS:
+        return _not_determined(CONSENSUS, next(mass.reason for mass in masses if mass.reason))
+    return _with_interval(CONSENSUS, float(np.median(determined)), error)
 
 
 def mass_features(integrals: CurveIntegrals, rg_angstrom: float) -> np.ndarray:

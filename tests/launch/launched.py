@@ -1,7 +1,7 @@
 """Runs launches as a user does, without paying for the imports of each, or for its programs.
 
 * `run` forks each launch from a process that has imported what it needs, which saves two seconds of imports.
-* `run_in_turn` runs the launches of one module one after another in one process, which saves tracing and compiling, too.
+* `run_in_turn` runs the launches of one module one after another in one process, which saves compiling, too.
 
 A test that sends a signal, reads while the launch runs, or needs variables that JAX reads when it is imported, starts a
 process itself.

