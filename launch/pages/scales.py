@@ -58,9 +58,9 @@ SCALES = {
     "Rg from P(r)":
         "Good: within the errors of Guinier's. Bad: larger; aggregates.",
     "molecular mass":
-        "From the curve alone: the median of four methods, with a median error of 9% on measured curves; each has 10 to "
-        "13%. Good: they and the volume of the map agree within 20 to 25% (guide of RAW). The 90% interval held the "
-        "known mass in 68% of measured curves.",
+        "From the curve alone: the median of four methods. Its median error on measured curves is 9%; that of each "
+        "method is 10 to 13%. Good: they and the volume of the map agree within 20 to 25% (guide of RAW). The 90% "
+        "interval held the known mass in 68% of measured curves.",
     "mass on absolute scale":
         "From I(0) in 1/cm and the concentration, whose error, some 10%, adds to the interval. Bad: far from the "
         "molecular mass above; the concentration or the calibration to 1/cm is wrong, or the sample is no protein.",

@@ -3,7 +3,8 @@
 Three methods are published; all use integrals over the curve, whose part below the Guinier region is the Guinier line.
 The fourth is ours: the logarithm of the mass is linear in those of Porod volume, volume of correlation and Rg, fitted
 to simulated curves of proteins in water by `launch.datasets.calibrate_curve_numbers`, which also sets all intervals.
-The median of the four is the consensus: their errors have different causes. No method holds for nucleic acids, which scatter more for their mass. `mass_by_concentration` needs a known scale.
+The median of the four is the consensus, because their errors have different causes. No method holds for nucleic acids,
+which scatter more for their mass. `mass_by_concentration` needs a known scale.
 """
 
 import math

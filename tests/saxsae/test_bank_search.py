@@ -5,7 +5,7 @@ import pytest
 from made_bodies import sphere_curve
 
 from phasenet.errors import InputError
-from saxsae import confidence, pretrained
+from saxsae import confidence, pretrained, reconstruction
 from saxsae.bank.descent import DescentSettings
 from saxsae.reconstruction import reconstruct
 from saxsae.superposition import baselines, metrics
@@ -142,16 +142,18 @@ def test_models_among_each_other(found):
     assert 1 <= found.num_fitting <= 6608
 
 
-@pytest.mark.parametrize("options", [{"num_models": 4}, {"num_models": 16, "radius": 30.0}], ids=str)
-def test_no_confidence_is_stated_where_it_was_not_measured(weights, options):
+@pytest.mark.parametrize(("fewest", "options"), [(5, {}), (4, {"radius": 30.0})])
+def test_no_confidence_is_stated_where_it_was_not_measured(weights, monkeypatch, fewest, options):
     """One model agrees with itself, which says nothing about the truth."""
-    assert weights.confidence is not None
-    found = reconstruct(sphere_curve(RADIUS), weights, descent=DescentSettings(steps=1), **options)
+    assert weights.confidence is not None and reconstruction._FEWEST_MODELS == 16
+    monkeypatch.setattr(reconstruction, "_FEWEST_MODELS", fewest)
+    found = reconstruct(sphere_curve(RADIUS), weights, num_models=4, descent=DescentSettings(steps=1), **options)
     assert found.confidence is None and "no confidence is stated" in found.notes[-1]
     np.testing.assert_allclose(found.occupancy, (found.models > 0.5).mean(0))
 
 
-def test_a_confidence_is_stated_with_the_usual_settings(weights):
-    found = reconstruct(sphere_curve(RADIUS), weights, num_models=16, descent=DescentSettings(steps=1))
+def test_a_confidence_is_stated_with_the_usual_settings(weights, monkeypatch):
+    monkeypatch.setattr(reconstruction, "_FEWEST_MODELS", 4)
+    found = reconstruct(sphere_curve(RADIUS), weights, num_models=4, descent=DescentSettings(steps=1))
     low, high = found.confidence.expected_correlation_90
     assert low < found.confidence.expected_correlation < high
