@@ -264,9 +264,10 @@ def _evaluate_confidence(weights: "Pretrained", settings: dict[str, Any]) -> Non
         return
     summary = confidence.summarize(items)
     reliable = confidence.measure_reliability(items)
-    app.print_line(confidence.format_summary(summary, reliable))
+    by_ambiguity = confidence.group_by_ambiguity(items)
+    app.print_line(confidence.format_summary(summary, reliable, by_ambiguity))
     resumable.write_result({**settings, **provenance.describe_run(), "items": items, "summary": summary,
-                            "occupancies": reliable}, _JSON.value)
+                            "occupancies": reliable, "by_ambiguity": by_ambiguity}, _JSON.value)
 
 
 def _stages() -> list[str]:

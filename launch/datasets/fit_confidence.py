@@ -46,7 +46,8 @@ def main(_: list[str]) -> None:
     folder = app.prepare_folder(_OUTPUT.value)
     releases.copy_release(source, folder)
     pretrained.save_confidence(folder, model)
-    app.print_line(confidence.format_summary(confidence.summarize(checked), confidence.measure_reliability(checked)))
+    app.print_line(confidence.format_summary(confidence.summarize(checked), confidence.measure_reliability(checked),
+                                             confidence.group_by_ambiguity(checked)))
     app.print_line(f"written to {folder / pretrained.CONFIDENCE}")
 
 

@@ -21,6 +21,9 @@ from saxsae.shapes import densities, voxels
 from saxsae.superposition import alignment, metrics, resolution
 
 _FOLDS = 5
+_FITTING_GROUPS = (0, 1, 10, 100, 1000)  # smallest number of structures of the bank that fit a curve, in each group
+_AMBIGUITY = {"fitting": ("structures that fit", "{}"), "count": ("curves", "{}"),
+              "correlation": ("mean correlation", "{:.3f}"), "low": ("nine of ten above", "{:.3f}")}
 _RELIABILITY = {"stated": ("stated", "{:.2f}"), "filled": ("filled", "{:.2f}"), "voxels": ("voxels", "{:,}")}
 
 
@@ -101,12 +104,13 @@ def format_item(item: dict[str, Any]) -> str:
             f"{item['status']}")
 
 
-def format_summary(summary: dict[str, Any], reliable: list[tuple[float, float, int]]) -> str:
-    """Returns the summary and the table of occupancies."""
+def format_summary(summary: dict[str, Any], reliable: list[tuple[float, float, int]],
+                   by_ambiguity: list[dict[str, Any]]) -> str:
+    """Returns the summary and the tables of `measure_reliability` and `group_by_ambiguity`."""
     lines = [f"{name:>45}  {value:.3f}" if isinstance(value, float) else f"{name:>45}  {value}"
              for name, value in summary.items()]
     table = format_table((dict(zip(_RELIABILITY, row, strict=True)) for row in reliable), _RELIABILITY)
-    return "\n".join(["", *lines, "", table])
+    return "\n".join(["", *lines, "", table, "", format_table(by_ambiguity, _AMBIGUITY)])
 
 
 def summarize(items: list[dict[str, Any]]) -> dict[str, Any]:
@@ -141,3 +145,18 @@ def measure_reliability(items: list[dict[str, Any]]) -> list[tuple[float, float,
     means = (voxels * stated).sum(0) / np.maximum(total, 1)
     return [(float(mean), float(part / count), int(count))
             for mean, part, count in zip(means, filled.sum(0), total, strict=True) if count]
+
+
+def group_by_ambiguity(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns, for groups of curves by how many structures of the bank fit them, the correlations that were reached."""
+    known = [item for item in items if item.get("num_fitting") is not None]
+    group = np.searchsorted(_FITTING_GROUPS, [item["num_fitting"] for item in known], side="right") - 1
+    rows = []
+    for number, least in enumerate(_FITTING_GROUPS):
+        found = [item["correlation"] for item, own in zip(known, group, strict=True) if own == number]
+        if found:
+            limits = [least, *_FITTING_GROUPS[number + 1:number + 2]]
+            name = f"{least} and more" if len(limits) == 1 else f"{least} to {limits[1] - 1}"
+            rows.append({"fitting": "none" if limits[-1] == 1 else name, "count": len(found),
+                         "correlation": float(np.mean(found)), "low": float(np.quantile(found, 0.1))})
+    return rows
