@@ -17,7 +17,7 @@ import numpy as np
 
 from phasenet.errors import InputError
 from saxsae.bank import descent, scoring
-from saxsae.bank.descent import CompiledDescentKey, DescentInput, DescentSettings, Symmetrization
+from saxsae.bank.descent import CompiledDescentKey, DescentInput, DescentSettings, FitOptions, Symmetrization
 from saxsae.bank.scoring import ChosenStructures
 from saxsae.bank.structure_bank import StructureBank
 from saxsae.genetic import EvolutionState, GenerationRecord
@@ -66,6 +66,7 @@ class BankSearch(NamedTuple):
       pretrained: weights with a bank and a density head.
       curve: the curve, with the error of the model in its weights.
       static: the static inputs of the descent.
+      options: how profiles are compared with the curve.
       free_radius: whether r_max is not known.
       group: the point group over which the models are averaged; None without a symmetry.
     """
@@ -73,6 +74,7 @@ class BankSearch(NamedTuple):
     pretrained: Pretrained
     curve: WeightedCurve
     static: CompiledDescentKey
+    options: FitOptions
     free_radius: bool
     group: SymmetryGroup | None = None
 
@@ -99,8 +101,8 @@ def prepare(pretrained: Pretrained, curve: WeightedCurve, models: ChosenStructur
     width = pretrained.density_head["output_kernel"].shape[0]
     order = hydration.choose_density_order(float(curve.q_inv_angstrom.max()), float(models.r_max_angstrom.max()))
     return BankSearch(pretrained, curve, CompiledDescentKey(
-        pretrained.info["kind"], pretrained.info["latent_size"], width, order, background, equal_atoms),
-        free_radius, group)
+        pretrained.info["kind"], pretrained.info["latent_size"], width, order),
+        FitOptions(background, equal_atoms), free_radius, group)
 
 
 def choose(pretrained: Pretrained, curve: WeightedCurve, rg_angstrom: float, count: int, *,
@@ -152,7 +154,7 @@ def descend(search: BankSearch, models: BankModels, settings: DescentSettings,
     weights = search.pretrained
     inputs = DescentInput(
         weights.params["decoder"], weights.density_head, jnp.asarray(weights.latents.sd), search.curve,
-        jnp.asarray(models.codes), jnp.asarray(np.log(models.r_max_angstrom), jnp.float32),
+        search.options, jnp.asarray(models.codes), jnp.asarray(np.log(models.r_max_angstrom), jnp.float32),
         jnp.asarray(models.chosen.contrast, jnp.float32), descent.SIZE_RATE if search.free_radius else 0.0,
         _symmetrization(search, models.frames))
     state = descent.start(inputs)
@@ -276,7 +278,7 @@ def profile_of_best(search: BankSearch, decoded: np.ndarray, models: BankModels,
 def chi_squared(search: BankSearch, decoded: np.ndarray, models: BankModels, curve: WeightedCurve) -> np.ndarray:
     """Returns chi^2 (M,) of the models over the rebinned curve, with the measured sigma alone."""
     computed, _ = _profiles(search, decoded, models, curve.q_inv_angstrom)
-    return np.asarray(scattering.chi_squared(computed, curve.intensity, curve.weight, search.static.background))
+    return np.asarray(scattering.chi_squared(computed, curve.intensity, curve.weight, search.options.background))
 
 
 def rate_densities(search: BankSearch, decoded: np.ndarray, models: BankModels) -> tuple[np.ndarray, np.ndarray]:
@@ -285,7 +287,7 @@ def rate_densities(search: BankSearch, decoded: np.ndarray, models: BankModels) 
     The misfits of `choose` are those of the structures themselves, whose densities have more details.
     """
     computed, asymmetry = _profiles(search, decoded, models, search.curve.q_inv_angstrom)
-    misfit = scoring.misfits(computed, search.curve, search.static.background)
+    misfit = scoring.misfits(computed, search.curve, search.options.background)
     return np.asarray(misfit, np.float64), np.asarray(asymmetry)
 
 
@@ -295,7 +297,7 @@ def _profiles(search: BankSearch, decoded: np.ndarray, models: BankModels,
     count = len(decoded)
     return _compiled_profiles(search.static, jnp.asarray(decoded), jnp.asarray(q_inv_angstrom, jnp.float32),
                               jnp.asarray(models.r_max_angstrom[:count], jnp.float32),
-                              jnp.asarray(models.chosen.contrast[:count], jnp.float32),
+                              jnp.asarray(models.chosen.contrast[:count], jnp.float32), search.options.equal_atoms,
                               _symmetrization(search, None if models.frames is None else models.frames[:count]))
 
 

@@ -77,18 +77,19 @@ class CompiledSearchKey(NamedTuple):
     kind: str
     latent_size: int
     order: int | None
-    free_radius: bool
-    background: bool
     settings: genetic.EvolutionSettings
 
-    def score(self, params: dict[str, Any], threshold: jax.Array, curve: WeightedCurve, latents: jax.Array,
-              radii: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns the chi^2 (P,) of genes at the best of the radii tried around `radii` (P,), and those radii (P,)."""
+    def score(self, params: dict[str, Any], threshold: jax.Array, curve: WeightedCurve, background: ArrayLike,
+              free_radius: ArrayLike, latents: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the chi^2 (P,) of genes at the best of the radii tried around `radii` (P,), and those radii (P,).
+
+        A radius that is not free is tried as often, so that all searches share one program.
+        """
         shapes = decode_shapes(make_autoencoder(self.kind, self.latent_size), params, threshold, latents)
-        steps = jnp.array(RADIUS_STEPS if self.free_radius else (0.0,))
+        steps = jnp.where(free_radius, jnp.array(RADIUS_STEPS), 0.0)
         tried = radii[:, None] * (1 + steps)
         intensity = profiles_at_radii(shapes, curve.q_inv_angstrom, tried, self.order)
-        chi_squared = scattering.chi_squared(intensity, curve.intensity, curve.weight, self.background)
+        chi_squared = scattering.chi_squared(intensity, curve.intensity, curve.weight, background)
         chi_squared = jnp.where(shapes.any((1, 2, 3))[:, None], chi_squared, jnp.inf)
         best = jnp.argmin(chi_squared, axis=1)[:, None]
         return (jnp.take_along_axis(chi_squared, best, 1)[:, 0], jnp.take_along_axis(tried, best, 1)[:, 0])
@@ -98,13 +99,16 @@ class CompiledSearchKey(NamedTuple):
 def _compile_search(search: CompiledSearchKey, devices: int) -> tuple[Callable[..., genetic.EvolutionState],
                                                                        Callable[..., genetic.EvolutionState]]:
     """Returns `start_runs` and `continue_runs`, each pmapped over devices and vmapped over the runs of a device."""
-    def start_runs(key, params, threshold, curve, prior):
-        score = genetic.score_in_chunks(functools.partial(search.score, params, threshold, curve), SCORE_CHUNKS)
-        return genetic.draw_first_generation(key, prior, score, search.settings)
+    def make_score(params, threshold, curve, background, prior):
+        free_radius = prior.radius_low < prior.radius_high
+        return genetic.score_in_chunks(
+            functools.partial(search.score, params, threshold, curve, background, free_radius), SCORE_CHUNKS)
 
-    def continue_runs(key, state, until, params, threshold, curve, prior):
-        score = genetic.score_in_chunks(functools.partial(search.score, params, threshold, curve), SCORE_CHUNKS)
-        return genetic.evolve(key, state, until, prior, score, search.settings)
+    def start_runs(key, *shared):
+        return genetic.draw_first_generation(key, shared[-1], make_score(*shared), search.settings)
+
+    def continue_runs(key, state, until, *shared):
+        return genetic.evolve(key, state, until, shared[-1], make_score(*shared), search.settings)
 
     def over_runs(function, mapped: int, shared: int):
         axes = (0,) * mapped + (None,) * shared
@@ -113,7 +117,7 @@ def _compile_search(search: CompiledSearchKey, devices: int) -> tuple[Callable[.
         # another program, and none would be found in the compilation cache.
         return jax.pmap(inner, axis_name="devices", in_axes=axes, devices=jax.local_devices()[:devices])
 
-    return over_runs(start_runs, 1, 4), over_runs(continue_runs, 2, 5)
+    return over_runs(start_runs, 1, 5), over_runs(continue_runs, 2, 6)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -127,15 +131,15 @@ def _draw_run_keys(seed: int, devices: int, runs_per_device: int) -> tuple[jax.A
                  for key in jax.random.split(jax.random.key(seed)))
 
 
-def run_searches(search: CompiledSearchKey, pretrained: Pretrained, curve: WeightedCurve, prior: genetic.CodePrior,
-                 runs: int, seed: int, progress: Callable[[genetic.EvolutionState], None] | None,
-                 ) -> genetic.EvolutionState:
+def run_searches(search: CompiledSearchKey, pretrained: Pretrained, curve: WeightedCurve, background: bool,
+                 prior: genetic.CodePrior, runs: int, seed: int,
+                 progress: Callable[[genetic.EvolutionState], None] | None) -> genetic.EvolutionState:
     """Returns the final states of all runs, as NumPy arrays with a leading axis of runs."""
     devices = math.gcd(runs, jax.local_device_count())
     start_runs, continue_runs = _compile_search(search, devices)
     start_keys, continue_keys = _draw_run_keys(seed, devices, runs // devices)
     decoder = {"decoder": pretrained.params["decoder"]}  # the encoder is not copied to each device
-    shared = (decoder, jnp.float32(pretrained.threshold), curve, prior)
+    shared = (decoder, jnp.float32(pretrained.threshold), curve, jnp.asarray(background), prior)
     state = start_runs(start_keys, *shared)
     until = 0
     while True:

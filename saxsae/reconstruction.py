@@ -16,7 +16,6 @@
 `reconstruct(stages=("evolve",), initial="distribution")` with weights of the published network is the paper's method.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -48,6 +47,8 @@ STAGES = (("bank",), ("bank", "search"), ("evolve",), ("bank", "evolve"))
 LEAST_CONTRAST, MOST_CONTRAST = -0.05, 0.1  # of the shell, e/A^3; water has 0.334
 DENSITY_MODELS, EVOLVED_MODELS = 32, 8  # if the caller does not say how many
 _FEWEST_MODELS = 16  # with fewer, the agreement of the models says too little for the confidence
+_decode_shapes = jax.jit(genetic_search.decode_shapes, static_argnums=0)
+_profiles_at_radii = jax.jit(genetic_search.profiles_at_radii, static_argnums=3)
 
 
 class Reconstruction(NamedTuple):
@@ -329,18 +330,16 @@ def _evolve(prepared: PreparedCurve, pretrained: Pretrained, runs: int, seed: in
     if from_bank:
         codes = _choose_structures(prepared, pretrained, settings.population, forward).codes
     prior = genetic.CodePrior(*(jnp.asarray(a, jnp.float32) for a in (latents.quantiles, codes, low, high)))
-    key = CompiledSearchKey(pretrained.info["kind"], pretrained.info["latent_size"], order, low < high,
-                            forward.background, settings)
-    state = genetic_search.run_searches(key, pretrained, curve, prior, runs, seed, progress)
+    key = CompiledSearchKey(pretrained.info["kind"], pretrained.info["latent_size"], order, settings)
+    state = genetic_search.run_searches(key, pretrained, curve, forward.background, prior, runs, seed, progress)
     ranking = np.argsort(state.chi_squared[:, 0], kind="stable")
     state = jax.tree.map(lambda a: a[ranking], state)
-    shapes = jax.jit(functools.partial(genetic_search.decode_shapes, pretrained.network))(
-        pretrained.params, pretrained.threshold, state.latents[:, 0])
+    shapes = _decode_shapes(pretrained.network, pretrained.params, pretrained.threshold, state.latents[:, 0])
     radii = state.radii[:, 0]
     density, models, pitch, rsc = genetic_search.superpose_and_average(np.asarray(shapes, np.float32), radii)
 
     def profile(q_inv_angstrom: np.ndarray) -> np.ndarray:
-        computed = jax.jit(genetic_search.profiles_at_radii, static_argnums=3)(
+        computed = _profiles_at_radii(
             shapes[0][None], jnp.asarray(q_inv_angstrom, jnp.float32), jnp.asarray([[radii[0]]], jnp.float32), order)
         return np.asarray(computed, np.float64)[0, 0]
 

@@ -88,7 +88,7 @@ def compare_with_c1(curve: CurveLike, q_range: tuple[float, float], found: Fitte
     group = found.search.group
     assert group is not None
     chi_squared, chi_squared_c1 = (
-        fit_measured_points(curve, q_range, one.profile, one.search.static.background)["chi_squared"]
+        fit_measured_points(curve, q_range, one.profile, one.search.options.background)["chi_squared"]
         for one in (found, without))
     misfit, misfit_c1 = (
         float(bank_search.rate_densities(one.search, one.decoded, one.models)[0].min()) for one in (found, without))

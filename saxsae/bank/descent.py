@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from saxsae.bank import scoring
 from saxsae.networks.autoencoder import make_autoencoder
@@ -49,16 +50,12 @@ class CompiledDescentKey(NamedTuple):
       latent_size: K, numbers in a code.
       head_width: channels of the density head.
       order: Zernike order of the profiles.
-      background: whether a constant is fitted as well.
-      equal_atoms: whether the curve was computed from equal atoms.
     """
 
     kind: str
     latent_size: int
     head_width: int
     order: int
-    background: bool
-    equal_atoms: bool
 
 
 class Symmetrization(NamedTuple):
@@ -73,6 +70,18 @@ class Symmetrization(NamedTuple):
     kept: jax.Array
 
 
+class FitOptions(NamedTuple):
+    """How the profile of a density is compared with the curve.
+
+    Attributes:
+      background: whether a constant is fitted as well.
+      equal_atoms: whether the curve was computed from equal atoms.
+    """
+
+    background: bool
+    equal_atoms: bool
+
+
 class DescentInput(NamedTuple):
     """The inputs that stay fixed in a descent: the weights, the curve, and the structures the models began as.
 
@@ -81,6 +90,7 @@ class DescentInput(NamedTuple):
       head: parameters of the density head.
       spread: (K,) standard deviations of the latent numbers.
       curve: the curve.
+      options: how profiles are compared with it.
       codes: (M, K) codes of the structures.
       log_radii: (M,) logarithms of their r_max in A.
       contrast: (M,) contrasts of their shells, e/A^3.
@@ -92,6 +102,7 @@ class DescentInput(NamedTuple):
     head: Any
     spread: jax.Array
     curve: WeightedCurve
+    options: FitOptions
     codes: jax.Array
     log_radii: jax.Array
     contrast: jax.Array
@@ -137,35 +148,36 @@ def decode_densities(static: CompiledDescentKey, decoder: Any, head: Any, codes:
     return jax.vmap(lambda one, r_max: apply_head(static.head_width, head, one, r_max))(probability, radii)
 
 
-def amplitude_maps(static: CompiledDescentKey, densities: jax.Array, contrast: jax.Array) -> jax.Array:
+def amplitude_maps(densities: jax.Array, contrast: jax.Array, equal_atoms: ArrayLike) -> jax.Array:
     """Returns the excess densities (M, 31, 31, 31), e/A^3, of densities (M, 3, 31, 31, 31) from `decode_densities`.
 
     Args:
-      static: its `equal_atoms` is used.
       densities: the densities.
       contrast: (M,) contrasts of the shells, e/A^3.
+      equal_atoms: () bool, whether the curve was computed from equal atoms.
     """
     atoms, shell, excess = jnp.moveaxis(densities, 1, 0)
-    return hydration.amplitude_map(atoms if static.equal_atoms else excess, shell, contrast[:, None, None, None])
+    return hydration.amplitude_map(jnp.where(equal_atoms, atoms, excess), shell, contrast[:, None, None, None])
 
 
 def profiles_and_asymmetry(static: CompiledDescentKey, densities: jax.Array, q_inv_angstrom: jax.Array,
-                           radii: jax.Array, contrast: jax.Array,
+                           radii: jax.Array, contrast: jax.Array, equal_atoms: ArrayLike,
                            symmetry: Symmetrization | None = None) -> tuple[jax.Array, jax.Array]:
     """Returns the profiles of densities, on any scale, and how far the densities are from their symmetry.
 
     Args:
-      static: its `order` and `equal_atoms` are used.
+      static: its `order` is used.
       densities: (M, 3, 31, 31, 31) from `decode_densities`.
       q_inv_angstrom: (Q,) 1/A.
       radii: (M,) r_max in A.
       contrast: (M,) contrasts of the shells, e/A^3.
+      equal_atoms: () bool, whether the curve was computed from equal atoms.
       symmetry: the average over a group that is taken first; None for no group.
 
     Returns:
       (M, Q) float32; and (M,) the share of the power of the moments of l > 0 that the average removes.
     """
-    moments = zernike.moments(amplitude_maps(static, densities, contrast), static.order)
+    moments = zernike.moments(amplitude_maps(densities, contrast, equal_atoms), static.order)
     asymmetry = jnp.zeros(len(moments))
     if symmetry is not None:
         turned = zernike.turn_moments(moments, symmetry.angles, static.order)
@@ -175,7 +187,7 @@ def profiles_and_asymmetry(static: CompiledDescentKey, densities: jax.Array, q_i
 
     def of_one(moments: jax.Array, r_max: jax.Array) -> jax.Array:
         invariants = scattering.shape_invariants(moments, static.order)
-        return hydration.profile_of_invariants(invariants, q_inv_angstrom, r_max, static.equal_atoms)
+        return hydration.profile_of_invariants(invariants, q_inv_angstrom, r_max, equal_atoms)
 
     return jax.vmap(of_one)(moments, radii), asymmetry
 
@@ -191,8 +203,8 @@ def _misfits(static: CompiledDescentKey, inputs: DescentInput,
     codes, radii = codes_and_radii(inputs, changes)
     densities = decode_densities(static, inputs.decoder, inputs.head, codes, radii)
     computed, asymmetry = profiles_and_asymmetry(static, densities, inputs.curve.q_inv_angstrom, radii,
-                                                 inputs.contrast, inputs.symmetry)
-    return scoring.misfits(computed, inputs.curve, static.background), asymmetry
+                                                 inputs.contrast, inputs.options.equal_atoms, inputs.symmetry)
+    return scoring.misfits(computed, inputs.curve, inputs.options.background), asymmetry
 
 
 def _learning_rate(settings: DescentSettings, step: jax.Array) -> jax.Array:

@@ -7,12 +7,12 @@
 3. A change of a structure's own size is penalized. The `count` structures of the lowest cost are chosen.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from saxsae.bank.structure_bank import U_STEP, StructureBank
 from saxsae.profiles import hydration, scattering
@@ -68,14 +68,14 @@ def add_model_error(curve: WeightedCurve) -> WeightedCurve:
     return curve._replace(weight=jnp.asarray(np.where(used, 1 / variance, 0.0), jnp.float32))
 
 
-def misfits(profiles: jax.Array, curve: WeightedCurve, background: bool = False) -> jax.Array:
+def misfits(profiles: jax.Array, curve: WeightedCurve, background: ArrayLike = False) -> jax.Array:
     """Returns chi^2 (...) of profiles (..., Q) with the errors of `add_model_error`; see `scattering.chi_squared`."""
     return scattering.chi_squared(profiles, curve.intensity, curve.weight, background)
 
 
-@functools.partial(jax.jit, static_argnames="background")
+@jax.jit
 def _score(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, contrast: jax.Array,
-           steps: jax.Array, background: bool) -> jax.Array:
+           steps: jax.Array, background: ArrayLike) -> jax.Array:
     """Returns the misfits (N, S) of profiles (N, 3, U) at sizes relative to Rg of the curve."""
     at_contrast = hydration.combine_parts(profiles, contrast)
 
@@ -88,9 +88,9 @@ def _score(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, co
     return jax.lax.map(at_size, steps).T
 
 
-@functools.partial(jax.jit, static_argnames="background")
+@jax.jit
 def _score_at_sizes(profiles: jax.Array, curve: WeightedCurve, rg_angstrom: jax.Array, contrast: jax.Array,
-                    background: bool) -> jax.Array:
+                    background: ArrayLike) -> jax.Array:
     """Returns the misfits (N,) of profiles (N, 3, U), each at its own radius of gyration (N,) in A."""
     def of_one(parts: jax.Array, rg: jax.Array) -> jax.Array:
         place = curve.q_inv_angstrom * rg / U_STEP

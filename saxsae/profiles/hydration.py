@@ -77,30 +77,30 @@ def densities_of_structure(xyz: np.ndarray, atomic_number: np.ndarray, r_max: fl
                      densities.atom_density(xyz, r_max, element_weights(atomic_number))])
 
 
-def sharpening(q_inv_angstrom: jax.Array, r_max: ArrayLike, equal_atoms: bool) -> jax.Array:
+def sharpening(q_inv_angstrom: jax.Array, r_max: ArrayLike, equal_atoms: ArrayLike) -> jax.Array:
     """Returns the factor (..., Q) that turns the profile of blurred points into that of atoms.
 
     Args:
       q_inv_angstrom: (..., Q) 1/A.
       r_max: () A, of the structure whose density it is.
-      equal_atoms: whether the points are equal atoms (static).
+      equal_atoms: () bool, whether the points are equal atoms.
     """
     square = q_inv_angstrom**2
     blur = jnp.exp(jnp.minimum(square * densities.blur_variance(densities.density_pitch(r_max)), _MOST_SHARPENING))
-    if equal_atoms:
-        return blur * jnp.exp(-square * _ATOM_RADIUS_ANGSTROM**2 / 5)
-    return blur * jnp.interp(q_inv_angstrom, _TABLE_Q.astype(np.float32), _GROWTH.astype(np.float32))
+    return blur * jnp.where(
+        equal_atoms, jnp.exp(-square * _ATOM_RADIUS_ANGSTROM**2 / 5),
+        jnp.interp(q_inv_angstrom, _TABLE_Q.astype(np.float32), _GROWTH.astype(np.float32)))
 
 
 def profile_of_invariants(invariants: jax.Array, q_inv_angstrom: jax.Array, r_max: ArrayLike,
-                          equal_atoms: bool) -> jax.Array:
+                          equal_atoms: ArrayLike) -> jax.Array:
     """Returns I(q) of a density on any scale.
 
     Args:
       invariants: (n_max + 1, n_max + 1) from `scattering.shape_invariants`.
       q_inv_angstrom: (Q,) 1/A.
       r_max: () A.
-      equal_atoms: see `sharpening` (static).
+      equal_atoms: () bool, see `sharpening`.
 
     Returns:
       (Q,) float32.
@@ -111,7 +111,7 @@ def profile_of_invariants(invariants: jax.Array, q_inv_angstrom: jax.Array, r_ma
 
 
 def profiles_of_parts(atoms: jax.Array, shell: jax.Array, q_inv_angstrom: jax.Array, r_max: ArrayLike, order: int,
-                      equal_atoms: bool) -> jax.Array:
+                      equal_atoms: ArrayLike) -> jax.Array:
     """Returns the three profiles that give the profile at any contrast c: P_0 + c P_1 + c^2 P_2.
 
     Args:
@@ -120,7 +120,7 @@ def profiles_of_parts(atoms: jax.Array, shell: jax.Array, q_inv_angstrom: jax.Ar
       q_inv_angstrom: (Q,) 1/A.
       r_max: () A.
       order: Zernike order (static).
-      equal_atoms: see `sharpening` (static).
+      equal_atoms: () bool, see `sharpening`.
 
     Returns:
       (3, Q) float32, relative to the atoms' I(0): P_0(0) = 1.

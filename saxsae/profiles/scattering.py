@@ -330,14 +330,14 @@ def debye_profiles(occupancies: jax.Array, q_inv_angstrom: jax.Array, radii: jax
 
 
 def fit_scale(model: jax.Array, observed: jax.Array, weight: jax.Array,
-              background: bool = False) -> tuple[jax.Array, jax.Array]:
+              background: ArrayLike = False) -> tuple[jax.Array, jax.Array]:
     """Returns the scale c and the constant b of the weighted least-squares fit c * model + b = observed.
 
     Args:
       model: (..., Q) profiles.
       observed: (Q,) measured intensities.
       weight: (Q,) 1 / sigma^2; zero excludes a point (padding, bad points).
-      background: fit b as well (static). It may be negative, for curves from which too much buffer was subtracted.
+      background: () bool, fit b as well. It may be negative, for curves from which too much buffer was subtracted.
 
     Returns:
       The scale (...) and the background (...); the latter is zero if it is not fitted.
@@ -345,8 +345,8 @@ def fit_scale(model: jax.Array, observed: jax.Array, weight: jax.Array,
     total = jnp.sum(weight)
     weight = weight / jnp.where(total > 0, total, 1.0)
     observed = jnp.where(weight > 0, observed, 0.0)
-    means = (jnp.sum(weight * model, -1), jnp.sum(weight * observed, -1))
-    model_mean, observed_mean = means if background else jax.tree.map(jnp.zeros_like, means)
+    model_mean, observed_mean = (jnp.where(background, jnp.sum(weight * values, -1), 0.0)
+                                 for values in (model, observed))
     deviation = model - model_mean[..., None]
     covariance = jnp.sum(weight * deviation * (observed - observed_mean), -1)
     variance = jnp.sum(weight * deviation**2, -1)
@@ -355,14 +355,14 @@ def fit_scale(model: jax.Array, observed: jax.Array, weight: jax.Array,
 
 
 def chi_squared(model: jax.Array, observed: jax.Array, weight: jax.Array,
-                background: bool = False) -> jax.Array:
+                background: ArrayLike = False) -> jax.Array:
     """Returns chi^2 of eq. 4 with the fitted scale: the mean squared residual in units of sigma.
 
     Args:
       model: (..., Q) profiles.
       observed: (Q,) measured intensities.
       weight: (Q,) 1 / sigma^2; zero excludes a point.
-      background: fit a constant as well (static).
+      background: () bool, fit a constant as well.
 
     Returns:
       (...), the mean over the points of positive weight.
