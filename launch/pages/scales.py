@@ -50,8 +50,9 @@ SCALES = {
         "Structures of the corpus whose profiles fit the curve best, and of which the models were made. Good: a misfit "
         "near 1 or below. Bad: above 5; nothing in the corpus resembles this shape.",
     "ambiguity":
-        "How many shapes of the bank (lean has 6,608) fit within noise and model error. AMBIMETER's limits, 1.5 "
-        "and 2.5, hold for its own shapes only.",
+        "How many structures of the bank fit within noise and model error, as a power of ten. Few are worse than many: "
+        "on curves of known structures the maps reach 0.89 below 2, 0.94 from 2 to 3, and 0.96 above. AMBIMETER's "
+        "limits, 1.5 and 2.5, hold for its own shapes only.",
     "D_max":
         "The largest distance between two atoms. Its median error on measured curves is 7.5%; the 90% interval held "
         "the value of the known model in 65% of them.",
