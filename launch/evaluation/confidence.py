@@ -4,6 +4,7 @@
 and checks them by `cross_validate`: the confidence of each fifth of the structures comes from the other four fifths.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,9 @@ from saxsae.shapes import densities, voxels
 from saxsae.superposition import alignment, metrics, resolution
 
 _FOLDS = 5
-_FITTING_GROUPS = (0, 1, 10, 100, 1000)  # smallest number of structures of the bank that fit a curve, in each group
+# Groups of curves by how many structures of the bank fit them: at least, and fewer than.
+_FITTING_GROUPS = {"none": (0, 1), "1 to 9": (1, 10), "10 to 99": (10, 100), "100 to 999": (100, 1000),
+                   "1000 and more": (1000, math.inf)}
 _AMBIGUITY = {"fitting": ("structures that fit", "{}"), "count": ("curves", "{}"),
               "correlation": ("mean correlation", "{:.3f}"), "low": ("nine of ten above", "{:.3f}")}
 _RELIABILITY = {"stated": ("stated", "{:.2f}"), "filled": ("filled", "{:.2f}"), "voxels": ("voxels", "{:,}")}
@@ -148,15 +151,17 @@ def measure_reliability(items: list[dict[str, Any]]) -> list[tuple[float, float,
 
 
 def group_by_ambiguity(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns, for groups of curves by how many structures of the bank fit them, the correlations that were reached."""
+    """Returns what was reached for curves that few or many structures of the bank fit; groups without a curve left out.
+
+    Returns:
+      For each group its name ("fitting"), the number of curves ("count"), their mean correlation ("correlation") and
+      the one that nine of ten exceed ("low").
+    """
     known = [item for item in items if item.get("num_fitting") is not None]
-    group = np.searchsorted(_FITTING_GROUPS, [item["num_fitting"] for item in known], side="right") - 1
     rows = []
-    for number, least in enumerate(_FITTING_GROUPS):
-        found = [item["correlation"] for item, own in zip(known, group, strict=True) if own == number]
+    for name, (least, below) in _FITTING_GROUPS.items():
+        found = [item["correlation"] for item in known if least <= item["num_fitting"] < below]
         if found:
-            limits = [least, *_FITTING_GROUPS[number + 1:number + 2]]
-            name = f"{least} and more" if len(limits) == 1 else f"{least} to {limits[1] - 1}"
-            rows.append({"fitting": "none" if limits[-1] == 1 else name, "count": len(found),
-                         "correlation": float(np.mean(found)), "low": float(np.quantile(found, 0.1))})
+            rows.append({"fitting": name, "count": len(found), "correlation": float(np.mean(found)),
+                         "low": float(np.quantile(found, 0.1))})
     return rows

@@ -116,11 +116,11 @@ def test_the_calibration_prints_constants_and_errors(tmp_path, validation):
     names = [f"body{i}" for i in range(1000)]
     mask = validation_mask(names, [""] * 1000, 0.08)
     structures = []
-    for i, name in enumerate(np.array(names)[mask == validation][:10]):
-        xyz = body((9 + i % 5, 11, 12 + i % 9), i)  # small: a curve is a sum over all pairs of atoms
+    for i, name in enumerate(np.array(names)[mask == validation][:20]):
+        xyz = body((12 + i % 9, 15, 16 + i % 17), i)
         structures.append(Structure(xyz.astype(np.float32), np.full(len(xyz), 6, np.uint8), "atoms", str(name)))
     write_archive(tmp_path / "structures.npz", structures)
-    done = launched.run("launch.datasets.calibrate_curve_numbers", "--structures=structures.npz", "--limit=10",
+    done = launched.run("launch.datasets.calibrate_curve_numbers", "--structures=structures.npz", "--limit=20",
                         *(["--validation"] if validation else []), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     for word in (METHODS if validation else (*METHODS, "_D_MAX_OVER_TAIL", "_CALIBRATION", "_TRUTH_OVER_ESTIMATE")):
@@ -131,7 +131,7 @@ def test_the_calibration_prints_constants_and_errors(tmp_path, validation):
 def test_curves_of_held_out_structures_give_size_and_mass(data_dir):
     structures = read_corpus(data_dir / "structures" / "structures_0.npz")
     mask = validation_mask([s.name for s in structures], [s.pdb_id for s in structures], 0.08)
-    held_out = [s for s, held in zip(structures, mask, strict=True) if held and len(s.xyz_angstrom) < 3000][:16]
+    held_out = [s for s, held in zip(structures, mask, strict=True) if held and len(s.xyz_angstrom) < 6000][:16]
     sizes, masses, inside = [], [], []
     for seed, structure in enumerate(held_out):
         numbers = compute_curve_numbers(simulate(HeldOut(structure, seed)))

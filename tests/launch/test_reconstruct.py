@@ -41,7 +41,7 @@ def done(tmp_path_factory):
     """A short run of the shipped example: two models, three steps."""
     folder = tmp_path_factory.mktemp("reconstruct")
     # A cache of its own shows what a launch compiles; it begins with what other tests have compiled.
-    shutil.copytree(os.environ["JAX_COMPILATION_CACHE_DIR"], folder / "cache", copy_function=os.link)
+    shutil.copytree(os.environ["JAX_COMPILATION_CACHE_DIR"], folder / "cache", copy_function=os.symlink)
 
     def again():
         finished = launch(

@@ -116,7 +116,7 @@ def build_atoms(density: np.ndarray, problem: CompletionProblem) -> CrystalAtoms
     """
     count = sum(problem.counts)
     mates = count * len(problem.grid.centring)
-    positions, heights = peaks.find_periodic_peaks(density, int(_PEAKS_PER_ATOM * mates) + _SPARE_PEAKS)
+    positions, heights = peaks.find_peaks_in_cell(density, int(_PEAKS_PER_ATOM * mates) + _SPARE_PEAKS)
     unique = peaks.select_unique(positions, heights, problem.grid, cell_count=count)
     dealt = assign_elements(unique.heights, unique.site_orders, problem)
     n = len(dealt)
@@ -197,7 +197,7 @@ def exchange_elements(best: CompletedModel, problem: CompletionProblem) -> Compl
         strengths = refine_strengths(atoms, problem)
         dealt = assign_elements(strengths, atoms.site_orders, problem)
         bonded = elements.exchange_by_evidence(strengths, mates, powers, problem.model.elements,
-                                               bonds_for_elements(atoms, problem), dealt)
+                                               find_bonds_for_elements(atoms, problem), dealt)
         improved = None
         for symbols, max_rise in ((bonded, _MAX_RISE), (dealt, 0.0)):
             if symbols == atoms.elements:
@@ -236,13 +236,13 @@ def refine_strengths(atoms: CrystalAtoms, problem: CompletionProblem) -> np.ndar
     return powers * with_one_b.occupancies**(1 - _FREE_B_SHARE) * with_all.occupancies**_FREE_B_SHARE
 
 
-def bonds_for_elements(atoms: CrystalAtoms, problem: CompletionProblem) -> elements.Bonds:
+def find_bonds_for_elements(atoms: CrystalAtoms, problem: CompletionProblem) -> elements.Bonds:
     """Returns the neighbours of each atom at the distance of a bond of C, N and O."""
     grid = problem.grid
     images = atoms.positions @ np.swapaxes(grid.rotations, 1, 2) + grid.translations[:, None]
     images = images[None] + grid.centring[:, None, None]
     return elements.find_cno_bonds(atoms.positions, images.reshape(-1, len(atoms.elements), 3), atoms.site_orders,
-                               grid.metric_root.T)
+                                   grid.metric_root.T)
 
 
 def phased_map(result: RefinementResult, problem: CompletionProblem) -> np.ndarray:
@@ -290,7 +290,7 @@ def _add_missing(atoms: CrystalAtoms, elements: Sequence[str], problem: Completi
     count = sum(problem.counts) - (len(problem.grid.rotations) / rest.atoms.site_orders).sum()
     if count < 0.5:
         return rest.atoms
-    positions, heights = peaks.find_periodic_peaks(difference_map(rest, problem), 4 * int(count) + _SPARE_PEAKS)
+    positions, heights = peaks.find_peaks_in_cell(difference_map(rest, problem), 4 * int(count) + _SPARE_PEAKS)
     found = peaks.select_unique(positions, heights, problem.grid, existing=rest.atoms.positions, cell_count=count)
     n = len(found.heights)
     symbols = sorted(elements, key=problem.model.elements.index)

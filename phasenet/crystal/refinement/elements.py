@@ -125,7 +125,7 @@ def exchange_by_evidence(strengths: np.ndarray, mates: np.ndarray, powers: np.nd
 
 
 def find_cno_bonds(positions: np.ndarray, images: np.ndarray, site_orders: np.ndarray,
-               orthogonalization: np.ndarray) -> Bonds:
+                   orthogonalization: np.ndarray) -> Bonds:
     """Returns for each of n atoms the (atom, length in Angstrom) of all within 1.75 A, the longest bond of C, N and O.
 
     Args:

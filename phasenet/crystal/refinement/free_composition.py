@@ -77,7 +77,7 @@ def _revise(atoms: CrystalAtoms, problem: CompletionProblem) -> CrystalAtoms:
     atoms = completion.take_atoms(atoms, kept)
     if not len(kept):
         return atoms
-    bonds = completion.bonds_for_elements(atoms, problem)
+    bonds = completion.find_bonds_for_elements(atoms, problem)
     chosen = elements.choose_elements(factor * strengths[kept], powers, symbols, bonds)
     b_iso = np.clip(atoms.b_iso, 0.5 * np.median(atoms.b_iso), 2 * np.median(atoms.b_iso))
     return atoms._replace(elements=chosen, b_iso=b_iso, occupancies=np.ones(len(kept)))
@@ -91,7 +91,7 @@ def _add_peaks(model: CompletedModel, problem: CompletionProblem) -> CompletedMo
     filled = sum(mates * np.array([element_volume(symbol) for symbol in atoms.elements]))
     if filled > _FULL["C" in problem.model.elements] * np.linalg.det(problem.grid.metric_root):
         return model
-    positions, heights = peaks.find_periodic_peaks(completion.difference_map(model.result, problem), 8 * count + 30)
+    positions, heights = peaks.find_peaks_in_cell(completion.difference_map(model.result, problem), 8 * count + 30)
     found = peaks.select_unique(positions, heights, problem.grid, existing=atoms.positions)
     n = min(count, len(found.heights))
     lightest = problem.model.elements[int(problem.model.scattering.mean(1).argmin())]

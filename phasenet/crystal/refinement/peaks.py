@@ -29,7 +29,7 @@ class SymmetryUniquePeaks(NamedTuple):
     site_orders: np.ndarray
 
 
-def find_periodic_peaks(density: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def find_peaks_in_cell(density: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the places (P, 3), fractional, and heights (P,) of the highest maxima, at most `count`.
 
     The map is interpolated to twice as many voxels along each edge by its Fourier series; a parabola along each edge

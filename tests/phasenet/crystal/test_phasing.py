@@ -52,7 +52,7 @@ def test_a_map_of_structure_factors_shows_the_atoms_and_the_symmetry(symbol, mad
     density = true_map(crystal, unique, amplitudes, grid, gemmi_structure_factors)
     for permutation in grid.permutations:
         np.testing.assert_allclose(density.ravel()[permutation], density.ravel(), atol=1e-6 * density.max())
-    found = peaks.select_unique(*peaks.find_periodic_peaks(density, 200), grid, cell_count=12 * len(grid.rotations))
+    found = peaks.select_unique(*peaks.find_peaks_in_cell(density, 200), grid, cell_count=12 * len(grid.rotations))
     assert len(found.heights) == 12
     assert (found.site_orders == 1).all()
     assert asymmetric_distance(found.positions, crystal, grid).max() < 0.15

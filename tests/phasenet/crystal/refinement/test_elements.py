@@ -17,7 +17,7 @@ def bonds_of(made):
     operators = made.operators
     images = np.einsum("mij,nj->mni", operators.rotations, made.positions) + operators.translations[:, None]
     return elements.find_cno_bonds(made.positions, images, np.ones(len(made.elements), int),
-                               lattice.orthogonalization_matrix(made.cell))
+                                   lattice.orthogonalization_matrix(made.cell))
 
 
 def strengths_of(symbols, error=0.05, seed=0):
