@@ -85,9 +85,19 @@ class Checkpoints:
                 record=ocp.args.JsonSave({"pending": pending, "arrays": _shapes(arrays)})))
         if processes.is_chief():
             write_checksums(self.folder / str(step))
-            # This also removes an old checkpoint whose removal a crash interrupted.
-            for old in _steps(self.folder)[self._max_to_keep:]:
-                shutil.rmtree(self.folder / str(old))
+            self._remove_old()
+
+    def _remove_old(self) -> None:
+        """Removes the oldest checkpoints beyond `max_to_keep`.
+
+        Each is moved out of the folder first, because Orbax warns of a checkpoint that a kill has left half removed.
+        """
+        removed = self.folder.parent / ".removed"
+        shutil.rmtree(removed, ignore_errors=True)  # of a process that was killed here
+        removed.mkdir()
+        for old in _steps(self.folder)[self._max_to_keep:]:
+            shutil.move(self.folder / str(old), removed / str(old))
+        shutil.rmtree(removed)
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest checkpoint, intact or not; None where there is none."""
@@ -124,6 +134,8 @@ class Checkpoints:
         then = "the training starts from the beginning" if intact is None else "the one before it is used"
         for step, reason in damaged.items() if processes.is_chief() else ():
             self._move_to_damaged(self.folder / str(step), reason, then, print_line)
+        if processes.is_chief():
+            self._remove_old()
         processes.wait_for_all("damaged checkpoints set aside")
         self._manager.reload()
         return None if intact is None else self._restore_step(intact, template)

@@ -189,7 +189,10 @@ class Life:
         if self._begun() and (int(resumed[1]) if resumed else None) != expected:
             raise Fault(f"the newest whole checkpoint is {expected}, but: {said}")
         saved = "SIGTERM: saved at step" in said
-        if self.signal == signal.SIGTERM and re.search(r"^step \d", said, re.MULTILINE) and not saved:
+        begun = re.search(r"^step \d+/", said, re.MULTILINE)
+        last = re.search(r"^step (\d+)/\1 ", said, re.MULTILINE)  # after it a signal just ends the process
+        ended = last and newest(self.workdir) == int(last[1])
+        if self.signal == signal.SIGTERM and begun and not ended and not saved:
             raise Fault(f"SIGTERM was not heeded: exit code {self.process.returncode}, {said}")
         found = ["lives resumed"] if resumed else []
         found += ["told to stop and saved"] if saved else []
@@ -205,10 +208,11 @@ class Life:
         folder = self.workdir / "checkpoints"
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         last = max((int(name) for name in names if name.isdigit()), default=None)
-        unsealed = [name for name in names if name.isdigit() and not (folder / name / checkpoint.CHECKSUMS).exists()]
+        removed = self.workdir / ".removed"
         return {"temporary folder": [name for name in names if not name.isdigit()],
-                "no seal": [name for name in unsealed if int(name) == last],
-                "removing an older one": [name for name in unsealed if int(name) != last]}
+                "no seal": [name for name in names if name == str(last)
+                            and not (folder / name / checkpoint.CHECKSUMS).exists()],
+                "removing an older one": [path.name for path in removed.iterdir()] if removed.is_dir() else []}
 
 
 def newest(workdir: pathlib.Path) -> int | None:

@@ -413,6 +413,27 @@ def test_a_checkpoint_whose_saving_did_not_end(finished, tmp_path, monkeypatch, 
     assert len(list((tmp_path / "checkpoints").iterdir())) == min(kept, 2)
 
 
+def test_a_kill_in_the_removal_of_a_checkpoint_leaves_none_half_removed(finished, tmp_path, monkeypatch, capfd):
+    remove, config = shutil.rmtree, get_config()
+    config.ema_decay, config.max_to_keep = 0.9, 1
+
+    def killed(path, **options):
+        for file in path.rglob("_CHECKPOINT_METADATA"):
+            file.unlink()
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path)
+    monkeypatch.undo()
+    assert all(checkpoint.find_damage(path) is None for path in (tmp_path / "checkpoints").iterdir())
+    capfd.readouterr()
+    assert_same(train(config, tmp_path).state, finished[1].state)
+    assert capfd.readouterr().err == ""
+    assert not (tmp_path / ".removed").exists()
+
+
 def test_tensorboard_gets_the_curves(finished):
     pytest.importorskip("tensorboardX")
     assert any(path.stat().st_size > 100 for path in (finished[0] / "tensorboard").iterdir())
