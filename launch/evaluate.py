@@ -1,7 +1,7 @@
 """Measures networks, reconstruction, phasing, verdicts and the numbers of curves against known answers.
 
     python -m launch.evaluate --task=autoencoder --references=FILE.npz --json=FILE
-    python -m launch.evaluate --task=reconstruction --pairs=DIR [--given_radius] --json=FILE
+    python -m launch.evaluate --task=reconstruction --pairs=DIR [--given_radius] [--from_models] --json=FILE
     python -m launch.evaluate --task=simulated --references=FILE.npz [--given_radius] --json=FILE
     python -m launch.evaluate --task=phasing [--num_cases=500] [--seed=1] [--weights=dual_space] --json=FILE
     python -m launch.evaluate --task=verdicts [--pairs=DIR] [--references=FILE.npz] --json=FILE
@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # a mistyped flag should fail before these slow imports
 _PROBLEM_FLAGS = ("num_atoms", "inner_box", "grid", "min_distance", "h_max", "noise", "corner", "corner_rule")
 _FLAGS_OF_TASK = {
     "autoencoder": {"references", "limit"},
-    "reconstruction": {"pairs", "limit", "given_radius", "maps_dir", "num_models", "seed", "stages"},
+    "reconstruction": {"pairs", "limit", "given_radius", "from_models", "maps_dir", "num_models", "seed", "stages"},
     "simulated": {"references", "limit", "given_radius", "maps_dir", "num_models", "seed", "published", "stages"},
     "verdicts": {"pairs", "references", "limit", "seed"},
     "confidence": {"structures", "corpus", "limit"},
@@ -76,6 +76,10 @@ _PERMUTED = flags.DEFINE_bool(
     "permuted", False, "Exchange the intensities of a crystal at random among reflections of like resolution; nothing "
     "may then be called solved.")
 _GIVEN_RADIUS = flags.DEFINE_bool("given_radius", False, "Give the reconstruction the radius of the reference.")
+_FROM_MODELS = flags.DEFINE_bool(
+    "from_models", False, "Replace the measured curves by ones that are computed from the models of the pairs, with "
+    "bound water, noise and errors: what is reached where the sample is the model. Models without elements are left "
+    "out.")
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Number of structures or curves that are evaluated, from the first. By default all.",
     lower_bound=1)
@@ -224,6 +228,8 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
     if _TASK.value == "reconstruction":
         assert _PAIRS.value is not None  # required for this task, like the next
         chosen = cases.list_measured_pairs(_PAIRS.value)
+        if _FROM_MODELS.value:
+            chosen = cases.replace_curves(chosen)
     else:
         assert _REFERENCES.value is not None
         chosen = cases.list_simulated_cases(_REFERENCES.value, _GIVEN_RADIUS.value, _PUBLISHED.value)

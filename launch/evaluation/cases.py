@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from launch.datasets import held_out
+from launch.datasets.held_out import HeldOut
 from phasenet.errors import InputError
 from phasenet.io.npz import read_npz
 from saxsae.io.curves.measured_curves import read_curve
 from saxsae.io.structures.corpus import read_archive
 from saxsae.io.structures.structure_files import Structure, nearest_neighbour_spacing, read_structure
-from saxsae.profiles import simulation
+from saxsae.profiles import excess_electrons, simulation
 from saxsae.shapes import densities
 
 _MODELS_PER_PUBLISHED_MAP = 20  # a voxel of a published map holds the number of models that fill it
@@ -96,6 +98,27 @@ def _read_names(path: pathlib.Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def replace_curves(pairs: list[Case]) -> list[Case]:
+    """Returns pairs whose curves are computed from their models (`launch.datasets.held_out.simulate`).
+
+    The name of a pair seeds its curve. A model without elements, as of beads, raises InputError when it is loaded.
+    """
+    return [case._replace(load=_FromModel(case)) for case in pairs]
+
+
+@dataclasses.dataclass(frozen=True)
+class _FromModel:
+    """Computes the curve of a pair's model when it is called."""
+
+    pair: Case
+
+    def __call__(self) -> tuple[Any, Structure]:
+        _, structure = self.pair.load()
+        if not excess_electrons.are_elements_known(structure.atomic_number):
+            raise InputError("the model has no elements, so its curve cannot be computed as measured ones are")
+        return held_out.simulate(HeldOut(structure, zlib.crc32(self.pair.id.encode()))), structure
 
 
 def list_simulated_cases(references: str, given_radius: bool, published_maps: bool) -> list[Case]:

@@ -33,6 +33,7 @@ def run(*args, folder=ROOT):
     (["--task=simulated", "--references=a.npz", "--limit=0"], 1, "flag --limit=0: "),
     (["--task=autoencoder", "--references=a.npz", "--given_radius"], 1,
      "--given_radius has no meaning for --task=autoencoder"),
+    (["--task=simulated", "--references=a.npz", "--from_models"], 1, "--from_models has no meaning for --task=sim"),
     (["--task=autoencoder", "--references=a.npz", "--distributed", "--json=a.json"], 1,
      "--task=autoencoder runs in one process; several can share the items of --task=reconstruction, simulated, "
      "confidence, crystals"),

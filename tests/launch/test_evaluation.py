@@ -21,6 +21,8 @@ from saxsae.shapes import voxels
 from saxsae.shapes.principal_components import Components
 from saxsae.verdict import Verdict
 
+pytestmark = pytest.mark.optimized
+
 
 def blob(name: str, seed: int = 0) -> Structure:
     """An uneven body of about 27 A."""
@@ -167,6 +169,23 @@ def test_a_folder_without_pairs(tmp_path, name, words):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=words):
         cases.list_measured_pairs(str(tmp_path / name))
+
+
+def test_measured_curves_are_replaced_by_those_of_the_models():
+    body = blob("a")
+    atoms = body._replace(atomic_number=np.where(np.arange(len(body.xyz_angstrom)) % 4, 6, 7).astype(np.uint8))
+    beads, pair, other = cases.replace_curves([
+        cases.Case("beads", "", lambda: (None, body)), cases.Case("a", "P", lambda: (None, atoms)),
+        cases.Case("other", "", lambda: (None, atoms))])
+    curve, structure = pair.load()
+    assert structure is atoms and pair.label == "P"
+    guinier = fit_guinier(*curve[:3])
+    rg = np.sqrt(((atoms.xyz_angstrom - atoms.xyz_angstrom.mean(0))**2).sum(1).mean())
+    assert 0.97 < guinier.rg_angstrom / rg < 1.1  # bound water makes it larger
+    np.testing.assert_array_equal(curve.intensity, pair.load()[0].intensity)  # the noise is the name's
+    assert not np.array_equal(curve.intensity[:9], other.load()[0].intensity[:9])
+    with pytest.raises(InputError, match="the model has no elements"):
+        beads.load()
 
 
 def test_simulated_curves_and_what_was_published(tmp_path):
