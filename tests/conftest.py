@@ -1,12 +1,16 @@
 """What all tests share: two CPU devices, compiled programs, --quick, the collection of measured data, small shapes."""
 
+import importlib.metadata
 import os
 import pathlib
 import tempfile
 
 # Two CPU devices, so that every pmapped test really crosses devices; must precede the first jax import. On another
-# backend: JAX_PLATFORMS=cuda tests/run.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+# backend: JAX_PLATFORMS=cuda tests/run. Most of a test's time is XLA's compiling, hence without what only makes the
+# programs faster; tests/README.md says how the programs of users are tested. An unknown flag would end the process.
+_LIGHT = " --xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else ""
+os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count=2{_LIGHT}")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # The tests compile the same programs again and again; those who work side by side, and the launches, inherit the place.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -77,10 +81,15 @@ def lobed_maps() -> np.ndarray:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _forgotten_programs():
-    """Drops the programs of a file at its end.
+def _programs(request):
+    """Compiles fast programs for a file that computes more than it compiles, and drops a file's programs at its end.
 
     Each program holds some ten memory maps. A process may have 65,530 of them on Linux; beyond, XLA's compiler crashes.
     """
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("optimized"):
+            patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")  # of launches
+            jax.config.update("jax_disable_most_optimizations", False)
+        yield
+    jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
     jax.clear_caches()

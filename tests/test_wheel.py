@@ -48,8 +48,9 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def run(installed, tmp_path):
-    """Calls one of the commands in an empty folder."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    """Calls one of the commands in an empty folder, with none of the tests' settings but the place of programs."""
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith(("PYTHON", "XLA_FLAGS", "JAX_DISABLE"))}
     environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -107,10 +107,11 @@ def solution_intensity(xyz_angstrom: np.ndarray, atomic_number: np.ndarray, q_in
         classes.append((points, mass, excess_electrons.amplitude(int(number), q)))
     intensity = np.zeros(len(q))
     for place, (points, weights, amplitude) in enumerate(classes):
-        for others, their_weights, their_amplitude in classes[place:]:
+        distances, counts = _pair_histogram(points, weights)
+        intensity += amplitude**2 * (weights @ weights + 2 * np.sinc(q[:, None] * distances / np.pi) @ counts)
+        for others, their_weights, their_amplitude in classes[place + 1:]:
             distances, counts = _cross_histogram(points, weights, others, their_weights)
-            pairs = np.sinc(q[:, None] * distances / np.pi) @ counts
-            intensity += amplitude * their_amplitude * pairs * (1 if others is points else 2)
+            intensity += 2 * amplitude * their_amplitude * (np.sinc(q[:, None] * distances / np.pi) @ counts)
     return intensity
 
 

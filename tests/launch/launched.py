@@ -31,7 +31,7 @@ _SECONDS = 600  # after which a launch is killed
 
 def run(module: str, *flags: object, cwd: pathlib.Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Returns how `python -m module FLAGS` ended in the folder `cwd`, and what it printed."""
-    return _ask(_server(), module, flags, cwd, environment)
+    return _ask(_server(_optimization()), module, flags, cwd, environment)
 
 
 def run_in_turn(module: str, *flags: object, cwd: pathlib.Path = ROOT, setup: str = "") -> subprocess.CompletedProcess:
@@ -43,7 +43,12 @@ def run_in_turn(module: str, *flags: object, cwd: pathlib.Path = ROOT, setup: st
       cwd: the folder in which it runs.
       setup: Python code that the process runs first; each code has a process of its own.
     """
-    return _ask(_server(module, setup), module, flags, cwd, {})
+    return _ask(_server(_optimization(), module, setup), module, flags, cwd, {})
+
+
+def _optimization() -> str | None:
+    """Returns what JAX reads when it is imported, so that processes with other programs are others."""
+    return os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
 
 
 def _ask(server: subprocess.Popen[str], module: str, flags: tuple[object, ...], cwd: pathlib.Path,
@@ -59,7 +64,7 @@ def _ask(server: subprocess.Popen[str], module: str, flags: tuple[object, ...], 
 
 
 @functools.cache
-def _server(*module_and_setup: str) -> subprocess.Popen[str]:
+def _server(_: str | None, *module_and_setup: str) -> subprocess.Popen[str]:
     """Starts the process that forks, or the one that runs launches of a module in turn; it ends with this process."""
     server = subprocess.Popen([sys.executable, __file__, *module_and_setup], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})

@@ -20,7 +20,7 @@ from saxsae.io.structures.voxelized_corpus import VoxelizedCorpus, write_voxeliz
 from saxsae.profiles.guinier import fit_guinier
 from saxsae.shapes.batches import voxelize_many
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def globule(name, seed):

@@ -17,6 +17,8 @@ from phasenet.crystal.refinement import verdict
 from phasenet.crystal.symmetry_copies import expand_to_cell
 from phasenet.errors import InputError
 
+pytestmark = pytest.mark.optimized
+
 SYMBOL = "P 1 21/c 1"
 
 

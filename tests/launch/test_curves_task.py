@@ -20,6 +20,8 @@ from saxsae.shapes import atom_numbers
 from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3
 from saxsae.shapes.validation_split import validation_mask
 
+pytestmark = pytest.mark.optimized
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

@@ -17,7 +17,7 @@ from saxsae.profiles import simulation
 from saxsae.shapes import voxels
 from saxsae.shapes.batches import voxelize_many
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 COUNT = 6
 
 

@@ -312,7 +312,7 @@ def test_the_annealer_alone_solves_exact_candidates():
     assert summary["mean_error_voxels"] < 1e-3 and summary["mean_patterson_correlation"] > 0.999
     # A case depends on its number and the seed alone, not on how many there are.
     fewer = phasing.evaluate(PROBLEM, SETTINGS, None, ["anneal"], 2, 3, lambda _: None)
-    assert [item["certificate"] for item in fewer] == [item["certificate"] for item in items[:2]]
+    assert [item["distances"] for item in fewer] == [item["distances"] for item in items[:2]]
 
 
 def test_the_search_alone_is_exact_and_says_so():

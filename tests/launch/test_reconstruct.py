@@ -28,6 +28,8 @@ from saxsae.io.curves.measured_curves import read_curve
 from saxsae.io.structures.structure_files import read_structure
 from saxsae.pretrained import WEIGHTS
 
+pytestmark = pytest.mark.optimized
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "saxsae" / "examples" / "three_lobes.dat"
 REFERENCE = EXAMPLE.with_suffix(".pdb")

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.optimized
+
 FILES = {"density.ccp4", "occupancy.ccp4", "fit.fit", "report.html", "shape.png", "fit.png", "convergence.png",
          "log.json"}
 # One model and one step make a search fast. Since it fits badly, no result is refused for its misfit; its files and

@@ -17,6 +17,8 @@ from saxsae.profiles.guinier import fit_guinier
 from saxsae.shapes import voxels
 from saxsae.superposition import ensemble
 
+pytestmark = pytest.mark.optimized
+
 NAMES = {"density.ccp4", "density_sd.ccp4", "cluster_A.ccp4", "cluster_B.ccp4", "model_01.ccp4",
          "model_02.ccp4", "fit.fit", "shape.png", "fit.png", "convergence.png"}
 

@@ -11,6 +11,8 @@ from report_pages import payload_of
 
 from launch.evaluation.curve_tasks import made_curves
 
+pytestmark = pytest.mark.optimized
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KINDS = {kind.name: kind for kind in made_curves.KINDS}
 

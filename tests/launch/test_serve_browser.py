@@ -20,7 +20,7 @@ from served import EXAMPLE, HERE, wait_for
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
 ROOT = HERE.parents[1]
-pytestmark = chromium.needed
+pytestmark = [chromium.needed, pytest.mark.optimized]
 
 _DROP = """
 const data = new DataTransfer();

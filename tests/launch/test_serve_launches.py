@@ -13,6 +13,8 @@ from launch.serving import truth
 from saxsae import genetic_search, pretrained
 from saxsae.shapes import voxels
 
+pytestmark = pytest.mark.optimized
+
 ROOT = HERE.parents[1]
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from made_crystals import make_crystal
 
+pytestmark = pytest.mark.optimized
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SYMBOL = "P 1 21/c 1"
 

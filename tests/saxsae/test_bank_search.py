@@ -10,7 +10,7 @@ from saxsae.bank.descent import DescentSettings
 from saxsae.reconstruction import reconstruct
 from saxsae.superposition import baselines, metrics
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 BARE = {"contrasts": (0.0,), "equal_atoms": True}  # of a curve of a uniform body
 RADIUS = 25.0

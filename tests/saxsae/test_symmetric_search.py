@@ -12,7 +12,7 @@ from saxsae.reconstruction import reconstruct
 from saxsae.shapes.voxels import CENTRE
 from saxsae.superposition import metrics
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 @pytest.fixture(scope="module")

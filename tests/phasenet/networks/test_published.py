@@ -9,6 +9,8 @@ from jax import lax
 from phasenet.networks import published
 from phasenet.networks.published import ConvolutionalArchitecture
 
+pytestmark = pytest.mark.optimized
+
 TINY = ConvolutionalArchitecture(features=3, outer_kernel=3, inner_kernel=3, inner_layers=3)
 
 

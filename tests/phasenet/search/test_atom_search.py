@@ -15,6 +15,8 @@ from phasenet.search import atom_search, certificate
 from phasenet.search.atom_search import SearchSettings
 from phasenet.search.refinement import Level
 
+pytestmark = pytest.mark.optimized
+
 PROBLEM = Problem(atoms=AtomRules(num_atoms=9, inner_box=14.0), grid=32)
 # Fewer levels compile sooner; every answer is confirmed four times.
 SETTINGS = SearchSettings(levels=(Level((0.08, 0.1), 20), Level((0.15, 0.2, 0.3), 10)), starts_per_level=(3, 1),

@@ -12,6 +12,8 @@ from phasenet.maps.synthesis import Problem
 from phasenet.search import refinement
 from phasenet.search.refinement import Observations
 
+pytestmark = pytest.mark.optimized
+
 PROBLEM = Problem(atoms=AtomRules(num_atoms=5, inner_box=8.0), grid=20)
 MODEL = point_atoms.make_point_model(20, 0.3)
 

@@ -1,10 +1,13 @@
 """Profiles of the bank in few numbers."""
 
 import numpy as np
+import pytest
 from made_bodies import make_bank
 
 from saxsae.bank import structure_bank
 from saxsae.bank.structure_bank import ProfileComponents
+
+pytestmark = pytest.mark.optimized
 
 BODIES = [(20 * a, 20 * b, 20) for a in (1, 1.3, 1.7, 2.2) for b in (1, 1.2, 1.5)]
 

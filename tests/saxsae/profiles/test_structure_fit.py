@@ -10,6 +10,8 @@ from phasenet.errors import InputError
 from saxsae.profiles import fitting, hydration, simulation, structure_fit
 from saxsae.profiles.structure_fit import fit_structure, structure_profiles
 
+pytestmark = pytest.mark.optimized
+
 Q = np.linspace(0.01, 0.3, 150)
 BODIES = {"flat": (30, 26, 12), "long": (40, 14, 13), "round": (24, 22, 20)}
 # The shell of the exact sum, and one that lies between two of those tried.

@@ -6,6 +6,8 @@ import pytest
 from saxsae.shapes import duplicates
 from saxsae.shapes.duplicates import best_correlation, find_candidates, make_comparable
 
+pytestmark = pytest.mark.optimized
+
 
 def chain(seed, atoms=400):
     """A compact random walk with protein-like density."""

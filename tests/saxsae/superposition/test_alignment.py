@@ -11,6 +11,8 @@ from saxsae.profiles import zernike
 from saxsae.shapes.voxels import CENTRE, GRID
 from saxsae.superposition import alignment, interpolation, rotations
 
+pytestmark = pytest.mark.optimized
+
 PITCH = 3.0  # A
 
 

@@ -10,6 +10,8 @@ from saxsae.profiles import scattering, zernike
 from saxsae.shapes import voxels
 from saxsae.superposition import baselines, metrics
 
+pytestmark = pytest.mark.optimized
+
 
 def _protein(count: int = 900, seed: int = 0) -> np.ndarray:
     """Atoms that fill three overlapping balls, A."""

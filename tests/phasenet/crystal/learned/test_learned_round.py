@@ -11,6 +11,8 @@ from phasenet.crystal.learned import features, iteration
 from phasenet.crystal.learned.iteration import LearnedWeights
 from phasenet.crystal.learned.learned_round import LearnedArchitecture
 
+pytestmark = pytest.mark.optimized
+
 TINY = LearnedArchitecture(width=5, filters=2)
 
 

@@ -15,6 +15,8 @@ from phasenet.crystal.measured.merging import find_rows, unique_indices
 from phasenet.crystal.refinement import least_squares, twinning
 from phasenet.crystal.refinement.least_squares import CrystalAtoms
 
+pytestmark = pytest.mark.optimized
+
 TWOFOLD = np.diag([1, -1, -1])
 
 

@@ -9,6 +9,8 @@ import pytest
 from phasenet.errors import InputError
 from phasenet.io.reflections.crystal_files import looks_like_reflections, read_crystal
 
+pytestmark = pytest.mark.optimized
+
 # The file to read where a folder has several, or what no file of the folder says.
 _FILES = {"cod_2016452": "2016452.hkl", "gemmi_2242624": "2242624.hkl", "cinchonine_ed": "shelxl.hkl"}
 _NO_CELL = {"cuac", "cyclo", "keen_twin"}
