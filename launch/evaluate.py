@@ -78,8 +78,8 @@ _PERMUTED = flags.DEFINE_bool(
 _GIVEN_RADIUS = flags.DEFINE_bool("given_radius", False, "Give the reconstruction the radius of the reference.")
 _FROM_MODELS = flags.DEFINE_bool(
     "from_models", False, "Replace the measured curves by ones that are computed from the models of the pairs, with "
-    "bound water, noise and errors: what is reached where the sample is the model. Models without elements are left "
-    "out.")
+    "bound water, noise and errors. This measures the method alone, without the difference between sample and model. "
+    "Models without elements, as of beads, become items with an error.")
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Number of structures or curves that are evaluated, from the first. By default all.",
     lower_bound=1)
@@ -230,6 +230,7 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
         chosen = cases.list_measured_pairs(_PAIRS.value)
         if _FROM_MODELS.value:
             chosen = cases.replace_curves(chosen)
+            app.print_line("the curves are computed from the models of the pairs, with bound water, noise and errors")
     else:
         assert _REFERENCES.value is not None
         chosen = cases.list_simulated_cases(_REFERENCES.value, _GIVEN_RADIUS.value, _PUBLISHED.value)

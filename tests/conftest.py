@@ -6,12 +6,15 @@ import pathlib
 import tempfile
 
 # Two CPU devices, so that every pmapped test really crosses devices; must precede the first jax import. On another
-# backend: JAX_PLATFORMS=cuda tests/run. Most of a test's time is XLA's compiling, hence without what only makes the
-# programs faster; tests/README.md says how the programs of users are tested. An unknown flag would end the process.
-_LIGHT = " --xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else ""
-os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count=2{_LIGHT}")
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# backend: JAX_PLATFORMS=cuda tests/run.
+_xla_flags = "--xla_force_host_platform_device_count=2"
+if os.environ.setdefault("JAX_PLATFORMS", "cpu") == "cpu":
+    # XLA's compiling takes most of the tests' time, so most optimizations are off. The flag is given only to versions
+    # that are known to have it, because XLA ends a process with an unknown one.
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    if importlib.metadata.version("jaxlib").startswith("0.10."):
+        _xla_flags += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", _xla_flags)
 # The tests compile the same programs again and again; those who work side by side, and the launches, inherit the place.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _PROGRAMS = tempfile.TemporaryDirectory(prefix="phasenet-saxsae-tests-")
@@ -82,14 +85,15 @@ def lobed_maps() -> np.ndarray:
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs(request):
-    """Compiles fast programs for a file that computes more than it compiles, and drops a file's programs at its end.
+    """Optimizes the programs of a file that is marked so, and drops a file's programs at its end.
 
     Each program holds some ten memory maps. A process may have 65,530 of them on Linux; beyond, XLA's compiler crashes.
     """
+    before = jax.config.read("jax_disable_most_optimizations")
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("optimized"):
-            patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")  # of launches
+            patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")  # launches inherit it
             jax.config.update("jax_disable_most_optimizations", False)
         yield
-    jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
+    jax.config.update("jax_disable_most_optimizations", before)
     jax.clear_caches()

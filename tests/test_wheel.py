@@ -48,7 +48,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def run(installed, tmp_path):
-    """Calls one of the commands in an empty folder, with none of the tests' settings but the place of programs."""
+    """Calls one of the commands in an empty folder, without the tests' settings for the compiler."""
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith(("PYTHON", "XLA_FLAGS", "JAX_DISABLE"))}
     environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")

@@ -65,10 +65,10 @@ def list_held_out(structures: str, corpus: str) -> list[HeldOut]:
     return found
 
 
-def simulate(held_out: HeldOut) -> SimulatedCurve:
-    """Returns the curve of a held-out structure."""
-    xyz, atomic_number = held_out.structure.xyz_angstrom, held_out.structure.atomic_number
-    rng = np.random.default_rng([held_out.seed, 21])
+def simulate(structure: Structure, seed: int) -> SimulatedCurve:
+    """Returns a curve of a structure; `seed` draws what is drawn."""
+    xyz, atomic_number = structure.xyz_angstrom, structure.atomic_number
+    rng = np.random.default_rng([seed, 21])
     rg = float(np.sqrt(((xyz - xyz.mean(0))**2).sum(-1).mean()))
     q = np.linspace(rng.uniform(*_Q_RG_START) / rg, rng.uniform(*_Q_MAX), int(rng.integers(*_POINTS)))
     contrast = max(rng.normal(_CONTRAST, _CONTRAST_SPREAD), 0.0)

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from launch.datasets import held_out
-from launch.datasets.held_out import HeldOut
 from phasenet.errors import InputError
 from phasenet.io.npz import read_npz
 from saxsae.io.curves.measured_curves import read_curve
@@ -118,7 +117,7 @@ class _FromModel:
         _, structure = self.pair.load()
         if not excess_electrons.are_elements_known(structure.atomic_number):
             raise InputError("the model has no elements, so its curve cannot be computed as measured ones are")
-        return held_out.simulate(HeldOut(structure, zlib.crc32(self.pair.id.encode()))), structure
+        return held_out.simulate(structure, zlib.crc32(self.pair.id.encode())), structure
 
 
 def list_simulated_cases(references: str, given_radius: bool, published_maps: bool) -> list[Case]:

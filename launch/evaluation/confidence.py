@@ -38,7 +38,7 @@ def evaluate_structure(case: HeldOut, pretrained: Pretrained, **options: Any) ->
       pretrained: weights with a bank.
       **options: further arguments of `saxsae.reconstruction.reconstruct`.
     """
-    curve = held_out.simulate(case)
+    curve = held_out.simulate(case.structure, case.seed)
     weights = held_out.without_relatives(pretrained, case.structure)
     start = time.process_time()
     found = reconstruct(curve, weights, **options)

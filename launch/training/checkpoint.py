@@ -27,6 +27,7 @@ from launch.training.state import PyTree, TrainState, named_leaves
 from phasenet.errors import InputError
 
 CHECKSUMS = "files.json"
+REMOVED = ".removed"  # a checkpoint that is being removed
 _METADATA_BYTES = 2**20  # generous estimate for the files of a checkpoint other than its arrays
 
 PendingMetrics = list[dict[str, float]]
@@ -88,16 +89,15 @@ class Checkpoints:
             self._remove_old()
 
     def _remove_old(self) -> None:
-        """Removes the oldest checkpoints beyond `max_to_keep`.
+        """Removes the oldest checkpoints beyond `max_to_keep`, and what a kill left of an earlier removal.
 
-        Each is moved out of the folder first, because Orbax warns of a checkpoint that a kill has left half removed.
+        Each is renamed first, because Orbax warns of a checkpoint that a kill has left half removed.
         """
-        removed = self.folder.parent / ".removed"
-        shutil.rmtree(removed, ignore_errors=True)  # of a process that was killed here
-        removed.mkdir()
+        removed = self.folder / REMOVED
+        shutil.rmtree(removed, ignore_errors=True)
         for old in _steps(self.folder)[self._max_to_keep:]:
-            shutil.move(self.folder / str(old), removed / str(old))
-        shutil.rmtree(removed)
+            os.rename(self.folder / str(old), removed)
+            shutil.rmtree(removed)
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest checkpoint, intact or not; None where there is none."""
@@ -135,7 +135,7 @@ class Checkpoints:
         for step, reason in damaged.items() if processes.is_chief() else ():
             self._move_to_damaged(self.folder / str(step), reason, then, print_line)
         if processes.is_chief():
-            self._remove_old()
+            shutil.rmtree(self.folder / REMOVED, ignore_errors=True)
         processes.wait_for_all("damaged checkpoints set aside")
         self._manager.reload()
         return None if intact is None else self._restore_step(intact, template)

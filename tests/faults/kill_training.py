@@ -189,10 +189,10 @@ class Life:
         if self._begun() and (int(resumed[1]) if resumed else None) != expected:
             raise Fault(f"the newest whole checkpoint is {expected}, but: {said}")
         saved = "SIGTERM: saved at step" in said
-        begun = re.search(r"^step \d+/", said, re.MULTILINE)
-        last = re.search(r"^step (\d+)/\1 ", said, re.MULTILINE)  # after it a signal just ends the process
-        ended = last and newest(self.workdir) == int(last[1])
-        if self.signal == signal.SIGTERM and begun and not ended and not saved:
+        stepped = re.search(r"^step \d+/", said, re.MULTILINE)
+        last = re.search(r"^step (\d+)/\1 ", said, re.MULTILINE)
+        ended = last and newest(self.workdir) == int(last[1])  # nothing is left to save
+        if self.signal == signal.SIGTERM and stepped and not ended and not saved:
             raise Fault(f"SIGTERM was not heeded: exit code {self.process.returncode}, {said}")
         found = ["lives resumed"] if resumed else []
         found += ["told to stop and saved"] if saved else []
@@ -206,13 +206,13 @@ class Life:
     def _unfinished(self) -> dict[str, list[str]]:
         """Checkpoints that are being written, or removed, or were when the process ended: their names."""
         folder = self.workdir / "checkpoints"
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        names = os.listdir(folder) if folder.is_dir() else []
         last = max((int(name) for name in names if name.isdigit()), default=None)
-        removed = self.workdir / ".removed"
-        return {"temporary folder": [name for name in names if not name.isdigit()],
+        removed = [name for name in names if name == checkpoint.REMOVED]
+        return {"temporary folder": [name for name in names if not name.isdigit() and name not in removed],
                 "no seal": [name for name in names if name == str(last)
                             and not (folder / name / checkpoint.CHECKSUMS).exists()],
-                "removing an older one": [path.name for path in removed.iterdir()] if removed.is_dir() else []}
+                "removing an older one": removed}
 
 
 def newest(workdir: pathlib.Path) -> int | None:

@@ -47,7 +47,7 @@ def run_in_turn(module: str, *flags: object, cwd: pathlib.Path = ROOT, setup: st
 
 
 def _optimization() -> str | None:
-    """Returns what JAX reads when it is imported, so that processes with other programs are others."""
+    """Returns a variable that JAX reads when it is imported, so that each of its values has a server of its own."""
     return os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
 
 
@@ -64,7 +64,7 @@ def _ask(server: subprocess.Popen[str], module: str, flags: tuple[object, ...], 
 
 
 @functools.cache
-def _server(_: str | None, *module_and_setup: str) -> subprocess.Popen[str]:
+def _server(optimization: str | None, *module_and_setup: str) -> subprocess.Popen[str]:
     """Starts the process that forks, or the one that runs launches of a module in turn; it ends with this process."""
     server = subprocess.Popen([sys.executable, __file__, *module_and_setup], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})

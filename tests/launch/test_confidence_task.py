@@ -54,7 +54,7 @@ def test_the_validation_split_is_listed_in_one_order(tmp_path):
 
 def test_the_curve_is_that_of_the_structure_with_its_water():
     structure = globule("body", 3)
-    first, again = (held_out.simulate(HeldOut(structure, 7)) for _ in range(2))
+    first, again = (held_out.simulate(structure, 7) for _ in range(2))
     np.testing.assert_array_equal(first.intensity, again.intensity)
     rg = np.sqrt(((structure.xyz_angstrom - structure.xyz_angstrom.mean(0))**2).sum(1).mean())
     guinier = fit_guinier(first.q_inv_angstrom, first.intensity, first.sigma)

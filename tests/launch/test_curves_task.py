@@ -7,7 +7,7 @@ import launched
 import numpy as np
 import pytest
 
-from launch.datasets.held_out import HeldOut, simulate
+from launch.datasets.held_out import simulate
 from launch.evaluation import cases
 from launch.evaluation.curve_tasks import curve_numbers
 from launch.reconstruction import curve_rows
@@ -136,7 +136,7 @@ def test_curves_of_held_out_structures_give_size_and_mass(data_dir):
     held_out = [s for s, held in zip(structures, mask, strict=True) if held and len(s.xyz_angstrom) < 6000][:16]
     sizes, masses, inside = [], [], []
     for seed, structure in enumerate(held_out):
-        numbers = compute_curve_numbers(simulate(HeldOut(structure, seed)))
+        numbers = compute_curve_numbers(simulate(structure, seed))
         if numbers.notes:  # some curves are too noisy or too short
             continue
         mass = atom_numbers.atom_mass(structure.atomic_number)

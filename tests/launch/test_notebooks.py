@@ -22,7 +22,6 @@ def texts_and_pictures(notebook):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_in_little(name, tmp_path, monkeypatch):
     monkeypatch.setenv("NOTEBOOK_SMALL", "1")
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # its time goes into compilation
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     _, committed_pictures = texts_and_pictures(notebook)
     NotebookClient(notebook, timeout=600, kernel_name="python3",

@@ -45,6 +45,13 @@ def test_the_correlations_stand_beside_the_published_ones(drawn, tmp_path):
     assert (tmp_path / "2d.png").stat().st_size > 1000
 
 
+def test_measured_curves_and_those_of_the_models_bear_their_names(drawn, tmp_path):
+    measured = {"task": "reconstruction", "items": ITEMS}
+    all_figures.saxs2e(tmp_path / "2e.png", [measured, measured | {"from_models": True}])
+    names = labels(drawn[0].axes[0])
+    assert "saxsae, measured curves" in names and "saxsae, curves of the models" in names
+
+
 def test_no_correlation_falls_off_the_histogram(drawn, tmp_path):
     values = [-0.11, 0.2, 0.999, 1.0]
     all_figures.saxs2d(tmp_path / "2d.png", [{"task": "simulated", "items": [{"correlation": v} for v in values]}])

@@ -414,24 +414,26 @@ def test_a_checkpoint_whose_saving_did_not_end(finished, tmp_path, monkeypatch, 
 
 
 def test_a_kill_in_the_removal_of_a_checkpoint_leaves_none_half_removed(finished, tmp_path, monkeypatch, capfd):
-    remove, config = shutil.rmtree, get_config()
+    remove = shutil.rmtree
+    config = get_config()
     config.ema_decay, config.max_to_keep = 0.9, 1
 
-    def killed(path, **options):
+    def remove_and_die(path, **options):
         for file in path.rglob("_CHECKPOINT_METADATA"):
             file.unlink()
             raise KeyboardInterrupt
         remove(path, **options)
 
-    monkeypatch.setattr(checkpoint.shutil, "rmtree", killed)
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", remove_and_die)
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path)
     monkeypatch.undo()
-    assert all(checkpoint.find_damage(path) is None for path in (tmp_path / "checkpoints").iterdir())
+    half, whole = sorted((tmp_path / "checkpoints").iterdir())
+    assert half.name == checkpoint.REMOVED and checkpoint.find_damage(whole) is None
     capfd.readouterr()
     assert_same(train(config, tmp_path).state, finished[1].state)
     assert capfd.readouterr().err == ""
-    assert not (tmp_path / ".removed").exists()
+    assert not half.exists()
 
 
 def test_tensorboard_gets_the_curves(finished):

@@ -19,7 +19,6 @@ from saxsae.reconstruction import Reconstruction, reconstruct
 from saxsae.shapes import voxels
 
 _ELITES = 20  # models whose correlations figure 2a averages, as in the paper
-_CURVES = {"reconstruction": "measured curves", "simulated": "simulated curves"}  # by the task of an evaluation
 _CORRELATION_STEP = 0.025  # of the histogram of figure 2d
 _LEVELS = (0.95, 0.90, 0.85, 0.75)  # figure 2f shows the case whose correlation is nearest to each
 
@@ -229,7 +228,7 @@ def saxs2d(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
             colour, radius = style.BLUE if given else style.RED, f"radius {'given' if given else 'free'}"
             ours, published = (_values(result, name) for name in named)
             axes.hist(ours, bins, alpha=0.6, color=colour,
-                      label=f"saxsae, {_CURVES[result['task']]}, {radius}, mean {np.mean(ours):.3f}")
+                      label=f"saxsae, {_name_curves(result)}, {radius}, mean {np.mean(ours):.3f}")
             if published:
                 axes.hist(published, bins, histtype="step", color=colour,
                           label=f"decodeSAXS's maps, {radius}, mean {np.mean(published):.3f}")
@@ -263,7 +262,7 @@ def saxs2e(path: pathlib.Path, results: list[dict[str, Any]]) -> None:
         for result, colour in zip(free, (style.RED, style.BLUE, style.GREEN, style.ORANGE), strict=False):
             x, y = (np.array([item[key] for item in result["items"] if "correlation" in item])
                     for key in ("reference_radius_angstrom", "radius_angstrom"))
-            axes.plot(x, y, "o", markersize=4, color=colour, label=f"saxsae, {_CURVES[result['task']]}")
+            axes.plot(x, y, "o", markersize=4, color=colour, label=f"saxsae, {_name_curves(result)}")
             top = max(top, x.max(), y.max())
             published = [(item["reference_radius_angstrom"], item["published_radius_angstrom"])
                          for item in result["items"] if item.get("published_radius_angstrom")]
@@ -315,6 +314,13 @@ def _on_reference(panels: np.ndarray, reference: references.Reference, placed: r
     for axes, side in zip(panels, ("front", "top"), strict=True):
         shapes.draw_view(axes, frame, side, placed.density, pitch, level, balls)
     style.add_scale_bar(panels[0])
+
+
+def _name_curves(result: dict[str, Any]) -> str:
+    """Returns what the curves of an evaluation are."""
+    if result["task"] == "reconstruction":
+        return "curves of the models" if result.get("from_models") else "measured curves"
+    return "simulated curves"
 
 
 def _only(results: list[dict[str, Any]], *tasks: str) -> list[dict[str, Any]]:
