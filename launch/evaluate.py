@@ -79,7 +79,7 @@ _GIVEN_RADIUS = flags.DEFINE_bool("given_radius", False, "Give the reconstructio
 _FROM_MODELS = flags.DEFINE_bool(
     "from_models", False, "Replace the measured curves by ones that are computed from the models of the pairs, with "
     "bound water, noise and errors. This measures the method alone, without the difference between sample and model. "
-    "Models without elements, as of beads, become items with an error.")
+    "A model without elements (beads, or a trace of alpha carbons) counts as failed.")
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Number of structures or curves that are evaluated, from the first. By default all.",
     lower_bound=1)
@@ -229,7 +229,7 @@ def _evaluate_shapes(weights: "Pretrained", settings: dict[str, Any]) -> None:
         assert _PAIRS.value is not None  # required for this task, like the next
         chosen = cases.list_measured_pairs(_PAIRS.value)
         if _FROM_MODELS.value:
-            chosen = cases.replace_curves(chosen)
+            chosen = cases.replace_measured_curves(chosen)
             app.print_line("the curves are computed from the models of the pairs, with bound water, noise and errors")
     else:
         assert _REFERENCES.value is not None

@@ -85,7 +85,7 @@ def lobed_maps() -> np.ndarray:
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs(request):
-    """Optimizes the programs of a file that is marked so, and drops a file's programs at its end.
+    """Turns XLA's optimizations on for a file that is marked `optimized`, and drops a file's programs at its end.
 
     Each program holds some ten memory maps. A process may have 65,530 of them on Linux; beyond, XLA's compiler crashes.
     """

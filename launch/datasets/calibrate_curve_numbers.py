@@ -27,8 +27,9 @@ from saxsae.shapes.atom_numbers import atom_mass, largest_distance
 from saxsae.shapes.densities import ATOM_VOLUME_ANGSTROM3
 from saxsae.shapes.validation_split import validation_mask
 
+_FEWEST = 20  # structures
 _STRUCTURES = flags.DEFINE_list("structures", None, "Archives (.npz) of structures.", required=True)
-_LIMIT = flags.DEFINE_integer("limit", 400, "Number of structures.", lower_bound=20)
+_LIMIT = flags.DEFINE_integer("limit", 400, "Number of structures.", lower_bound=_FEWEST)
 _VALIDATION = flags.DEFINE_bool("validation", False, "Measure the constants on the validation split.")
 _SEED = flags.DEFINE_integer("seed", 11, "Seed of the structures, of the noise and of what varies.", lower_bound=0)
 
@@ -68,8 +69,8 @@ def _draw_structures(rng: np.random.Generator) -> list[Structure]:
     structures = read_corpus(_STRUCTURES.value)
     mask = validation_mask([s.name for s in structures], [s.pdb_id for s in structures], _VALIDATION_FRACTION)
     own = [s for s, held_out in zip(structures, mask, strict=True) if held_out == _VALIDATION.value]
-    if len(own) < 20:
-        raise InputError(f"{','.join(_STRUCTURES.value)}: {len(own)} structures of this split; 20 are needed")
+    if len(own) < _FEWEST:
+        raise InputError(f"{','.join(_STRUCTURES.value)}: {len(own)} structures of this split; {_FEWEST} are needed")
     step = (np.log([len(s.xyz_angstrom) for s in own]) / _SIZE_STEP).astype(int)
     weight = 1 / np.bincount(step)[step]
     picked = rng.choice(len(own), min(_LIMIT.value, len(own)), replace=False, p=weight / weight.sum())

@@ -1,8 +1,9 @@
 """Lists structures of the validation split, simulates their curves, and removes their relatives from a bank.
 
-`launch.evaluate --task=confidence` calls this module. Curves are those of atoms with the amplitudes of their elements
-in a shell of bound water (`saxsae.profiles.simulation.solution_intensity`); exposure, range of q, contrast of the shell
-and small errors of the subtracted buffer and of the detector are drawn for each.
+`launch.evaluate --task=confidence` calls this module; `--task=reconstruction --from_models` calls its `simulate`.
+Curves are those of atoms with the amplitudes of their elements in a shell of bound water
+(`saxsae.profiles.simulation.solution_intensity`); exposure, range of q, contrast of the shell and small errors of the
+subtracted buffer and of the detector are drawn for each.
 """
 
 from typing import NamedTuple
@@ -66,7 +67,15 @@ def list_held_out(structures: str, corpus: str) -> list[HeldOut]:
 
 
 def simulate(structure: Structure, seed: int) -> SimulatedCurve:
-    """Returns a curve of a structure; `seed` draws what is drawn."""
+    """Returns a curve of a structure as it might be measured, with bound water, noise and errors of the measurement.
+
+    Args:
+      structure: atoms whose elements are known.
+      seed: draws the range of q, the contrast of the shell, the exposure, the noise and the errors.
+
+    Returns:
+      The curve, 120 to 599 points.
+    """
     xyz, atomic_number = structure.xyz_angstrom, structure.atomic_number
     rng = np.random.default_rng([seed, 21])
     rg = float(np.sqrt(((xyz - xyz.mean(0))**2).sum(-1).mean()))

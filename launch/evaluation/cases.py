@@ -99,10 +99,11 @@ def _read_names(path: pathlib.Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def replace_curves(pairs: list[Case]) -> list[Case]:
+def replace_measured_curves(pairs: list[Case]) -> list[Case]:
     """Returns pairs whose curves are computed from their models (`launch.datasets.held_out.simulate`).
 
-    The name of a pair seeds its curve. A model without elements, as of beads, raises InputError when it is loaded.
+    The name of a pair seeds its curve, so that the curve is the same in every run. A model of beads, or a trace of
+    alpha carbons, has no elements: `load` raises InputError.
     """
     return [case._replace(load=_FromModel(case)) for case in pairs]
 
@@ -116,7 +117,8 @@ class _FromModel:
     def __call__(self) -> tuple[Any, Structure]:
         _, structure = self.pair.load()
         if not excess_electrons.are_elements_known(structure.atomic_number):
-            raise InputError("the model has no elements, so its curve cannot be computed as measured ones are")
+            raise InputError("the model has no elements (beads, or a trace of alpha carbons), so no curve with bound "
+                             "water can be computed from it")
         return held_out.simulate(structure, zlib.crc32(self.pair.id.encode())), structure
 
 

@@ -27,7 +27,7 @@ from launch.training.state import PyTree, TrainState, named_leaves
 from phasenet.errors import InputError
 
 CHECKSUMS = "files.json"
-REMOVED = ".removed"  # a checkpoint that is being removed
+REMOVED = ".removed"  # name of a checkpoint while it is removed
 _METADATA_BYTES = 2**20  # generous estimate for the files of a checkpoint other than its arrays
 
 PendingMetrics = list[dict[str, float]]
@@ -89,15 +89,13 @@ class Checkpoints:
             self._remove_old()
 
     def _remove_old(self) -> None:
-        """Removes the oldest checkpoints beyond `max_to_keep`, and what a kill left of an earlier removal.
+        """Removes the oldest checkpoints beyond `max_to_keep`.
 
-        Each is renamed first, because Orbax warns of a checkpoint that a kill has left half removed.
+        Each checkpoint is renamed first, because Orbax warns of a checkpoint that a kill has left half removed.
         """
-        removed = self.folder / REMOVED
-        shutil.rmtree(removed, ignore_errors=True)
         for old in _steps(self.folder)[self._max_to_keep:]:
-            os.rename(self.folder / str(old), removed)
-            shutil.rmtree(removed)
+            os.rename(self.folder / str(old), self.folder / REMOVED)
+            shutil.rmtree(self.folder / REMOVED)
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest checkpoint, intact or not; None where there is none."""
@@ -114,7 +112,8 @@ class Checkpoints:
                 ) -> tuple[TrainState, PendingMetrics] | None:
         """Returns the state and the pending metrics of the newest intact checkpoint, bit for bit; None without one.
 
-        Newer damaged checkpoints are moved to WORKDIR/damaged, so that their steps can be saved again.
+        Newer damaged checkpoints are moved to WORKDIR/damaged, so that their steps can be saved again. What a kill left
+        of a checkpoint that was being removed is removed.
 
         Args:
           template: a state with the shapes and dtypes of the task, arrays or `jax.ShapeDtypeStruct`.

@@ -71,9 +71,8 @@ def debye_intensity(xyz_angstrom: np.ndarray, q_inv_angstrom: np.ndarray,
       (Q,) float64.
     """
     points, mass = _merge_scatterers(np.asarray(xyz_angstrom, np.float64) - np.mean(xyz_angstrom, axis=0))
-    distances, counts = _pair_histogram(points, mass)
     q = np.asarray(q_inv_angstrom, np.float64)
-    intensity = mass @ mass + 2 * np.sinc(q[:, None] * distances / np.pi) @ counts
+    intensity = mass @ mass + 2 * _sum_sinc(q, *_pair_histogram(points, mass))
     radius = (3 * volume_angstrom3 / (4 * np.pi)) ** (1 / 3)
     return intensity / mass.sum() ** 2 * np.exp(-((q * radius) ** 2) / 5)
 
@@ -107,11 +106,10 @@ def solution_intensity(xyz_angstrom: np.ndarray, atomic_number: np.ndarray, q_in
         classes.append((points, mass, excess_electrons.amplitude(int(number), q)))
     intensity = np.zeros(len(q))
     for place, (points, weights, amplitude) in enumerate(classes):
-        distances, counts = _pair_histogram(points, weights)
-        intensity += amplitude**2 * (weights @ weights + 2 * np.sinc(q[:, None] * distances / np.pi) @ counts)
+        intensity += amplitude**2 * (weights @ weights + 2 * _sum_sinc(q, *_pair_histogram(points, weights)))
         for others, their_weights, their_amplitude in classes[place + 1:]:
-            distances, counts = _cross_histogram(points, weights, others, their_weights)
-            intensity += 2 * amplitude * their_amplitude * (np.sinc(q[:, None] * distances / np.pi) @ counts)
+            pairs = _sum_sinc(q, *_cross_histogram(points, weights, others, their_weights))
+            intensity += 2 * amplitude * their_amplitude * pairs
     return intensity
 
 
@@ -166,6 +164,11 @@ def _merge_scatterers(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         index, mass = index.reshape(-1), counts.astype(np.float64)
         points = np.stack([np.bincount(index, axis) for axis in xyz.T], axis=-1) / mass[:, None]
     return points, mass
+
+
+def _sum_sinc(q: np.ndarray, distances: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Returns the sum (Q,) of sin(q d) / (q d) over a histogram of distances (B,) in Angstrom, at q (Q,) in 1/A."""
+    return np.sinc(q[:, None] * distances / np.pi) @ counts
 
 
 def _pair_histogram(points: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,7 @@ _SECONDS = 600  # after which a launch is killed
 
 def run(module: str, *flags: object, cwd: pathlib.Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Returns how `python -m module FLAGS` ended in the folder `cwd`, and what it printed."""
-    return _ask(_server(_optimization()), module, flags, cwd, environment)
+    return _ask(_server(_read_optimization()), module, flags, cwd, environment)
 
 
 def run_in_turn(module: str, *flags: object, cwd: pathlib.Path = ROOT, setup: str = "") -> subprocess.CompletedProcess:
@@ -43,11 +43,11 @@ def run_in_turn(module: str, *flags: object, cwd: pathlib.Path = ROOT, setup: st
       cwd: the folder in which it runs.
       setup: Python code that the process runs first; each code has a process of its own.
     """
-    return _ask(_server(_optimization(), module, setup), module, flags, cwd, {})
+    return _ask(_server(_read_optimization(), module, setup), module, flags, cwd, {})
 
 
-def _optimization() -> str | None:
-    """Returns a variable that JAX reads when it is imported, so that each of its values has a server of its own."""
+def _read_optimization() -> str | None:
+    """Returns the variable that turns XLA's optimizations off; JAX reads the variable when it is imported."""
     return os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
 
 
@@ -65,7 +65,10 @@ def _ask(server: subprocess.Popen[str], module: str, flags: tuple[object, ...], 
 
 @functools.cache
 def _server(optimization: str | None, *module_and_setup: str) -> subprocess.Popen[str]:
-    """Starts the process that forks, or the one that runs launches of a module in turn; it ends with this process."""
+    """Starts the process that forks, or the one that runs launches of a module in turn; it ends with this process.
+
+    Each value of `optimization` has a process of its own.
+    """
     server = subprocess.Popen([sys.executable, __file__, *module_and_setup], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     atexit.register(server.communicate)

@@ -174,7 +174,7 @@ def test_a_folder_without_pairs(tmp_path, name, words):
 def test_measured_curves_are_replaced_by_those_of_the_models():
     body = blob("a")
     atoms = body._replace(atomic_number=np.where(np.arange(len(body.xyz_angstrom)) % 4, 6, 7).astype(np.uint8))
-    beads, pair, other = cases.replace_curves([
+    beads, pair, other = cases.replace_measured_curves([
         cases.Case("beads", "", lambda: (None, body)), cases.Case("a", "P", lambda: (None, atoms)),
         cases.Case("other", "", lambda: (None, atoms))])
     curve, structure = pair.load()
